@@ -1,0 +1,80 @@
+"""What a user can get wrong, one class a kind.
+
+Every message is whole sentences: what is wrong, in which file and where in it, what to do.
+They are shown to the user as they are, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class TfparityError(Exception):
+    """Base of every error that the user can mend; ``str()`` of it is the whole message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong in a settings file: where it stands and what to do about it."""
+
+    file: Path
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line is not None else f"{self.file}"
+        return f"{place}: {self.message}"
+
+
+class SettingsError(TfparityError):
+    """The manifest, a marker, an ini value or an option is wrong. Holds every problem, not the first."""
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        self.problems: tuple[Problem, ...] = () if isinstance(problems, str) else tuple(problems)
+        super().__init__(problems if isinstance(problems, str) else "\n".join(map(str, problems)))
+
+
+class ModelError(TfparityError):
+    """A checkpoint, meta graph or frozen graph cannot be read, is not what it should be, or cannot run."""
+
+
+class UnreadableFile(ModelError):
+    """A file is in a form that our own reader does not know; TensorFlow's reader may know it."""
+
+
+class TensorNotFound(ModelError):
+    """A tensor or node named by the user is not in the graph. The message suggests the nearest names."""
+
+
+class FeedError(TfparityError):
+    """An input array does not fit the placeholder that it is fed to, or an input is missing."""
+
+
+class InputError(TfparityError):
+    """Golden inputs cannot be made: a missing file or array, a function that raises."""
+
+
+class GoldenError(TfparityError):
+    """A golden file is missing, stale, truncated, foreign, or may not be written."""
+
+
+class UsageError(TfparityError):
+    """A fixture, marker or comparison is used in a way that would prove nothing."""
+
+
+class TensorFlowMissing(TfparityError):
+    """Something needs TensorFlow and it is not installed."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The ``count`` names of ``known`` that are most like ``name``, best first."""
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+
+
+def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
+    """A sentence that suggests the nearest names, with a leading space; empty if none is near."""
+    names = nearest(name, known, count)
+    return f" Did you mean {' or '.join(repr(near) for near in names)}?" if names else ""

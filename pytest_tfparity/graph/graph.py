@@ -1,0 +1,171 @@
+"""A graph as plain data: nodes, their inputs and attributes, light enough for 100,000 nodes.
+
+Words as in TensorFlow's ``graph.proto`` and ``attr_value.proto``
+(https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core/framework).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.generic]
+
+
+class TensorName(NamedTuple):
+    """Output ``index`` of node ``node``; printed as ``node:index``."""
+
+    node: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.index}"
+
+
+def tensor_name(text: str) -> TensorName:
+    """``"a/b:1"`` as ``TensorName("a/b", 1)``; ``"a/b"`` is output 0, as everywhere in TensorFlow."""
+    node, colon, index = text.rpartition(":")
+    if colon and index.isdigit():
+        return TensorName(node, int(index))
+    return TensorName(text, 0)
+
+
+class DType(NamedTuple):
+    """A value of ``tensorflow.DataType``, kept apart from plain integers."""
+
+    number: int
+
+
+class Shape(NamedTuple):
+    """A partly known shape: -1 for an unknown dimension, ``dims=None`` for an unknown rank."""
+
+    dims: tuple[int, ...] | None
+
+
+class Function(NamedTuple):
+    """An attribute that names a function of the library, with its own attributes."""
+
+    name: str
+    attrs: Mapping[str, Attr]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A constant. Large contents are read-only views of the mapped file, decoded when asked for.
+
+    ``load`` returns the value: shape ``shape``, numpy dtype of ``dtype``, an object array of
+    ``bytes`` for strings.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    load: Callable[[], Array]
+
+    @property
+    def array(self) -> Array:
+        """The value, read-only."""
+        return self.load()
+
+
+Attr: TypeAlias = bool | int | float | bytes | DType | Shape | Tensor | Function | tuple["Attr", ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One op of a graph. ``inputs`` are data edges in order, ``controls`` names of control inputs."""
+
+    name: str
+    op: str
+    inputs: tuple[TensorName, ...] = ()
+    controls: tuple[str, ...] = ()
+    attrs: Mapping[str, Attr] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionBody:
+    """A function of the library.
+
+    ``nodes`` name their inputs as FunctionDef does, already taken apart: an argument as
+    ``(argument, "", 0)``, an output of a node as ``(node, output argument's name, index)``.
+    ``returns`` maps each result, in signature order, to such a triple.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    results: tuple[str, ...]
+    nodes: tuple[FunctionNode, ...]
+    returns: Mapping[str, FunctionInput]
+    stateful: bool = False
+
+
+class FunctionInput(NamedTuple):
+    """What a node of a function body reads; ``output`` is empty for an argument of the function."""
+
+    node: str
+    output: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionNode:
+    """One op of a function body."""
+
+    name: str
+    op: str
+    inputs: tuple[FunctionInput, ...]
+    controls: tuple[str, ...]
+    attrs: Mapping[str, Attr]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes by name in file order, and the function library."""
+
+    nodes: Mapping[str, Node]
+    functions: Mapping[str, FunctionBody] = field(default_factory=dict)
+    producer: int = 0
+
+    def live(self, outputs: Iterable[str], feeds: Iterable[str] = ()) -> dict[str, Node]:
+        """The nodes that ``outputs`` (node or tensor names) need, in topological order, inputs first.
+
+        Control inputs are not followed. A node all of whose needed outputs are in ``feeds``
+        (tensor names) is kept but its inputs are not followed. Names that are not in the graph
+        are skipped. The back edges of while loops (into a Merge from a NextIteration) are
+        followed and broken when ordering.
+        """
+        fed = {tensor_name(feed) for feed in feeds}
+        done: dict[str, Node] = {}
+        started: set[str] = set()
+        stack: list[tuple[str, bool]] = []
+        for output in outputs:
+            stack.append((tensor_name(output).node, False))
+            while stack:
+                name, finished = stack.pop()
+                node = self.nodes.get(name)
+                if node is None:
+                    continue
+                if finished:
+                    done[name] = node
+                    continue
+                if name in started:
+                    continue
+                started.add(name)
+                stack.append((name, True))
+                stack.extend(
+                    (source.node, False)
+                    for source in reversed(node.inputs)
+                    if source not in fed and source.node not in started
+                )
+        return done
+
+    def consumers(self) -> dict[TensorName, list[tuple[str, int]]]:
+        """For each tensor that is read: the nodes that read it and at which input."""
+        readers: dict[TensorName, list[tuple[str, int]]] = {}
+        for node in self.nodes.values():
+            for position, source in enumerate(node.inputs):
+                readers.setdefault(source, []).append((node.name, position))
+        return readers

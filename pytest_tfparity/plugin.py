@@ -1,0 +1,1 @@
+"""pytest hooks and options; imports nothing heavy."""

@@ -1,0 +1,1 @@
+"""One file a reader. Reports see results, never models or graphs."""

@@ -1,0 +1,134 @@
+"""What a check found, as plain data: the one thing that every report reads.
+
+Field for field this is an entry of ``checks`` in ``report.json`` (schema 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Verdict: TypeAlias = Literal["proven", "pass", "fail", "error"]
+Certainty: TypeAlias = Literal["proven", "decisive", "suggestive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputComparison:
+    """How one output of the export compares with its reference. All numbers are plain Python.
+
+    Numbers that do not exist (nothing comparable, no tolerance would pass, not finite) are None.
+    ``problem`` is a clause for what cannot be said in numbers: another shape, dtype, NaN.
+    ``used`` is the share of the tolerance that the worst element takes, 1.0 being all of it.
+    ``against`` says what the export was compared with: ``"reference"`` or ``"golden"``.
+    """
+
+    reference: str
+    export: str
+    max_abs: float | None
+    max_rel: float | None
+    worst_index: tuple[int, ...] | None
+    failing: int
+    total: int
+    atol: float
+    rtol: float
+    required_atol: float | None
+    required_rtol: float | None
+    passed: bool
+    problem: str | None = None
+    worst_reference: float | int | str | None = None
+    worst_export: float | int | str | None = None
+    used: float | None = None
+    statistic: str = "max"
+    against: str = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A divergence with its evidence, its cause and its fix."""
+
+    cause: str
+    certainty: Certainty
+    nodes: tuple[str, ...]
+    scopes: tuple[str, ...]
+    message: str
+    fix: str
+    evidence: tuple[str, ...] = ()
+    repaired_max_abs: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Something wrong with the checkpoint itself, or with its relation to the export, although parity may hold."""
+
+    cause: str
+    scopes: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seconds:
+    """Wall time of each part of a check, in seconds."""
+
+    load: float = 0.0
+    proof: float = 0.0
+    run: float = 0.0
+    diagnosis: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityResult:
+    """One check. ``error`` is a whole message when ``verdict`` is ``"error"``, else None.
+
+    ``unproven`` says why a pass is not a proof (None where it is one), ``notes`` what a reader
+    should know beside the verdict, ``reference`` and ``export`` are the files as the user named them.
+    """
+
+    nodeid: str
+    model: str
+    verdict: Verdict
+    error: str | None = None
+    outputs: tuple[OutputComparison, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    first_divergence: str | None = None
+    downstream: int = 0
+    health: tuple[Health, ...] = ()
+    seconds: Seconds = field(default_factory=Seconds)
+    unproven: str | None = None
+    notes: tuple[str, ...] = ()
+    reference: str = ""
+    export: str = ""
+    golden: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check passes: proven equal, or within tolerance."""
+        return self.verdict in ("proven", "pass")
+
+    def to_json(self) -> dict[str, Any]:
+        """This result as an entry of ``checks`` in ``report.json``."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> ParityResult:
+        """The inverse of :meth:`to_json`, also after a trip through a JSON file."""
+        plain = dict(entry)
+        plain["outputs"] = tuple(
+            OutputComparison(**{**output, "worst_index": _tuple(output["worst_index"])})
+            for output in plain.get("outputs", ())
+        )
+        plain["findings"] = tuple(
+            Finding(**{**finding, **{key: tuple(finding[key]) for key in ("nodes", "scopes", "evidence")}})
+            for finding in plain.get("findings", ())
+        )
+        plain["health"] = tuple(
+            Health(**{**health, "scopes": tuple(health["scopes"])}) for health in plain.get("health", ())
+        )
+        plain["seconds"] = Seconds(**plain.get("seconds", {}))
+        plain["notes"] = tuple(plain.get("notes", ()))
+        return cls(**plain)
+
+
+def _tuple(value: Any) -> tuple[int, ...] | None:
+    return None if value is None else tuple(value)
