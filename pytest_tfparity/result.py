@@ -60,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Something wrong with the checkpoint itself, or with its relation to the export, although parity may hold."""
+    """Something wrong with the checkpoint, or with its relation to the export, although parity may hold."""
 
     cause: str
     scopes: tuple[str, ...]

@@ -17,20 +17,20 @@ Array: TypeAlias = npt.NDArray[np.generic]
 
 
 class TensorName(NamedTuple):
-    """Output ``index`` of node ``node``; printed as ``node:index``."""
+    """Output ``port`` of node ``node``; printed as ``node:port``."""
 
     node: str
-    index: int
+    port: int
 
     def __str__(self) -> str:
-        return f"{self.node}:{self.index}"
+        return f"{self.node}:{self.port}"
 
 
 def tensor_name(text: str) -> TensorName:
     """``"a/b:1"`` as ``TensorName("a/b", 1)``; ``"a/b"`` is output 0, as everywhere in TensorFlow."""
-    node, colon, index = text.rpartition(":")
-    if colon and index.isdigit():
-        return TensorName(node, int(index))
+    node, colon, port = text.rpartition(":")
+    if colon and port.isdigit():
+        return TensorName(node, int(port))
     return TensorName(text, 0)
 
 
@@ -90,7 +90,7 @@ class FunctionBody:
     """A function of the library.
 
     ``nodes`` name their inputs as FunctionDef does, already taken apart: an argument as
-    ``(argument, "", 0)``, an output of a node as ``(node, output argument's name, index)``.
+    ``(argument, "", 0)``, an output of a node as ``(node, output argument's name, port)``.
     ``returns`` maps each result, in signature order, to such a triple.
     """
 
@@ -107,7 +107,7 @@ class FunctionInput(NamedTuple):
 
     node: str
     output: str
-    index: int
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
