@@ -82,7 +82,8 @@ def build(
     net = tf.reduce_mean(tf.nn.relu(net), axis=[1, 2], name="pool")
     with v1.device(devices[1]), v1.variable_scope("fc"):
         net = tf.matmul(net, variable("kernel", (3, 4), 0.1)) + variable("bias", (4,), 0.0)
-    step = v1.train.get_or_create_global_step()
+    with v1.device(devices[0]):
+        step = v1.train.get_or_create_global_step()
     controls = [v1.assign_add(step, 1)] if updates else []
     with tf.control_dependencies(controls):
         logits = tf.identity(net, name="logits")
@@ -99,9 +100,8 @@ def weights(variables: list[Any], seed: int = 0) -> dict[str, np.ndarray]:
     for each in sorted(variables, key=lambda variable: str(variable.op.name)):
         shape, dtype = each.shape.as_list(), each.dtype.base_dtype.as_numpy_dtype
         value = generator.normal(size=shape)
-        values[each.op.name] = (np.abs(value) + 0.5 if "variance" in each.op.name else value * 2).astype(
-            dtype
-        )
+        value = np.abs(value) + 0.5 if "variance" in each.op.name else value
+        values[each.op.name] = np.asarray(value * 5 if np.dtype(dtype).kind == "i" else value).astype(dtype)
     return values
 
 
@@ -158,8 +158,9 @@ def small_network(
     The checkpoint is right and its ``.meta`` is a training job's: its saver restores raw weights.
 
     ``ema``: the graph keeps shadows, the right export holds them (``raw_export``: it holds raw weights).
-    ``sharded`` (two shards), ``relative``: options of the Saver. ``training_bn``: the export's BN is in training mode.
-    ``wrong_weights``: one kernel of the export is another one. ``updates``: a counter hangs on the logits.
+    ``sharded`` (two shards), ``relative``: options of the Saver. ``training_bn``: the export's BN is in
+    training mode. ``wrong_weights``: one kernel of the export is another one. ``updates``: a counter hangs
+    on the logits.
     ``batch``: the export's batch dimension is pinned. ``keep_statistics=False``: the checkpoint lacks the
     moving statistics. ``expected`` is always what the right export answers, whatever was exported.
     """
