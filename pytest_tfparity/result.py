@@ -82,7 +82,9 @@ class ParityResult:
     """One check. ``error`` is a whole message when ``verdict`` is ``"error"``, else None.
 
     ``unproven`` says why a pass is not a proof (None where it is one), ``notes`` what a reader
-    should know beside the verdict, ``reference`` and ``export`` are the files as the user named them.
+    should know beside the verdict, ``reference``, ``export`` and ``golden`` are the files as the user
+    named them. ``golden_action`` (created, updated, unchanged) and ``golden_change`` (the largest
+    absolute change) say what an update did.
     """
 
     nodeid: str
@@ -100,6 +102,8 @@ class ParityResult:
     reference: str = ""
     export: str = ""
     golden: str | None = None
+    golden_action: str | None = None
+    golden_change: float | None = None
 
     @property
     def passed(self) -> bool:

@@ -134,3 +134,7 @@ class ParitySpec:
     health: Literal["warn", "error", "ignore"] = "warn"
     manifest: Path | None = None
     line: int | None = None
+
+    def shown(self, path: Path) -> str:
+        """``path`` as the user named it: relative to ``root`` where it lies below."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
