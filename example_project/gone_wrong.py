@@ -7,8 +7,7 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 from digits.export import freeze, restore_averaged
-from digits.model import build, image_placeholder, network
-from digits.train import EMA_DECAY
+from digits.model import EMA_DECAY, build, image_placeholder, network
 
 PROJECT = Path(__file__).parent
 CHECKPOINT = PROJECT / "artifacts" / "model.ckpt-400"

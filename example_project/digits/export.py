@@ -2,8 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from .model import build
-from .train import EMA_DECAY
+from .model import EMA_DECAY, build
 
 OUTPUTS = ["logits", "probabilities"]  # from the placeholder "image"
 

@@ -6,6 +6,7 @@ tf.disable_v2_behavior()
 
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-3
+EMA_DECAY = 0.99
 
 
 def build():

@@ -4,12 +4,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from . import dataset
-from .model import image_placeholder, network
+from .model import EMA_DECAY, image_placeholder, network
 
 STEPS = 400
 SAVE_EVERY = 200
 BATCH_SIZE = 64
-EMA_DECAY = 0.99
 SEED = 1
 
 # One thread, so that the same TensorFlow trains the same weights again.
