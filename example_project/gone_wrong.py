@@ -25,11 +25,12 @@ def bn_training_mode(session, frozen_graph):
 def statistics_not_saved(session, frozen_graph):
     """A checkpoint saved with the trainable variables alone: the moving statistics are not in it."""
     build()
+    initialise = tf.global_variables_initializer()
     restore_averaged(session, CHECKPOINT)
     saver = tf.train.Saver(tf.trainable_variables())
     slim_checkpoint = saver.save(session, str(FOLDER / "trainables.ckpt"))
 
-    session.run(tf.global_variables_initializer())  # hides that something is missing
+    session.run(initialise)  # hides that something is missing
     saver.restore(session, slim_checkpoint)
     freeze(session, frozen_graph)
 
