@@ -1,0 +1,405 @@
+"""Every key that a user can write, as data: validation, options and the reference page are made from it.
+
+Imported when pytest starts, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key: its name, what its value is (a key of ``KINDS``), and one sentence about it.
+
+    ``default`` is written as a user would write it. ``keyword`` is the name of the same setting
+    where there is no nesting, in a marker: ``feeds`` of the export is ``export_feeds`` there.
+    ``configurable`` keys can also be set by an ini value ``tfparity_NAME`` and an option ``--tfparity-NAME``.
+    """
+
+    name: str
+    kind: str
+    description: str
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    keyword: str = ""
+    configurable: bool = False
+
+    @property
+    def setting(self) -> str:
+        """The name of the setting where all settings stand side by side."""
+        return self.keyword or self.name
+
+    @property
+    def ini(self) -> str:
+        """The ini value that sets it."""
+        return f"tfparity_{self.name}"
+
+    @property
+    def flag(self) -> str:
+        """The command line option that sets it."""
+        return f"--tfparity-{self.name.replace('_', '-')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A mapping of the manifest: what it is called, what it is for, and its keys in the order to write them."""
+
+    name: str
+    home: str
+    description: str
+    keys: tuple[Key, ...]
+
+    @property
+    def by_name(self) -> Mapping[str, Key]:
+        """The keys by their names."""
+        return {key.name: key for key in self.keys}
+
+
+KINDS: Mapping[str, str] = {
+    "tolerance": "a finite number that is not negative",
+    "number": "a finite number",
+    "share": "a number from 0 to 1",
+    "positive": "a whole number of at least 1",
+    "seed": "a whole number that is not negative",
+    "boolean": "true or false",
+    "choice": "one of its choices",
+    "statistic": "max, mean, median or quantile(q) with q from 0 to 1",
+    "top_k": "a mapping such as {k: 5, agree: 0.99}",
+    "path": "a path",
+    "graph": "a path of a frozen graph, .pb or .pbtxt",
+    "array": "a path that ends in .npz or .npy",
+    "golden": "a path that ends in .npz",
+    "paths": "a path, a glob pattern, or a list of them",
+    "images": "a path, a glob pattern, a list of them, or a mapping such as {paths: 'images/*.png', channels: 3}",
+    "function": "text of the form module:function",
+    "ema": "none, trainable, all or a list of name patterns",
+    "feeds": "a mapping of tensor names to constants",
+    "tensor": "a tensor name such as 'logits:0'",
+    "text": "text",
+    "shape": "a list of whole numbers such as [8, 28, 28, 1]",
+    "dtype": "a dtype such as float32",
+    "random": "a mapping such as {distribution: normal, shape: [8, 28, 28, 1]}",
+    "reference": "a mapping with the keys of the reference",
+    "export": "a mapping with the keys of the export",
+    "inputs": "a mapping of tensor names to their sources",
+    "outputs": "a list of tensor names or of mappings",
+    "defaults": "a mapping of settings",
+    "models": "a mapping of names to models",
+}
+"""What a value must be, in the words of an error message and of the reference page."""
+
+DTYPES = (
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64", "bool",
+)  # fmt: skip
+
+TOLERANCE = (
+    Key(
+        name="atol",
+        kind="tolerance",
+        default="1.0e-5",
+        configurable=True,
+        description="What a value may differ by, whatever its size.",
+    ),
+    Key(
+        name="rtol",
+        kind="tolerance",
+        default="0.0",
+        configurable=True,
+        description="What a value may differ by beside atol, as a share of the reference's absolute value.",
+    ),
+    Key(
+        name="equal_nan",
+        kind="boolean",
+        default="false",
+        description="Whether NaN equals NaN at the same place; otherwise any NaN fails.",
+    ),
+    Key(
+        name="statistic",
+        kind="statistic",
+        default="max",
+        description="Which statistic of the differences must be within the tolerance; max judges every element.",
+    ),
+    Key(
+        name="top_k",
+        kind="top_k",
+        description="How many largest entries of a row must be the same, in which share of the rows.",
+    ),
+)
+
+CONDUCT = (
+    Key(
+        name="compare",
+        kind="choice",
+        choices=("outputs", "weights"),
+        default="outputs",
+        description="What must agree: the outputs, or only the weights, for a checkpoint that has no graph.",
+    ),
+    Key(
+        name="run",
+        kind="choice",
+        choices=("unproven", "always"),
+        default="unproven",
+        configurable=True,
+        description="Whether both sides are also run where a proof has already shown them equal.",
+    ),
+    Key(
+        name="session",
+        kind="choice",
+        choices=("graph", "default"),
+        default="graph",
+        configurable=True,
+        description="Run the graph as it is written, or with TensorFlow's default session options.",
+    ),
+    Key(
+        name="isolate",
+        kind="boolean",
+        default="false",
+        configurable=True,
+        description="Whether the check runs in a process of its own, so that a crash costs one check.",
+    ),
+    Key(
+        name="health",
+        kind="choice",
+        choices=("warn", "error", "ignore"),
+        default="warn",
+        configurable=True,
+        description="What happens when the checkpoint itself is unsound although parity holds.",
+    ),
+)
+
+REFERENCE = Section(
+    name="reference",
+    home="'reference'",
+    description="The side that is right: a checkpoint and the graph to run it in.",
+    keys=(
+        Key(
+            name="checkpoint",
+            kind="path",
+            description="The checkpoint: a prefix such as model.ckpt-400, or a folder for its latest one.",
+        ),
+        Key(
+            name="meta",
+            kind="path",
+            default="PREFIX.meta",
+            description="The meta graph to restore the checkpoint into.",
+        ),
+        Key(
+            name="builder",
+            kind="function",
+            description="A function of the project that builds the graph, in place of a meta graph.",
+        ),
+        Key(
+            name="ema",
+            kind="ema",
+            default="what the saver in the meta graph restores",
+            description="Which variables take the value of their moving average.",
+        ),
+        Key(
+            name="feeds",
+            kind="feeds",
+            description="Constants that are fed to the reference alone, such as is_training.",
+        ),
+        Key(
+            name="optional",
+            kind="boolean",
+            default="false",
+            description="Whether the golden stands in for the checkpoint where that is not at hand.",
+        ),
+    ),
+)
+
+EXPORT = Section(
+    name="export",
+    home="'export'",
+    description="The side under test: a frozen graph.",
+    keys=(
+        Key(name="frozen_graph", kind="graph", description="The frozen graph, binary or text."),
+        Key(
+            name="feeds",
+            kind="feeds",
+            keyword="export_feeds",
+            description="Constants that are fed to the export alone.",
+        ),
+    ),
+)
+
+SOURCES = (
+    Key(name="npz", kind="array", description="An array of an .npz file, or a whole .npy file."),
+    Key(name="random", kind="random", description="Seeded random numbers, the same on every platform."),
+    Key(name="images", kind="images", description="Image files, decoded and stacked; all of one size."),
+    Key(name="bytes", kind="paths", description="Whole files as strings, for graphs that decode themselves."),
+    Key(name="call", kind="function", description="A function of the project that returns the array."),
+)
+
+INPUT = Section(
+    name="input",
+    home="an input",
+    description="Where the values of an input come from: at most one source.",
+    keys=(
+        *SOURCES,
+        Key(
+            name="key",
+            kind="text",
+            default="the tensor's name",
+            description="The name of the array in the .npz file.",
+        ),
+        Key(
+            name="export",
+            kind="tensor",
+            default="the reference's name",
+            description="The name of the input in the export, if it is another.",
+        ),
+    ),
+)
+
+RANDOM = Section(
+    name="random",
+    home="'random'",
+    description="Seeded random numbers, the same on every platform.",
+    keys=(
+        Key(
+            name="distribution",
+            kind="choice",
+            choices=("normal", "uniform", "integers"),
+            default="normal",
+            description="How the numbers are distributed.",
+        ),
+        Key(name="shape", kind="shape", description="The shape, batch dimension included."),
+        Key(
+            name="dtype",
+            kind="dtype",
+            choices=DTYPES,
+            default="float32, and int64 for integers",
+            description="The dtype.",
+        ),
+        Key(name="seed", kind="seed", default="0", description="Another seed gives other numbers."),
+        Key(
+            name="low",
+            kind="number",
+            default="0",
+            description="The smallest number, of uniform and integers.",
+        ),
+        Key(
+            name="high",
+            kind="number",
+            default="1 for uniform",
+            description="The number that all are below, of uniform and integers.",
+        ),
+        Key(name="mean", kind="number", default="0.0", description="The mean, of normal."),
+        Key(name="stddev", kind="tolerance", default="1.0", description="The standard deviation, of normal."),
+    ),
+)
+
+IMAGES = Section(
+    name="images",
+    home="'images'",
+    description="Image files, decoded to uint8 and stacked.",
+    keys=(
+        Key(name="paths", kind="paths", description="The files: a path, a glob pattern, or a list of them."),
+        Key(
+            name="channels",
+            kind="choice",
+            choices=("1", "3", "4"),
+            default="3",
+            description="Grey, RGB or RGBA.",
+        ),
+    ),
+)
+
+OUTPUT = Section(
+    name="output",
+    home="an output",
+    description="An output by its name on both sides, and a tolerance of its own.",
+    keys=(
+        Key(name="reference", kind="tensor", description="The name of the output in the reference."),
+        Key(
+            name="export",
+            kind="tensor",
+            default="the reference's name",
+            description="The name of the output in the export, if it is another.",
+        ),
+        *TOLERANCE,
+    ),
+)
+
+TOP_K = Section(
+    name="top_k",
+    home="'top_k'",
+    description="Rows (along the last axis) must have the same largest entries.",
+    keys=(
+        Key(name="k", kind="positive", description="How many largest entries."),
+        Key(name="agree", kind="share", default="1.0", description="The share of rows that must agree."),
+    ),
+)
+
+DEFAULTS = Section(
+    name="defaults",
+    home="'defaults' or a model",
+    description="Settings of every model that does not state its own.",
+    keys=(*TOLERANCE, *CONDUCT),
+)
+
+MODEL = Section(
+    name="model",
+    home="a model",
+    description="One check: an export that must match its reference.",
+    keys=(
+        Key(name="reference", kind="reference", description=REFERENCE.description),
+        Key(name="export", kind="export", description=EXPORT.description),
+        Key(
+            name="inputs",
+            kind="inputs",
+            description="The inputs by their names in the reference, and where their values come from.",
+        ),
+        Key(
+            name="outputs",
+            kind="outputs",
+            default="the outputs that both graphs have in common",
+            description="The tensors that are compared.",
+        ),
+        Key(
+            name="golden",
+            kind="golden",
+            description="The file that keeps inputs and reference outputs.",
+        ),
+        *TOLERANCE,
+        *CONDUCT,
+    ),
+)
+
+MANIFEST = Section(
+    name="manifest",
+    home="the top level",
+    description="A tfparity.yaml: the models whose exports are checked.",
+    keys=(
+        Key(name="defaults", kind="defaults", description=DEFAULTS.description),
+        Key(name="models", kind="models", description="The models by name, checked in this order."),
+    ),
+)
+
+SECTIONS = (MANIFEST, DEFAULTS, MODEL, REFERENCE, EXPORT, INPUT, RANDOM, IMAGES, OUTPUT, TOP_K)
+"""Every section, from the top level down: the order of the reference page."""
+
+MARKER = Section(
+    name="marker",
+    home="the marker",
+    description="The keyword arguments of the marker: the keys of a model without nesting.",
+    keys=(
+        *(key for key in REFERENCE.keys if key.name != "optional"),
+        *(Key(**{field: getattr(key, field) for field in ("kind", "description")}, name=key.setting) for key in EXPORT.keys),
+        *(key for key in MODEL.keys if key.name not in ("reference", "export")),
+    ),
+)
+
+CONFIGURABLE = tuple(key for key in MODEL.keys if key.configurable)
+"""The settings that an ini value (``key.ini``) and an option (``key.flag``) can set."""
+
+CONFIGURATION = Section(
+    name="configuration",
+    home="the configuration",
+    description="The settings that ini values and options can set.",
+    keys=CONFIGURABLE,
+)

@@ -1,0 +1,140 @@
+"""What is to be checked, as plain data: one ``ParitySpec`` a check, every path absolute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from .compare import Tolerance
+
+Scalar: TypeAlias = bool | int | float | str
+FeedValue: TypeAlias = Scalar | tuple[Any, ...]
+"""A constant feed as the manifest states it: a scalar or (nested) tuples of scalars."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSpec:
+    """The side that is right: a checkpoint and the graph to run it in.
+
+    ``checkpoint`` is a prefix or a directory. The graph comes from ``meta`` (default:
+    ``PREFIX.meta``) or from ``builder`` (``"module:function"``, imported with ``root`` on the
+    path). ``ema`` is ``"none"``, ``"trainable"``, ``"all"``, a tuple of name patterns, or None for
+    what the saver inside ``.meta`` restores. ``feeds`` maps tensor names of this side to constants.
+    """
+
+    checkpoint: Path
+    meta: Path | None = None
+    builder: str | None = None
+    ema: str | tuple[str, ...] | None = None
+    feeds: Mapping[str, FeedValue] = field(default_factory=dict)
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec:
+    """The side under test: a frozen graph, binary or text, and its own constant feeds."""
+
+    frozen_graph: Path
+    feeds: Mapping[str, FeedValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NpzSource:
+    """An array of an ``.npz`` file, or a whole ``.npy`` file."""
+
+    path: Path
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomSource:
+    """Seeded numbers that are the same on every platform."""
+
+    distribution: Literal["normal", "uniform", "integers"]
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    seed: int = 0
+    low: float | None = None
+    high: float | None = None
+    mean: float = 0.0
+    stddev: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """Image files, decoded to uint8 and stacked; all of one size."""
+
+    paths: tuple[Path, ...]
+    channels: int = 3
+    dtype: str = "uint8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BytesSource:
+    """Whole files as strings, for graphs that decode themselves."""
+
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSource:
+    """A function of the project, ``"module:function"``, that returns the array."""
+
+    function: str
+
+
+InputSource: TypeAlias = NpzSource | RandomSource | ImageSource | BytesSource | CallSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """An input tensor: its name on the reference's and on the export's side, and where its values come from.
+
+    ``source`` is None where the values are given to ``run`` by the test itself or stand in the goldens alone.
+    """
+
+    reference: str
+    export: str
+    source: InputSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """An output that is compared: its name on both sides and its tolerance."""
+
+    reference: str
+    export: str
+    tolerance: Tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParitySpec:
+    """One check, with every path absolute and every default filled in.
+
+    ``root`` is the folder that builders and functions are imported from, ``manifest`` and
+    ``line`` the place that stated the check, for messages. ``outputs`` may be empty: then the
+    outputs are found (tensors that both graphs end in). ``run`` is ``"unproven"`` (a proof
+    makes running superfluous) or ``"always"``.
+    """
+
+    name: str
+    root: Path
+    reference: ReferenceSpec | None
+    export: ExportSpec
+    inputs: tuple[InputSpec, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    golden: Path | None = None
+    compare: Literal["outputs", "weights"] = "outputs"
+    session: Literal["graph", "default"] = "graph"
+    run: Literal["unproven", "always"] = "unproven"
+    isolate: bool = False
+    health: Literal["warn", "error", "ignore"] = "warn"
+    manifest: Path | None = None
+    line: int | None = None
+
+    def shown(self, path: Path) -> str:
+        """``path`` as the user named it: relative to ``root`` where it lies below."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)

@@ -1,0 +1,314 @@
+"""Single values of a settings file: what each kind of value must be, and what it becomes.
+
+A reader takes a value as it was written and returns it as the specification holds it, or raises
+:class:`Wrong` with the rest of a sentence that begins with the key: "must be a path, not the number 5".
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .compare import TopK
+from .errors import did_you_mean
+from .schema import DTYPES, KINDS, Key
+from .spec import FeedValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A value with the line it stands on (None outside files) and, for a scalar, its text as written.
+
+    ``value`` is a bool, int, float, str or None, a list of ``Marked``, a dict of str to ``Marked``
+    (whose line is that of the key), or anything else that a marker was given.
+    """
+
+    value: Any
+    line: int | None = None
+    written: str | None = None
+
+
+class Wrong(Exception):
+    """A value is not what its key needs; ``line`` where it stands if not on the line of the key."""
+
+    def __init__(self, clause: str, line: int | None = None) -> None:
+        super().__init__(clause)
+        self.line = line
+
+
+def marked(value: Any, line: int | None) -> Marked:
+    """A plain Python value, such as a marker's argument, in the form that a manifest is read into."""
+    if isinstance(value, Mapping):
+        return Marked(value={str(key): marked(item, line) for key, item in value.items()}, line=line)
+    if isinstance(value, (list, tuple)):
+        return Marked(value=[marked(item, line) for item in value], line=line)
+    if isinstance(value, os.PathLike):
+        return Marked(value=os.fsdecode(value), line=line)
+    return Marked(value=value, line=line)
+
+
+def described(value: Marked) -> str:
+    """A value in the words of a message: "the text 'x'", "a list"."""
+    plain = value.value
+    match plain:
+        case None:
+            return "nothing"
+        case bool():
+            plain_text = "true" if plain else "false"
+            as_written = f", which is how YAML reads '{value.written}'"
+            return plain_text + (as_written if value.written not in (None, plain_text) else "")
+        case int() | float():
+            return f"the number {value.written or plain}"
+        case str():
+            return f"the text {_shortened(plain)!r}"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return f"{'an' if type(plain).__name__[0] in 'aeiou' else 'a'} {type(plain).__name__}"
+
+
+def must_be(expected: str, value: Marked) -> Wrong:
+    """The error that says what was expected and what was given."""
+    return Wrong(f"must be {expected}, not {described(value)}", value.line)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+
+
+def number_of(value: Marked) -> float | None:
+    """The finite number that is written, in quotes or not; None if it is none. ``1e-5`` is one."""
+    plain = value.value
+    if isinstance(plain, str) and _NUMBER.fullmatch(plain):
+        plain = float(plain)
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        return None
+    try:
+        return float(plain) if math.isfinite(plain) else None
+    except OverflowError:
+        return None
+
+
+def _number(value: Marked, key: Key) -> float:
+    number = number_of(value)
+    if number is None:
+        raise must_be(KINDS[key.kind], value)
+    return number
+
+
+def _tolerance(value: Marked, key: Key) -> float:
+    number = _number(value, key)
+    if number < 0:
+        raise must_be(KINDS[key.kind], value)
+    return number
+
+
+def _share(value: Marked, key: Key) -> float:
+    number = _number(value, key)
+    if not 0 <= number <= 1:
+        raise must_be(KINDS[key.kind], value)
+    return number
+
+
+def _whole(value: Marked, key: Key, least: int) -> int:
+    plain = value.value
+    if isinstance(plain, bool) or not isinstance(plain, int) or not least <= plain < 2**63:
+        raise must_be(KINDS[key.kind], value)
+    return int(plain)
+
+
+def _positive(value: Marked, key: Key) -> int:
+    return _whole(value, key, least=1)
+
+
+def _seed(value: Marked, key: Key) -> int:
+    return _whole(value, key, least=0)
+
+
+def _boolean(value: Marked, key: Key) -> bool:
+    if not isinstance(value.value, bool):
+        raise must_be(KINDS[key.kind], value)
+    return value.value
+
+
+def _choice(value: Marked, key: Key) -> str:
+    *others, last = key.choices
+    given = str(value.value) if type(value.value) in (str, int) else None
+    if given is None:
+        raise must_be(f"{', '.join(others)} or {last}", value)
+    if given not in key.choices:
+        raise Wrong(
+            f"must be {', '.join(others)} or {last}, not {_shortened(given)!r}."
+            f"{did_you_mean(given, key.choices, 1)}",
+            value.line,
+        )
+    return given
+
+
+def _dtype(value: Marked, key: Key) -> str:
+    given = value.value
+    if given not in DTYPES:
+        hint = did_you_mean(given, DTYPES) if isinstance(given, str) else ""
+        raise Wrong(f"must be one of {', '.join(DTYPES)}, not {described(value)}.{hint}", value.line)
+    return str(given)
+
+
+_QUANTILE = re.compile(r"quantile\(\s*([^()\s]+)\s*\)")
+
+
+def _statistic(value: Marked, key: Key) -> str:
+    given = value.value
+    if given in ("max", "mean", "median"):
+        return str(given)
+    quantile = _QUANTILE.fullmatch(given.strip()) if isinstance(given, str) else None
+    share = number_of(Marked(value=quantile[1])) if quantile else None
+    if share is None or not 0 <= share <= 1:
+        hint = did_you_mean(given, ("max", "mean", "median"), 1) if isinstance(given, str) else ""
+        raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}.{hint}", value.line)
+    return f"quantile({share!r})"
+
+
+def text_of(value: Marked, expected: str) -> str:
+    """The text that is written, which must not be empty nor hold control characters."""
+    given = value.value
+    if not isinstance(given, str):
+        hint = ". Put it in quotes if it is meant" if isinstance(given, (bool, int, float)) else ""
+        raise Wrong(f"must be {expected}, not {described(value)}{hint}", value.line)
+    if not given.strip() or not given.isprintable():
+        raise must_be(expected, value)
+    return given
+
+
+def _text(value: Marked, key: Key) -> str:
+    return text_of(value, KINDS[key.kind])
+
+
+def tensor_of(text: str) -> str:
+    """A tensor's name with its port, ``"logits"`` as ``"logits:0"``. Raises :class:`Wrong`."""
+    node, colon, port = text.rpartition(":")
+    if not colon:
+        node, port = text, "0"
+    if text.startswith("^"):
+        raise Wrong(f"names a control input, {text!r}; a tensor's name is 'node:0', without '^'")
+    if not node or ":" in node or not node.isprintable() or any(char.isspace() for char in node):
+        raise Wrong(f"must be a tensor name such as 'logits:0', not {_shortened(text)!r}")
+    if not (port.isascii() and port.isdigit()) or len(port) > 9:
+        raise Wrong(
+            f"must be a tensor name such as 'logits:0': what follows the colon of {_shortened(text)!r} is no number"
+        )
+    return f"{node}:{int(port)}"
+
+
+def _tensor(value: Marked, key: Key) -> str:
+    try:
+        return tensor_of(text_of(value, KINDS[key.kind]))
+    except Wrong as wrong:
+        raise Wrong(str(wrong), value.line) from None
+
+
+def _function(value: Marked, key: Key) -> str:
+    text = text_of(value, KINDS[key.kind])
+    module, colon, function = text.partition(":")
+    parts = [*module.split("."), *function.split(".")]
+    if not colon or not all(part.isidentifier() for part in parts):
+        raise Wrong(
+            f"must be of the form module:function, such as 'digits.model:build', not {_shortened(text)!r}",
+            value.line,
+        )
+    return text
+
+
+EMA = ("none", "trainable", "all")
+
+
+def _ema(value: Marked, key: Key) -> str | tuple[str, ...]:
+    given = value.value
+    if isinstance(given, str) and given in EMA:
+        return given
+    if isinstance(given, list) and given:
+        return tuple(text_of(pattern, "a list of name patterns, which are text") for pattern in given)
+    hint = ""
+    if isinstance(given, str):
+        hint = f".{did_you_mean(given, EMA, 1)} A single pattern is written as a list: [{_shortened(given)!r}]"
+    if given is False or given is None:
+        hint = ". To use no moving averages, write ema: none"
+    raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)
+
+
+def _shape(value: Marked, key: Key) -> tuple[int, ...]:
+    given = value.value
+    if not isinstance(given, list):
+        raise must_be(KINDS[key.kind], value)
+    for size in given:
+        if isinstance(size.value, bool) or not isinstance(size.value, int) or not 0 < size.value < 2**31:
+            raise Wrong(
+                f"must be a list of whole numbers of at least 1, but one of them is {described(size)}", size.line
+            )
+    return tuple(int(size.value) for size in given)
+
+
+def feed_of(value: Marked) -> FeedValue:
+    """A constant: a bool, number, text, or nested tuples of them, all rows of one length. Raises :class:`Wrong`."""
+    given = value.value
+    if isinstance(given, (bool, int, float, str)):
+        return given
+    if not isinstance(given, list):
+        raise must_be("a bool, a number, text, or nested lists of them", value)
+    items = tuple(feed_of(item) for item in given)
+    if len({_extent(item) for item in items}) > 1:
+        raise Wrong("must have rows of one length throughout; its lists are ragged", value.line)
+    return items
+
+
+def _extent(value: FeedValue) -> tuple[int, ...]:
+    extent: list[int] = []
+    while isinstance(value, tuple):
+        extent.append(len(value))
+        if not value:
+            break
+        value = value[0]
+    return tuple(extent)
+
+
+def top_k_of(settings: Mapping[str, Any]) -> TopK:
+    """The settings of a ``top_k`` section as what they mean. Raises :class:`Wrong` if ``k`` is missing."""
+    if "k" not in settings:
+        raise Wrong("needs 'k', how many largest entries must be the same")
+    return TopK(k=settings["k"], agree=settings.get("agree", 1.0))
+
+
+READERS: Mapping[str, Callable[[Marked, Key], Any]] = {
+    "tolerance": _tolerance,
+    "number": _number,
+    "share": _share,
+    "positive": _positive,
+    "seed": _seed,
+    "boolean": _boolean,
+    "choice": _choice,
+    "dtype": _dtype,
+    "statistic": _statistic,
+    "text": _text,
+    "tensor": _tensor,
+    "function": _function,
+    "ema": _ema,
+    "shape": _shape,
+}
+"""Readers of the kinds that need neither a folder nor a section of their own."""
+
+
+def listed(value: Marked, expected: str) -> Sequence[Marked]:
+    """The items of a list, or the one item that is written without brackets."""
+    given = value.value
+    if isinstance(given, list):
+        if not given:
+            raise Wrong(f"must be {expected}, not an empty list", value.line)
+        return [item for item in given]
+    return [value]
