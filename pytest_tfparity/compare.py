@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .deviation import Deviation, float_deviation, integer_deviation, string_deviation
+from .errors import SettingsError
+from .result import OutputComparison
+from .top_k import agreeing_rows
+
+_QUANTILE = re.compile(r"quantile\(\s*([0-9.eE+-]+)\s*\)")
+
+Kind = Literal["float", "complex", "integer", "string", "other"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopK:
-    """At least the share ``agree`` of rows (last axis) must have the same ``k`` largest entries."""
+    """At least the share ``agree`` of rows (last axis) must have the same ``k`` largest entries.
+
+    Of equal entries the first count as larger. This is asked beside the elementwise tolerance;
+    ``atol: .inf`` leaves it alone to decide.
+    """
 
     k: int
     agree: float = 1.0
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with these numbers, a sentence each."""
+        found = []
+        if not _is_number(self.k) or self.k != int(self.k) or self.k < 1:
+            found.append(f"top_k: k must be a whole number of at least 1, not {self.k!r}.")
+        if not _is_number(self.agree) or not 0 < self.agree <= 1:
+            found.append(f"top_k: agree must be above 0 and at most 1, not {self.agree!r}.")
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
     """What an output may differ by: ``|export - reference| <= atol + rtol * |reference|``.
 
-    ``statistic`` says of what: ``"max"`` (every element), ``"mean"``, ``"median"`` or ``"quantile(q)"``.
+    With ``excess = |export - reference| - rtol * |reference|`` in float64, ``statistic`` says which
+    number of all elements must be at most ``atol``: ``"max"`` the largest excess (every element is
+    within), ``"mean"`` the mean excess, ``"quantile(q)"`` the smallest excess that the share ``q`` of
+    elements does not surpass (so at least that share is within), ``"median"`` the same with 0.5.
     """
 
     atol: float = 1e-5
@@ -25,3 +57,209 @@ class Tolerance:
     equal_nan: bool = False
     statistic: str = "max"
     top_k: TopK | None = None
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with these numbers, a sentence each; empty if nothing is."""
+        found = []
+        if not _is_number(self.atol) or not self.atol >= 0:
+            found.append(f"atol must be a number of at least 0 (.inf allows any), not {self.atol!r}.")
+        if not _is_number(self.rtol) or not 0 <= self.rtol < math.inf:
+            found.append(f"rtol must be a finite number of at least 0, not {self.rtol!r}.")
+        if not isinstance(self.equal_nan, bool):
+            found.append(f"equal_nan must be true or false, not {self.equal_nan!r}.")
+        if self.statistic not in ("max", "mean", "median") and _quantile(self.statistic) is None:
+            found.append(
+                f"statistic must be max, mean, median or quantile(q) with q above 0 and at most 1, "
+                f"not {self.statistic!r}."
+            )
+        return (*found, *(self.top_k.problems() if self.top_k else ()))
+
+    @property
+    def share(self) -> Fraction | None:
+        """The share of elements that must be within: 1 for ``max``, None for ``mean``."""
+        named = {"max": Fraction(1), "median": Fraction(1, 2), "mean": None}
+        return named[self.statistic] if self.statistic in named else _quantile(self.statistic)
+
+
+def compare(
+    reference: npt.NDArray[Any],
+    export: npt.NDArray[Any],
+    tolerance: Tolerance,
+    *,
+    reference_name: str,
+    export_name: str,
+    against: str = "reference",
+) -> OutputComparison:
+    """How ``export`` compares with ``reference`` (arrays of any shape and dtype) under ``tolerance``.
+
+    Elements are compared in float64 (complex128), one chunk at a time. Integers, bools and strings
+    must be equal, whatever the tolerance; integers are subtracted exactly. Another shape or dtype, an empty
+    comparison, an infinity against anything but itself, and any NaN fail, but for NaN on both sides
+    under ``equal_nan``. Infinities and NaN fail under every statistic. ``required_atol`` and
+    ``required_rtol`` pass when they are put in. Raises SettingsError if ``tolerance`` makes no sense.
+    """
+    if problems := tolerance.problems():
+        raise SettingsError(" ".join(problems))
+    reference, export = _plain(np.asarray(reference)), _plain(np.asarray(export))
+    problem = _incomparable(reference, export, against)
+    deviation = _deviation(reference, export, tolerance) if reference.shape == export.shape else None
+    if deviation is None:
+        deviation = Deviation(total=reference.size, failing=reference.size)
+    clauses = [problem] if problem else _clauses(deviation, reference, tolerance, against)
+    top_k = None if problem or tolerance.top_k is None else _top_k(reference, export, tolerance.top_k)
+    passed = deviation.passed and not problem and not top_k
+    # No tolerance mends another dtype or another ranking, so none is suggested then.
+    mendable = not problem and not top_k
+    worst = deviation.worst
+    index = None if worst is None else np.unravel_index(worst, reference.shape)
+    return OutputComparison(
+        reference=reference_name,
+        export=export_name,
+        max_abs=_finite(deviation.max_abs),
+        max_rel=_finite(deviation.max_rel),
+        worst_index=None if index is None else tuple(int(axis) for axis in index),
+        failing=deviation.total if problem else deviation.failing,
+        total=deviation.total,
+        atol=float(tolerance.atol),
+        rtol=float(tolerance.rtol),
+        required_atol=_finite(deviation.required_atol) if mendable else None,
+        required_rtol=_finite(deviation.required_rtol) if mendable else None,
+        passed=passed,
+        problem="; ".join([*clauses, *([top_k] if top_k else [])]) or None,
+        worst_reference=None if index is None else _python(reference[index]),
+        worst_export=None if index is None else _python(export[index]),
+        used=_finite(deviation.used) if mendable else None,
+        statistic=tolerance.statistic,
+        against=against,
+    )
+
+
+def kind(dtype: np.dtype[Any]) -> Kind:
+    """How values of ``dtype`` are compared; also for the dtypes of ml_dtypes (bfloat16, float8, int4)."""
+    if dtype.kind in "biu" or re.fullmatch(r"u?int\d+", dtype.name):
+        return "integer"
+    if dtype.kind in "OSU":
+        return "string"
+    if dtype.kind == "c":
+        return "complex"
+    return "float" if dtype.kind == "f" or re.match(r"b?float\d", dtype.name) else "other"
+
+
+def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """TensorFlow's qint8 and its kin are records of one integer field; that integer is what counts."""
+    names = array.dtype.names
+    return array[names[0]] if names is not None and len(names) == 1 else array
+
+
+def _incomparable(reference: npt.NDArray[Any], export: npt.NDArray[Any], against: str) -> str | None:
+    """A clause that says why nothing about the numbers could make these two equal."""
+    if reference.shape != export.shape:
+        return f"shape {_shape(export)}, but {_shape(reference)} in the {against}"
+    if reference.size == 0:
+        return f"nothing to compare: shape {_shape(reference)} has no elements"
+    kinds = kind(reference.dtype), kind(export.dtype)
+    if "other" in kinds:
+        return f"values of dtype {(reference if kinds[0] == 'other' else export).dtype} cannot be compared"
+    if kinds != ("string", "string") and reference.dtype.newbyteorder("=") != export.dtype.newbyteorder("="):
+        return f"dtype {_dtype(export.dtype)}, but {_dtype(reference.dtype)} in the {against}"
+    return None
+
+
+def _deviation(
+    reference: npt.NDArray[Any], export: npt.NDArray[Any], tolerance: Tolerance
+) -> Deviation | None:
+    """The deviation by the kind of both sides; None where numbers would say nothing."""
+    kinds = {kind(reference.dtype), kind(export.dtype)}
+    if reference.size == 0 or "other" in kinds or (len(kinds) > 1 and "string" in kinds):
+        return None
+    if kinds == {"string"}:
+        return string_deviation(reference, export)
+    if kinds == {"integer"} and reference.dtype == export.dtype:
+        return integer_deviation(reference, export)
+    return float_deviation(
+        reference,
+        export,
+        np.dtype(np.complex128 if "complex" in kinds else np.float64),
+        atol=float(tolerance.atol),
+        rtol=float(tolerance.rtol),
+        equal_nan=tolerance.equal_nan,
+        share=tolerance.share,
+    )
+
+
+def _clauses(
+    deviation: Deviation, reference: npt.NDArray[Any], tolerance: Tolerance, against: str
+) -> list[str]:
+    """What the plain numbers do not say about a comparison, a clause each."""
+    total, clauses = deviation.total, []
+    if deviation.nan_both == total:
+        clauses.append(f"all {total} values are NaN on both sides, so nothing is compared")
+    elif deviation.nan_both and not tolerance.equal_nan:
+        clauses.append(f"{deviation.nan_both} of {total} values are NaN on both sides")
+    if deviation.nan_reference:
+        clauses.append(f"{deviation.nan_reference} of {total} values are NaN in the {against} alone")
+    if deviation.nan_export:
+        clauses.append(f"{deviation.nan_export} of {total} values are NaN in the export alone")
+    if deviation.infinite:
+        clauses.append(
+            f"{deviation.infinite} of {total} values are infinite on one side or with another sign"
+        )
+    exact = kind(reference.dtype) in ("integer", "string")
+    if exact and deviation.failing:
+        clauses.append(f"{_dtype(reference.dtype)} values must be equal, whatever the tolerance")
+    return clauses
+
+
+def _top_k(reference: npt.NDArray[Any], export: npt.NDArray[Any], top_k: TopK) -> str | None:
+    """A clause that says how the largest entries of the rows disagree; None if enough agree."""
+    if kind(reference.dtype) not in ("float", "integer"):
+        return f"top_k needs real numbers, not {_dtype(reference.dtype)}"
+    if reference.ndim == 0 or reference.shape[-1] < top_k.k:
+        return f"top_k needs a last axis of at least {top_k.k} entries, but the shape is {_shape(reference)}"
+    rows = reference.size // reference.shape[-1]
+    agreeing = agreeing_rows(reference, export, int(top_k.k))
+    if agreeing >= Fraction(str(top_k.agree)) * rows:
+        return None
+    return (
+        f"the {top_k.k} largest entries are the same in {agreeing} of {rows} rows, "
+        f"a share of {agreeing / rows:.4g} where {top_k.agree:g} is asked"
+    )
+
+
+def _quantile(statistic: object) -> Fraction | None:
+    match = _QUANTILE.fullmatch(statistic) if isinstance(statistic, str) else None
+    try:
+        # The decimal as written: 0.07 of 100 elements are 7, not the 8 that binary rounding makes of it.
+        share = Fraction(match[1]) if match else None
+    except ValueError:
+        return None
+    return share if share is not None and 0 < share <= 1 else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _python(value: Any) -> float | int | str:
+    """One element as plain Python that JSON can hold; a string is quoted and cut at 60 characters."""
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, (bool, int)):
+        return plain
+    if isinstance(plain, complex):
+        return str(plain)
+    if hasattr(plain, "__float__"):
+        return float(plain) if math.isfinite(plain) else str(float(plain))
+    text = repr(plain)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _shape(array: npt.NDArray[Any]) -> str:
+    return f"[{', '.join(map(str, array.shape))}]"
+
+
+def _dtype(dtype: np.dtype[Any]) -> str:
+    return "string" if kind(dtype) == "string" else dtype.name
