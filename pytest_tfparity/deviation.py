@@ -130,7 +130,7 @@ def float_deviation(
 
 
 class _Elements(NamedTuple):
-    """One chunk. ``distance`` is infinite where no tolerance can help; ``size`` is ``|reference|``, there 0."""
+    """One chunk. ``size`` is ``|reference|``; where no tolerance can help it is 0 and ``distance`` infinite."""
 
     distance: Floats
     size: Floats
@@ -264,7 +264,7 @@ class _Seen:
 
 
 def _least_rtol(distance: Floats, size: Floats, atol: float) -> Floats:
-    """For each element the smallest rtol under which it passes, 0 where none is needed, inf where none helps."""
+    """The smallest rtol under which each element passes: 0 where none is needed, inf where none helps."""
     needed = np.zeros(distance.size)
     over = np.flatnonzero(distance > atol)
     with np.errstate(all="ignore"):

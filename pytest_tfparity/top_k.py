@@ -36,4 +36,5 @@ def _largest(rows: npt.NDArray[Any], k: int) -> npt.NDArray[np.bool_]:
     least = np.partition(rows, width - k, axis=1)[:, width - k, None]
     larger, equal = rows > least, rows == least
     room = k - np.count_nonzero(larger, axis=1)
-    return larger | (equal & (np.cumsum(equal, axis=1) <= room[:, None]))
+    mask: npt.NDArray[np.bool_] = larger | (equal & (np.cumsum(equal, axis=1) <= room[:, None]))
+    return mask
