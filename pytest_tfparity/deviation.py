@@ -130,7 +130,7 @@ def float_deviation(
 
 
 class _Elements(NamedTuple):
-    """One chunk. ``size`` is ``|reference|``; where no tolerance can help it is 0 and ``distance`` infinite."""
+    """One chunk. ``size`` is ``|reference|``; where no tolerance helps it is 0 and ``distance`` infinite."""
 
     distance: Floats
     size: Floats
