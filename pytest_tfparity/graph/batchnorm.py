@@ -215,21 +215,26 @@ def _mode(training: bool | None, mean: Statistic, variance: Statistic) -> Mode |
 def _behind(live: LiveGraph, node: Node) -> tuple[TensorName, str | None]:
     """The tensor behind the conditional that encloses ``node``, and the predicate of that conditional."""
     output, predicate = TensorName(node.name, 0), None
+    ahead = output
     while True:
-        onward = [live.nodes[name] for name in live.readers.get(output.node, ())]
-        onward = [reader for reader in onward if output in reader.inputs]
-        merges = [reader for reader in onward if reader.name in live.choices]
-        if not merges or len(onward) != len(merges):
+        onward = [
+            live.nodes[name] for name in live.readers.get(ahead.node, ()) if ahead in live.nodes[name].inputs
+        ]
+        if not onward:
             return output, predicate
-        predicate = predicate or live.choices[merges[0].name].predicate
-        output = TensorName(merges[0].name, 0)
+        ahead = TensorName(onward[0].name, 0)
+        if len(onward) == 1 and onward[0].op == "Identity":
+            continue
+        if any(reader.name not in live.choices for reader in onward):
+            return output, predicate
+        output, predicate = ahead, predicate or live.choices[ahead.node].predicate
 
 
 def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[str | None, str | None]:
     node = live.node(live.source(tensor))
-    if node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2:
-        if weight(live, node.inputs[1], variables) is not None:
-            node = live.node(live.source(node.inputs[0]))
+    added = node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2
+    if node is not None and added and weight(live, node.inputs[1], variables) is not None:
+        node = live.node(live.source(node.inputs[0]))
     for _ in range(3):  # a dense layer may be reshaped to [N, 1, 1, C] for a fused op
         if node is not None and node.op in LAYOUT and node.inputs:
             node = live.node(live.source(node.inputs[0]))

@@ -40,7 +40,7 @@ class _Root:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A polynomial that is a batch norm's: its parts, and whether the mean was subtracted before the product."""
+    """A polynomial that is a batch norm's: its parts, and whether it is spelt ``(x - mean) * s``."""
 
     input: TensorName
     mean: TensorName
@@ -128,7 +128,9 @@ def _matches(live: LiveGraph, root: _Root, variables: frozenset[str]) -> dict[st
 
 
 def _passed_on(live: LiveGraph, node: Node) -> bool:
-    return bool(node.inputs) and (node.op in LAYOUT or live.source(TensorName(node.name, 0)).node != node.name)
+    return bool(node.inputs) and (
+        node.op in LAYOUT or live.source(TensorName(node.name, 0)).node != node.name
+    )
 
 
 def _polynomial(
@@ -239,11 +241,13 @@ def _one_term(
 
 
 def _normalised(live: LiveGraph, value: TensorName, mean: TensorName, variables: frozenset[str]) -> bool:
-    return statistic(live, mean, variables).kind != "other" and statistic(live, value, variables).kind == "other"
+    return (
+        statistic(live, mean, variables).kind != "other" and statistic(live, value, variables).kind == "other"
+    )
 
 
 def _per_channel(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> bool:
-    """Whether ``tensor`` may scale or shift channels: a weight, or made of weights and batch statistics alone."""
+    """Whether ``tensor`` may scale or shift channels: made of weights and batch statistics alone."""
     return statistic(live, tensor, variables).kind != "other"
 
 

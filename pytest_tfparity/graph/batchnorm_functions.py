@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from .graph import FunctionBody, FunctionInput, Graph, Node, TensorName
+from .graph import Function, FunctionBody, FunctionInput, Graph, Node, TensorName
+from .op_table import first_port
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CONDITIONALS = frozenset({"If", "StatelessIf"})
-
-_OUTPUT_ARGUMENTS = {
-    "FusedBatchNorm": ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2"),
-    "FusedBatchNormV2": ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2"),
-    "FusedBatchNormV3": (
-        "y",
-        "batch_mean",
-        "batch_variance",
-        "reserve_space_1",
-        "reserve_space_2",
-        "reserve_space_3",
-    ),
-    "Switch": ("output_false", "output_true"),
-    "Merge": ("output", "value_index"),
-}
-"""Ops with several named outputs that occur in a batch norm; every other op has one output argument."""
 
 _LARGEST = 2_000_000
 """Nodes after which functions stay unwritten: recursive functions would never end."""
@@ -39,7 +24,7 @@ def without_calls(graph: Graph) -> Graph:
         return graph
     nodes: dict[str, Node] = {}
     results: dict[TensorName, TensorName] = {}
-    waiting = list(reversed(graph.nodes.values()))
+    waiting = list(graph.nodes.values())[::-1]
     while waiting:
         node = waiting.pop()
         body = _bodies(graph, node)
@@ -63,8 +48,8 @@ def resolved(tensor: TensorName, results: dict[TensorName, TensorName]) -> Tenso
 
 def _bodies(graph: Graph, node: Node) -> tuple[FunctionBody, ...] | None:
     keys = ("f",) if node.op in CALLS else ("then_branch", "else_branch") if node.op in CONDITIONALS else ()
-    names = [getattr(node.attrs.get(key), "name", None) for key in keys]
-    bodies = tuple(graph.functions[name] for name in names if name in graph.functions)
+    named = [function for key in keys if isinstance(function := node.attrs.get(key), Function)]
+    bodies = tuple(graph.functions[each.name] for each in named if each.name in graph.functions)
     return bodies if keys and len(bodies) == len(keys) else None
 
 
@@ -95,14 +80,14 @@ def _inlined(
     prefix: str, body: FunctionBody, inputs: tuple[TensorName, ...], controls: tuple[str, ...]
 ) -> tuple[list[Node], list[TensorName]]:
     arguments = dict(zip(body.arguments, inputs, strict=False))
-    ops = {inner.name: inner.op for inner in body.nodes}
+    inside = {inner.name: inner for inner in body.nodes}
 
     def place(source: FunctionInput) -> TensorName:
         if not source.output and source.node in arguments:
             return arguments[source.node]
-        names = _OUTPUT_ARGUMENTS.get(ops.get(source.node, ""), ())
-        port = names.index(source.output) if source.output in names else source.port
-        return TensorName(f"{prefix}/{source.node}", port)
+        made = inside.get(source.node)
+        first = first_port(made.op, source.output, made.attrs) if made is not None else None
+        return TensorName(f"{prefix}/{source.node}", (first or 0) + source.port)
 
     nodes = [
         Node(

@@ -54,13 +54,13 @@ class Choice:
 class LiveGraph:
     """The nodes that the outputs need once predicates are folded, inputs first, loops kept whole.
 
-    ``choices`` are the conditionals' Merge nodes, ``states`` the nodes that only one side of a conditional computes.
+    ``choices`` are the Merge nodes of conditionals, ``fed`` the tensors that a run is given,
+    ``feeds`` those of them that are constant, ``readers`` the live nodes that read each node.
     """
 
     nodes: Mapping[str, Node]
     order: Mapping[str, int]
     choices: Mapping[str, Choice]
-    states: Mapping[str, State]
     fed: frozenset[TensorName]
     feeds: Mapping[TensorName, Array]
     readers: Mapping[str, list[str]] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def live_graph(
     feeds = dict(feeds or {})
     fed = frozenset(inputs) | frozenset(feeds)
     wanted = [output for output in outputs if output.node in graph.nodes]
-    states, choices = _states(graph, wanted, fed, feeds)
+    choices = _choices(graph, wanted, fed, feeds)
     nodes = _taken(graph, wanted, fed, choices)
     readers: dict[str, list[str]] = {}
     for node in nodes.values():
@@ -124,7 +124,7 @@ def live_graph(
         for source in dict.fromkeys(source.node for source in taken):
             readers.setdefault(source, []).append(node.name)
     order = {name: index for index, name in enumerate(nodes)}
-    return LiveGraph(nodes, order, choices, states, fed, feeds, readers)
+    return LiveGraph(nodes, order, choices, fed, feeds, readers)
 
 
 def _walk(
@@ -159,9 +159,9 @@ def _taken(
     return _walk(graph, (output for output in outputs if output not in fed), step)
 
 
-def _states(
+def _choices(
     graph: Graph, outputs: Iterable[TensorName], fed: frozenset[TensorName], feeds: Mapping[TensorName, Array]
-) -> tuple[dict[str, State], dict[str, Choice]]:
+) -> dict[str, Choice]:
     """Dead and alive, forward from the inputs: as TensorFlow's executor propagates deadness."""
 
     def step(node: Node) -> Iterable[str]:
@@ -212,7 +212,7 @@ def _states(
                     elif bool(predicate.all()) != bool(port):
                         ports[TensorName(name, port)] = (False, by)
         seen.add(name)
-    return states, choices
+    return choices
 
 
 def _worst(states: Iterable[State]) -> State:
@@ -251,12 +251,13 @@ def _evaluate(node: Node, values: dict[TensorName, Array]) -> None:
     elif node.op in _EVALUATED:
         if all(source in values for source in node.inputs):
             values[output] = np.asarray(_EVALUATED[node.op](*(values[source] for source in node.inputs)))
-    elif node.inputs and (value := values.get(node.inputs[0])) is not None:
-        if (
-            node.op in PASSES_ON
-            or node.op == "PlaceholderWithDefault"
-            or (node.op == "Cast" and value.dtype.kind in "bui")
-        ):
-            values[output] = value
-            if node.op in _SWITCHES:
-                values[TensorName(node.name, 1)] = value
+    elif node.inputs and node.inputs[0] in values and _passes_value_on(node, values[node.inputs[0]]):
+        values[output] = values[node.inputs[0]]
+        if node.op in _SWITCHES:
+            values[TensorName(node.name, 1)] = values[output]
+
+
+def _passes_value_on(node: Node, value: Array) -> bool:
+    if node.op == "Cast":
+        return value.dtype.kind in "bui"
+    return node.op in PASSES_ON or node.op == "PlaceholderWithDefault"
