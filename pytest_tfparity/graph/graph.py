@@ -53,6 +53,12 @@ class Function(NamedTuple):
     attrs: Mapping[str, Attr]
 
 
+class AttrReference(NamedTuple):
+    """In a function's body: the value that the caller gives to the function's attribute ``name``."""
+
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """A constant. Large contents are read-only views of the mapped file, decoded when asked for.
@@ -71,7 +77,9 @@ class Tensor:
         return self.load()
 
 
-Attr: TypeAlias = bool | int | float | bytes | DType | Shape | Tensor | Function | tuple["Attr", ...] | None
+Attr: TypeAlias = (
+    bool | int | float | bytes | DType | Shape | Tensor | Function | AttrReference | tuple["Attr", ...] | None
+)
 
 
 @dataclass(frozen=True, slots=True)
