@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """One key: its name, what its value is (a key of ``KINDS``), and one sentence about it.
 
+    Only these three are given by position.
     ``default`` is written as a user would write it. ``keyword`` is the name of the same setting
     where there is no nesting, in a marker: ``feeds`` of the export is ``export_feeds`` there.
     ``configurable`` keys can also be set by an ini value ``tfparity_NAME`` and an option ``--tfparity-NAME``.
@@ -44,7 +45,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A mapping of the manifest: what it is called, what it is for, and its keys in the order to write them."""
+    """A mapping of the manifest: what it is called and is for, and its keys in the order to write them."""
 
     name: str
     home: str
@@ -72,7 +73,7 @@ KINDS: Mapping[str, str] = {
     "array": "a path that ends in .npz or .npy",
     "golden": "a path that ends in .npz",
     "paths": "a path, a glob pattern, or a list of them",
-    "images": "a path, a glob pattern, a list of them, or a mapping such as {paths: 'images/*.png', channels: 3}",
+    "images": "a path, a glob pattern, a list of them, or {paths: 'images/*.png', channels: 3}",
     "function": "text of the form module:function",
     "ema": "none, trainable, all or a list of name patterns",
     "feeds": "a mapping of tensor names to constants",
@@ -97,76 +98,72 @@ DTYPES = (
 
 TOLERANCE = (
     Key(
-        name="atol",
-        kind="tolerance",
+        "atol",
+        "tolerance",
+        "What a value may differ by, whatever its size.",
         default="1.0e-5",
         configurable=True,
-        description="What a value may differ by, whatever its size.",
     ),
     Key(
-        name="rtol",
-        kind="tolerance",
+        "rtol",
+        "tolerance",
+        "What a value may differ by beside atol, as a share of the reference's absolute value.",
         default="0.0",
         configurable=True,
-        description="What a value may differ by beside atol, as a share of the reference's absolute value.",
     ),
     Key(
-        name="equal_nan",
-        kind="boolean",
+        "equal_nan",
+        "boolean",
+        "Whether NaN equals NaN at the same place; otherwise any NaN fails.",
         default="false",
-        description="Whether NaN equals NaN at the same place; otherwise any NaN fails.",
     ),
     Key(
-        name="statistic",
-        kind="statistic",
+        "statistic",
+        "statistic",
+        "Which statistic of the differences must be within the tolerance; max judges every element.",
         default="max",
-        description="Which statistic of the differences must be within the tolerance; max judges every element.",
     ),
-    Key(
-        name="top_k",
-        kind="top_k",
-        description="How many largest entries of a row must be the same, in which share of the rows.",
-    ),
+    Key("top_k", "top_k", "How many largest entries of a row must be the same, in which share of the rows."),
 )
 
 CONDUCT = (
     Key(
-        name="compare",
-        kind="choice",
+        "compare",
+        "choice",
+        "What must agree: the outputs, or only the weights, for a checkpoint that has no graph.",
         choices=("outputs", "weights"),
         default="outputs",
-        description="What must agree: the outputs, or only the weights, for a checkpoint that has no graph.",
     ),
     Key(
-        name="run",
-        kind="choice",
+        "run",
+        "choice",
+        "Whether both sides are also run where a proof has already shown them equal.",
         choices=("unproven", "always"),
         default="unproven",
         configurable=True,
-        description="Whether both sides are also run where a proof has already shown them equal.",
     ),
     Key(
-        name="session",
-        kind="choice",
+        "session",
+        "choice",
+        "Run the graph as it is written, or with TensorFlow's default session options.",
         choices=("graph", "default"),
         default="graph",
         configurable=True,
-        description="Run the graph as it is written, or with TensorFlow's default session options.",
     ),
     Key(
-        name="isolate",
-        kind="boolean",
+        "isolate",
+        "boolean",
+        "Whether the check runs in a process of its own, so that a crash costs one check.",
         default="false",
         configurable=True,
-        description="Whether the check runs in a process of its own, so that a crash costs one check.",
     ),
     Key(
-        name="health",
-        kind="choice",
+        "health",
+        "choice",
+        "What happens when the checkpoint itself is unsound although parity holds.",
         choices=("warn", "error", "ignore"),
         default="warn",
         configurable=True,
-        description="What happens when the checkpoint itself is unsound although parity holds.",
     ),
 )
 
@@ -176,37 +173,28 @@ REFERENCE = Section(
     description="The side that is right: a checkpoint and the graph to run it in.",
     keys=(
         Key(
-            name="checkpoint",
-            kind="path",
-            description="The checkpoint: a prefix such as model.ckpt-400, or a folder for its latest one.",
+            "checkpoint",
+            "path",
+            "The checkpoint: a prefix such as model.ckpt-400, or a folder for its latest one.",
+        ),
+        Key("meta", "path", "The meta graph to restore the checkpoint into.", default="PREFIX.meta"),
+        Key(
+            "builder",
+            "function",
+            "A function of the project that builds the graph, in place of a meta graph.",
         ),
         Key(
-            name="meta",
-            kind="path",
-            default="PREFIX.meta",
-            description="The meta graph to restore the checkpoint into.",
-        ),
-        Key(
-            name="builder",
-            kind="function",
-            description="A function of the project that builds the graph, in place of a meta graph.",
-        ),
-        Key(
-            name="ema",
-            kind="ema",
+            "ema",
+            "ema",
+            "Which variables take the value of their moving average.",
             default="what the saver in the meta graph restores",
-            description="Which variables take the value of their moving average.",
         ),
+        Key("feeds", "feeds", "Constants that are fed to the reference alone, such as is_training."),
         Key(
-            name="feeds",
-            kind="feeds",
-            description="Constants that are fed to the reference alone, such as is_training.",
-        ),
-        Key(
-            name="optional",
-            kind="boolean",
+            "optional",
+            "boolean",
+            "Whether the golden stands in for the checkpoint where that is not at hand.",
             default="false",
-            description="Whether the golden stands in for the checkpoint where that is not at hand.",
         ),
     ),
 )
@@ -216,22 +204,17 @@ EXPORT = Section(
     home="'export'",
     description="The side under test: a frozen graph.",
     keys=(
-        Key(name="frozen_graph", kind="graph", description="The frozen graph, binary or text."),
-        Key(
-            name="feeds",
-            kind="feeds",
-            keyword="export_feeds",
-            description="Constants that are fed to the export alone.",
-        ),
+        Key("frozen_graph", "graph", "The frozen graph, binary or text."),
+        Key("feeds", "feeds", "Constants that are fed to the export alone.", keyword="export_feeds"),
     ),
 )
 
 SOURCES = (
-    Key(name="npz", kind="array", description="An array of an .npz file, or a whole .npy file."),
-    Key(name="random", kind="random", description="Seeded random numbers, the same on every platform."),
-    Key(name="images", kind="images", description="Image files, decoded and stacked; all of one size."),
-    Key(name="bytes", kind="paths", description="Whole files as strings, for graphs that decode themselves."),
-    Key(name="call", kind="function", description="A function of the project that returns the array."),
+    Key("npz", "array", "An array of an .npz file, or a whole .npy file."),
+    Key("random", "random", "Seeded random numbers, the same on every platform."),
+    Key("images", "images", "Image files, decoded and stacked; all of one size."),
+    Key("bytes", "paths", "Whole files as strings, for graphs that decode themselves."),
+    Key("call", "function", "A function of the project that returns the array."),
 )
 
 INPUT = Section(
@@ -240,17 +223,12 @@ INPUT = Section(
     description="Where the values of an input come from: at most one source.",
     keys=(
         *SOURCES,
+        Key("key", "text", "The name of the array in the .npz file.", default="the tensor's name"),
         Key(
-            name="key",
-            kind="text",
-            default="the tensor's name",
-            description="The name of the array in the .npz file.",
-        ),
-        Key(
-            name="export",
-            kind="tensor",
+            "export",
+            "tensor",
+            "The name of the input in the export, if it is another.",
             default="the reference's name",
-            description="The name of the input in the export, if it is another.",
         ),
     ),
 )
@@ -261,35 +239,24 @@ RANDOM = Section(
     description="Seeded random numbers, the same on every platform.",
     keys=(
         Key(
-            name="distribution",
-            kind="choice",
+            "distribution",
+            "choice",
+            "How the numbers are distributed.",
             choices=("normal", "uniform", "integers"),
             default="normal",
-            description="How the numbers are distributed.",
         ),
-        Key(name="shape", kind="shape", description="The shape, batch dimension included."),
+        Key("shape", "shape", "The shape, batch dimension included."),
+        Key("dtype", "dtype", "The dtype.", choices=DTYPES, default="float32, and int64 for integers"),
+        Key("seed", "seed", "Another seed gives other numbers.", default="0"),
+        Key("low", "number", "The smallest number, of uniform and integers.", default="0"),
         Key(
-            name="dtype",
-            kind="dtype",
-            choices=DTYPES,
-            default="float32, and int64 for integers",
-            description="The dtype.",
-        ),
-        Key(name="seed", kind="seed", default="0", description="Another seed gives other numbers."),
-        Key(
-            name="low",
-            kind="number",
-            default="0",
-            description="The smallest number, of uniform and integers.",
-        ),
-        Key(
-            name="high",
-            kind="number",
+            "high",
+            "number",
+            "The number that all are below, of uniform and integers.",
             default="1 for uniform",
-            description="The number that all are below, of uniform and integers.",
         ),
-        Key(name="mean", kind="number", default="0.0", description="The mean, of normal."),
-        Key(name="stddev", kind="tolerance", default="1.0", description="The standard deviation, of normal."),
+        Key("mean", "number", "The mean, of normal.", default="0.0"),
+        Key("stddev", "tolerance", "The standard deviation, of normal.", default="1.0"),
     ),
 )
 
@@ -298,14 +265,8 @@ IMAGES = Section(
     home="'images'",
     description="Image files, decoded to uint8 and stacked.",
     keys=(
-        Key(name="paths", kind="paths", description="The files: a path, a glob pattern, or a list of them."),
-        Key(
-            name="channels",
-            kind="choice",
-            choices=("1", "3", "4"),
-            default="3",
-            description="Grey, RGB or RGBA.",
-        ),
+        Key("paths", "paths", "The files: a path, a glob pattern, or a list of them."),
+        Key("channels", "choice", "Grey, RGB or RGBA.", choices=("1", "3", "4"), default="3"),
     ),
 )
 
@@ -314,12 +275,12 @@ OUTPUT = Section(
     home="an output",
     description="An output by its name on both sides, and a tolerance of its own.",
     keys=(
-        Key(name="reference", kind="tensor", description="The name of the output in the reference."),
+        Key("reference", "tensor", "The name of the output in the reference."),
         Key(
-            name="export",
-            kind="tensor",
+            "export",
+            "tensor",
+            "The name of the output in the export, if it is another.",
             default="the reference's name",
-            description="The name of the output in the export, if it is another.",
         ),
         *TOLERANCE,
     ),
@@ -330,8 +291,8 @@ TOP_K = Section(
     home="'top_k'",
     description="Rows (along the last axis) must have the same largest entries.",
     keys=(
-        Key(name="k", kind="positive", description="How many largest entries."),
-        Key(name="agree", kind="share", default="1.0", description="The share of rows that must agree."),
+        Key("k", "positive", "How many largest entries."),
+        Key("agree", "share", "The share of rows that must agree.", default="1.0"),
     ),
 )
 
@@ -347,24 +308,20 @@ MODEL = Section(
     home="a model",
     description="One check: an export that must match its reference.",
     keys=(
-        Key(name="reference", kind="reference", description=REFERENCE.description),
-        Key(name="export", kind="export", description=EXPORT.description),
+        Key("reference", "reference", REFERENCE.description),
+        Key("export", "export", EXPORT.description),
         Key(
-            name="inputs",
-            kind="inputs",
-            description="The inputs by their names in the reference, and where their values come from.",
+            "inputs",
+            "inputs",
+            "The inputs by their names in the reference, and where their values come from.",
         ),
         Key(
-            name="outputs",
-            kind="outputs",
+            "outputs",
+            "outputs",
+            "The tensors that are compared.",
             default="the outputs that both graphs have in common",
-            description="The tensors that are compared.",
         ),
-        Key(
-            name="golden",
-            kind="golden",
-            description="The file that keeps inputs and reference outputs.",
-        ),
+        Key("golden", "golden", "The file that keeps inputs and reference outputs."),
         *TOLERANCE,
         *CONDUCT,
     ),
@@ -375,8 +332,8 @@ MANIFEST = Section(
     home="the top level",
     description="A tfparity.yaml: the models whose exports are checked.",
     keys=(
-        Key(name="defaults", kind="defaults", description=DEFAULTS.description),
-        Key(name="models", kind="models", description="The models by name, checked in this order."),
+        Key("defaults", "defaults", DEFAULTS.description),
+        Key("models", "models", "The models by name, checked in this order."),
     ),
 )
 
@@ -389,7 +346,10 @@ MARKER = Section(
     description="The keyword arguments of the marker: the keys of a model without nesting.",
     keys=(
         *(key for key in REFERENCE.keys if key.name != "optional"),
-        *(Key(**{field: getattr(key, field) for field in ("kind", "description")}, name=key.setting) for key in EXPORT.keys),
+        *(
+            Key(**{field: getattr(key, field) for field in ("kind", "description")}, name=key.setting)
+            for key in EXPORT.keys
+        ),
         *(key for key in MODEL.keys if key.name not in ("reference", "export")),
     ),
 )

@@ -1,7 +1,27 @@
-"""Manifest, marker, ini and options into one ``ParitySpec`` a check."""
+"""Manifest, marker, ini and options into one ``ParitySpec`` a check.
+
+An option wins over the marker, the marker over the manifest (there an output's own tolerance over
+the model's, the model's over ``defaults``), the manifest over the ini values, these over the
+defaults. So ``--tfparity-atol`` and a marker's ``atol`` also hold for outputs with a tolerance of
+their own in the manifest; the tolerance of an output that the marker itself lists wins over the
+marker's ``atol``, which is that of all its outputs, but not over an option.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checks import check
+from .compare import Tolerance
+from .entries import InputEntry, OutputEntry
+from .errors import Problem, SettingsError
+from .schema import CONDUCT, TOLERANCE
+from .sections import Layer, Place, Stated
 from .spec import (
     BytesSource,
     CallSource,
@@ -17,6 +37,7 @@ from .spec import (
     ReferenceSpec,
     Scalar,
 )
+from .validation import read_configuration, read_marker, reading_of
 
 __all__ = [
     "BytesSource",
@@ -26,10 +47,167 @@ __all__ = [
     "ImageSource",
     "InputSource",
     "InputSpec",
+    "ModelEntry",
     "NpzSource",
     "OutputSpec",
     "ParitySpec",
+    "Place",
     "RandomSource",
     "ReferenceSpec",
     "Scalar",
+    "resolve",
+    "spec_from_files",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEntry:
+    """A model of a manifest: where it begins, its own settings, and those of ``defaults``."""
+
+    name: str
+    place: Place
+    own: Layer
+    defaults: Layer
+
+    @property
+    def line(self) -> int | None:
+        """The line that the model begins on."""
+        return self.place.line
+
+    @property
+    def owner(self) -> str:
+        """How messages call the model."""
+        return f"model {self.name!r}"
+
+    @property
+    def root(self) -> Path:
+        """The manifest's folder, which paths and functions are relative to."""
+        return self.place.file.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layers:
+    """All that was stated for one check, weakest first."""
+
+    ini: Layer
+    defaults: Layer
+    model: Layer
+    marker: Layer
+    options: Layer
+
+    @property
+    def together(self) -> Layer:
+        merged: dict[str, Stated] = {}
+        for layer in (self.ini, self.defaults, self.model, self.marker, self.options):
+            for name, other in (("builder", "meta"), ("meta", "builder")):
+                if name in layer:  # a graph from another place replaces the one stated before
+                    merged.pop(other, None)
+            merged.update(layer)
+        return merged
+
+    def output_settings(self, own: Layer) -> Layer:
+        """The settings that hold for an output with settings of its own, by who lists the output."""
+        base = {**self.ini, **self.defaults, **self.model}
+        if "outputs" in self.marker:
+            return {**base, **self.marker, **own, **self.options}
+        return {**base, **own, **self.marker, **self.options}
+
+
+def resolve(
+    entry: ModelEntry | None,
+    *,
+    marker: Mapping[str, Any],
+    ini: Mapping[str, Any],
+    options: Mapping[str, Any],
+    root: Path,
+    name: str,
+    place: Place | None = None,
+    owner: str = "the parity marker",
+) -> ParitySpec:
+    """One check from a model of the manifest (or None), a marker's keywords, ini values and options.
+
+    ``ini`` and ``options`` are keyed by setting (``"atol"``); None means not given. ``root`` is the folder
+    that paths of the marker are relative to, and that functions are imported from where there is no
+    ``entry`` (else the manifest's). ``place`` is where the marker stands and ``owner`` how messages call
+    it. Raises SettingsError with every problem.
+    """
+    place = place or Place(root)
+    marked_in, ini_in, options_in = (
+        reading_of(file, root) for file in (place.file, Path("configuration"), Path("command line"))
+    )
+    layers = _Layers(
+        ini=read_configuration(ini_in, ini, "the ini values", lambda key: key.ini),
+        defaults=entry.defaults if entry else {},
+        model=entry.own if entry else {},
+        marker=read_marker(marked_in, marker, place.line, owner),
+        options=read_configuration(options_in, options, "the options", lambda key: key.flag),
+    )
+    problems = [*marked_in.problems, *ini_in.problems, *options_in.problems]
+    settings = layers.together
+    problems += check(
+        settings,
+        owner=entry.owner if entry else owner,
+        place=entry.place if entry else place,
+        root=entry.root if entry else root,
+    )
+    raise_if(problems)
+    if any(stated.value is None for stated in settings.values()):
+        raise SettingsError(f"Model {name!r} has wrong settings in its manifest.")
+    return _spec(layers, name=name, root=entry.root if entry else root, place=entry.place if entry else None)
+
+
+def raise_if(problems: list[Problem]) -> None:
+    """Raise SettingsError with the problems, each once, if there are any."""
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+
+
+def _spec(layers: _Layers, *, name: str, root: Path, place: Place | None) -> ParitySpec:
+    plain = {setting: stated.value for setting, stated in layers.together.items()}
+    inputs: tuple[InputEntry, ...] = plain.get("inputs", ())
+    outputs: tuple[OutputEntry, ...] = plain.get("outputs", ())
+    return ParitySpec(
+        name=name,
+        root=root,
+        reference=_reference(plain) if "checkpoint" in plain else None,
+        export=ExportSpec(frozen_graph=plain["frozen_graph"], feeds=plain.get("export_feeds", {})),
+        inputs=tuple(entry.spec for entry in inputs),
+        outputs=tuple(
+            OutputSpec(
+                reference=entry.reference,
+                export=entry.export,
+                tolerance=_tolerance(layers.output_settings(entry.own)),
+            )
+            for entry in outputs
+        ),
+        tolerance=_tolerance(layers.together),
+        golden=plain.get("golden"),
+        manifest=place.file if place else None,
+        line=place.line if place else None,
+        **{key.name: plain[key.name] for key in CONDUCT if key.name in plain},
+    )
+
+
+def _reference(plain: Mapping[str, Any]) -> ReferenceSpec:
+    names = [field.name for field in dataclasses.fields(ReferenceSpec)]
+    return ReferenceSpec(**{name: plain[name] for name in names if name in plain})
+
+
+def _tolerance(settings: Layer) -> Tolerance:
+    return Tolerance(**{key.name: settings[key.name].value for key in TOLERANCE if key.name in settings})
+
+
+def spec_from_files(
+    checkpoint: str | os.PathLike[str] | None, frozen_graph: str | os.PathLike[str], **keywords: Any
+) -> ParitySpec:
+    """The check of two files, with the keywords of a marker; paths are relative to the current folder."""
+    return resolve(
+        None,
+        marker={"checkpoint": checkpoint, "frozen_graph": frozen_graph, **keywords},
+        ini={},
+        options={},
+        root=Path.cwd(),
+        name=Path(frozen_graph).stem,
+        place=Place(Path("command line")),
+        owner="the command line",
+    )

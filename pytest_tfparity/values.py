@@ -48,6 +48,8 @@ def marked(value: Any, line: int | None) -> Marked:
         return Marked(value=[marked(item, line) for item in value], line=line)
     if isinstance(value, os.PathLike):
         return Marked(value=os.fsdecode(value), line=line)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return marked(value.tolist(), line)
     return Marked(value=value, line=line)
 
 
@@ -176,13 +178,16 @@ def _statistic(value: Marked, key: Key) -> str:
     return f"quantile({share!r})"
 
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
 def text_of(value: Marked, expected: str) -> str:
     """The text that is written, which must not be empty nor hold control characters."""
     given = value.value
     if not isinstance(given, str):
         hint = ". Put it in quotes if it is meant" if isinstance(given, (bool, int, float)) else ""
         raise Wrong(f"must be {expected}, not {described(value)}{hint}", value.line)
-    if not given.strip() or not given.isprintable():
+    if not given.strip() or _UNPRINTABLE.search(given):
         raise must_be(expected, value)
     return given
 
@@ -198,11 +203,12 @@ def tensor_of(text: str) -> str:
         node, port = text, "0"
     if text.startswith("^"):
         raise Wrong(f"names a control input, {text!r}; a tensor's name is 'node:0', without '^'")
-    if not node or ":" in node or not node.isprintable() or any(char.isspace() for char in node):
+    if not node or ":" in node or any(char.isspace() for char in node):
         raise Wrong(f"must be a tensor name such as 'logits:0', not {_shortened(text)!r}")
     if not (port.isascii() and port.isdigit()) or len(port) > 9:
         raise Wrong(
-            f"must be a tensor name such as 'logits:0': what follows the colon of {_shortened(text)!r} is no number"
+            f"must be a tensor name such as 'logits:0', but what follows the colon of {_shortened(text)!r} "
+            "is not the number of an output"
         )
     return f"{node}:{int(port)}"
 
@@ -237,7 +243,9 @@ def _ema(value: Marked, key: Key) -> str | tuple[str, ...]:
         return tuple(text_of(pattern, "a list of name patterns, which are text") for pattern in given)
     hint = ""
     if isinstance(given, str):
-        hint = f".{did_you_mean(given, EMA, 1)} A single pattern is written as a list: [{_shortened(given)!r}]"
+        hint = (
+            f".{did_you_mean(given, EMA, 1)} A single pattern is written as a list: [{_shortened(given)!r}]"
+        )
     if given is False or given is None:
         hint = ". To use no moving averages, write ema: none"
     raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)
@@ -250,13 +258,14 @@ def _shape(value: Marked, key: Key) -> tuple[int, ...]:
     for size in given:
         if isinstance(size.value, bool) or not isinstance(size.value, int) or not 0 < size.value < 2**31:
             raise Wrong(
-                f"must be a list of whole numbers of at least 1, but one of them is {described(size)}", size.line
+                f"must be a list of whole numbers of at least 1, but one of them is {described(size)}",
+                size.line,
             )
     return tuple(int(size.value) for size in given)
 
 
 def feed_of(value: Marked) -> FeedValue:
-    """A constant: a bool, number, text, or nested tuples of them, all rows of one length. Raises :class:`Wrong`."""
+    """A constant: a bool, number, text, or nested tuples of them, not ragged. Raises :class:`Wrong`."""
     given = value.value
     if isinstance(given, (bool, int, float, str)):
         return given
@@ -310,5 +319,5 @@ def listed(value: Marked, expected: str) -> Sequence[Marked]:
     if isinstance(given, list):
         if not given:
             raise Wrong(f"must be {expected}, not an empty list", value.line)
-        return [item for item in given]
+        return list(given)
     return [value]

@@ -1,0 +1,191 @@
+"""A ``tfparity.yaml`` written from specifications: what ``load_manifest`` reads back as the same ones."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from . import schema
+from .compare import Tolerance
+from .errors import SettingsError
+from .spec import (
+    BytesSource,
+    CallSource,
+    ImageSource,
+    InputSource,
+    InputSpec,
+    NpzSource,
+    OutputSpec,
+    ParitySpec,
+    RandomSource,
+)
+
+
+def write_manifest(specs: Sequence[ParitySpec], path: Path, *, overwrite: bool = False) -> None:
+    """Write a manifest of ``specs``. Raises SettingsError if the file exists and ``overwrite`` is not set."""
+    text = manifest_text(specs, Path(os.path.abspath(path)).parent)
+    try:
+        with open(path, "w" if overwrite else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise SettingsError(
+            f"{path} exists already and is left as it is; remove it first, or edit it."
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def manifest_text(specs: Sequence[ParitySpec], folder: Path) -> str:
+    """The text of a manifest in ``folder``, with what each part is for beside the first model."""
+    lines = [
+        "# Each export must match its reference within the tolerance. Check them: pytest tfparity.yaml",
+        "models:",
+    ]
+    for spec in specs:
+        lines.append(f"  {_text(spec.name)}:")
+        for name, body in _model(spec, folder):
+            if spec is specs[0] and name in schema.MODEL.by_name:
+                lines.append(f"    # {schema.MODEL.by_name[name].description}")
+            lines.extend(f"    {line}" for line in body)
+    return "\n".join(lines) + "\n"
+
+
+def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each key of a model with its lines, in the order of the schema."""
+    if spec.reference is not None:
+        yield "reference", _block("reference", _side(spec.reference, folder))
+    yield "export", _block("export", _side(spec.export, folder))
+    if spec.inputs:
+        yield "inputs", _block("inputs", {given.reference: _input(given, folder) for given in spec.inputs})
+    if spec.outputs:
+        outputs = (_output(output, spec.tolerance) for output in spec.outputs)
+        yield "outputs", ["outputs:", *(f"  - {_flow(output)}" for output in outputs)]
+    if spec.golden is not None:
+        yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
+    yield "atol", [f"atol: {_flow(spec.tolerance.atol)}"]
+    others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
+    for name, value in others.items():
+        yield name, [f"{name}: {_flow(value)}"]
+
+
+def _block(name: str, entries: Mapping[str, Any]) -> list[str]:
+    return [f"{name}:", *(f"  {_text(key)}: {_flow(value)}" for key, value in entries.items())]
+
+
+def _side(side: Any, folder: Path) -> dict[str, Any]:
+    """The keys of a reference or export that are not at their defaults."""
+    stated: dict[str, Any] = {}
+    for field in fields(side):
+        value = getattr(side, field.name)
+        if isinstance(value, Path):
+            stated[field.name] = _path(value, folder)
+        elif value not in (None, False) and value != {}:
+            stated[field.name] = value
+    return stated
+
+
+def _conduct(spec: ParitySpec) -> dict[str, Any]:
+    defaults = {field.name: field.default for field in fields(ParitySpec)}
+    stated = {key.name: getattr(spec, key.name) for key in schema.CONDUCT}
+    return {name: value for name, value in stated.items() if value != defaults[name]}
+
+
+def _changed(tolerance: Tolerance, base: Tolerance) -> dict[str, Any]:
+    """The fields of a tolerance that differ from those of ``base``."""
+    changed: dict[str, Any] = {}
+    for field in fields(Tolerance):
+        value = getattr(tolerance, field.name)
+        if value != getattr(base, field.name):
+            is_top_k = field.name == "top_k" and value is not None
+            changed[field.name] = {"k": value.k, "agree": value.agree} if is_top_k else value
+    return changed
+
+
+def _output(output: OutputSpec, base: Tolerance) -> str | dict[str, Any]:
+    own = _changed(output.tolerance, base)
+    if output.reference == output.export and not own:
+        return output.reference
+    names = {"reference": output.reference}
+    if output.export != output.reference:
+        names["export"] = output.export
+    return {**names, **own}
+
+
+def _input(given: InputSpec, folder: Path) -> dict[str, Any]:
+    stated = _source(given.source, folder) if given.source is not None else {}
+    return stated if given.export == given.reference else {**stated, "export": given.export}
+
+
+def _source(source: InputSource, folder: Path) -> dict[str, Any]:
+    match source:
+        case NpzSource():
+            key = {} if source.key is None else {"key": source.key}
+            return {"npz": _path(source.path, folder), **key}
+        case RandomSource():
+            return {"random": _random(source)}
+        case ImageSource():
+            paths = [_path(path, folder) for path in source.paths]
+            return {"images": {"paths": paths, "channels": source.channels}}
+        case BytesSource():
+            return {"bytes": [_path(path, folder) for path in source.paths]}
+        case CallSource():
+            return {"call": source.function}
+
+
+def _random(source: RandomSource) -> dict[str, Any]:
+    bounds = ("mean", "stddev") if source.distribution == "normal" else ("low", "high")
+    defaults = {field.name: field.default for field in fields(RandomSource)}
+    stated = {name: getattr(source, name) for name in ("distribution", "shape", "dtype", "seed")}
+    named = {name: getattr(source, name) for name in bounds}
+    return stated | {name: value for name, value in named.items() if value != defaults[name]}
+
+
+def _path(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
+
+
+_PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*(\([0-9.]+\))?")
+_RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+
+
+def _flow(value: Any) -> str:
+    """A value on one line, as every YAML reader understands it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _number(value)
+        case str():
+            return _text(value)
+        case Mapping():
+            return "{" + ", ".join(f"{_text(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    return "[" + ", ".join(_flow(item) for item in value) + "]"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    mantissa, exponent, power = repr(value).partition("e")
+    return f"{mantissa}{'.0' if exponent and '.' not in mantissa else ''}{exponent}{power}"
+
+
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
+        return text
+    return '"' + "".join(_escaped(char) for char in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    return char if char.isprintable() else f"\\U{ord(char):08X}"

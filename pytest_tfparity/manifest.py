@@ -1,0 +1,165 @@
+"""``tfparity.yaml``: read with the line of everything in it, validated in full before anything runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import schema
+from .checks import check, shown
+from .document import read_document
+from .entries import InputEntry
+from .errors import Problem, SettingsError
+from .schema import KINDS, Key
+from .sections import Layer, Place, Reading, Stated, read_section, sentence
+from .settings import ModelEntry
+from .spec import NpzSource
+from .validation import READERS, read_model
+from .values import Marked, Wrong, must_be
+
+__all__ = ["Manifest", "ModelEntry", "load_manifest", "read_manifest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The models of a manifest in file order, and what is wrong with it.
+
+    ``found`` holds each problem with the name of its model, None for those of the file as a whole.
+    """
+
+    path: Path
+    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    found: tuple[tuple[str | None, Problem], ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem once, in the order of lines."""
+        unique = dict.fromkeys(problem for _, problem in self.found)
+        return tuple(sorted(unique, key=lambda problem: problem.line or 0))
+
+    def problems_of(self, model: str | None) -> tuple[Problem, ...]:
+        """The problems of one model, or with None those of the file as a whole."""
+        return tuple(dict.fromkeys(problem for name, problem in self.found if name == model))
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest, if nothing is wrong with it. Raises SettingsError with every problem."""
+    manifest = read_manifest(path)
+    if manifest.problems:
+        raise SettingsError(manifest.problems)
+    return manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest and everything that is wrong with it, missing files included. Raises nothing."""
+    path = Path(os.path.abspath(path))
+    reading = _reading(path)
+    try:
+        top = _top(reading, read_document(path))
+    except Wrong as wrong:
+        reading.problem(wrong.line, sentence(str(wrong)))
+        top = {}
+    found: list[tuple[str | None, Problem]] = [(None, problem) for problem in reading.problems]
+    defaults: Layer = top["defaults"].value or {} if "defaults" in top else {}
+    stated: Mapping[str, Marked] = top["models"].value or {} if "models" in top else {}
+    models: dict[str, ModelEntry] = {}
+    for name, value in stated.items():
+        entry, problems = _model(path, name, value, defaults)
+        found += [(name, problem) for problem in problems]
+        models[name] = entry
+    found += _goldens(models)
+    return Manifest(path=path, models=models, found=tuple(found))
+
+
+def _reading(path: Path) -> Reading:
+    return Reading(file=path, root=path.parent, readers={**READERS, "defaults": _defaults, "models": _models})
+
+
+def _top(reading: Reading, document: Marked) -> dict[str, Stated]:
+    if document.value is None:
+        raise Wrong("the manifest is empty; state your models under 'models'.", document.line)
+    if not isinstance(document.value, dict):
+        expected = must_be("a mapping with the keys defaults and models", document)
+        raise Wrong(f"the manifest {expected}.", document.line)
+    top = read_section(reading, schema.MANIFEST, document, "the manifest")
+    if "models" not in top:
+        reading.problem(document.line, "the manifest has no 'models'; state each model under its name there.")
+    return top
+
+
+def _defaults(reading: Reading, value: Marked, key: Key, owner: str) -> dict[str, Stated]:
+    return read_section(reading, schema.DEFAULTS, value, "'defaults'")
+
+
+def _models(reading: Reading, value: Marked, key: Key, owner: str) -> Mapping[str, Marked]:
+    if not isinstance(value.value, dict):
+        raise must_be(KINDS[key.kind], value)
+    if not value.value:
+        raise Wrong("is empty; state at least one model")
+    named: dict[str, Marked] = {}
+    for name, model in value.value.items():
+        if not name.strip() or not name.isprintable() or "::" in name:
+            reading.problem(
+                model.line, f"a model cannot be named {name!r}: it becomes part of a test's name."
+            )
+        else:
+            named[name] = model
+    return named
+
+
+def _model(path: Path, name: str, value: Marked, defaults: Layer) -> tuple[ModelEntry, list[Problem]]:
+    reading = _reading(path)
+    place = Place(path, value.line)
+    own: Layer = {}
+    entry = ModelEntry(name=name, place=place, own=own, defaults=defaults)
+    try:
+        own = read_model(reading, value, entry.owner)
+    except Wrong as wrong:
+        reading.problem(value.line, sentence(f"{entry.owner} {wrong}"))
+        own = {"frozen_graph": Stated(value=None, place=place, label=entry.owner)}
+    else:
+        reading.problems += check({**defaults, **own}, owner=entry.owner, place=place, root=path.parent)
+    return ModelEntry(name=name, place=place, own=own, defaults=defaults), reading.problems
+
+
+def _goldens(models: Mapping[str, ModelEntry]) -> list[tuple[str | None, Problem]]:
+    """Goldens that two models would write, or that would be written over an input."""
+    found: list[tuple[str | None, Problem]] = []
+    writers: dict[Path, ModelEntry] = {}
+    for entry in models.values():
+        golden = _value(entry, "golden")
+        if golden is None:
+            continue
+        first = writers.setdefault(golden, entry)
+        if first is not entry:
+            message = (
+                f"{entry.owner} and {first.owner} (line {first.line}) write one golden, "
+                f"{shown(golden, entry.root)}; give each its own."
+            )
+            found.append((entry.name, _problem(entry, "golden", message)))
+    for entry in models.values():
+        inputs: tuple[InputEntry, ...] = _value(entry, "inputs") or ()
+        for given in inputs:
+            source = given.spec.source
+            if isinstance(source, NpzSource) and source.path in writers:
+                writer = writers[source.path]
+                message = (
+                    f"{given.label} is read from {shown(source.path, entry.root)}, which is the golden of "
+                    f"{writer.owner}: an update would overwrite it. Give the golden another name."
+                )
+                found.append(
+                    (entry.name, Problem(file=given.place.file, line=given.place.line, message=message))
+                )
+    return found
+
+
+def _value(entry: ModelEntry, setting: str) -> Any:
+    return entry.own[setting].value if setting in entry.own else None
+
+
+def _problem(entry: ModelEntry, setting: str, message: str) -> Problem:
+    place = entry.own[setting].place
+    return Problem(file=place.file, line=place.line, message=message)
