@@ -5,12 +5,13 @@ Works on the settings of one check after all layers are put together, whoever st
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .entries import InputEntry
+from .entries import InputEntry, OutputEntry
 from .errors import Problem, did_you_mean
 from .sections import Layer, Place, Stated
 from .spec import BytesSource, ImageSource, NpzSource
@@ -22,7 +23,17 @@ def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Prob
     A setting whose value is None was wrong already and is not complained about again. Paths in
     messages are relative to ``root`` where they lie in it.
     """
-    rules = (_export, _reference, _golden_alone, _weights, _graph_source, _checkpoint, _files, _inputs)
+    rules = (
+        _export,
+        _reference,
+        _golden_alone,
+        _weights,
+        _graph_source,
+        _checkpoint,
+        _files,
+        _inputs,
+        _vacuous,
+    )
     return [
         Problem(file=at.file, line=at.line, message=message)
         for rule in rules
@@ -190,3 +201,12 @@ def _inputs(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[t
                         "Keep one of them."
                     ),
                 )
+
+
+def _vacuous(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    outputs: tuple[OutputEntry, ...] = settings["outputs"].value or () if "outputs" in settings else ()
+    for own in [output.own for output in outputs] or [{}]:
+        merged = {**settings, **own}
+        atol = merged.get("atol")
+        if atol is not None and atol.value == math.inf and "top_k" not in merged:
+            yield atol.place, f"{atol.label} is infinite and passes anything; state a top_k beside it, or a number."

@@ -26,7 +26,7 @@ from .spec import (
 )
 
 
-def write_manifest(specs: Sequence[ParitySpec], path: Path, *, overwrite: bool = False) -> None:
+def write_manifest(path: Path, specs: Sequence[ParitySpec], *, overwrite: bool = False) -> None:
     """Write a manifest of ``specs``. Raises SettingsError if the file exists and ``overwrite`` is not set."""
     text = manifest_text(specs, Path(os.path.abspath(path)).parent)
     try:

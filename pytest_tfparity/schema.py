@@ -60,13 +60,14 @@ class Section:
 
 KINDS: Mapping[str, str] = {
     "tolerance": "a finite number that is not negative",
+    "atol": "a number that is not negative",
     "number": "a finite number",
-    "share": "a number from 0 to 1",
+    "share": "a number above 0 and at most 1",
     "positive": "a whole number of at least 1",
     "seed": "a whole number that is not negative",
     "boolean": "true or false",
     "choice": "one of its choices",
-    "statistic": "max, mean, median or quantile(q) with q from 0 to 1",
+    "statistic": "max, mean, median or quantile(q) with q above 0 and at most 1",
     "top_k": "a mapping such as {k: 5, agree: 0.99}",
     "path": "a path",
     "graph": "a path of a frozen graph, .pb or .pbtxt",
@@ -99,8 +100,8 @@ DTYPES = (
 TOLERANCE = (
     Key(
         "atol",
-        "tolerance",
-        "What a value may differ by, whatever its size.",
+        "atol",
+        "What a value may differ by, whatever its size; .inf leaves the verdict to top_k.",
         default="1.0e-5",
         configurable=True,
     ),
@@ -298,7 +299,7 @@ TOP_K = Section(
 
 DEFAULTS = Section(
     name="defaults",
-    home="'defaults' or a model",
+    home="'defaults'",
     description="Settings of every model that does not state its own.",
     keys=(*TOLERANCE, *CONDUCT),
 )

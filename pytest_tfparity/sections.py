@@ -6,6 +6,7 @@ A :class:`Layer` holds settings side by side, whatever they were nested in: ``ch
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from . import schema
-from .errors import Problem, did_you_mean, nearest
+from .errors import Problem
 from .schema import Key, Section
 from .values import READERS, Marked, Wrong, described
 
@@ -77,8 +78,9 @@ def read_section(
     for name, item in value.value.items():
         place = Place(reading.file, item.line)
         if name not in known:
-            reading.problem(item.line, _unknown(name, section, owner))
-            for meant in nearest(name, known, 1):
+            others = [other for other in known if other not in value.value]
+            reading.problem(item.line, _unknown(name, section, owner, others))
+            for meant in difflib.get_close_matches(name, others, 1):
                 settings.setdefault(known[meant].setting, Stated(value=None, place=place, label=label(meant)))
             continue
         key = known[name]
@@ -92,12 +94,14 @@ def _keys(section: Section) -> str:
     return ", ".join(key.name for key in section.keys)
 
 
-def _unknown(name: str, section: Section, owner: str) -> str:
+def _unknown(name: str, section: Section, owner: str, others: list[str]) -> str:
     homes = [other.home for other in schema.SECTIONS if other is not section and name in other.by_name]
     start = f"unknown key {name!r} in {owner}."
     if homes and section is not schema.MARKER:
         return f"{start} It is a key of {' or '.join(dict.fromkeys(homes))}."
-    return start + (did_you_mean(name, section.by_name, 1) or f" Its keys are {_keys(section)}.")
+    for meant in difflib.get_close_matches(name, others, 1):
+        return f"{start} Did you mean {meant!r}?"
+    return f"{start} Its keys are {_keys(section)}."
 
 
 def _read(reading: Reading, key: Key, item: Marked, label: str, owner: str) -> Any:

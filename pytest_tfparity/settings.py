@@ -18,6 +18,7 @@ from typing import Any
 
 from .checks import check
 from .compare import Tolerance
+from .draft import manifest_text, write_manifest
 from .entries import InputEntry, OutputEntry
 from .errors import Problem, SettingsError
 from .schema import CONDUCT, TOLERANCE
@@ -55,8 +56,10 @@ __all__ = [
     "RandomSource",
     "ReferenceSpec",
     "Scalar",
+    "manifest_text",
     "resolve",
     "spec_from_files",
+    "write_manifest",
 ]
 
 
@@ -121,17 +124,18 @@ def resolve(
     options: Mapping[str, Any],
     root: Path,
     name: str,
-    place: Place | None = None,
-    owner: str = "the parity marker",
+    file: Path | None = None,
+    line: int | None = None,
 ) -> ParitySpec:
     """One check from a model of the manifest (or None), a marker's keywords, ini values and options.
 
     ``ini`` and ``options`` are keyed by setting (``"atol"``); None means not given. ``root`` is the folder
     that paths of the marker are relative to, and that functions are imported from where there is no
-    ``entry`` (else the manifest's). ``place`` is where the marker stands and ``owner`` how messages call
-    it. Raises SettingsError with every problem.
+    ``entry`` (else the manifest's). ``file`` and ``line`` are where the marker stands; without a file the
+    keywords are those of a command line. Raises SettingsError with every problem.
     """
-    place = place or Place(root)
+    owner = "the parity marker" if file else "the command line"
+    place = Place(file or Path("command line"), line)
     marked_in, ini_in, options_in = (
         reading_of(file, root) for file in (place.file, Path("configuration"), Path("command line"))
     )
@@ -208,6 +212,4 @@ def spec_from_files(
         options={},
         root=Path.cwd(),
         name=Path(frozen_graph).stem,
-        place=Place(Path("command line")),
-        owner="the command line",
     )

@@ -113,9 +113,13 @@ def _tolerance(value: Marked, key: Key) -> float:
     return number
 
 
+def _atol(value: Marked, key: Key) -> float:
+    return math.inf if value.value == math.inf else _tolerance(value, key)
+
+
 def _share(value: Marked, key: Key) -> float:
     number = _number(value, key)
-    if not 0 <= number <= 1:
+    if not 0 < number <= 1:
         raise must_be(KINDS[key.kind], value)
     return number
 
@@ -172,7 +176,7 @@ def _statistic(value: Marked, key: Key) -> str:
         return str(given)
     quantile = _QUANTILE.fullmatch(given.strip()) if isinstance(given, str) else None
     share = number_of(Marked(value=quantile[1])) if quantile else None
-    if share is None or not 0 <= share <= 1:
+    if share is None or not 0 < share <= 1:
         hint = did_you_mean(given, ("max", "mean", "median"), 1) if isinstance(given, str) else ""
         raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}.{hint}", value.line)
     return f"quantile({share!r})"
@@ -296,6 +300,7 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
 
 READERS: Mapping[str, Callable[[Marked, Key], Any]] = {
     "tolerance": _tolerance,
+    "atol": _atol,
     "number": _number,
     "share": _share,
     "positive": _positive,
