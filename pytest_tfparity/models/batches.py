@@ -1,0 +1,90 @@
+"""Golden batches for graphs whose batch dimension is pinned: fed in slices, outputs put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import FeedError, ModelError
+from ..graph.graph import Array, Graph, TensorName
+from .feeds import signature
+
+_Feeds: TypeAlias = Mapping[TensorName, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Inputs in pieces of ``size`` rows; one piece and None where nothing needed cutting."""
+
+    size: int | None
+    pieces: Sequence[_Feeds]
+
+
+def cut_inputs(graph: Graph, label: str, inputs: _Feeds) -> Cut:
+    """``inputs`` cut to the batch size that placeholders pin; left whole where none does.
+
+    Every input that has the batch as its leading dimension is cut. Raises FeedError if the pinned
+    sizes disagree, if the batch is no multiple of them, or if another input has another number of rows.
+    """
+    dims = {tensor: signature(graph, tensor).dims for tensor in inputs}
+    misfits = {
+        tensor: shape[0]
+        for tensor, shape in dims.items()
+        if shape and shape[0] >= 0 and inputs[tensor].shape[0] != shape[0]
+    }
+    if not misfits:
+        return Cut(size=None, pieces=[inputs])
+    first, size = next(iter(misfits.items()))
+    rows = inputs[first].shape[0]
+    if size == 0 or rows == 0 or rows % size:
+        raise FeedError(
+            f"{first} of {label} takes a batch of exactly {size}; {rows} rows are given for it,"
+            " which is no multiple of that."
+        )
+    cut = set()
+    for tensor, value in inputs.items():
+        shape = dims[tensor]
+        pinned = shape[0] if shape else -1
+        if value.ndim and value.shape[0] == rows and pinned in (-1, size):
+            cut.add(tensor)
+        elif value.ndim and pinned != value.shape[0]:
+            raise FeedError(
+                f"{first} of {label} takes a batch of exactly {size}, so that its {rows} rows must be fed in"
+                f" slices, but {tensor} has {value.shape[0]} rows."
+            )
+    pieces = [
+        {tensor: value[start : start + size] if tensor in cut else value for tensor, value in inputs.items()}
+        for start in range(0, rows, size)
+    ]
+    return Cut(size=size, pieces=pieces)
+
+
+def joined(label: str, size: int | None, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The outputs of all pieces of ``size`` rows, by name.
+
+    Outputs with ``size`` rows are put together; others must be the same for every slice, or a ModelError is raised.
+    """
+    if size is None:
+        return dict(parts[0])
+    outputs = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if all(value.ndim and value.shape[0] == size for value in values):
+            outputs[name] = np.concatenate(values)
+        elif all(_same(value, first) for value in values):
+            outputs[name] = first
+        else:
+            raise ModelError(
+                f"{label} takes a batch of exactly {size}, so the inputs were fed in {len(parts)} slices, but"
+                f" {name} (shape {list(first.shape)}) is one value for each slice, not one for each row: it cannot"
+                " be put together. Compare another output, or give inputs of one slice."
+            )
+    return outputs
+
+
+def _same(value: Array, other: Array) -> bool:
+    equal_nan = value.dtype.kind in "fc"
+    return value.dtype == other.dtype and bool(np.array_equal(value, other, equal_nan=equal_nan))
