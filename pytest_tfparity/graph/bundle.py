@@ -170,7 +170,7 @@ class Bundle:
         return checkpoint_file(self.prefix, f".data-{number:05d}-of-{self._shard_count:05d}")
 
     def _check_files(self) -> None:
-        """Raise ModelError unless every shard that is needed is there and large enough."""
+        """Map every shard that is needed. Raises ModelError if one is missing or too small."""
         needed: dict[int, int] = {}
         for entry in self._entries.values():
             if not entry.slices:
@@ -185,14 +185,11 @@ class Bundle:
                 f" {_listed(path.name for path in missing)}. Copy all files of a checkpoint together."
             )
         for number, size in needed.items():
-            path = self._shard_path(number)
-            actual = path.stat().st_size
+            actual = len(self._shard(number))
             if actual < size:
-                if actual:
-                    mapped(path, "checkpoint data file")  # names a Git LFS pointer
                 raise ModelError(
-                    f"{path} is {'empty' if not actual else 'truncated'}: it has {actual:,} bytes and its"
-                    f" index speaks of {size:,}. Copy it again."
+                    f"{self._shard_path(number)} is {'truncated' if actual else 'empty'}: it has {actual:,} bytes"
+                    f" and its index speaks of {size:,}. Copy it again."
                 )
 
 
