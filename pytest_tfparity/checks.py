@@ -43,7 +43,7 @@ def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Prob
 
 def _export(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
     if "frozen_graph" not in settings:
-        how = "frozen_graph=..." if "marker" in owner else "export: {frozen_graph: ...}"
+        how = "export: {frozen_graph: PATH}" if owner.startswith("model ") else "frozen_graph=PATH"
         yield place, f"{owner} has no export; state the frozen graph under test as {how}."
 
 
@@ -209,4 +209,5 @@ def _vacuous(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[
         merged = {**settings, **own}
         atol = merged.get("atol")
         if atol is not None and atol.value == math.inf and "top_k" not in merged:
-            yield atol.place, f"{atol.label} is infinite and passes anything; state a top_k beside it, or a number."
+            hint = "state top_k beside it, or a number"
+            yield atol.place, f"{atol.label} is infinite, which passes anything; {hint}."
