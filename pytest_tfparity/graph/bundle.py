@@ -188,8 +188,8 @@ class Bundle:
             actual = len(self._shard(number))
             if actual < size:
                 raise ModelError(
-                    f"{self._shard_path(number)} is {'truncated' if actual else 'empty'}: it has {actual:,} bytes"
-                    f" and its index speaks of {size:,}. Copy it again."
+                    f"{self._shard_path(number)} is {'truncated' if actual else 'empty'}: it has {actual:,}"
+                    f" bytes and its index speaks of {size:,}. Copy it again."
                 )
 
 

@@ -182,7 +182,7 @@ def _guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
     """``read()``, with what the parsers raise said in a sentence."""
     try:
         return read()
-    except (Malformed, DecodeError, UnicodeDecodeError, OverflowError) as error:
+    except (Malformed, DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
         reason = f": {error}" if isinstance(error, Malformed) else ""
         raise ModelError(
             f"{source} ({len(view):,} bytes) is truncated or damaged{reason}. Write or copy it again."

@@ -8,10 +8,9 @@ from pytest_tfparity.graph.bundle import Bundle, find_checkpoint, other_checkpoi
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.slices import Extent
 
-
 TYPES = (
-    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16",
-    "uint8", "bool", "complex64", "complex128", "float8_e5m2", "float8_e4m3fn",
+    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32",
+    "uint16", "uint8", "bool", "complex64", "complex128", "float8_e5m2", "float8_e4m3fn",
 )  # fmt: skip
 
 

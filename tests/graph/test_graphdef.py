@@ -314,3 +314,12 @@ def test_100_000_alike_nodes_share_their_attributes(tmp_path):
     read = read_graph(write(tmp_path, graph))
     assert len(read.nodes) == 100_000
     assert len({id(node.attrs) for node in read.nodes.values()}) == 1
+
+
+def test_attributes_nested_without_end_are_an_error_and_no_crash(tmp_path):
+    attr = b""
+    for _ in range(2000):
+        function = b"\x12" + _length(attr) if attr else b"\x0a\x01f"
+        attr = b"\x0a\x01f\x12" + _length(b"\x52" + _length(function))
+    node = b"\x0a\x01n\x12\x02Op\x2a" + _length(attr)
+    assert "is truncated or damaged" in message_of(write(tmp_path, b"\x0a" + _length(node)))

@@ -15,8 +15,8 @@ from pytest_tfparity.graph.tensors import (
 
 TYPES = messages.data_types()
 WRITTEN = (
-    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16",
-    "uint8", "bool", "complex64", "complex128", "float8_e5m2", "float8_e4m3fn",
+    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32",
+    "uint16", "uint8", "bool", "complex64", "complex128", "float8_e5m2", "float8_e4m3fn",
 )  # fmt: skip
 
 
