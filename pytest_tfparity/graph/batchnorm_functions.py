@@ -2,71 +2,65 @@
 
 from __future__ import annotations
 
-from .graph import Function, FunctionBody, FunctionInput, Graph, Node, TensorName
-from .op_table import first_port
+from .graph import Function, Graph, Node, TensorName
+from .normal_functions import ARGUMENT, Body, body
 
-CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-CONDITIONALS = frozenset({"If", "StatelessIf"})
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+_CONDITIONALS = frozenset({"If", "StatelessIf"})
 
 _LARGEST = 2_000_000
-"""Nodes after which functions stay unwritten: recursive functions would never end."""
+"""Nodes after which calls stay as they are: a function that calls itself would never end."""
 
 
 def without_calls(graph: Graph) -> Graph:
-    """``graph`` with ``PartitionedCall`` and ``If`` written out, as TensorFlow's own lowering does.
+    """``graph`` with function calls and ``If`` written out, as TensorFlow's own lowering does.
 
     Nodes of a function keep their names under the name of the call. ``If`` becomes a ``Switch``
     for each argument and a ``Merge`` for each result, else side first. Loops stay whole.
     """
-    if not graph.functions or not any(
-        node.op in CALLS or node.op in CONDITIONALS for node in graph.nodes.values()
-    ):
+    if not graph.functions or not any(_bodies(graph, node) for node in graph.nodes.values()):
         return graph
     nodes: dict[str, Node] = {}
     results: dict[TensorName, TensorName] = {}
     waiting = list(graph.nodes.values())[::-1]
     while waiting:
         node = waiting.pop()
-        body = _bodies(graph, node)
-        if body is None or len(nodes) > _LARGEST:
+        bodies = _bodies(graph, node)
+        if not bodies or len(nodes) > _LARGEST:
             nodes[node.name] = node
-        elif node.op in CALLS:
-            inner, returned = _inlined(node.name, body[0], node.inputs, node.controls)
+        elif len(bodies) == 1:
+            inner, returned = _inlined(node.name, bodies[0], node.inputs, node.controls)
             waiting.extend(reversed(inner))
             results.update({TensorName(node.name, port): source for port, source in enumerate(returned)})
         else:
-            waiting.extend(reversed(_branches(node, body[0], body[1], results)))
+            waiting.extend(reversed(_branches(node, bodies[0], bodies[1], results)))
     return Graph({name: _redirected(node, results) for name, node in nodes.items()}, {}, graph.producer)
 
 
-def resolved(tensor: TensorName, results: dict[TensorName, TensorName]) -> TensorName:
-    """``tensor``, or what stands in its place now that its call is written out."""
-    while tensor in results:
-        tensor = results[tensor]
-    return tensor
+def _bodies(graph: Graph, node: Node) -> tuple[Body, ...]:
+    """The functions that ``node`` calls: one of a call, then and else of a conditional, else none."""
+    if node.op in graph.functions:
+        return (body(graph.functions, graph.functions[node.op], node.attrs),)
+    keys = ("then_branch", "else_branch") if node.op in _CONDITIONALS else ("f",) if node.op in _CALLS else ()
+    called = [function for key in keys if isinstance(function := node.attrs.get(key), Function)]
+    known = [each for each in called if each.name in graph.functions]
+    if len(known) != len(keys):
+        return ()
+    return tuple(body(graph.functions, graph.functions[each.name], each.attrs) for each in known)
 
 
-def _bodies(graph: Graph, node: Node) -> tuple[FunctionBody, ...] | None:
-    keys = ("f",) if node.op in CALLS else ("then_branch", "else_branch") if node.op in CONDITIONALS else ()
-    named = [function for key in keys if isinstance(function := node.attrs.get(key), Function)]
-    bodies = tuple(graph.functions[each.name] for each in named if each.name in graph.functions)
-    return bodies if keys and len(bodies) == len(keys) else None
-
-
-def _branches(
-    node: Node, then: FunctionBody, otherwise: FunctionBody, results: dict[TensorName, TensorName]
-) -> list[Node]:
+def _branches(node: Node, then: Body, otherwise: Body, results: dict[TensorName, TensorName]) -> list[Node]:
     predicate, *arguments = node.inputs
     pivot = Node(f"{node.name}/pivot", "Switch", (predicate, predicate), node.controls)
     made = [pivot]
     for index, argument in enumerate(arguments):
         made.append(Node(f"{node.name}/switch_{index}", "Switch", (argument, predicate), node.controls))
     returned: list[list[TensorName]] = []
-    for side, body in (("else", otherwise), ("then", then)):
+    for side, branch in (("else", otherwise), ("then", then)):
         port = int(side == "then")
         gate = Node(f"{node.name}/{side}_pivot", "Identity", (TensorName(pivot.name, port),))
         inputs = tuple(TensorName(f"{node.name}/switch_{index}", port) for index in range(len(arguments)))
-        inner, outputs = _inlined(f"{node.name}/{side}", body, inputs, (gate.name,))
+        inner, outputs = _inlined(f"{node.name}/{side}", branch, inputs, (gate.name,))
         made += [gate, *inner]
         returned.append(outputs)
     for port, (no, yes) in enumerate(zip(*returned, strict=False)):
@@ -77,33 +71,35 @@ def _branches(
 
 
 def _inlined(
-    prefix: str, body: FunctionBody, inputs: tuple[TensorName, ...], controls: tuple[str, ...]
+    prefix: str, function: Body, inputs: tuple[TensorName, ...], controls: tuple[str, ...]
 ) -> tuple[list[Node], list[TensorName]]:
-    arguments = dict(zip(body.arguments, inputs, strict=False))
-    inside = {inner.name: inner for inner in body.nodes}
-
-    def place(source: FunctionInput) -> TensorName:
-        if not source.output and source.node in arguments:
-            return arguments[source.node]
-        made = inside.get(source.node)
-        first = first_port(made.op, source.output, made.attrs) if made is not None else None
-        return TensorName(f"{prefix}/{source.node}", (first or 0) + source.port)
+    def place(source: TensorName) -> TensorName:
+        node = function.nodes.get(source.node)
+        index = node.attrs.get("index") if node is not None and node.op == ARGUMENT else None
+        if isinstance(index, int) and index < len(inputs):
+            return inputs[index]
+        return TensorName(f"{prefix}/{source.node}", source.port)
 
     nodes = [
         Node(
             f"{prefix}/{inner.name}",
             inner.op,
-            tuple(place(source) for source in inner.inputs),
-            controls if not inner.inputs else (),
+            tuple(map(place, inner.inputs)),
+            () if inner.inputs else controls,
             inner.attrs,
         )
-        for inner in body.nodes
+        for inner in function.nodes.values()
+        if inner.op != ARGUMENT
     ]
-    return nodes, [place(body.returns[result]) for result in body.results if result in body.returns]
+    return nodes, [place(source) for source in function.returns]
 
 
 def _redirected(node: Node, results: dict[TensorName, TensorName]) -> Node:
     if not any(source in results for source in node.inputs):
         return node
-    inputs = tuple(resolved(source, results) for source in node.inputs)
-    return Node(node.name, node.op, inputs, node.controls, node.attrs)
+    inputs = []
+    for source in node.inputs:
+        while source in results:
+            source = results[source]
+        inputs.append(source)
+    return Node(node.name, node.op, tuple(inputs), node.controls, node.attrs)

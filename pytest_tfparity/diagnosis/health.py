@@ -1,0 +1,269 @@
+"""What is wrong with a checkpoint itself, although parity may hold. Warnings, so only on clear evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ..graph.batchnorm import BatchNorm
+from ..graph.graph import Array, Graph, Tensor, TensorName
+from ..result import Health
+from .images import is_float, values
+from .names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
+
+_VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
+_UNCONVERGED = 0.1
+"""Share of the initial value that a moving average may still hold without a warning."""
+
+
+def checkpoint_health(
+    tensors: Mapping[str, Tensor],
+    *,
+    batch_norms: Sequence[BatchNorm] = (),
+    named: Collection[str] = (),
+    graph: Graph | None = None,
+    averages_used: bool = True,
+) -> tuple[Health, ...]:
+    """Everything that the checkpoint's tensors themselves show to be wrong.
+
+    ``batch_norms`` are those of the reference, ``named`` the variables that its ``.meta`` names,
+    ``graph`` the whole graph of the ``.meta``, ``averages_used`` whether the reference restores
+    moving averages.
+    """
+    steps = global_step(tensors)
+    found = [
+        *_never_updated(tensors, batch_norms, steps, graph),
+        *_not_saved(tensors, batch_norms, named),
+        *_not_finite(tensors),
+        *_zero_epsilon(tensors, batch_norms),
+    ]
+    if averages_used:
+        found += _unconverged(tensors, steps, graph)
+    return tuple(found)
+
+
+def global_step(tensors: Mapping[str, Tensor]) -> int | None:
+    """The step that the checkpoint was written at, or None where it does not say."""
+    for name, tensor in tensors.items():
+        if plain_name(name).rpartition("/")[2] in ("global_step", "iter") and tensor.shape == ():
+            value = tensor.array
+            if value.dtype.kind in "iu":
+                return int(value)
+    return None
+
+
+def _statistics(
+    tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm]
+) -> Iterator[tuple[str, str, str, float]]:
+    """Scope, mean, variance and the variance's initial value of every batch norm of the checkpoint."""
+    seen: set[str] = set()
+    for name in tensors:
+        plain = plain_name(name)
+        scope, slash, last = plain.rpartition("/")
+        for ending in _VARIANCES.get(last, ()):
+            variance = f"{scope}{slash}{ending}{name[len(plain) :]}"
+            if variance in tensors:
+                seen.add(name)
+                yield scope, name, variance, 1.0
+    for norm in batch_norms:
+        if norm.mean in tensors and norm.variance in tensors and norm.mean not in seen:
+            assert norm.mean is not None
+            assert norm.variance is not None
+            seen.add(norm.mean)
+            averages = norm.mean.endswith("/ExponentialMovingAverage")
+            yield norm.scope, norm.mean, norm.variance, 0.0 if averages else 1.0
+
+
+def _never_updated(
+    tensors: Mapping[str, Tensor],
+    batch_norms: Sequence[BatchNorm],
+    steps: int | None,
+    graph: Graph | None,
+) -> Iterator[Health]:
+    if not steps:
+        return
+    by_mean = {norm.mean: norm for norm in batch_norms}
+    for scope, mean, variance, start in _statistics(tensors, batch_norms):
+        if not _all(tensors[mean], 0.0) or not _all(tensors[variance], start):
+            continue
+        norm = by_mean.get(mean)
+        gamma = norm.gamma if norm is not None else f"{scope}/gamma"
+        beta = norm.beta if norm is not None else f"{scope}/beta"
+        if not _trained(tensors, gamma, beta) or _deliberate(graph, mean):
+            continue
+        yield Health(
+            cause="bn-stats-never-updated",
+            scopes=(scope,),
+            message=(
+                f"{plain_name(mean)} is still 0 and {plain_name(variance)} still {start:g} after {steps}"
+                " steps: the update ops were never run. Wrap minimize in"
+                " tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))."
+            ),
+        )
+
+
+def _trained(tensors: Mapping[str, Tensor], gamma: str | None, beta: str | None) -> bool:
+    """Whether the layer was trained: its scale or shift has moved; without either, any other layer's."""
+    own = [
+        (name, value) for name, value in ((gamma, 1.0), (beta, 0.0)) if name is not None and name in tensors
+    ]
+    if own:
+        return any(not _all(tensors[name], value) for name, value in own)
+    starts = {"gamma": 1.0, "beta": 0.0, "bias": 0.0, "biases": 0.0}
+    return any(
+        not _all(tensor, starts[last])
+        for name, tensor in tensors.items()
+        if (last := plain_name(name).rpartition("/")[2]) in starts and is_model_variable(name, tensors)
+    )
+
+
+def _deliberate(graph: Graph | None, mean: str) -> bool:
+    """Whether the training graph itself never updates the statistic: a frozen layer."""
+    if graph is None or not any(
+        node.op.startswith(("Apply", "ResourceApply")) for node in graph.nodes.values()
+    ):
+        return False
+    written = {"AssignSub", "Assign", "AssignSubVariableOp", "AssignVariableOp", "AssignAdd"}
+    for node in graph.nodes.values():
+        if node.op in written and "AssignMovingAvg" in node.name and _target(graph, node.inputs[0]) == mean:
+            return False
+    return True
+
+
+def _target(graph: Graph, tensor: TensorName) -> str:
+    node = graph.nodes.get(tensor.node)
+    while (
+        node is not None
+        and node.op in ("Identity", "Switch", "RefSwitch", "Enter", "RefEnter")
+        and node.inputs
+    ):
+        node = graph.nodes.get(node.inputs[0].node)
+    return "" if node is None else node.name
+
+
+def _not_saved(
+    tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm], named: Collection[str]
+) -> Iterator[Health]:
+    wanted = {name: name.rpartition("/")[0] for name in named if is_statistic(name)}
+    for norm in batch_norms:
+        wanted |= {
+            name: norm.scope for name in (norm.mean, norm.variance) if name is not None and is_statistic(name)
+        }
+    lost: dict[str, list[str]] = {}
+    for name, scope in wanted.items():
+        if name not in tensors and shadow_of(name, tensors) is None:
+            lost.setdefault(scope, []).append(name)
+    for scope, names in lost.items():
+        own = [f"{scope}/{part}" for part in ("gamma", "beta") if f"{scope}/{part}" in tensors]
+        if own:
+            yield Health(
+                cause="bn-stats-not-saved",
+                scopes=(scope,),
+                message=(
+                    f"The checkpoint has {' and '.join(own)} but no {', '.join(sorted(names))}: it was"
+                    " written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is gone,"
+                    " re-estimate the statistics with forward passes in training mode."
+                ),
+            )
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
+    for name, tensor in tensors.items():
+        if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
+            continue
+        array = values(tensor)
+        bad = array.size - int(np.isfinite(array).sum()) if is_float(array) else 0
+        if bad:
+            statistic = is_statistic(averaged_by(name, tensors) or name)
+            yield Health(
+                cause="bn-variance-nonfinite" if statistic else "non-finite",
+                scopes=(plain_name(name).rpartition("/")[0] or plain_name(name),),
+                message=(
+                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {array.size}"
+                    " values: the training diverged, or a value overflowed, before it was saved. Go back to"
+                    " an earlier checkpoint."
+                ),
+            )
+
+
+def _zero_epsilon(tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm]) -> Iterator[Health]:
+    for norm in batch_norms:
+        if norm.epsilon != 0.0 or norm.variance is None or norm.variance not in tensors:
+            continue
+        zero = np.flatnonzero(values(tensors[norm.variance]).reshape(-1) == 0)
+        if zero.size:
+            yield Health(
+                cause="nan-zero-epsilon",
+                scopes=(norm.scope,),
+                message=(
+                    f"{norm.node}: epsilon is 0 and channel {int(zero[0])} of {norm.variance} is 0,"
+                    " so that channel becomes NaN. Give the layer an epsilon, such as 1e-3."
+                ),
+            )
+
+
+def _unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph | None) -> list[Health]:
+    """Averages of variables that started at zero and are still near it, though the variable is not."""
+    if not steps:
+        return []
+    decay = _decay(graph)
+    left = None if decay is None else decay**steps
+    if left is not None and left < _UNCONVERGED:
+        return []
+    near: list[str] = []
+    away: list[str] = []
+    for name, shadow, tensor in _zero_started(tensors):
+        ratio = _norm(values(tensors[shadow])) / tensor
+        (near if ratio < 0.5 else away).append(name)
+    if not near or away:
+        return []
+    known = f"After {steps} steps "
+    if left is None:
+        known += f"the moving averages of {len(near)} variables that started at 0 are still near 0"
+    else:
+        known += f"a decay of {decay:g} leaves {100 * left:.0f}% of the initial value in the shadow"
+    return [
+        Health(
+            cause="ema-unconverged",
+            scopes=tuple(dict.fromkeys(plain_name(name).rpartition("/")[0] for name in near)),
+            message=(
+                f"{known}: the averaged model is not the trained one. Pass num_updates=global_step to"
+                " tf.train.ExponentialMovingAverage, or export the variables themselves."
+            ),
+        )
+    ]
+
+
+def _zero_started(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, float]]:
+    for name, tensor in tensors.items():
+        last = plain_name(name).rpartition("/")[2]
+        shadow = shadow_of(name, tensors) if last in ("bias", "biases", "beta", "b") else None
+        if shadow is not None and _floats(tensor):
+            size = _norm(values(tensor))
+            if np.isfinite(size) and size > 0:
+                yield name, shadow, size
+
+
+def _decay(graph: Graph | None) -> float | None:
+    """The decay of the weights' moving average, where it is a constant (no ``num_updates``)."""
+    decays: set[float] = set()
+    for node in graph.nodes.values() if graph is not None else ():
+        if node.op == "Const" and node.name.endswith("ExponentialMovingAverage/decay"):
+            value = node.attrs.get("value")
+            if isinstance(value, Tensor) and value.shape == ():
+                decays.add(float(value.array))
+    return decays.pop() if len(decays) == 1 else None
+
+
+def _floats(tensor: Tensor) -> bool:
+    return tensor.dtype.number in (1, 2, 14, 19)
+
+
+def _all(tensor: Tensor, value: float) -> bool:
+    array: Array = values(tensor)
+    return array.size > 0 and bool((array == value).all())
+
+
+def _norm(array: Array) -> float:
+    return float(np.linalg.norm(array.astype(np.float64)))

@@ -1,0 +1,203 @@
+"""What one array may be of another: its low-precision image, its transpose, a mixture.
+
+Bits where bits decide, rounding where arithmetic was done.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..graph.graph import Array, Tensor
+
+_BFLOAT16 = 14
+_ULPS = 2.0**-21
+"""Rounding of ``d * a + (1 - d) * b`` in float32, relative to the larger term: four ulp."""
+
+Bits: TypeAlias = npt.NDArray[Any]
+
+
+class Image(NamedTuple):
+    """How an array follows from another: a kind of provenance and the number that goes with it."""
+
+    kind: Literal[
+        "float16", "bfloat16", "cast", "reshaped", "transposed", "permuted", "negated", "rounded", "scaled"
+    ]
+    permutation: tuple[int, ...] | None = None
+    rounding: Literal["nearest", "truncated"] | None = None
+    number: float | None = None
+
+
+def values(tensor: Tensor) -> Array:
+    """The value of ``tensor``, with bfloat16 (stored as bits) as float32."""
+    array = tensor.array
+    if tensor.dtype.number == _BFLOAT16:
+        wide: Array = (array.astype(np.uint32) << 16).view(np.float32)
+        return wide
+    return array
+
+
+def bits(array: Array) -> Bits:
+    """The contents as unsigned integers, flat: equal bits are equal values, NaN included."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype.kind in "fiu" and flat.dtype.itemsize in (1, 2, 4, 8):
+        return flat.view(f"u{flat.dtype.itemsize}")
+    return flat.view(np.uint8) if flat.dtype != object else flat
+
+
+def same(one: Array, other: Array) -> bool:
+    """Whether shape, dtype and every bit are equal."""
+    return (
+        one.shape == other.shape and one.dtype == other.dtype and bool(np.array_equal(bits(one), bits(other)))
+    )
+
+
+def informative(array: Array) -> bool:
+    """Whether the array could only have come from where it is found: not one value throughout."""
+    if array.size <= 1:
+        return False
+    flat = bits(array)
+    return bool((flat[:64] != flat[0]).any() or (flat != flat[0]).any())
+
+
+def is_float(array: Array) -> bool:
+    """Whether the array holds floating-point numbers."""
+    return array.dtype.kind == "f"
+
+
+def image(array: Array, original: Array) -> Image | None:
+    """What ``array`` is of ``original``, or None. Equal arrays are no image of each other."""
+    if array.size != original.size or not is_float(array) or not is_float(original):
+        return None
+    if array.shape == original.shape:
+        found = _rounded_to_half(array, original) or _rounded_to_bfloat16(array, original)
+        if found is None and array.dtype != original.dtype and same(array, _cast(original, array.dtype)):
+            found = Image("cast")
+        if found is None and array.dtype == original.dtype and same(array, np.negative(original)):
+            found = Image("negated")
+        return (
+            found or _rearranged(array, original) or _scaled(array, original) or _quantised(array, original)
+        )
+    return _rearranged(array, original)
+
+
+def _cast(array: Array, dtype: npt.DTypeLike) -> Array:
+    with np.errstate(over="ignore"):
+        cast: Array = array.astype(dtype)
+    return cast
+
+
+def _rounded_to_half(array: Array, original: Array) -> Image | None:
+    if original.dtype == np.float16:
+        return None
+    if array.dtype == np.float16:
+        return Image("float16", rounding="nearest") if same(array, _cast(original, np.float16)) else None
+    if array.dtype != np.float32 or (bits(array)[:256] & 0xFFF).any():
+        return None
+    through = _cast(_cast(original, np.float16), np.float32)
+    return Image("float16", rounding="nearest") if same(array, through) else None
+
+
+def _rounded_to_bfloat16(array: Array, original: Array) -> Image | None:
+    if array.dtype != np.float32 or original.dtype != np.float32 or (bits(array) & 0xFFFF).any():
+        return None
+    whole, rounded = bits(original), bits(array)
+    if np.array_equal(rounded, whole & np.uint32(0xFFFF0000)):
+        return Image("bfloat16", rounding="truncated")
+    even = (whole >> np.uint32(16)) & np.uint32(1)
+    nearest = (whole + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+    return Image("bfloat16", rounding="nearest") if np.array_equal(rounded, nearest) else None
+
+
+def _rearranged(array: Array, original: Array) -> Image | None:
+    """The same values in another order: reshaped, transposed, or permuted otherwise."""
+    if array.dtype != original.dtype or array.size < 4:
+        return None
+    mine, theirs = bits(array), bits(original)
+    if mine.sum(dtype=np.uint64) != theirs.sum(dtype=np.uint64):
+        return None
+    if np.array_equal(mine, theirs):
+        return Image("reshaped") if array.shape != original.shape else None
+    if 2 <= original.ndim <= 5:
+        for axes in permutations(range(original.ndim)):
+            if tuple(original.shape[axis] for axis in axes) == array.shape and same(
+                array, original.transpose(axes)
+            ):
+                return Image("transposed", permutation=axes)
+        if array.ndim == 2 and original.ndim == 2 and np.array_equal(mine, bits(original.T)):
+            return Image("transposed", permutation=(1, 0))
+    if np.array_equal(np.sort(mine), np.sort(theirs)):
+        return Image("permuted")
+    return None
+
+
+def _scaled(array: Array, original: Array) -> Image | None:
+    factor, residual = _fit(array, original)
+    if factor is None or residual > _ULPS or abs(factor) < 1e-6 or abs(factor - 1.0) < 1e-6:
+        return None
+    return Image("scaled", number=factor)
+
+
+def _fit(array: Array, original: Array) -> tuple[float | None, float]:
+    if array.size < 4:
+        return None, np.inf
+    one, other = array.astype(np.float64).reshape(-1), original.astype(np.float64).reshape(-1)
+    square = float(other @ other)
+    if not np.isfinite(square) or square == 0.0:
+        return None, np.inf
+    factor = float(one @ other) / square
+    limit = np.abs(factor * other)
+    with np.errstate(all="ignore"):
+        off = np.abs(one - factor * other) / np.where(limit > 0, limit, 1.0)
+    return factor, float(off.max())
+
+
+def _quantised(array: Array, original: Array) -> Image | None:
+    """Few, equally spaced values, each the nearest one to the original's."""
+    if array.size < 32:
+        return None
+    sample = np.unique(array.reshape(-1)[:4096])
+    if sample.size > 256:
+        return None
+    levels = np.unique(array).astype(np.float64)
+    if not 2 <= levels.size <= 256 or levels.size * 2 > np.unique(original).size:
+        return None
+    gaps = np.diff(levels)
+    step = float(gaps.min())
+    steps = gaps / step
+    if step <= 0 or np.abs(steps - np.rint(steps)).max() > 1e-2:
+        return None
+    off = np.abs(array.astype(np.float64) - original.astype(np.float64)).max()
+    return Image("rounded", number=step) if off <= step * 0.51 else None
+
+
+def mixture(array: Array, shadow: Array, raw: Array) -> float | None:
+    """The d in (0, 1) with ``array = d * shadow + (1 - d) * raw`` to rounding; None if there is none."""
+    if not array.shape == shadow.shape == raw.shape or array.size < 4 or not is_float(array):
+        return None
+    one, two, three = (each.astype(np.float64).reshape(-1) for each in (array, shadow, raw))
+    apart = two - three
+    square = float(apart @ apart)
+    size = np.maximum(np.abs(two), np.abs(three))
+    if (
+        not np.isfinite(square)
+        or not np.isfinite(one).all()
+        or np.abs(apart).max() <= 1e3 * _ULPS * size.max()
+    ):
+        return None
+    share = float((one - three) @ apart) / square
+    off = np.abs(one - (share * two + (1.0 - share) * three))
+    fits = bool((off <= _ULPS * size).all()) and float(np.sqrt(off @ off)) <= 1e-2 * np.sqrt(square)
+    return share if fits and 1e-6 < share < 1.0 - 1e-6 else None
+
+
+def cosine(one: Array, other: Array) -> float | None:
+    """The cosine of the angle between two arrays of one shape, or None where it means nothing."""
+    if one.shape != other.shape or one.size < 2 or not is_float(one) or not is_float(other):
+        return None
+    first, second = one.astype(np.float64).reshape(-1), other.astype(np.float64).reshape(-1)
+    norms = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / norms if np.isfinite(norms) and norms > 0 else None

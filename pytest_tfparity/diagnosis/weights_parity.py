@@ -1,0 +1,269 @@
+"""``compare: weights``: the export's constants are the checkpoint's, without any graph of the checkpoint.
+
+What can be claimed: every floating-point constant of more than one element whose content tells
+where it comes from is, bit for bit, a variable of the checkpoint (its own, if the name says which; raw
+or averaged as asked), and nothing of a layer that is used is left behind. What cannot: that the
+constants are wired as in training. Scalars and shapes are no weights.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+from ..graph.graph import Tensor
+from .images import is_float, same, values
+from .names import is_model_variable, is_statistic, plain_name, shadow_of
+from .weights import Digest, Provenance, content_digest, provenance
+
+Ema: TypeAlias = str | tuple[str, ...] | None
+Problem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused", "nothing"]
+
+
+_STRING = 7
+_FLOATS = (1, 2, 14, 19)
+_SHORT = 4
+_WEIGHT_LIKE = re.compile(
+    r"(^|/)(kernel|weights?|bias(es)?|gamma|beta|moving_\w+|depthwise_\w+|pointwise_\w+|embeddings?|w|b)(_\d+)?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightMismatch:
+    """One way in which the export's constants are not the checkpoint's.
+
+    ``problem``: ``"differs"`` (``constant`` is not ``variable``; ``provenance`` says what it is),
+    ``"averaged"`` or ``"raw"`` (it is the variable, but the moving average, or not the average),
+    ``"not found"`` (no variable has this content), ``"unused"`` (a variable that no constant
+    holds, of a layer that is used), ``"nothing"`` (the export holds no weight at all).
+    """
+
+    problem: Problem
+    constant: str | None = None
+    variable: str | None = None
+    provenance: Provenance | None = None
+
+    def __str__(self) -> str:
+        if self.problem == "nothing":
+            return "The export holds no weight that could be compared with the checkpoint."
+        if self.problem == "unused":
+            return f"{self.variable} of the checkpoint is used nowhere in the export, though its layer is."
+        if self.problem == "averaged":
+            return f"{self.constant} holds the moving average of {self.variable}, not the variable."
+        if self.problem == "raw":
+            return f"{self.constant} holds {self.variable}, not its moving average."
+        if self.problem == "not found":
+            return f"{self.constant} is no variable of the checkpoint, under any name."
+        found = self.provenance
+        if found is None or found.kind in ("unknown", "other shape"):
+            return f"{self.constant} differs from {self.variable} of the checkpoint."
+        return (
+            f"{self.constant} differs from {self.variable} of the checkpoint: {found.kind} of {found.source}."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsComparison:
+    """What ``compare: weights`` found.
+
+    ``equal`` says how many constants are, bit for bit, the checkpoint's; ``uninformative`` how many of
+    them hold one value throughout and so say little. ``left_out`` are variables of layers that
+    the export does not use at all (auxiliary heads), ``structural`` short constants in whose place no
+    variable could stand (the mean colour of a preprocessing): worth a note, no mismatch.
+    ``undecided`` says that there are moving averages and nobody said which was meant: that the
+    constants are all raw, or all averaged, is then no proof that they should be.
+    """
+
+    mismatches: tuple[WeightMismatch, ...]
+    equal: int
+    uninformative: int
+    averaged: int
+    left_out: tuple[str, ...]
+    structural: tuple[str, ...] = ()
+    undecided: bool = False
+    provenances: tuple[Provenance, ...] = field(default=(), repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the export's constants are the checkpoint's."""
+        return not self.mismatches
+
+
+def weights_parity(
+    constants: Mapping[str, Tensor],
+    checkpoint: Mapping[str, Tensor],
+    *,
+    ema: Ema = None,
+    others: Mapping[str, Mapping[str, Tensor]] | None = None,
+    digest: Digest = content_digest,
+) -> WeightsComparison:
+    """Compare the live constants of an export with a checkpoint's tensors.
+
+    ``ema`` says which variables stand for their moving average: ``"none"``, ``"trainable"`` (every
+    one but BN statistics), ``"all"``, or patterns of names. None: either, but all alike (BN
+    statistics apart, which may be raw where the rest is averaged, never the other way round).
+    """
+    names = {plain_name(key): key for key in checkpoint if is_model_variable(key, checkpoint)}
+    places = {name: names[plain] for name in constants if (plain := _plain(name)) in names}
+    weights = {name: tensor for name, tensor in constants.items() if _is_weight(tensor) or name in places}
+    found = provenance(weights, checkpoint, variables_of=places, others=others, digest=digest)
+    known = [each for each in found if each.kind in ("own", "shadow", "variable")]
+    used = {name for each in known if (name := _variable(each)) in checkpoint} | set(places.values())
+    unused = _unused(checkpoint, constants, used)
+    structural = {each.constant for each in found if _structural(each, checkpoint, unused)}
+    mismatches = [
+        _mismatch(each)
+        for each in found
+        if each not in known and each.constant not in structural and (each.informative or each.variable)
+    ]
+    mismatches += _integers(constants, checkpoint, places)
+    mismatches += _averages(known, checkpoint, ema)
+    lost, left_out = _lost(checkpoint, unused, used, [each for each in found if each not in known])
+    mismatches += [WeightMismatch(problem="unused", variable=name) for name in lost]
+    telling = [each for each in known if each.informative]
+    if not telling:
+        mismatches.append(WeightMismatch(problem="nothing"))
+    return WeightsComparison(
+        mismatches=tuple(mismatches),
+        equal=len(known),
+        uninformative=len(known) - len(telling),
+        averaged=sum(each.kind == "shadow" for each in known),
+        left_out=left_out,
+        undecided=ema is None and any(each.averaged for each in found),
+        structural=tuple(name for name in weights if name in structural),
+        provenances=found,
+    )
+
+
+def _mismatch(each: Provenance) -> WeightMismatch:
+    problem: Problem = "not found" if each.variable is None else "differs"
+    return WeightMismatch(problem=problem, constant=each.constant, variable=each.variable, provenance=each)
+
+
+def _structural(each: Provenance, checkpoint: Mapping[str, Tensor], unused: list[str]) -> bool:
+    """Whether a constant that is nobody's is a short vector that no variable could stand in place of."""
+    size = math.prod(each.shape)
+    return (
+        each.variable is None
+        and each.kind == "unknown"
+        and size <= _SHORT
+        and not _WEIGHT_LIKE.search(each.constant)
+        and all(math.prod(checkpoint[name].shape) != size for name in unused)
+    )
+
+
+def _plain(name: str) -> str:
+    for ending in ("/read", "/ReadVariableOp", "/resource"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    return math.prod(tensor.shape) > 1 and tensor.dtype.number in _FLOATS
+
+
+def _integers(
+    constants: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor], places: Mapping[str, str]
+) -> list[WeightMismatch]:
+    """Variables that hold no floats, where the names match."""
+    return [
+        WeightMismatch(problem="differs", constant=name, variable=key)
+        for name, key in places.items()
+        if not is_float(values(constants[name]))
+        and constants[name].dtype.number != _STRING
+        and not same(values(constants[name]), values(checkpoint[key]))
+    ]
+
+
+def _averages(known: list[Provenance], checkpoint: Mapping[str, Tensor], ema: Ema) -> list[WeightMismatch]:
+    """Constants that hold the average where the variable was meant, or the other way round."""
+    either = [(each, _variable(each)) for each in known]
+    apart = [(each, name) for each, name in either if _has_average(name, checkpoint)]
+    if ema is None:
+        weights = [each.kind == "shadow" for each, name in apart if not is_statistic(name)]
+        average = sum(weights) * 2 > len(weights)
+        wanted = {name: average if not is_statistic(name) else None for _, name in apart}
+        if not average and weights:
+            wanted = {name: False for _, name in apart}
+        statistics = {each.kind for each, name in apart if is_statistic(name)}
+        if len(statistics) > 1:  # all alike: raw is the rule
+            wanted |= {name: False for _, name in apart if is_statistic(name)}
+    else:
+        wanted = {name: _wanted(name, ema) for _, name in apart}
+    return [
+        WeightMismatch(
+            problem="averaged" if each.kind == "shadow" else "raw",
+            constant=each.constant,
+            variable=name,
+            provenance=each,
+        )
+        for each, name in apart
+        if wanted[name] is not None and wanted[name] != (each.kind == "shadow")
+    ]
+
+
+def _wanted(name: str, ema: str | tuple[str, ...]) -> bool:
+    if ema == "none":
+        return False
+    if ema in ("all", "trainable"):
+        return ema == "all" or not is_statistic(name)
+    patterns = (ema,) if isinstance(ema, str) else ema
+    return any(fnmatchcase(plain_name(name), pattern) for pattern in patterns)
+
+
+def _variable(each: Provenance) -> str:
+    """The variable whose content ``each`` holds, raw or averaged."""
+    source = each.variable or each.source or ""
+    return source.removesuffix("/ExponentialMovingAverage") if each.kind == "shadow" else source
+
+
+def _has_average(name: str, checkpoint: Mapping[str, Tensor]) -> bool:
+    shadow = shadow_of(name, checkpoint)
+    return (
+        shadow is not None
+        and name in checkpoint
+        and not same(values(checkpoint[name]), values(checkpoint[shadow]))
+    )
+
+
+def _unused(checkpoint: Mapping[str, Tensor], constants: Mapping[str, Tensor], used: set[str]) -> list[str]:
+    """The float variables of the model that no constant holds, raw or averaged, under any name."""
+    by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+    for tensor in constants.values():
+        by_shape.setdefault(tuple(tensor.shape), []).append(tensor)
+    unused = []
+    for key, tensor in checkpoint.items():
+        if key in used or not is_model_variable(key, checkpoint) or not _is_variable(tensor):
+            continue
+        shadow = shadow_of(key, checkpoint)
+        forms = [values(checkpoint[name]) for name in (key, shadow) if name is not None]
+        there = by_shape.get(tuple(tensor.shape), ())
+        if not any(same(form, values(other)) for other in there for form in forms):
+            unused.append(key)
+    return unused
+
+
+def _lost(
+    checkpoint: Mapping[str, Tensor], unused: list[str], used: set[str], strange: list[Provenance]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Of the unused variables those that the export should hold, and those of layers that it left out.
+
+    A variable should be there if its layer is, or if a constant of its shape holds something else.
+    """
+    layers = {_layer(name) for name in used}
+    shapes = {each.shape for each in strange if each.variable is None}
+    lost = [key for key in unused if _layer(key) in layers or tuple(checkpoint[key].shape) in shapes]
+    return lost, tuple(key for key in unused if key not in lost)
+
+
+def _is_variable(tensor: Tensor) -> bool:
+    return bool(tensor.shape) and tensor.dtype.number in _FLOATS
+
+
+def _layer(name: str) -> str:
+    return plain_name(name).rpartition("/")[0]
