@@ -93,7 +93,7 @@ class _Builder:
         self.anchors: dict[str, tuple[Marked, int] | None] = {}
 
     def event(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.ScalarEvent):
             self._add(_scalar(event, line), 1, event.anchor)
         elif isinstance(event, yaml.AliasEvent):

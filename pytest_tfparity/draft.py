@@ -130,7 +130,7 @@ def _source(source: InputSource, folder: Path) -> dict[str, Any]:
             return {"random": _random(source)}
         case ImageSource():
             paths = [_path(path, folder) for path in source.paths]
-            return {"images": {"paths": paths, "channels": source.channels}}
+            return {"images": {"paths": paths, "channels": source.channels, "dtype": source.dtype}}
         case BytesSource():
             return {"bytes": [_path(path, folder) for path in source.paths]}
         case CallSource():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ def read_images(reading: Reading, value: Marked, key: Key, owner: str) -> ImageS
     if "paths" not in settings:
         raise Wrong("needs 'paths', the image files")
     plain = values_of(settings)
-    return ImageSource(paths=plain["paths"], channels=int(plain.get("channels", 3)))
+    return ImageSource(
+        paths=plain["paths"], channels=int(plain.get("channels", 3)), dtype=plain.get("dtype", "uint8")
+    )
 
 
 def read_random(reading: Reading, value: Marked, key: Key, owner: str) -> RandomSource | None:
@@ -72,23 +75,17 @@ def random_source(plain: Mapping[str, Any]) -> RandomSource:
     for name in _MEANINGLESS[distribution]:
         if name in plain:
             raise Wrong(f"has {name!r}, which means nothing for the distribution {distribution}")
-    if distribution != "integers" and not dtype.startswith("float"):
+    if distribution != "integers" and dtype not in schema.FLOAT_DTYPES:
         raise Wrong(
             f"cannot have dtype {dtype} with the distribution {distribution}; use distribution: integers"
         )
-    if distribution == "integers" and "high" not in plain:
-        raise Wrong("needs 'high', the number that all integers are below")
-    bounds: dict[str, float] = {}
-    if distribution != "normal":
-        bounds = {"low": plain.get("low", 0.0), "high": plain.get("high", 1.0)}
-        if bounds["low"] >= bounds["high"]:
-            raise Wrong(
-                f"must have low below high, but low is {bounds['low']:g} and high is {bounds['high']:g}"
-            )
-        if distribution == "integers" and any(bound != int(bound) for bound in bounds.values()):
-            raise Wrong("must have whole numbers as low and high of integers")
-    others = {name: plain[name] for name in ("seed", "mean", "stddev") if name in plain}
-    return RandomSource(distribution=distribution, shape=plain["shape"], dtype=dtype, **bounds, **others)
+    stated = {name: plain[name] for name in ("seed", "mean", "stddev", "low", "high") if name in plain}
+    low, high = stated.get("low", 0), stated.get("high", 1 if distribution == "uniform" else math.inf)
+    if low >= high:
+        raise Wrong(f"must have low below high, but low is {low:g} and high is {high:g}")
+    if distribution == "integers" and any(stated.get(name, 0) % 1 for name in ("low", "high")):
+        raise Wrong("must have whole numbers as low and high of integers")
+    return RandomSource(distribution=distribution, shape=plain["shape"], dtype=dtype, **stated)
 
 
 def read_inputs(reading: Reading, value: Marked, key: Key, owner: str) -> tuple[InputEntry, ...]:

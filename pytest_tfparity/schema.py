@@ -1,16 +1,16 @@
 """Every key that a user can write, as data: validation, options and the reference page are made from it.
 
-Imported when pytest starts, so it imports nothing heavy.
+Imported when pytest starts, so it imports nothing heavy and has named tuples for dataclasses, which
+take ten times as long to define.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One key: its name, what its value is (a key of ``KINDS``), and one sentence about it.
 
     Only these three are given by position.
@@ -43,8 +43,7 @@ class Key:
         return f"--tfparity-{self.name.replace('_', '-')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(NamedTuple):
     """A mapping of the manifest: what it is called and is for, and its keys in the order to write them."""
 
     name: str
@@ -92,10 +91,8 @@ KINDS: Mapping[str, str] = {
 }
 """What a value must be, in the words of an error message and of the reference page."""
 
-DTYPES = (
-    "float16", "float32", "float64", "int8", "int16", "int32", "int64",
-    "uint8", "uint16", "uint32", "uint64", "bool",
-)  # fmt: skip
+FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
+DTYPES = (*FLOAT_DTYPES, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 TOLERANCE = (
     Key(
@@ -254,7 +251,7 @@ RANDOM = Section(
             "high",
             "number",
             "The number that all are below, of uniform and integers.",
-            default="1 for uniform",
+            default="1 for uniform, low + 256 for integers",
         ),
         Key("mean", "number", "The mean, of normal.", default="0.0"),
         Key("stddev", "tolerance", "The standard deviation, of normal.", default="1.0"),
@@ -264,10 +261,17 @@ RANDOM = Section(
 IMAGES = Section(
     name="images",
     home="'images'",
-    description="Image files, decoded to uint8 and stacked.",
+    description="Image files, decoded and stacked.",
     keys=(
         Key("paths", "paths", "The files: a path, a glob pattern, or a list of them."),
         Key("channels", "choice", "Grey, RGB or RGBA.", choices=("1", "3", "4"), default="3"),
+        Key(
+            "dtype",
+            "dtype",
+            "The dtype that the numbers from 0 to 255 are given in.",
+            choices=DTYPES,
+            default="uint8",
+        ),
     ),
 )
 

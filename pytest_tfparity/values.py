@@ -106,6 +106,11 @@ def _number(value: Marked, key: Key) -> float:
     return number
 
 
+def _plain_number(value: Marked, key: Key) -> float:
+    number = _number(value, key)
+    return value.value if isinstance(value.value, int) else number
+
+
 def _tolerance(value: Marked, key: Key) -> float:
     number = _number(value, key)
     if number < 0:
@@ -301,7 +306,7 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
 READERS: Mapping[str, Callable[[Marked, Key], Any]] = {
     "tolerance": _tolerance,
     "atol": _atol,
-    "number": _number,
+    "number": _plain_number,
     "share": _share,
     "positive": _positive,
     "seed": _seed,

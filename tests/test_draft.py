@@ -61,7 +61,7 @@ def whole(folder: Path) -> ParitySpec:
         "b:0": RandomSource(distribution="integers", shape=(2, 3), dtype="int32", seed=7, low=-3, high=9),
         "c:0": RandomSource(distribution="uniform", shape=(1,), dtype="float64", low=0.5, high=1e20),
         "d:0": RandomSource(distribution="normal", shape=(1,), mean=1e-7, stddev=2.0),
-        "e:0": ImageSource(paths=(folder / "i/[1].png",), channels=1),
+        "e:0": ImageSource(paths=(folder / "i/[1].png",), channels=1, dtype="float32"),
         "f:0": BytesSource(paths=(folder / "i/[1].png", folder / "art/digits.pb")),
         "g:0": CallSource(function="digits.inputs:made"),
         "h:0": None,

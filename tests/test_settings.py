@@ -157,7 +157,7 @@ def test_a_marker_can_state_a_whole_check_by_itself(folder: Path) -> None:
     assert spec.export.frozen_graph == folder / "a.pb"
     assert [entry.source for entry in spec.inputs] == [
         NpzSource(path=folder / "images.npz"),
-        RandomSource(distribution="integers", shape=(8, 4), dtype="int64", low=0, high=10),
+        RandomSource(distribution="integers", shape=(8, 4), dtype="int64", high=10),
         BytesSource(paths=(folder / "a.png",)),
         ImageSource(paths=(folder / "a.png",), channels=1),
         CallSource(function="digits.inputs:made"),
@@ -186,9 +186,9 @@ def test_a_markers_builder_replaces_the_manifests_meta_graph(folder: Path) -> No
 
 def test_builder_and_meta_in_one_marker_are_refused(folder: Path) -> None:
     assert mistakes(folder, marker={**FILES, "builder": "m:f", "meta": "a.meta"}) == [
-        "FOLDER/test_digits.py:7: 'builder' of the parity marker and 'meta' exclude each other: a rebuilt network "
-        "mixed with an imported one holds two copies of the variables, of which only one is restored. "
-        "Keep one of the two."
+        "FOLDER/test_digits.py:7: 'builder' of the parity marker and 'meta' exclude each other: a rebuilt "
+        "network mixed with an imported one holds two copies of the variables, of which only one is "
+        "restored. Keep one of the two."
     ]
 
 
