@@ -61,21 +61,20 @@ def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
     """One spelling for ops that are the same function to the last bit, in output 0."""
     kind = attrs.get("T")
     if op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
-        if attrs.get("is_training") is False:
-            kept = {k: v for k, v in attrs.items() if k != "exponential_avg_factor"}
-            if kept.get("U") == _FLOAT:
-                del kept["U"]
-            return "FusedBatchNormV3", kept
-    elif op == "Add" and kind is not None and kind != _STRING:
+        # The version decides which statistics are handed on; ``U`` is their type. Output 0 is the same.
+        inference = attrs.get("is_training") is False
+        silent = {"exponential_avg_factor"} if inference else set()
+        silent |= {"U"} if attrs.get("U") == _FLOAT else set()
+        return "FusedBatchNormV3", {name: value for name, value in attrs.items() if name not in silent}
+    if op == "Add" and kind is not None and kind != _STRING:
         return "AddV2", attrs
-    elif op == "Div" and kind in _FLOATS:
+    if op == "Div" and kind in _FLOATS:
         return "RealDiv", attrs
-    elif op in ("BatchMatMul", "BatchMatMulV2"):
+    if op in ("BatchMatMul", "BatchMatMulV2"):
         return "BatchMatMulV2", attrs
-    elif op == "BatchMatMulV3":
-        if attrs.get("Ta") == attrs.get("Tb") == attrs.get("Tout"):
-            kept = {k: v for k, v in attrs.items() if k not in ("Ta", "Tb", "Tout")}
-            return "BatchMatMulV2", {**kept, "T": attrs.get("Ta")}
+    if op == "BatchMatMulV3" and attrs.get("Ta") == attrs.get("Tb") == attrs.get("Tout"):
+        kept = {name: value for name, value in attrs.items() if name not in ("Ta", "Tb", "Tout")}
+        return "BatchMatMulV2", {**kept, "T": attrs.get("Ta")}
     return op, attrs
 
 
