@@ -100,7 +100,7 @@ def compare(
     """
     if problems := tolerance.problems():
         raise SettingsError(" ".join(problems))
-    reference, export = _plain(np.asarray(reference)), _plain(np.asarray(export))
+    reference, export = _plain(as_array(reference)), _plain(as_array(export))
     problem = _incomparable(reference, export, against)
     deviation = _deviation(reference, export, tolerance) if reference.shape == export.shape else None
     if deviation is None:
@@ -143,6 +143,11 @@ def kind(dtype: np.dtype[Any]) -> Kind:
     if dtype.kind == "c":
         return "complex"
     return "float" if dtype.kind == "f" or re.match(r"b?float\d", dtype.name) else "other"
+
+
+def as_array(value: Any) -> npt.NDArray[Any]:
+    """``value`` as an array; a lone string keeps its trailing NULs, which numpy's own dtype would cut."""
+    return np.array(value, object) if isinstance(value, (bytes, str)) else np.asarray(value)
 
 
 def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -29,7 +29,7 @@ _ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2")
 def _facts() -> tuple[tuple[str, str], ...]:
     return (
         ("tensorflow", _tensorflow()),
-        ("numpy", metadata.version("numpy")),
+        ("numpy", _version("numpy") or ""),
         ("python", platform.python_version()),
         ("machine", f"{platform.system()} {platform.machine()}"),
         ("cpu", " ".join(_cpu_flags())),

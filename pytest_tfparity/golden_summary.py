@@ -46,6 +46,10 @@ class SummaryProblem(ValueError):
     """Why a summary cannot be read, as a clause about the file."""
 
 
+class ForeignSummary(SummaryProblem):
+    """The file is a yaml file of somebody else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What the yaml file says. ``tensors`` are the hashes of inputs and outputs by name."""
@@ -94,7 +98,7 @@ def read_summary(text: str) -> Summary:
     try:
         content = yaml.safe_load(text)
         if not isinstance(content, dict) or "format" not in content or "archive" not in content:
-            raise SummaryProblem("is not a summary that pytest-tfparity wrote")
+            raise ForeignSummary("is not a summary of goldens that pytest-tfparity wrote")
         if content["format"] != FORMAT:
             raise SummaryProblem(f"has format {content['format']!r}; this version reads format {FORMAT}")
         inputs, outputs = content["inputs"], content["outputs"]

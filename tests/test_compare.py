@@ -127,6 +127,11 @@ def test_strings_must_be_equal_byte_for_byte() -> None:
     assert (result.max_abs, result.required_atol) == (None, None)
 
 
+def test_a_lone_string_keeps_its_last_nul() -> None:
+    result = compare(b"cat\0", b"cat", Tolerance(), reference_name="a:0", export_name="a:0")  # type: ignore[arg-type]
+    assert (result.passed, result.failing, result.worst_index) == (False, 1, ())
+
+
 def test_a_long_string_is_cut_in_the_report() -> None:
     result = judged(np.array([b"x" * 1000], object), np.array([b"y"], object))
     assert isinstance(result.worst_reference, str)

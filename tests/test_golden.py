@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
 from pytest_tfparity import golden as store
+from pytest_tfparity import golden_files
 from pytest_tfparity.archive import ArchiveProblem, read_archive, write_archive
 from pytest_tfparity.compare import Tolerance, TopK
 from pytest_tfparity.errors import GoldenError
@@ -274,7 +275,9 @@ def test_an_archive_of_somebody_else_is_foreign(path: Path) -> None:
     with pytest.raises(GoldenError, match=r"has no digits\.yaml beside it"):
         read_golden(path)
     path.with_suffix(".yaml").write_text("models: {}\n", encoding="utf-8")
-    with pytest.raises(GoldenError, match="is not a summary that pytest-tfparity wrote"):
+    with pytest.raises(
+        GoldenError, match=r"is not a summary of goldens.*Give the goldens another name than digits\.npz"
+    ):
         read_golden(path)
 
 
@@ -288,20 +291,20 @@ def test_equal_arrays_in_an_archive_of_somebody_else_are_refused(path: Path) -> 
 def test_a_summary_without_its_archive_is_named(path: Path) -> None:
     update(path)
     path.unlink()
-    with pytest.raises(GoldenError, match=r"do not exist, but digits\.yaml is there"):
+    with pytest.raises(GoldenError, match=r"do not exist, but digits\.yaml is there\. Restore both"):
         update(path)
 
 
 def test_a_crash_between_the_two_files_names_the_tensor(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     update(path)
-    real = store.write_atomically
+    real = golden_files.write_atomically
 
     def crash(file: Path, data: bytes) -> None:
         if file.suffix == ".yaml":
             raise KeyboardInterrupt
         real(file, data)
 
-    monkeypatch.setattr(store, "write_atomically", crash)
+    monkeypatch.setattr(golden_files, "write_atomically", crash)
     with pytest.raises(KeyboardInterrupt):
         update(path, outputs={"net/logits:0": LOGITS + 1})
     with pytest.raises(GoldenError, match="do not belong together: the hash of net/logits:0 is another"):
@@ -355,7 +358,36 @@ def test_a_tensor_that_cannot_be_stored_is_named_and_nothing_is_written(path: Pa
         update(path, outputs={"a#b:0": LOGITS})
     with pytest.raises(GoldenError, match="image:0 is an input and an output, with other values"):
         update(path, outputs={"image:0": LOGITS})
-    assert list(path.parent.iterdir()) == []
+    assert not path.exists()
+
+
+def test_a_manifest_is_never_taken_for_a_summary(tmp_path: Path) -> None:
+    manifest = tmp_path / "tfparity.yaml"
+    manifest.write_text("models: {}\n", encoding="utf-8")
+    for attempt in (read_golden, update):
+        with pytest.raises(GoldenError, match=r"Give the goldens another name than tfparity\.npz"):
+            attempt(manifest.with_suffix(".npz"))
+    assert manifest.read_text(encoding="utf-8") == "models: {}\n"
+    assert os.listdir(tmp_path) == ["tfparity.yaml"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.joinpath("goldens").write_bytes(b"")
+    with pytest.raises(GoldenError, match=r"digits\.npz cannot be written: .*goldens"):
+        update(tmp_path / "goldens" / "digits.npz")
+    tmp_path.joinpath("folder.npz").mkdir()
+    update(tmp_path / "other.npz")
+    shutil.copy(tmp_path / "other.yaml", tmp_path / "folder.yaml")
+    with pytest.raises(GoldenError, match=r"folder\.npz cannot be read"):
+        read_golden(tmp_path / "folder.npz")
+
+
+def test_a_lone_number_or_string_is_a_tensor(path: Path) -> None:
+    outputs = {"loss:0": np.float32(2.5), "label:0": b"cat\0"}
+    update(path, outputs=outputs)
+    assert read_golden(path).outputs["label:0"].item() == b"cat\0"
+    assert update(path, outputs=outputs).action == "unchanged"
+    assert update(path, outputs={**outputs, "label:0": b"cat"}).changed == ("label:0",)
 
 
 def test_an_input_may_be_an_output(path: Path) -> None:

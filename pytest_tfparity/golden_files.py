@@ -1,0 +1,164 @@
+"""A golden on disk: ``NAME.npz`` and ``NAME.yaml``, which only count together.
+
+The npz file is written first: where a crash came between the two, the hash in the yaml file does
+not fit, and reading says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .archive import ArchiveProblem, Array, foreign, read_archive, tensor_sha256, write_archive
+from .compare import Tolerance, as_array
+from .errors import GoldenError
+from .golden_summary import ForeignSummary, Summary, SummaryProblem, read_summary, write_summary
+from .locking import write_atomically
+
+WRITE = "pytest --tfparity-update"
+"""The command that writes goldens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """What one golden file holds: read-only arrays by the reference's tensor names.
+
+    ``fingerprint`` is that of the reference that made the outputs (None where none could be
+    made), ``environment`` where they were made.
+    """
+
+    path: Path
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    fingerprint: str | None
+    environment: Mapping[str, str]
+
+
+def read_pair(path: Path) -> tuple[Golden, Summary]:
+    """The golden at ``path`` and its summary. Raises GoldenError unless both files are whole and fit together."""
+    summary = _read_summary(path)
+    data = path.read_bytes()
+    if problem := foreign(data):
+        raise GoldenError(f"{path} {problem}.{_restore(problem)}")
+    try:
+        tensors = read_archive(data)
+    except ArchiveProblem as error:
+        raise GoldenError(f"{path} {error}.{_restore(str(error))}") from None
+    _check(path, tensors, summary)
+    if hashlib.sha256(data).hexdigest() != summary.archive:
+        raise GoldenError(
+            f"{path} is not the file that pytest-tfparity wrote: its arrays are those of"
+            f" {summary_path(path).name}, its bytes are not.{_restore('')}"
+        )
+    golden = Golden(
+        path=path,
+        inputs={name: tensors[name] for name in summary.inputs},
+        outputs={name: tensors[name] for name in summary.outputs},
+        fingerprint=summary.fingerprint,
+        environment=summary.environment,
+    )
+    return golden, summary
+
+
+def _read_summary(path: Path) -> Summary:
+    beside = summary_path(path)
+    if not path.exists() and not beside.exists():
+        raise GoldenError(f"The goldens {path} do not exist. Write them from the reference: {WRITE}")
+    try:
+        summary = read_summary(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GoldenError(
+            f"{path} has no {beside.name} beside it. If pytest-tfparity wrote it, restore {beside.name} from"
+            " version control; if the file is your own, give the goldens another name."
+        ) from None
+    except ForeignSummary as error:
+        raise GoldenError(f"{beside} {error}. Give the goldens another name than {path.name}.") from None
+    except UnicodeDecodeError:
+        raise GoldenError(f"{beside} is damaged (not UTF-8).{_restore('')}") from None
+    except SummaryProblem as error:
+        raise GoldenError(f"{beside} {error}.{_restore('')}") from None
+    if not path.exists():
+        raise GoldenError(f"The goldens {path} do not exist, but {beside.name} is there.{_restore('')}")
+    return summary
+
+
+def _check(path: Path, tensors: Mapping[str, Array], summary: Summary) -> None:
+    """Raise a GoldenError that names the tensors in which npz and yaml differ."""
+    beside = summary_path(path).name
+    for here, there, names in (
+        (beside, path.name, sorted(summary.tensors.keys() - tensors.keys())),
+        (path.name, beside, sorted(tensors.keys() - summary.tensors.keys())),
+    ):
+        if names:
+            raise GoldenError(
+                f"{path} and {beside} do not belong together: {', '.join(names)} is in {here} and not in"
+                f" {there}.{_restore('')}"
+            )
+    differing = [
+        name for name in sorted(tensors) if tensor_sha256(name, tensors[name]) != summary.tensors[name]
+    ]
+    if differing:
+        raise GoldenError(
+            f"{path} and {beside} do not belong together: the hash of {', '.join(differing)} is another."
+            f" One of the two files was changed, or only one was committed.{_restore('')}"
+        )
+
+
+def _restore(problem: str) -> str:
+    """What to do about a damaged pair of files; nothing where the problem says it itself."""
+    if "git lfs pull" in problem or "pip install" in problem:
+        return ""
+    return f" Restore both files from version control, or delete both and write them again: {WRITE}"
+
+
+def identical(name: str, stored: Array, now: Array) -> bool:
+    """Whether both have the same dtype, shape and bits."""
+    return stored.shape == now.shape and tensor_sha256(name, stored) == tensor_sha256(name, now)
+
+
+def write_pair(
+    path: Path,
+    inputs: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    tolerances: Mapping[str, Tolerance],
+    fingerprint: str | None,
+    environment: Mapping[str, str],
+) -> None:
+    """Write both files, the npz file only if its bytes change."""
+    data = write_archive({**inputs, **outputs})
+    for name in inputs.keys() & outputs.keys():
+        if not identical(name, inputs[name], outputs[name]):
+            raise GoldenError(f"{path}: {name} is an input and an output, with other values. Leave one out.")
+    summary = write_summary(
+        inputs=inputs,
+        outputs=outputs,
+        tolerances=tolerances,
+        fingerprint=fingerprint,
+        environment=environment,
+        archive=hashlib.sha256(data).hexdigest(),
+    )
+    if not path.exists() or path.read_bytes() != data:
+        write_atomically(path, data)
+    write_atomically(summary_path(path), summary.encode())
+
+
+def storable(path: Path, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """``tensors`` as arrays. Raises a GoldenError that names one that ``path`` cannot hold."""
+    return {name: _storable(path, name, as_array(value)) for name, value in tensors.items()}
+
+
+def _storable(path: Path, name: str, array: Array) -> Array:
+    try:
+        tensor_sha256(name, array)
+    except ArchiveProblem as error:
+        raise GoldenError(f"{path} cannot hold {name}: the tensor {error}.") from None
+    return array
+
+
+def summary_path(path: Path) -> Path:
+    """The yaml file beside the npz file ``path``."""
+    if path.suffix != ".npz":
+        raise GoldenError(f"Goldens are npz files with a yaml file beside them: {path} must end in .npz.")
+    return path.with_suffix(".yaml")
