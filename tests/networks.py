@@ -83,7 +83,14 @@ def build(
     with v1.device(devices[1]), v1.variable_scope("fc"):
         net = tf.matmul(net, variable("kernel", (3, 4), 0.1)) + variable("bias", (4,), 0.0)
     with v1.device(devices[0]):
-        step = v1.train.get_or_create_global_step()
+        step = v1.get_variable(
+            "global_step",
+            [],
+            tf.int64,
+            trainable=False,
+            use_resource=use_resource,
+            initializer=v1.zeros_initializer(),
+        )
     controls = [v1.assign_add(step, 1)] if updates else []
     with tf.control_dependencies(controls):
         logits = tf.identity(net, name="logits")

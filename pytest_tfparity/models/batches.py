@@ -65,7 +65,7 @@ def cut_inputs(graph: Graph, label: str, inputs: _Feeds) -> Cut:
 def joined(label: str, size: int | None, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """The outputs of all pieces of ``size`` rows, by name.
 
-    Outputs with ``size`` rows are put together; others must be the same for every slice, or a ModelError is raised.
+    Outputs with ``size`` rows are put together; others must be the same for every piece (ModelError).
     """
     if size is None:
         return dict(parts[0])
@@ -79,8 +79,8 @@ def joined(label: str, size: int | None, parts: Sequence[Mapping[str, Array]]) -
         else:
             raise ModelError(
                 f"{label} takes a batch of exactly {size}, so the inputs were fed in {len(parts)} slices, but"
-                f" {name} (shape {list(first.shape)}) is one value for each slice, not one for each row: it cannot"
-                " be put together. Compare another output, or give inputs of one slice."
+                f" {name} (shape {list(first.shape)}) is one value for each slice, not one for each row: it"
+                " cannot be put together. Compare another output, or give inputs of one slice."
             )
     return outputs
 

@@ -34,8 +34,8 @@ def build_meta_graph(builder: str, root: Path) -> Any:
             raise _failed(builder, "raised", error, root) from error
     if not graph.get_operations():
         raise ModelError(
-            f"builder {builder} built nothing in the graph that it was called in. It must add the network to the"
-            " default graph, not to a tf.Graph of its own."
+            f"builder {builder} built nothing in the graph that it was called in. It must add the network to"
+            " the default graph, not to a tf.Graph of its own."
         )
     saver_def = returned.saver_def if isinstance(returned, tf.compat.v1.train.Saver) else None
     with graph.as_default():

@@ -40,9 +40,9 @@ class Checkpoint:
     def __init__(self, spec: ReferenceSpec, root: Path) -> None:
         if spec.builder is not None and spec.meta is not None:
             raise SettingsError(
-                f"The reference names both a builder ({spec.builder}) and a meta ({spec.meta}). One graph that is"
-                " rebuilt and one that is imported are two networks, of which only one is restored: remove one of"
-                " the two lines."
+                f"The reference names both a builder ({spec.builder}) and a meta ({spec.meta}). One graph"
+                " that is rebuilt and one that is imported are two networks, of which only one is restored:"
+                " remove one of the two lines."
             )
         self.spec = spec
         self.root = root
@@ -63,7 +63,7 @@ class Checkpoint:
 
     @cached_property
     def meta(self) -> MetaGraph:
-        """Graph, saver and variables. Raises ModelError if there is no graph; runs the builder if there is one."""
+        """Graph, saver and variables; a builder is run for it. Raises ModelError if there is no graph."""
         if self.spec.builder is not None:
             return parse_meta(self._meta_graph_def.SerializeToString(), self._graph_label)
         return read_meta(self._meta_path)
@@ -80,12 +80,12 @@ class Checkpoint:
 
     @cached_property
     def keys(self) -> Mapping[str, RestoredKey]:
-        """Variable node name to the tensor of the checkpoint that it is restored from, by the ``ema`` of the spec."""
+        """Variable node name to the tensor that it is restored from, by the ``ema`` of the spec."""
         return restored_keys(self.meta, self.spec.ema, self.bundle)
 
     @cached_property
     def restored(self) -> Mapping[str, Tensor]:
-        """Variable node name to the value that the restore puts there; what the checkpoint lacks is left out."""
+        """Variable node name to the value that the restore puts there, without those that are missing."""
         known = self.bundle.tensors
         return MappingProxyType(
             {name: restored(key, self.bundle) for name, key in self.keys.items() if key.key in known}
@@ -110,7 +110,7 @@ class Checkpoint:
         return self._meta_graph_def.graph_def
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
-        """A ``tf.compat.v1.Session`` with the restored part that ``outputs`` need (None: all that is harmless)."""
+        """A ``tf.compat.v1.Session`` with the restored part that ``outputs`` need (None: all it can)."""
         return self._sessions.session(outputs)
 
     def close(self) -> None:
@@ -134,8 +134,8 @@ class Checkpoint:
         if not path.is_file():
             raise ModelError(
                 f"The checkpoint {checkpoint_text(self._run_prefix)} has no graph to run it in: there is no"
-                f" {path.name}. Name another .meta under `meta`, a function that builds the graph under `builder`,"
-                " or compare the weights alone with `compare: weights`."
+                f" {path.name}. Name another .meta under `meta`, a function that builds the graph under"
+                " `builder`, or compare the weights alone with `compare: weights`."
             )
         return path
 

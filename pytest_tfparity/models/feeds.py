@@ -21,7 +21,7 @@ from . import ops
 _STRING, _BFLOAT16 = 7, 14
 # Types of which numpy holds the bits alone; the others are spelt as numpy spells them.
 _NOT_NUMPY = frozenset({7, 11, 12, 13, 14, 15, 16, *range(24, 34)})
-# Up to this producer a scalar shape may stand for "unknown" (Placeholder in tensorflow/core/ops/array_ops.cc).
+# Up to this producer a scalar shape may mean "unknown" (Placeholder in tensorflow/core/ops/array_ops.cc).
 _SCALAR_MEANS_UNKNOWN = 21
 
 
@@ -117,7 +117,9 @@ def constants(
 
 def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """``array`` in native byte order; text and fixed-length strings as an object array of ``bytes``."""
-    if array.dtype.kind == "U" or array.dtype == object and any(isinstance(each, str) for each in array.flat):
+    if array.dtype.kind == "U" or (
+        array.dtype == object and any(isinstance(each, str) for each in array.flat)
+    ):
         texts = [each.encode() if isinstance(each, str) else each for each in array.flat]
         return _objects(texts, array.shape)
     if array.dtype.kind == "S":
@@ -135,9 +137,9 @@ def _constant(value: FeedValue, dtype: DType | None) -> np.ndarray[Any, Any] | N
     """``value`` in ``dtype``; None if it does not fit. Decimal fractions are rounded, as literals are."""
     plain = native(np.array(value))
     wanted = numpy_dtype(dtype) if dtype is not None else plain.dtype
-    if wanted is None or dtype is not None and dtype.number in _NOT_NUMPY - {_STRING}:
+    if wanted is None or (dtype is not None and dtype.number in _NOT_NUMPY - {_STRING}):
         return None
-    if plain.dtype == object or wanted == object:
+    if "O" in (plain.dtype.kind, wanted.kind):
         return plain if wanted == plain.dtype else None
     if not plain.size:
         return plain.astype(wanted)
@@ -174,7 +176,7 @@ def _dtype_fits(given: np.ndarray[Any, Any], dtype: DType | None) -> bool:
         return True
     if dtype.number == _STRING:
         return given.dtype == object and all(isinstance(each, bytes) for each in given.flat)
-    return given.dtype.name == spelt(dtype)  # bfloat16 too, as ml_dtypes names it
+    return str(given.dtype.name) == spelt(dtype)  # bfloat16 too, as ml_dtypes names it
 
 
 def _shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned: bool = False) -> bool:
@@ -184,4 +186,5 @@ def _shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned:
     if len(given) != len(dims):
         return False
     first = 0 if pinned else 1
-    return all(size < 0 or size == got for size, got in zip(dims[first:], given[first:], strict=True))
+    pairs = zip(dims[first:], given[first:], strict=True)
+    return all(size < 0 or size == got for size, got in pairs)

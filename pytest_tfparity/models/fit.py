@@ -21,18 +21,20 @@ def require_fit(
 ) -> None:
     """Raise ModelError unless the checkpoint's ``tensors`` have a value that fits each variable of ``part``.
 
-    ``keys`` say which tensor each variable is restored from; ``checkpoint`` and ``graph`` are named in messages.
+    ``keys`` say which tensor each variable is restored from; ``checkpoint`` and ``graph`` are for messages.
     """
     live = {name: node for name, node in part.nodes.items() if node.op in ops.VARIABLES}
+    wanted = {name: keys[name].key if name in keys else name for name in live}
+    missing = {name: key for name, key in wanted.items() if key not in tensors}
+    if missing:
+        raise ModelError(_missing(missing, len(live), tensors, checkpoint, graph))
     unrestored = [name for name in live if name not in keys]
     if unrestored:
         raise ModelError(
-            f"The saver of {graph} does not restore {_listed(unrestored)}, which the outputs need. Set `ema: none`"
-            " to restore every variable under its own name, or name the .meta of the inference graph."
+            f"The saver of {graph} does not restore {_listed(unrestored)}, which the outputs need and the"
+            " checkpoint has. Set `ema: none` to restore every variable under its own name, or name the .meta of"
+            " the inference graph."
         )
-    missing = {name: keys[name].key for name in live if keys[name].key not in tensors}
-    if missing:
-        raise ModelError(_missing(missing, len(live), tensors, checkpoint, graph))
     misfits = list(_misfits(live, keys, tensors))
     if misfits:
         more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
@@ -53,12 +55,13 @@ def _missing(
         has = f"It has {' and '.join(there)}: batch" if there else "Batch"
         return (
             f"{start}. {has} norm's moving statistics were not saved"
-            " (tf.train.Saver(tf.trainable_variables())?). Save tf.global_variables(); the statistics that this"
-            " training had are lost."
+            " (tf.train.Saver(tf.trainable_variables())?). Save tf.global_variables(); the statistics that"
+            " this training had are lost."
         )
     if len(lost) == live:
-        held = ", ".join(list(tensors)[:3]) or "nothing"
-        return f"{start}: it is a checkpoint of another network (it holds {held}{', ...' if len(tensors) > 3 else ''})."
+        return (
+            f"{start}: it is a checkpoint of another network (it holds {_listed(tensors, 3) or 'nothing'})."
+        )
     near = nearest(lost[0], tensors)
     return f"{start}.{f' The nearest that it has: {_listed(near)}.' if near else ''}"
 
@@ -73,15 +76,21 @@ def _misfits(
         shape = key.shape or (slice_shape(resolved(spec.place, spec.shape)) if spec else held.shape)
         wanted, dtype = node.attrs.get("shape"), node.attrs.get("dtype")
         if spec and spec.shape != held.shape:
-            yield f"{key.key} is {shape_text(held.shape)} in the checkpoint and {shape_text(spec.shape)} in the graph"
+            yield _differs(key.key, shape_text(held.shape), shape_text(spec.shape))
         elif isinstance(wanted, Shape) and not _fits(shape, wanted.dims, node):
-            yield f"{key.key} is {shape_text(shape)} in the checkpoint and {shape_text(wanted.dims)} in the graph"
+            yield _differs(key.key, shape_text(shape), shape_text(wanted.dims))
         elif isinstance(dtype, DType) and base_dtype(dtype) != held.dtype:
-            yield f"{key.key} is {spelt(held.dtype)} in the checkpoint and {spelt(dtype)} in the graph"
+            yield _differs(key.key, spelt(held.dtype), spelt(dtype))
+
+
+def _differs(key: str, held: str, wanted: str) -> str:
+    return f"{key} is {held} in the checkpoint and {wanted} in the graph"
 
 
 def _fits(shape: tuple[int, ...], dims: tuple[int, ...] | None, node: Node) -> bool:
-    if dims is None or not dims and node.op == "Variable":  # the old op writes an unknown shape as a scalar's
+    if dims is None or (
+        not dims and node.op == "Variable"
+    ):  # the old op writes an unknown shape as a scalar's
         return True
     return len(shape) == len(dims) and all(want in (-1, got) for want, got in zip(dims, shape, strict=True))
 

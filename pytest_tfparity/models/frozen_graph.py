@@ -50,7 +50,7 @@ class FrozenGraph:
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
     ) -> dict[str, Array]:
-        """See :meth:`.model.Model.run`. Variables that the outputs need make it no frozen graph: ModelError."""
+        """See :meth:`.model.Model.run`. ModelError if the outputs need variables."""
         return self._sessions.run(inputs, outputs, session)
 
     def graph_def(self) -> Any:

@@ -26,7 +26,8 @@ def decode_images(paths: Sequence[Path], channels: int) -> npt.NDArray[np.uint8]
     for path, image in zip(paths, decoded, strict=True):
         if image.shape != decoded[0].shape:
             raise InputError(
-                f"{path} is {_size(image)} and {paths[0]} is {_size(decoded[0])}; images of one input must be of one size."
+                f"{path} is {_size(image)} and {paths[0]} is {_size(decoded[0])};"
+                " images of one input must be of one size."
             )
     return np.stack(decoded)
 

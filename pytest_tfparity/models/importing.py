@@ -34,9 +34,9 @@ def import_part(
 ) -> Imported:
     """Import ``part`` of ``graph_def`` (which ``graph`` was read from) into a fresh ``tf.Graph``.
 
-    The tensors of ``ranks`` are fed: each that the part reads becomes a placeholder; where its shape is not known
-    it takes the rank given, so that shape inference refuses a wrong one before a kernel meets it. Devices,
-    ``_output_shapes`` and ``_class`` are left out. ``producer_ops`` are the op definitions that the
+    The tensors of ``ranks`` are fed: each that the part reads becomes a placeholder; where its shape is not
+    known it takes the rank given, so that shape inference refuses a wrong one before a kernel meets it.
+    Devices, ``_output_shapes`` and ``_class`` are left out. ``producer_ops`` are the op definitions that the
     graph was written with. Raises ModelError: unknown ops, a graph that TensorFlow refuses.
     """
     tf = tensorflow()
@@ -78,7 +78,7 @@ def _refused(
     producer_ops: Any,
     error: Exception,
 ) -> Exception:
-    """The import's error as a sentence; a FeedError if it succeeds where nothing is said of the feeds' ranks."""
+    """The import's error as a sentence; a FeedError if the graph loads where no ranks are given."""
     reason = first_line(error)
     guessed = [tensor for tensor in fed if signature(graph, tensor).dims is None]
     if guessed:
@@ -103,7 +103,7 @@ def _refused(
 
 
 def first_line(error: Exception) -> str:
-    """What an error of TensorFlow says, without the node's definition and the places in Python that follow."""
+    """What an error of TensorFlow says, without the node's definition and the places in Python."""
     lines = [
         line.strip() for line in str(getattr(error, "message", None) or error).splitlines() if line.strip()
     ]
@@ -132,7 +132,8 @@ def _require_known_ops(label: str, graph: Graph, part: Part) -> None:
         raise ModelError(
             f"{label} needs ops that TensorFlow {tensorflow().__version__} does not know: "
             + "; ".join(_unknown(op, nodes) for op, nodes in unknown.items())
-            + ". Load the library that has them (tf.load_op_library) in conftest.py, or compare outputs before them."
+            + ". Load the library that has them (tf.load_op_library) in conftest.py, or compare outputs"
+            " before them."
         )
 
 

@@ -49,7 +49,7 @@ class Model(Protocol):
         """The whole graph as a ``tf.compat.v1.GraphDef``."""
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
-        """A ``tf.compat.v1.Session`` that holds the part that ``outputs`` need (None: all that is harmless)."""
+        """A ``tf.compat.v1.Session`` that holds the part that ``outputs`` need (None: all harmless)."""
 
     def close(self) -> None:
         """Close every TensorFlow session. The model can be used again afterwards."""

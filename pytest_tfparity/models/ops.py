@@ -41,13 +41,13 @@ _ORIGIN = (
     (re.compile(r"Horovod"), "Horovod"),
     (re.compile(r"Descrpt|Prod(Force|Virial)|TabInter"), "DeePMD-kit"),
     (re.compile(r"TFLite_"), "TensorFlow Lite, which alone can run it"),
-    (re.compile(r"Resampler|ImageProjectiveTransform$|BilinearInterpolate|EuclideanDistanceTransform"), "tf.contrib.image"),
+    (re.compile(r"Resampler|ImageProjectiveTransform$|EuclideanDistanceTransform"), "tf.contrib.image"),
     (re.compile(r"GatherTree$|BeamSearch"), "tf.contrib.seq2seq (now TensorFlow Addons)"),
     (re.compile(r"AddonsX?|Addons>"), "TensorFlow Addons"),
     (re.compile(r"Sentencepiece|Wordpiece|Unicode|Whitespace|Regex.*Split"), "TensorFlow Text"),
-    (re.compile(r"TreeEnsemble|GradientTrees|DecisionTree|HardRoutingFunction|Stochastic"), "a tf.contrib library"),
+    (re.compile(r"TreeEnsemble|GradientTrees|DecisionTree|HardRoutingFunction"), "a tf.contrib library"),
     (re.compile(r"IO>|DecodeArrow|Kafka"), "TensorFlow I/O"),
-    (re.compile(r"_(Fused|Mkl|Nccl|Xla|TPU)"), "TensorFlow's own optimiser, which writes it for one machine only"),
+    (re.compile(r"_(Fused|Mkl|Nccl|Xla|TPU)"), "TensorFlow's own optimiser, for one machine only"),
 )  # fmt: skip
 
 

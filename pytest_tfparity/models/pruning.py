@@ -9,7 +9,7 @@ something harmless of the same branch or loop (:func:`_context`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,8 @@ class Part:
     ``nodes``: by name, inputs before their consumers (loops broken at ``Merge``); a ``Merge`` of
     which one branch is known to be dead has the live input alone. ``controls``: the control inputs
     that each keeps. ``contexts``: nodes to add, name to the ``Switch`` output that they pass on.
-    ``functions``: the functions of the library that are called. ``initialisers``: nodes that fill lookup tables.
+    ``functions``: the functions of the library that are called. ``initialisers``: nodes that fill lookup
+    tables.
     """
 
     nodes: Mapping[str, Node]
@@ -83,8 +84,8 @@ def prune(
     )
 
 
-def harmless(graph: Graph, known: Set[str]) -> list[TensorName]:
-    """Every node that neither has a side effect, nor is of an op outside ``known``, nor depends on such a node."""
+def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
+    """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
     bad = {
         node.name
         for node in graph.nodes.values()
@@ -194,11 +195,11 @@ def _context(graph: Graph, control: str) -> tuple[str, TensorName | None] | None
         if node is None or name in seen:
             continue
         seen.add(name)
-        if node.op in ops.MERGES and not _opens_loop(graph, node) or node.op in ops.EXITS:
+        if (node.op in ops.MERGES and not _opens_loop(graph, node)) or node.op in ops.EXITS:
             depth += 1
         elif depth == 0 and (node.op in ops.MERGES or node.op in ops.ENTERS or node.op == "LoopCond"):
             return name, None
-        elif depth and (node.op in ops.ENTERS or node.op in ops.SWITCHES and not _of_loop(graph, node)):
+        elif depth and (node.op in ops.ENTERS or (node.op in ops.SWITCHES and not _of_loop(graph, node))):
             depth -= 1
         if depth == 0 and (switch := _switch_before(graph, node)) is not None:
             if node.op in ops.IDENTITIES:
@@ -243,7 +244,7 @@ def _decided_merges(
     for name, node in nodes.items():
         gone = [source in dead or source.node in dead for source in node.inputs]
         if node.op in ops.MERGES:
-            if all(gone):
+            if all(gone) or (any(gone) and _opens_loop(graph, node)):
                 dead.add(name)
             elif any(gone) and name not in indices:
                 live = tuple(source for source, is_gone in zip(node.inputs, gone, strict=True) if not is_gone)
@@ -287,8 +288,8 @@ class _Truths:
                 stack.extend(missing)
                 continue
             values = [self.known.get(source) for source in sources]
-            unknown = node is None or current in self.feeds
-            self.known[current] = None if unknown else _folded(node, values)
+            fed = current in self.feeds
+            self.known[current] = None if node is None or fed else _folded(node, values)
             stack.pop()
         return self.known[tensor]
 

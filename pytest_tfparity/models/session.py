@@ -25,9 +25,9 @@ Arrays = dict[TensorName, np.ndarray[Any, Any]]
 class Source:
     """A model as sessions need it.
 
-    ``graph`` was read from ``graph_def()``; ``constants`` are always fed; ``producer_ops`` are the
-    op definitions that the graph was written with, if it says. ``restore`` is called for the part
-    that is to be run before TensorFlow sees it, and again, with a session, to give its variables their values.
+    ``graph`` was read from ``graph_def()``; ``constants`` are always fed; ``producer_ops()`` are the
+    op definitions that the graph was written with, if it says. ``check`` raises, before TensorFlow sees
+    it, if a part cannot be run; ``restore`` gives the variables of a part in a session their values.
     """
 
     label: str
@@ -71,7 +71,7 @@ class Sessions:
         return joined(source.label, cut.size, results)
 
     def session(self, outputs: Sequence[str] | None) -> Any:
-        """A session of its own for the user, holding the part that ``outputs`` need, or all that is harmless."""
+        """A session for the user alone, with the part that ``outputs`` need (None: all but side effects)."""
         graph = self.source.graph
         if outputs is None:
             tensors = tuple(harmless(graph, registered_ops()))
@@ -192,8 +192,8 @@ class Sessions:
         place = f"{effect.op} ({effect.node}{f', in function {effect.function}' if effect.function else ''})"
         if ops.calls_python(effect.op):
             raise ModelError(
-                f"Running {output} of {label} also runs {place}: a Python function that is not in the file. Compare"
-                " outputs that do not need it, or feed the tensor that it makes."
+                f"Running {output} of {label} also runs {place}: a Python function that is not in the file."
+                " Compare outputs that do not need it, or feed the tensor that it makes."
             )
         variable = written_variable(graph, effect.node)
         raise ModelError(
@@ -208,8 +208,8 @@ class Sessions:
             names = ", ".join(f"{name}:0 ({signature(graph, TensorName(name, 0))})" for name in missing)
             given = ", ".join(map(str, feeds)) or "nothing"
             raise FeedError(
-                f"{label} needs a value for {names} to compute {_output_of(graph, missing[0], wanted)}; given is {given}."
-                " Name it under `inputs`, or under `feeds` of this side if it is a constant."
+                f"{label} needs a value for {names} to compute {_output_of(graph, missing[0], wanted)}; given"
+                f" is {given}. Name it under `inputs`, or under `feeds` of this side if it is a constant."
             )
         source = next((node for node in part.nodes.values() if ops.reads_data(node.op)), None)
         if source is not None:
