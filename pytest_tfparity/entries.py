@@ -12,10 +12,11 @@ from typing import Any
 
 from . import schema
 from .compare import TopK
+from .marked import Marked, Wrong, must_be
 from .schema import KINDS, Key
 from .sections import Layer, Place, Reading, complete, read_section, sentence, values_of
 from .spec import BytesSource, CallSource, ImageSource, InputSource, InputSpec, NpzSource, RandomSource
-from .values import Marked, Wrong, listed, must_be, tensor_of, text_of, top_k_of
+from .values import listed, tensor_of, text_of, top_k_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

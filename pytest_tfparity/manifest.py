@@ -13,12 +13,12 @@ from .checks import check, shown
 from .document import read_document
 from .entries import InputEntry
 from .errors import Problem, SettingsError
+from .marked import Marked, Wrong, must_be
 from .schema import KINDS, Key
 from .sections import Layer, Place, Reading, Stated, read_section, sentence
 from .settings import ModelEntry
 from .spec import NpzSource
 from .validation import READERS, read_model
-from .values import Marked, Wrong, must_be
 
 __all__ = ["Manifest", "ModelEntry", "load_manifest", "read_manifest"]
 

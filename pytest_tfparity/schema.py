@@ -1,95 +1,13 @@
 """Every key that a user can write, as data: validation, options and the reference page are made from it.
 
-Imported when pytest starts, so it imports nothing heavy and has named tuples for dataclasses, which
-take ten times as long to define.
+Imported when pytest starts, so it imports nothing heavy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-
-class Key(NamedTuple):
-    """One key: its name, what its value is (a key of ``KINDS``), and one sentence about it.
-
-    Only these three are given by position.
-    ``default`` is written as a user would write it. ``keyword`` is the name of the same setting
-    where there is no nesting, in a marker: ``feeds`` of the export is ``export_feeds`` there.
-    ``configurable`` keys can also be set by an ini value ``tfparity_NAME`` and an option ``--tfparity-NAME``.
-    """
-
-    name: str
-    kind: str
-    description: str
-    default: str = ""
-    choices: tuple[str, ...] = ()
-    keyword: str = ""
-    configurable: bool = False
-
-    @property
-    def setting(self) -> str:
-        """The name of the setting where all settings stand side by side."""
-        return self.keyword or self.name
-
-    @property
-    def ini(self) -> str:
-        """The ini value that sets it."""
-        return f"tfparity_{self.name}"
-
-    @property
-    def flag(self) -> str:
-        """The command line option that sets it."""
-        return f"--tfparity-{self.name.replace('_', '-')}"
-
-
-class Section(NamedTuple):
-    """A mapping of the manifest: what it is called and is for, and its keys in the order to write them."""
-
-    name: str
-    home: str
-    description: str
-    keys: tuple[Key, ...]
-
-    @property
-    def by_name(self) -> Mapping[str, Key]:
-        """The keys by their names."""
-        return {key.name: key for key in self.keys}
-
-
-KINDS: Mapping[str, str] = {
-    "tolerance": "a finite number that is not negative",
-    "atol": "a number that is not negative",
-    "number": "a finite number",
-    "share": "a number above 0 and at most 1",
-    "positive": "a whole number of at least 1",
-    "seed": "a whole number that is not negative",
-    "boolean": "true or false",
-    "choice": "one of its choices",
-    "statistic": "max, mean, median or quantile(q) with q above 0 and at most 1",
-    "top_k": "a mapping such as {k: 5, agree: 0.99}",
-    "path": "a path",
-    "graph": "a path of a frozen graph, .pb or .pbtxt",
-    "array": "a path that ends in .npz or .npy",
-    "golden": "a path that ends in .npz",
-    "paths": "a path, a glob pattern, or a list of them",
-    "images": "a path, a glob pattern, a list of them, or {paths: 'images/*.png', channels: 3}",
-    "function": "text of the form module:function",
-    "ema": "none, trainable, all or a list of name patterns",
-    "feeds": "a mapping of tensor names to constants",
-    "tensor": "a tensor name such as 'logits:0'",
-    "text": "text",
-    "shape": "a list of whole numbers such as [8, 28, 28, 1]",
-    "dtype": "a dtype such as float32",
-    "random": "a mapping such as {distribution: normal, shape: [8, 28, 28, 1]}",
-    "reference": "a mapping with the keys of the reference",
-    "export": "a mapping with the keys of the export",
-    "inputs": "a mapping of tensor names to their sources",
-    "outputs": "a list of tensor names or of mappings",
-    "defaults": "a mapping of settings",
-    "models": "a mapping of names to models",
-}
-"""What a value must be, in the words of an error message and of the reference page."""
+from .keys import KINDS as KINDS
+from .keys import Key as Key
+from .keys import Section as Section
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 DTYPES = (*FLOAT_DTYPES, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from . import schema
 from .errors import Problem
+from .marked import Marked, Wrong, described
 from .schema import Key, Section
-from .values import READERS, Marked, Wrong, described
+from .values import READERS
 
 
 class Place(NamedTuple):

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from . import entries, schema
+from .marked import Marked, Wrong, marked, must_be
 from .schema import KINDS, Key, Section
 from .sections import Reading, SectionReader, Stated, read_section
 from .spec import FeedValue
-from .values import Marked, Wrong, feed_of, marked, must_be, tensor_of, text_of
+from .values import feed_of, tensor_of, text_of
 
 
 def _path(reading: Reading, value: Marked, key: Key, owner: str) -> Path:

@@ -7,81 +7,15 @@ A reader takes a value as it was written and returns it as the specification hol
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .compare import TopK
 from .errors import did_you_mean
+from .marked import Marked, Wrong, described, must_be, shortened
 from .schema import DTYPES, KINDS, Key
 from .spec import FeedValue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
-    """A value with the line it stands on (None outside files) and, for a scalar, its text as written.
-
-    ``value`` is a bool, int, float, str or None, a list of ``Marked``, a dict of str to ``Marked``
-    (whose line is that of the key), or anything else that a marker was given.
-    """
-
-    value: Any
-    line: int | None = None
-    written: str | None = None
-
-
-class Wrong(Exception):
-    """A value is not what its key needs; ``line`` where it stands if not on the line of the key."""
-
-    def __init__(self, clause: str, line: int | None = None) -> None:
-        super().__init__(clause)
-        self.line = line
-
-
-def marked(value: Any, line: int | None) -> Marked:
-    """A plain Python value, such as a marker's argument, in the form that a manifest is read into."""
-    if isinstance(value, Mapping):
-        return Marked(value={str(key): marked(item, line) for key, item in value.items()}, line=line)
-    if isinstance(value, (list, tuple)):
-        return Marked(value=[marked(item, line) for item in value], line=line)
-    if isinstance(value, os.PathLike):
-        return Marked(value=os.fsdecode(value), line=line)
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return marked(value.tolist(), line)
-    return Marked(value=value, line=line)
-
-
-def described(value: Marked) -> str:
-    """A value in the words of a message: "the text 'x'", "a list"."""
-    plain = value.value
-    match plain:
-        case None:
-            return "nothing"
-        case bool():
-            plain_text = "true" if plain else "false"
-            as_written = f", which is how YAML reads '{value.written}'"
-            return plain_text + (as_written if value.written not in (None, plain_text) else "")
-        case int() | float():
-            return f"the number {value.written or plain}"
-        case str():
-            return f"the text {_shortened(plain)!r}"
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping"
-    return f"{'an' if type(plain).__name__[0] in 'aeiou' else 'a'} {type(plain).__name__}"
-
-
-def must_be(expected: str, value: Marked) -> Wrong:
-    """The error that says what was expected and what was given."""
-    return Wrong(f"must be {expected}, not {described(value)}", value.line)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
-
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
@@ -157,7 +91,7 @@ def _choice(value: Marked, key: Key) -> str:
         raise must_be(f"{', '.join(others)} or {last}", value)
     if given not in key.choices:
         raise Wrong(
-            f"must be {', '.join(others)} or {last}, not {_shortened(given)!r}."
+            f"must be {', '.join(others)} or {last}, not {shortened(given)!r}."
             f"{did_you_mean(given, key.choices, 1)}",
             value.line,
         )
@@ -213,10 +147,10 @@ def tensor_of(text: str) -> str:
     if text.startswith("^"):
         raise Wrong(f"names a control input, {text!r}; a tensor's name is 'node:0', without '^'")
     if not node or ":" in node or any(char.isspace() for char in node):
-        raise Wrong(f"must be a tensor name such as 'logits:0', not {_shortened(text)!r}")
+        raise Wrong(f"must be a tensor name such as 'logits:0', not {shortened(text)!r}")
     if not (port.isascii() and port.isdigit()) or len(port) > 9:
         raise Wrong(
-            f"must be a tensor name such as 'logits:0', but what follows the colon of {_shortened(text)!r} "
+            f"must be a tensor name such as 'logits:0', but what follows the colon of {shortened(text)!r} "
             "is not the number of an output"
         )
     return f"{node}:{int(port)}"
@@ -235,7 +169,7 @@ def _function(value: Marked, key: Key) -> str:
     parts = [*module.split("."), *function.split(".")]
     if not colon or not all(part.isidentifier() for part in parts):
         raise Wrong(
-            f"must be of the form module:function, such as 'digits.model:build', not {_shortened(text)!r}",
+            f"must be of the form module:function, such as 'digits.model:build', not {shortened(text)!r}",
             value.line,
         )
     return text
@@ -252,9 +186,7 @@ def _ema(value: Marked, key: Key) -> str | tuple[str, ...]:
         return tuple(text_of(pattern, "a list of name patterns, which are text") for pattern in given)
     hint = ""
     if isinstance(given, str):
-        hint = (
-            f".{did_you_mean(given, EMA, 1)} A single pattern is written as a list: [{_shortened(given)!r}]"
-        )
+        hint = f".{did_you_mean(given, EMA, 1)} A single pattern is written as a list: [{shortened(given)!r}]"
     if given is False or given is None:
         hint = ". To use no moving averages, write ema: none"
     raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)

@@ -11,8 +11,8 @@ from pytest_tfparity import schema
 from pytest_tfparity.document import parse_document, plain_value
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.manifest import load_manifest, read_manifest
+from pytest_tfparity.marked import Marked, Wrong
 from pytest_tfparity.settings import resolve
-from pytest_tfparity.values import Marked, Wrong
 
 
 @pytest.mark.parametrize(
