@@ -37,7 +37,7 @@ class Golden:
 
 
 def read_pair(path: Path) -> tuple[Golden, Summary]:
-    """The golden at ``path`` and its summary. Raises GoldenError unless both files are whole and fit together."""
+    """The golden at ``path`` and its summary. GoldenError unless both files are whole and belong together."""
     summary = _read_summary(path)
     data = path.read_bytes()
     if problem := foreign(data):

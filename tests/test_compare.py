@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
 from pytest_tfparity.compare import Tolerance, TopK, compare
+from pytest_tfparity.deviation import CHUNK
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.result import OutputComparison
 
@@ -314,6 +315,7 @@ def test_equal_entries_rank_by_position() -> None:
     assert not judged([[1.0, 1.0, 0.0]], [[0.5, 1.0, 0.0]], atol=9.0, top_k=TopK(k=1)).passed
 
 
+@settings(deadline=None)
 @given(
     stnp.arrays(np.int16, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.integers(-2, 2)),
     st.data(),
@@ -381,7 +383,7 @@ def test_chunks_and_layouts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("statistic", ["max", "mean", "median"])
 def test_memory_stays_a_fraction_of_a_large_output(statistic: str) -> None:
-    reference = np.ones((20_000_000,), np.float32)
+    reference = np.ones((5_000_000,), np.float32)
     export = reference.copy()
     export[::3] += 1e-3
     tracemalloc.start()
@@ -389,8 +391,10 @@ def test_memory_stays_a_fraction_of_a_large_output(statistic: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.max_abs is not None
-    # a median keeps one float64 array, twice the float32 output
-    assert peak < (2.6 if statistic == "median" else 0.6) * reference.nbytes
+    # a median keeps one float64 array, twice the float32 output; the rest is a few chunks
+    chunks = 10 * 8 * CHUNK
+    assert peak < (2 * reference.nbytes if statistic == "median" else 0) + chunks
+    assert chunks < 1.1 * reference.nbytes
 
 
 FLOATS = st.one_of(
@@ -420,6 +424,7 @@ def comparisons(draw: st.DrawFn) -> tuple[Any, Any, dict[str, Any]]:
     return reference, export, tolerance
 
 
+@settings(deadline=None)
 @given(comparisons())
 def test_the_tolerance_that_is_suggested_passes(case: tuple[Any, Any, dict[str, Any]]) -> None:
     reference, export, tolerance = case
@@ -436,6 +441,7 @@ def test_the_tolerance_that_is_suggested_passes(case: tuple[Any, Any, dict[str, 
         assert result.passed or result.required_rtol > tolerance["rtol"]
 
 
+@settings(deadline=None)
 @given(comparisons())
 def test_a_comparison_agrees_with_the_formula(case: tuple[Any, Any, dict[str, Any]]) -> None:
     reference, export, tolerance = case
@@ -464,6 +470,7 @@ def test_a_comparison_agrees_with_the_formula(case: tuple[Any, Any, dict[str, An
         assert result.worst_index[0] in failing
 
 
+@settings(deadline=None)
 @given(comparisons())
 def test_every_number_is_plain_and_finite(case: tuple[Any, Any, dict[str, Any]]) -> None:
     reference, export, tolerance = case
@@ -479,6 +486,7 @@ def test_every_number_is_plain_and_finite(case: tuple[Any, Any, dict[str, Any]])
         assert result.used <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(stnp.arrays(np.int64, 4), stnp.arrays(np.int64, 4))
 def test_integer_distances_are_exact(reference: Any, export: Any) -> None:
     result = judged(reference, export)

@@ -506,6 +506,7 @@ def bits(array: Any) -> Any:
 NAMES = st.from_regex(r"[A-Za-z0-9.][A-Za-z0-9_./>-]{0,8}:[0-9]", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, tensors(), max_size=4))
 def test_any_tensors_come_back_bit_for_bit(arrays: Mapping[str, Any]) -> None:
     data = write_archive(arrays)
@@ -518,7 +519,7 @@ def test_any_tensors_come_back_bit_for_bit(arrays: Mapping[str, Any]) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_damage_to_a_file_is_accepted(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     path = tmp_path_factory.mktemp("goldens") / "g.npz"
     update(path, outputs={"net/logits:0": LOGITS, "text:0": np.array([b"one", b"\0"], object)})
@@ -532,6 +533,7 @@ def test_no_damage_to_a_file_is_accepted(tmp_path_factory: pytest.TempPathFactor
         read_golden(path)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40), st.integers(0, 900), st.integers(0, 40))
 def test_an_archive_with_anything_inside_is_read_or_refused(junk: bytes, place: int, length: int) -> None:
     content = write_archive({"a:0": IMAGE, "s:0": np.array([b"x", b"yy"], object)})
@@ -541,7 +543,7 @@ def test_an_archive_with_anything_inside_is_read_or_refused(junk: bytes, place: 
 
 
 @given(st.binary(max_size=20), st.integers(0, 1200), st.integers(0, 20))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_summary_with_anything_inside_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int, length: int
 ) -> None:

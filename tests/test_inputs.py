@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_tfparity.archive import write_archive
@@ -31,8 +31,8 @@ def refused(source: InputSource, root: Path = Path()) -> str:
     return str(caught.value)
 
 
-def random(distribution: Any, *shape: int, **settings: Any) -> RandomSource:
-    return RandomSource(distribution=distribution, shape=shape, **settings)
+def random(distribution: Any, *shape: int, **facts: Any) -> RandomSource:
+    return RandomSource(distribution=distribution, shape=shape, **facts)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,7 @@ def test_normal_numbers_have_the_mean_and_deviation_asked_for() -> None:
     assert values.std() == pytest.approx(2.0, abs=0.02)
 
 
+@settings(deadline=None)
 @given(
     st.floats(-1e6, 1e6),
     st.floats(1e-3, 1e6),
@@ -86,6 +87,7 @@ def test_uniform_numbers_stay_below_high(low: float, width: float, dtype: str, s
     assert (values >= low - abs(low) * 2**-7).all()  # rounding to the dtype
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["int8", "uint8", "int16", "int32", "int64", "uint64", "bool"]), st.data())
 def test_integers_stay_within_their_bounds(dtype: str, data: st.DataObject) -> None:
     least, most = (0, 1) if dtype == "bool" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
