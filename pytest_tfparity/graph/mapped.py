@@ -1,4 +1,8 @@
-"""A file as read-only bytes: mapped into memory, not copied; what is no model at all is named."""
+"""A file as read-only bytes: mapped into memory, not copied; what is no model at all is named.
+
+A file that is mapped must not be written in place while it is in use: a file that shrinks then ends
+the process. Small files, which tests like to write again and again, are therefore read.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from pathlib import Path
 
 from ..errors import ModelError
 
+_SMALL = 1 << 20
 _LFS = b"version https://git-lfs.github.com/spec/"
 _FOREIGN = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights or a Keras model)"),
@@ -19,7 +24,7 @@ _FOREIGN = (
 
 
 def mapped(path: Path, what: str) -> memoryview:
-    """The bytes of ``path``, mapped; ``what`` names the file's part in messages ("frozen graph").
+    """The bytes of ``path``, mapped unless it is small; ``what`` names the file's part in messages ("frozen graph").
 
     Raises ModelError if the file is missing, a directory, not readable, empty or a Git LFS pointer.
     """
@@ -30,7 +35,11 @@ def mapped(path: Path, what: str) -> memoryview:
             size = file.seek(0, 2)
             if not size:
                 raise ModelError(f"The {what} {path} is empty (0 bytes); write or copy it again.")
-            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            if size < _SMALL:
+                file.seek(0)
+                view = memoryview(file.read())
+            else:
+                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError:
         raise ModelError(f"The {what} {path} does not exist.{_neighbours(path)}") from None
     except (OSError, ValueError) as error:

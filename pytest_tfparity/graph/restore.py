@@ -56,7 +56,8 @@ def restored_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Res
     Otherwise each variable takes its own name's value (if the checkpoint lacks that and the saver
     knows another name, that one's) or its moving average: ``"none"`` no variable, ``"trainable"``
     those of the collection ``trainable_variables``, ``"all"`` every one that has an average in the
-    checkpoint, patterns those whose node name matches one.
+    checkpoint, patterns those whose node name matches
+    one (what hangs on a variable, as its average and optimiser slots do, is matched by its whole name alone).
 
     Raises ModelError if a variable that should take its average has none in the checkpoint, if a
     pattern matches no variable, if there are no averages at all, or no trainable variables are known.
@@ -299,10 +300,12 @@ def _trainable(
 
 
 def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    known = list(names)
+    """The variables that the patterns mean; not their averages and optimiser slots (``w/Adam``)."""
+    known = dict.fromkeys(names)
+    own = [name for name in known if not any(parent in known for parent in _parents(name))]
     chosen: dict[str, None] = {}
     for pattern in patterns:
-        matched = [name for name in known if fnmatchcase(name, pattern)]
+        matched = [pattern] if pattern in known else [name for name in own if fnmatchcase(name, pattern)]
         if not matched:
             raise ModelError(
                 f"The `ema` pattern {pattern!r} matches no variable of the graph."
@@ -310,6 +313,13 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
             )
         chosen.update(dict.fromkeys(matched))
     return list(chosen)
+
+
+def _parents(name: str) -> Iterator[str]:
+    """``"a/b/c"`` as ``"a/b"``, ``"a"``: the names that it stands under."""
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
 
 
 def _listed(names: list[str], most: int = 3) -> str:

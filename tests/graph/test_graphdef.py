@@ -19,7 +19,7 @@ from pytest_tfparity.graph.graph import (
 from pytest_tfparity.graph.graphdef import dangling, parse_meta, read_graph, read_meta
 
 
-def graph_def():
+def graph_def(count=4096):
     """x -> Add(x, big) -> Relu, with a large constant."""
     graph = messages.GraphDef()
     graph.versions.producer = 27
@@ -28,8 +28,8 @@ def graph_def():
     big.attr["dtype"].type = 1
     value = big.attr["value"].tensor
     value.dtype = 1
-    value.tensor_shape.dim.add(size=4096)
-    value.tensor_content = np.arange(4096, dtype="<f4").tobytes()
+    value.tensor_shape.dim.add(size=count)
+    value.tensor_content = np.arange(count, dtype="<f4").tobytes()
     graph.node.add(name="sum", op="Add", input=["x", "big:0", "^x"]).attr["T"].type = 1
     graph.node.add(name="out", op="Relu", input=["sum"]).attr["T"].type = 1
     return graph
@@ -67,12 +67,14 @@ def test_nodes_inputs_and_attributes_are_read_in_file_order(tmp_path):
     assert total.attrs == {"T": DType(1)}
 
 
-def test_a_large_constant_is_a_read_only_view_of_the_mapped_file(tmp_path):
-    graph = read_graph(write(tmp_path, graph_def()))
+@pytest.mark.parametrize("count", [4096, 400_000])
+def test_a_large_constant_is_a_read_only_view_of_the_file(tmp_path, count):
+    graph = read_graph(write(tmp_path, graph_def(count)))
     value = graph.nodes["big"].attrs["value"]
     assert isinstance(value, Tensor)
-    assert (value.dtype, value.shape) == (DType(1), (4096,))
-    np.testing.assert_array_equal(value.array, np.arange(4096))
+    assert (value.dtype, value.shape) == (DType(1), (count,))
+    np.testing.assert_array_equal(value.array, np.arange(count))
+    assert np.shares_memory(value.array, value.array)
     assert not value.array.flags.owndata
     assert not value.array.flags.writeable
     assert graph.nodes["big"].attrs["dtype"] == DType(1)
@@ -323,3 +325,10 @@ def test_attributes_nested_without_end_are_an_error_and_no_crash(tmp_path):
         attr = b"\x0a\x01f\x12" + _length(b"\x52" + _length(function))
     node = b"\x0a\x01n\x12\x02Op\x2a" + _length(attr)
     assert "is truncated or damaged" in message_of(write(tmp_path, b"\x0a" + _length(node)))
+
+
+def test_a_small_file_may_be_written_again_while_its_graph_is_in_use(tmp_path):
+    path = write(tmp_path, graph_def())
+    graph = read_graph(path)
+    path.write_bytes(b"x")
+    np.testing.assert_array_equal(graph.nodes["big"].attrs["value"].array, np.arange(4096))

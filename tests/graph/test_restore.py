@@ -130,6 +130,19 @@ def test_ema_chooses_who_takes_its_average(tf1, trained, ema, expected):
     assert of_net(restored_keys(meta, ema, bundle)) == expected
 
 
+def test_patterns_do_not_mean_the_averages_and_slots_of_what_they_match(tf1, trained):
+    def build():
+        w = tf1.get_variable("net/w", [2])
+        tf1.get_variable("net/w/Adam", [2], trainable=False)
+        tf1.train.ExponentialMovingAverage(0.9).apply([w])
+
+    meta, bundle, _ = trained(build)
+    restored = keys(restored_keys(meta, ("net/*",), bundle))
+    assert restored["net/w"] == f"net/w/{SHADOW}"
+    assert restored["net/w/Adam"] == "net/w/Adam"
+    assert restored[f"net/w/{SHADOW}"] == f"net/w/{SHADOW}"
+
+
 def test_without_a_saver_every_variable_is_restored_under_its_own_name(tf1, trained):
     meta, bundle, _ = trained(averaged(tf1), restorer=False)
     assert meta.saver is None
