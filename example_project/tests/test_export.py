@@ -14,10 +14,10 @@ def test_the_export_is_the_checkpoint(frozen_graph, checkpoint_session, golden_i
 
 
 @parity(
-    checkpoint="artifacts/model.ckpt-400",
+    checkpoint="../artifacts/model.ckpt-400",
     ema="trainable",
-    frozen_graph="artifacts/digits.pb",
-    inputs={"image:0": {"npz": "goldens/images.npz", "key": "image"}},
+    frozen_graph="../artifacts/digits.pb",
+    inputs={"image:0": {"npz": "../goldens/images.npz", "key": "image"}},
     outputs=["probabilities:0"],
 )
 def test_files_can_be_named_without_a_manifest(frozen_graph, checkpoint_session, golden_inputs):
