@@ -24,7 +24,7 @@ _FOREIGN = (
 
 
 def mapped(path: Path, what: str) -> memoryview:
-    """The bytes of ``path``, mapped unless it is small; ``what`` names the file's part in messages ("frozen graph").
+    """The bytes of ``path``, mapped unless it is small; ``what`` names it in messages ("frozen graph").
 
     Raises ModelError if the file is missing, a directory, not readable, empty or a Git LFS pointer.
     """
