@@ -23,6 +23,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BUILD = 1
 """Raise it when networks.py changes: folders built by another number are built anew."""
+PLUGIN = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_tfparity.plugin")
+ENVIRONMENT = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""pytest with this plugin alone: others that happen to be installed take time of their own to load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ def measure(command: Sequence[str], folder: Path) -> Run:
     """
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -142,16 +145,7 @@ def measure_case(
     """Warm up, then alternate plain script and plugin."""
     home = networks / case.name
     plain = [sys.executable, str(HERE / "plain.py"), *map(str, case.folders(networks))]
-    plugin = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *pytest_args.split(),
-        "tfparity.yaml",
-    ]
+    plugin = [sys.executable, *PLUGIN, *pytest_args.split(), "tfparity.yaml"]
     result = Measurement(case=case.name)
     plain_rounds = min(rounds, case.plain_rounds or rounds) if "plain" in sides else 0
     plugin_rounds = rounds if "plugin" in sides else 0
