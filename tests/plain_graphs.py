@@ -1,0 +1,99 @@
+"""Small graphs written down in tests, without TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_tfparity.graph.graph import (
+    Attr,
+    DType,
+    FunctionBody,
+    FunctionInput,
+    FunctionNode,
+    Graph,
+    Node,
+    Tensor,
+    tensor_name,
+)
+from pytest_tfparity.graph.proof import Proof, Side, prove
+
+FLOAT, DOUBLE, INT, STRING, INT64, BOOL, HALF = (DType(number) for number in (1, 2, 3, 7, 9, 10, 19))
+_DTYPES = {"float32": 1, "float64": 2, "int32": 3, "object": 7, "int64": 9, "bool": 10, "float16": 19, "uint8": 4}
+
+
+def tensor(value, dtype=np.float32) -> Tensor:
+    array = np.asarray(value, dtype)
+    return Tensor(DType(_DTYPES[array.dtype.name]), array.shape, lambda: array)
+
+
+class Plan:
+    """A graph that is being written down: ``plan("y", "Relu", "x", T=FLOAT)``."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.functions: dict[str, FunctionBody] = {}
+
+    def __call__(self, name: str, op: str, *inputs: str, **attrs: Attr) -> str:
+        edges = tuple(tensor_name(text) for text in inputs if not text.startswith("^"))
+        controls = tuple(text[1:] for text in inputs if text.startswith("^"))
+        self.nodes[name] = Node(name, op, edges, controls, attrs)
+        return name
+
+    def const(self, name: str, value, dtype=np.float32, *controls: str) -> str:
+        made = tensor(value, dtype)
+        return self(name, "Const", *controls, dtype=made.dtype, value=made)
+
+    def placeholder(self, name: str = "x", dtype: DType = FLOAT, **attrs: Attr) -> str:
+        return self(name, "Placeholder", dtype=dtype, **attrs)
+
+    def variable(self, name: str, op: str = "VariableV2") -> str:
+        return self(name, op, dtype=FLOAT)
+
+    def function(self, name: str, arguments, results, nodes, **options) -> None:
+        """``nodes`` are (name, op, inputs, attrs); inputs and the values of ``results`` as in FunctionDef."""
+        body = tuple(
+            FunctionNode(
+                node,
+                op,
+                tuple(_function_input(text) for text in inputs if not text.startswith("^")),
+                tuple(text[1:] for text in inputs if text.startswith("^")),
+                attrs,
+            )
+            for node, op, inputs, attrs in nodes
+        )
+        returns = {result: _function_input(text) for result, text in results.items()}
+        self.functions[name] = FunctionBody(name, tuple(arguments), tuple(results), body, returns, **options)
+
+    @property
+    def graph(self) -> Graph:
+        return Graph(self.nodes, self.functions)
+
+
+def _function_input(text: str) -> FunctionInput:
+    node, *rest = text.split(":")
+    return FunctionInput(node, rest[0] if rest else "", int(rest[1]) if len(rest) > 1 else 0)
+
+
+def side(graph: Plan | Graph, *outputs: str, inputs=("x",), feeds=None, variables=None) -> Side:
+    return Side(
+        graph=graph.graph if isinstance(graph, Plan) else graph,
+        outputs=tuple(map(tensor_name, outputs)),
+        inputs=tuple(map(tensor_name, inputs)),
+        feeds={tensor_name(name): np.asarray(value) for name, value in (feeds or {}).items()},
+        variables={name: tensor(value) for name, value in (variables or {}).items()},
+    )
+
+
+def proof(reference: Side, export: Side) -> Proof:
+    made = prove(reference, export)
+    # What holds from left to right holds from right to left.
+    assert prove(export, reference).proven is made.proven
+    return made
+
+
+def relu_of(name: str = "x", **options) -> Side:
+    """The plainest side there is: Relu of an input."""
+    plan = Plan()
+    plan.placeholder(name)
+    plan("y", "Relu", name, T=FLOAT)
+    return side(plan, "y", inputs=(name,), **options)
