@@ -162,8 +162,8 @@ def _not_saved(
                 scopes=(scope,),
                 message=(
                     f"The checkpoint has {' and '.join(own)} but no {', '.join(sorted(names))}: it was"
-                    " written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is gone,"
-                    " re-estimate the statistics with forward passes in training mode."
+                    " written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is"
+                    " gone, re-estimate the statistics with forward passes in training mode."
                 ),
             )
 

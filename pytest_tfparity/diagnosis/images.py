@@ -5,6 +5,7 @@ Bits where bits decide, rounding where arithmetic was done.
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -73,15 +74,43 @@ def image(array: Array, original: Array) -> Image | None:
     if array.size != original.size or not is_float(array) or not is_float(original):
         return None
     if array.shape == original.shape:
-        found = _rounded_to_half(array, original) or _rounded_to_bfloat16(array, original)
-        if found is None and array.dtype != original.dtype and same(array, _cast(original, array.dtype)):
-            found = Image("cast")
-        if found is None and array.dtype == original.dtype and same(array, np.negative(original)):
-            found = Image("negated")
-        return (
-            found or _rearranged(array, original) or _scaled(array, original) or _quantised(array, original)
-        )
-    return _rearranged(array, original)
+        for kind in (_low_precision, _opposite, _scaled, _quantised):
+            # The beginning of an array refutes most guesses for a hundredth of the work.
+            if (
+                kind(_head(array), _head(original)) is not None
+                and (found := kind(array, original)) is not None
+            ):
+                return found
+    return rearranged(array, original)
+
+
+def low_precision(array: Array, original: Array) -> Image | None:
+    """Whether ``array`` is the float16 or bfloat16 image of ``original``, or the same in another float type."""
+    if array.shape != original.shape or not is_float(array) or not is_float(original):
+        return None
+    return (
+        _low_precision(array, original) if _low_precision(_head(array), _head(original)) is not None else None
+    )
+
+
+def may_be_low_precision(array: Array) -> bool:
+    """Whether the values could be float16 or bfloat16 ones, by the first of them."""
+    return array.dtype != np.float32 or not (bits(_head(array)) & 0xFFF).any()
+
+
+def _head(array: Array) -> Array:
+    return array.reshape(-1)[:4096]
+
+
+def _low_precision(array: Array, original: Array) -> Image | None:
+    found = _rounded_to_half(array, original) or _rounded_to_bfloat16(array, original)
+    if found is None and array.dtype != original.dtype and same(array, _cast(original, array.dtype)):
+        return Image("cast")
+    return found
+
+
+def _opposite(array: Array, original: Array) -> Image | None:
+    return Image("negated") if same(array, np.negative(original)) else None
 
 
 def _cast(array: Array, dtype: npt.DTypeLike) -> Array:
@@ -112,13 +141,13 @@ def _rounded_to_bfloat16(array: Array, original: Array) -> Image | None:
     return Image("bfloat16", rounding="nearest") if np.array_equal(rounded, nearest) else None
 
 
-def _rearranged(array: Array, original: Array) -> Image | None:
+def rearranged(array: Array, original: Array) -> Image | None:
     """The same values in another order: reshaped, transposed, or permuted otherwise."""
     if array.dtype != original.dtype or array.size < 4:
         return None
-    mine, theirs = bits(array), bits(original)
-    if mine.sum(dtype=np.uint64) != theirs.sum(dtype=np.uint64):
+    if content_sum(array) != content_sum(original):
         return None
+    mine, theirs = bits(array), bits(original)
     if np.array_equal(mine, theirs):
         return Image("reshaped") if array.shape != original.shape else None
     if 2 <= original.ndim <= 5:
@@ -159,9 +188,6 @@ def _quantised(array: Array, original: Array) -> Image | None:
     """Few, equally spaced values, each the nearest one to the original's."""
     if array.size < 32:
         return None
-    sample = np.unique(array.reshape(-1)[:4096])
-    if sample.size > 256:
-        return None
     levels = np.unique(array).astype(np.float64)
     if not 2 <= levels.size <= 256 or levels.size * 2 > np.unique(original).size:
         return None
@@ -178,15 +204,19 @@ def mixture(array: Array, shadow: Array, raw: Array) -> float | None:
     """The d in (0, 1) with ``array = d * shadow + (1 - d) * raw`` to rounding; None if there is none."""
     if not array.shape == shadow.shape == raw.shape or array.size < 4 or not is_float(array):
         return None
+    if array.size > 4096 and _mixture(_head(array), _head(shadow), _head(raw)) is None:
+        return None
+    return _mixture(array, shadow, raw)
+
+
+def _mixture(array: Array, shadow: Array, raw: Array) -> float | None:
     one, two, three = (each.astype(np.float64).reshape(-1) for each in (array, shadow, raw))
     apart = two - three
     square = float(apart @ apart)
     size = np.maximum(np.abs(two), np.abs(three))
-    if (
-        not np.isfinite(square)
-        or not np.isfinite(one).all()
-        or np.abs(apart).max() <= 1e3 * _ULPS * size.max()
-    ):
+    if not np.isfinite(square) or not np.isfinite(one).all():
+        return None
+    if np.abs(apart).max() <= 1e3 * _ULPS * size.max():
         return None
     share = float((one - three) @ apart) / square
     off = np.abs(one - (share * two + (1.0 - share) * three))
@@ -198,6 +228,12 @@ def cosine(one: Array, other: Array) -> float | None:
     """The cosine of the angle between two arrays of one shape, or None where it means nothing."""
     if one.shape != other.shape or one.size < 2 or not is_float(one) or not is_float(other):
         return None
-    first, second = one.astype(np.float64).reshape(-1), other.astype(np.float64).reshape(-1)
-    norms = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return float(first @ second) / norms if np.isfinite(norms) and norms > 0 else None
+    first, second = (np.asarray(each, np.float32).reshape(-1) for each in (one, other))
+    with np.errstate(all="ignore"):
+        product, squares = float(first @ second), float(first @ first) * float(second @ second)
+    return product / math.sqrt(squares) if math.isfinite(squares) and squares > 0 else None
+
+
+def content_sum(array: Array) -> int:
+    """The sum of the bits as integers: equal for arrays of the same values in any order."""
+    return int(bits(array).sum(dtype=np.uint64))

@@ -12,7 +12,20 @@ import numpy as np
 from ..graph.batchnorm import BatchNorm
 from ..graph.batchnorm_fold import Fold, solve_fold
 from ..graph.graph import Array, Tensor
-from .images import Image, cosine, image, informative, is_float, mixture, same, values
+from .images import (
+    Image,
+    content_sum,
+    cosine,
+    image,
+    informative,
+    is_float,
+    low_precision,
+    may_be_low_precision,
+    mixture,
+    rearranged,
+    same,
+    values,
+)
 from .names import averaged_by, is_model_variable, shadow_of, slot_of
 
 Kind: TypeAlias = Literal[
@@ -100,6 +113,7 @@ class _Index:
     digest: Digest
     _sizes: dict[tuple[int, int], list[str]] = field(default_factory=dict)
     _digests: dict[tuple[int, int], dict[bytes, list[str]]] = field(default_factory=dict)
+    _sums: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, tensor in self.tensors.items():
@@ -118,6 +132,12 @@ class _Index:
             self._digests[size] = table
         return self._digests[size].get(self.digest(tensor), [])
 
+    def sum(self, name: str) -> int:
+        """What :func:`content_sum` says of a tensor."""
+        if name not in self._sums:
+            self._sums[name] = content_sum(values(self.tensors[name]))
+        return self._sums[name]
+
     def of_size(self, count: int) -> Iterable[str]:
         """The names of the tensors that have ``count`` elements."""
         for (_, size), names in self._sizes.items():
@@ -126,8 +146,6 @@ class _Index:
 
 
 _STRING = 7
-_MOST_CANDIDATES = 40
-"""Tensors of one size that are tried as an original, beside the constant's own."""
 
 
 def _count(tensor: Tensor) -> int:
@@ -263,16 +281,19 @@ def _made_of(
 ) -> Provenance:
     tensors = index.tensors
     own = [name for name in (variable, shadow) if name is not None and name in tensors]
-    strange = (
-        each for each in index.of_size(array.size) if each not in own and is_model_variable(each, tensors)
-    )
-    for position, name in enumerate([*own, *strange]):
-        if position > _MOST_CANDIDATES:
-            break
+    for name in own:
         found = image(array, values(tensors[name]))
-        # A loose relation to a tensor that is not in this place is chance.
-        if found is not None and (name in own or found.kind not in ("scaled", "rounded", "permuted")):
+        if found is not None:
             return _imaged(known, name, found)
+    total, low = content_sum(array), may_be_low_precision(array)
+    for name in index.of_size(array.size):
+        if name not in own and is_model_variable(name, tensors):
+            # Of a tensor that is not in this place a loose relation would be chance.
+            found = low_precision(array, values(tensors[name])) if low else None
+            if found is None and index.sum(name) == total:
+                found = rearranged(array, values(tensors[name]))
+            if found is not None and found.kind != "permuted":
+                return _imaged(known, name, found)
     if not own:
         return known
     original = values(tensors[own[0]])
