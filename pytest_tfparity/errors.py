@@ -25,7 +25,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line is not None else f"{self.file}"
+        file = shown_path(self.file)
+        place = f"{file}:{self.line}" if self.line is not None else file
         return f"{place}: {self.message}"
 
 
@@ -67,6 +68,12 @@ class UsageError(TfparityError):
 
 class TensorFlowMissing(TfparityError):
     """Something needs TensorFlow and it is not installed."""
+
+
+def shown_path(path: Path) -> str:
+    """``path`` as a message shows it: relative to the current folder where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

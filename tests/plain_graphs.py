@@ -18,7 +18,16 @@ from pytest_tfparity.graph.graph import (
 from pytest_tfparity.graph.proof import Proof, Side, prove
 
 FLOAT, DOUBLE, INT, STRING, INT64, BOOL, HALF = (DType(number) for number in (1, 2, 3, 7, 9, 10, 19))
-_DTYPES = {"float32": 1, "float64": 2, "int32": 3, "object": 7, "int64": 9, "bool": 10, "float16": 19, "uint8": 4}
+_DTYPES = {
+    "float32": 1,
+    "float64": 2,
+    "int32": 3,
+    "object": 7,
+    "int64": 9,
+    "bool": 10,
+    "float16": 19,
+    "uint8": 4,
+}
 
 
 def tensor(value, dtype=np.float32) -> Tensor:

@@ -15,9 +15,27 @@ _UNARY = ("Relu", "Relu6", "Sigmoid", "Tanh", "Neg", "Exp", "Abs", "Softplus", "
 _BINARY = ("AddV2", "Sub", "Mul", "Maximum", "Minimum", "SquaredDifference", "RealDiv")
 _OTHER_BINARY = {"AddV2": "Sub", "Sub": "AddV2", "Mul": "RealDiv", "RealDiv": "Mul", "Maximum": "Minimum",
                  "Minimum": "Maximum", "SquaredDifference": "Sub"}  # fmt: skip
-_CONV = {"T": FLOAT, "strides": (1, 1, 1, 1), "padding": b"SAME", "data_format": b"NHWC", "dilations": (1, 1, 1, 1)}
-_NORM = {"T": FLOAT, "U": FLOAT, "epsilon": 0.0010000000474974513, "is_training": False, "data_format": b"NHWC"}
-_POOL = {"T": FLOAT, "ksize": (1, 2, 2, 1), "strides": (1, 1, 1, 1), "padding": b"SAME", "data_format": b"NHWC"}
+_CONV = {
+    "T": FLOAT,
+    "strides": (1, 1, 1, 1),
+    "padding": b"SAME",
+    "data_format": b"NHWC",
+    "dilations": (1, 1, 1, 1),
+}
+_NORM = {
+    "T": FLOAT,
+    "U": FLOAT,
+    "epsilon": 0.0010000000474974513,
+    "is_training": False,
+    "data_format": b"NHWC",
+}
+_POOL = {
+    "T": FLOAT,
+    "ksize": (1, 2, 2, 1),
+    "strides": (1, 1, 1, 1),
+    "padding": b"SAME",
+    "data_format": b"NHWC",
+}
 # An attribute, and another value of it that means something else.
 _CHANGES = {
     "Conv2D": (("strides", (1, 2, 2, 1)), ("padding", b"VALID"), ("dilations", (1, 2, 2, 1)), ("data_format", b"NCHW")),
@@ -49,7 +67,20 @@ class Draw:
 
     def layer(self) -> None:
         kind = self.random.choice(
-            ("unary", "unary", "binary", "binary", "conv", "norm", "pool", "matmul", "mean", "leaky", "concat", "split")
+            (
+                "unary",
+                "unary",
+                "binary",
+                "binary",
+                "conv",
+                "norm",
+                "pool",
+                "matmul",
+                "mean",
+                "leaky",
+                "concat",
+                "split",
+            )
         )
         x = self.random.choice(self.tensors[-4:])
         if kind == "unary":
@@ -65,7 +96,9 @@ class Draw:
         elif kind == "pool":
             self.add(self.random.choice(("MaxPool", "AvgPool")), (x,), dict(_POOL))
         elif kind == "matmul":
-            self.add("MatMul", (x, self.const((4, 4))), {"T": FLOAT, "transpose_a": False, "transpose_b": False})
+            self.add(
+                "MatMul", (x, self.const((4, 4))), {"T": FLOAT, "transpose_a": False, "transpose_b": False}
+            )
         elif kind == "mean":
             axes = self.const((2,), np.int32)
             self.add("Mean", (x, axes), {"T": FLOAT, "Tidx": INT, "keep_dims": True})
@@ -188,7 +221,9 @@ def _changed(side: Side, rand: random.Random, seed: int) -> Change | None:
         if not slots or node.op in ("Identity", "StopGradient", "Snapshot"):
             return None
         slot = rand.choice(slots)
-        choices = [source for source in earlier if _through(nodes, source) != _through(nodes, node.inputs[slot])]
+        choices = [
+            source for source in earlier if _through(nodes, source) != _through(nodes, node.inputs[slot])
+        ]
         if not choices:
             return None
         inputs = list(node.inputs)

@@ -1,0 +1,117 @@
+"""What the commands of ``python -m pytest_tfparity`` do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from .environment import environment
+from .errors import SettingsError
+from .guess import completed, guess
+from .models.store import ModelStore
+from .reports.json import write_report
+from .reports.terminal import report
+from .road import check as decide
+from .settings import resolve, write_manifest
+from .spec import ParitySpec
+
+
+def check(options: argparse.Namespace) -> int:
+    """Compare one export with its checkpoint and print the report: 0 equal, 1 different, 2 not comparable."""
+    spec = _spec(options)
+    with closing(ModelStore()) as models:
+        if spec.compare == "outputs":
+            spec = _complete(spec, models)
+        result = decide(spec, models, nodeid=spec.name)
+    print("\n".join(report(result)))
+    if result.unproven and result.verdict == "pass":
+        print(f"Not proven, but measured on these inputs: {result.unproven}.")
+    if options.report:
+        print(f"Report: {write_report(options.report, [result], environment())}")
+    return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a first manifest for a checkpoint and its export."""
+    path: Path = options.manifest
+    if path.exists():
+        raise SettingsError(
+            f"{path} is there already; it is not overwritten. Name another file: --manifest FILE"
+        )
+    spec = _spec(options)
+    with closing(ModelStore()) as models:
+        spec = _complete(spec, models)
+    write_manifest(path, [spec])
+    print(
+        f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
+    )
+    print(f"check it: pytest {path}")
+    return 0
+
+
+def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
+    export = models.export(spec.export)
+    reference = models.reference(spec.reference, spec.root) if spec.reference else None
+    return completed(spec, guess(spec, reference, export))
+
+
+def _spec(options: argparse.Namespace) -> ParitySpec:
+    """The command line as a check, by the same rules as a marker."""
+    given: dict[str, Any] = {
+        "checkpoint": options.checkpoint,
+        "frozen_graph": options.frozen_graph,
+        "meta": options.meta,
+        "builder": options.builder,
+        "ema": _ema(options.ema),
+        "feeds": {name: _value(value) for name, value in map(_pair, options.feed)} or None,
+        "outputs": [dict(zip(("reference", "export"), _pair(text), strict=False)) for text in options.output]
+        or None,
+        "inputs": _inputs(options) or None,
+    }
+    given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
+    name = getattr(options, "name", None) or Path(options.frozen_graph).stem
+    return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
+
+
+def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    inputs: dict[str, dict[str, Any]] = {
+        name: {"export": export} for name, export in map(_pair, options.input)
+    }
+    file = getattr(options, "inputs", None)
+    if file:
+        import numpy as np
+
+        try:
+            with np.load(file) as arrays:
+                names = list(arrays.files)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{file} cannot be read as an .npz file of inputs: {error}") from None
+        for name in names:
+            full = name if ":" in name else f"{name}:0"
+            inputs.setdefault(full, {}).update(npz=file, key=name)
+    return inputs
+
+
+def _pair(text: str) -> tuple[str, ...]:
+    """``NAME=OTHER`` as both parts, ``NAME`` as one."""
+    name, equals, other = text.partition("=")
+    return (name, other) if equals else (name,)
+
+
+def _value(text: str) -> Any:
+    """A constant feed as typed: JSON where it is JSON (also True and False), else text."""
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return text
+
+
+def _ema(text: str | None) -> str | list[str] | None:
+    return text if text in (None, "none", "trainable", "all") else text.split(",")
+
+
+def _names(spec: ParitySpec, what: str) -> str:
+    return ", ".join(entry.reference for entry in getattr(spec, what)) or "none"

@@ -1,0 +1,174 @@
+"""The report that is read in a terminal: one screen, nothing twice."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from ..result import Finding, OutputComparison, ParityResult
+
+
+def headline(result: ParityResult) -> str:
+    """The verdict in one line that stands alone in a summary of many tests."""
+    if result.verdict == "error":
+        return f"{result.model}: {_first_line(result.error or 'the check could not be made')}"
+    if result.verdict == "proven":
+        return f"{result.model}: proven: the export computes what the {_reference(result)} computes"
+    failing = [output for output in result.outputs if not output.passed]
+    if not failing:
+        if result.passed:
+            return f"{result.model}: export matches {_reference(result)}{_closest(result.outputs)}"
+        return f"{result.model}: {_first_line(result.notes[0]) if result.notes else 'the check failed'}"
+    worst = max(failing, key=_badness)
+    others = f", and {len(failing) - 1} more outputs" if len(failing) > 2 else ""
+    others = ", and 1 more output" if len(failing) == 2 else others
+    return f"{result.model}: export differs from {_reference(result)}: {_difference(worst)}{others}"
+
+
+def report(result: ParityResult, *, width: int = 100) -> list[str]:
+    """The whole report of one check as lines without colour; the first one is :func:`headline`."""
+    lines = [headline(result)]
+    if result.verdict == "error":
+        lines += ["", *_indented((result.error or "").splitlines()[1:], width)] if _more(result) else []
+        return lines
+    lines += _section(_outputs(result, width))
+    for finding in result.findings:
+        lines += _section(_finding(finding, width))
+    if result.downstream:
+        noun = "node differs" if result.downstream == 1 else "nodes differ"
+        lines += _section([f"  {result.downstream} {noun} downstream of it."])
+    lines += _section(_tolerances(result))
+    shown = result.notes if any(not output.passed for output in result.outputs) else result.notes[1:]
+    lines += _section(_indented(shown, width))
+    lines += _section(_indented([f"{health.cause}: {health.message}" for health in result.health], width))
+    return lines
+
+
+def number(value: float | int | str | None) -> str:
+    """A number as people write it: three significant digits; ``none`` where there is none."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def at_least(value: float) -> str:
+    """A tolerance as a short number that is not smaller than ``value``, so that it passes when typed."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    for digits in (2, 3, 6, 17):
+        short = float(f"{value:.{digits}g}")
+        if short < value:
+            step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+            short = float(f"{short + step:.{digits}g}")
+        if short >= value:
+            return f"{short:g}" if float(f"{short:g}") >= value else repr(short)
+    return repr(value)
+
+
+def _difference(output: OutputComparison) -> str:
+    """What is wrong with one output, as a clause."""
+    if output.problem is not None:
+        return f"{output.export}: {output.problem}"
+    share = f"{output.failing} of {output.total} values of {output.export}"
+    if output.max_abs is None:
+        return share
+    return f"{share}, max abs {number(output.max_abs)} ({_allowed(output)})"
+
+
+def _allowed(output: OutputComparison) -> str:
+    parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
+    if output.statistic != "max":
+        parts.append(f"of the {output.statistic}")
+    return ", ".join(parts)
+
+
+def _outputs(result: ParityResult, width: int) -> Iterator[str]:
+    """The outputs that fail: where the worst element is, and a line for each when there are several."""
+    failing = sorted((output for output in result.outputs if not output.passed), key=_badness, reverse=True)
+    if not failing:
+        return
+    worst = failing[0]
+    if worst.worst_index is not None:
+        place = f"[{', '.join(map(str, worst.worst_index))}]"
+        yield (
+            f"  worst element {worst.export}{place}:"
+            f" {worst.against} {number(worst.worst_reference)}, export {number(worst.worst_export)}"
+        )
+    for output in failing[1:8]:
+        yield from _indented([_difference(output)], width)
+    if len(failing) > 8:
+        yield f"  and {len(failing) - 8} more outputs"
+
+
+def _finding(finding: Finding, width: int) -> Iterator[str]:
+    name = finding.scopes[0] if finding.scopes else finding.nodes[0] if finding.nodes else "graph"
+    more = len(finding.scopes) - 1
+    yield f"  {name}{f' (+{more} more)' if more > 0 else ''}   {finding.cause}   {finding.certainty}"
+    yield from _wrapped(finding.message, width, "    ")
+    for evidence in finding.evidence:
+        yield from _wrapped(evidence, width, "    ")
+    if finding.repaired_max_abs is not None:
+        yield f"    Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
+    yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
+
+
+def _tolerances(result: ParityResult) -> Iterator[str]:
+    """The smallest tolerance with which every failing output would pass, or nothing if there is none."""
+    failing = [output for output in result.outputs if not output.passed]
+    if not failing:
+        return
+    choices = []
+    for name in ("atol", "rtol"):
+        needed = [getattr(output, f"required_{name}") for output in failing]
+        if all(value is not None and math.isfinite(value) for value in needed):
+            choices.append(f"{name}={at_least(max(needed))}")
+    if choices:
+        yield f"  Smallest tolerance that would pass: {' or '.join(choices)}"
+
+
+def _closest(outputs: Sequence[OutputComparison]) -> str:
+    """How near a passing check came to its tolerance, as a clause."""
+    finite = [output for output in outputs if output.max_abs is not None]
+    if not finite:
+        return ""
+    worst = max(finite, key=lambda output: output.used or 0.0)
+    return f" to {number(worst.max_abs)} ({_allowed(worst)})"
+
+
+def _badness(output: OutputComparison) -> float:
+    return math.inf if output.used is None else output.used
+
+
+def _reference(result: ParityResult) -> str:
+    return "golden" if any(output.against == "golden" for output in result.outputs) else "checkpoint"
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else text
+
+
+def _more(result: ParityResult) -> bool:
+    return len((result.error or "").splitlines()) > 1
+
+
+def _section(lines: Iterator[str] | Sequence[str]) -> list[str]:
+    section = list(lines)
+    return ["", *section] if section else []
+
+
+def _indented(texts: Sequence[str], width: int) -> list[str]:
+    return [line for text in texts for line in _wrapped(text, width, "  ")]
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(40, width),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]

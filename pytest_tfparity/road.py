@@ -1,0 +1,384 @@
+"""The road: from what is stated to a verdict. The only place that knows all of it.
+
+``check`` opens both sides, tries to prove them equal without running anything, and only if that
+fails runs both and compares numbers. Nothing here knows of pytest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from .compare import compare
+from .discovery import Pair, open_pair
+from .environment import environment
+from .errors import GoldenError, InputError, TfparityError, UnreadableFile
+from .golden import Golden, read_golden, update_golden
+from .graph.graph import Array
+from .graph.proof import Proof, prove
+from .inputs import load_input
+from .models.store import ModelStore
+from .outputs import digest_of
+from .result import OutputComparison, ParityResult, Seconds
+from .spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec
+
+Update: TypeAlias = Literal["all", "new"]
+
+
+class ParityFailure(AssertionError):
+    """The export does not match; ``result`` holds what was found, ``str()`` is the report."""
+
+    __module__ = "pytest_tfparity"
+
+    def __init__(self, message: str, result: ParityResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[ParityFailure], tuple[str, ParityResult]]:
+        return type(self), (str(self), self.result)
+
+
+def check(
+    spec: ParitySpec,
+    models: ModelStore,
+    *,
+    nodeid: str = "",
+    inputs: Mapping[str, Array] | None = None,
+    update: Update | None = None,
+) -> ParityResult:
+    """Decide one check; never raises for what the user can mend, that is verdict ``"error"``.
+
+    ``inputs`` (by the reference's tensor names) replace those that the spec states. ``update``
+    writes the goldens from the reference first: all that differ, or only those that are missing.
+    """
+    clock = Clock()
+    draft = draft_result(spec, nodeid)
+    try:
+        result = _decide(spec, models, draft, clock, inputs, update)
+    except TfparityError as error:
+        result = replace(draft, verdict="error", error=str(error))
+    return replace(result, seconds=clock.seconds())
+
+
+def judge(
+    spec: ParitySpec,
+    models: ModelStore,
+    reference: Mapping[str, Array],
+    export: Mapping[str, Array],
+    *,
+    nodeid: str = "",
+    golden: bool = False,
+) -> ParityResult:
+    """Compare outputs that a test has computed itself, under the tolerances of ``spec``."""
+    clock = Clock()
+    draft = draft_result(spec, nodeid)
+    pair = open_pair(spec, models)
+    outputs = tuple(_compare_computed(pair, reference, export, "golden" if golden else "reference"))
+    with clock("proof"):
+        proof = try_proof(pair)
+    return replace(_judged(draft, outputs, proof), seconds=clock.seconds())
+
+
+def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodeid: str = "") -> ParityResult:
+    """Write the goldens of ``spec`` from the reference; the result says what was done and judges nothing."""
+    clock = Clock()
+    pair = open_pair(spec, models)
+    draft = _update(Run(pair=pair, proof=try_proof(pair), clock=clock), draft_result(spec, nodeid), update)
+    return replace(draft, seconds=clock.seconds())
+
+
+def try_proof(pair: Pair) -> Proof:
+    """A proof that both sides are one function, or the reason why there is none."""
+    if pair.reference is None:
+        return Proof.none("the checkpoint is not at hand: the goldens are the reference")
+    try:
+        return prove(pair.side("reference"), pair.side("export"))
+    except UnreadableFile as error:
+        return Proof.none(str(error))
+
+
+def load_inputs(spec: ParitySpec) -> dict[str, Array]:
+    """The golden inputs of ``spec`` from their sources, by the reference's tensor names."""
+    arrays = {}
+    for entry in spec.inputs:
+        if entry.source is None:
+            raise InputError(
+                f"{spec.name}: input {entry.reference} has no values. State where they come from"
+                " (npz, random, images, bytes or call) under `inputs` of the model."
+            )
+        arrays[entry.reference] = load_input(entry.source, spec.root, name=entry.reference)
+    return arrays
+
+
+def golden_of(spec: ParitySpec) -> Golden:
+    """The goldens of ``spec``; ``GoldenError`` if there are none."""
+    if spec.golden is None:
+        raise GoldenError(
+            f"{spec.name} has no goldens. Name a file under `golden` of the model and write it with"
+            " `pytest --tfparity-update`."
+        )
+    return read_golden(spec.golden)
+
+
+def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
+    """The part of a result that is known before anything is opened."""
+    return ParityResult(
+        nodeid=nodeid,
+        model=spec.name,
+        verdict="error",
+        reference=spec.shown(spec.reference.checkpoint) if spec.reference else "",
+        export=spec.shown(spec.export.frozen_graph),
+        golden=spec.shown(spec.golden) if spec.golden else None,
+    )
+
+
+class Clock:
+    """Adds up the wall time of each part of a check, in seconds."""
+
+    def __init__(self) -> None:
+        self._spent = {"load": 0.0, "proof": 0.0, "run": 0.0, "diagnosis": 0.0}
+
+    @contextmanager
+    def __call__(self, part: Literal["load", "proof", "run", "diagnosis"]) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent[part] += time.perf_counter() - started
+
+    def seconds(self) -> Seconds:
+        """What has been spent so far."""
+        return Seconds(**self._spent)
+
+
+def _decide(
+    spec: ParitySpec,
+    models: ModelStore,
+    draft: ParityResult,
+    clock: Clock,
+    inputs: Mapping[str, Array] | None,
+    update: Update | None,
+) -> ParityResult:
+    with clock("load"):
+        pair = open_pair(spec, models)
+    with clock("proof"):
+        proof = try_proof(pair)
+    run = Run(pair=pair, proof=proof, clock=clock)
+    if update and spec.golden is not None:
+        draft = _update(run, draft, update)
+    golden = read_golden(spec.golden) if spec.golden is not None else None
+    known = golden is not None and golden.fingerprint is not None
+    unchanged = golden is None or (known and golden.fingerprint == proof.reference_fingerprint)
+    if proof.proven and unchanged and spec.run == "unproven":
+        return replace(draft, verdict="proven", notes=proof.notes)
+    return _numbers(run, draft, inputs, golden, unchanged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Both sides of a check on their way down the road."""
+
+    pair: Pair
+    proof: Proof
+    clock: Clock
+
+    def reference(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The reference's answer, by its own tensor names."""
+        with self.clock("run"):
+            return self.pair.run("reference", inputs)
+
+    def export(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The export's answer, by its own tensor names."""
+        with self.clock("run"):
+            return self.pair.run("export", inputs)
+
+
+def _numbers(
+    run: Run,
+    draft: ParityResult,
+    inputs: Mapping[str, Array] | None,
+    golden: Golden | None,
+    unchanged: bool,
+) -> ParityResult:
+    """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
+    spec = run.pair.spec
+    if inputs is None:
+        inputs = _golden_inputs(spec, golden) if golden is not None else load_inputs(spec)
+    else:
+        golden = None  # goldens answer for their own inputs only
+    notes: list[str] = []
+    drift: tuple[OutputComparison, ...] = ()
+    if golden is not None and (run.pair.reference is None or unchanged):
+        expected = _golden_outputs(run.pair, golden)
+        if run.pair.reference is None:
+            notes.append("The checkpoint is not at hand: the goldens are the reference.")
+        against: Literal["reference", "golden"] = "golden"
+    else:
+        expected, against = run.reference(inputs), "reference"
+        if golden is not None:
+            drift = _drift(run.pair, golden, expected)
+    outputs = _compare_all(run.pair, expected, run.export(inputs), against)
+    result = _judged(draft, outputs, run.proof)
+    stale = [output for output in drift if not output.passed]
+    if stale:
+        worst = max((output.max_abs or 0.0 for output in stale), default=0.0)
+        notes.append(
+            f"The goldens {draft.golden} are not this checkpoint's outputs (max abs {worst:.3g}). If the"
+            " checkpoint was meant to change, update them: pytest --tfparity-update"
+        )
+        result = replace(result, verdict="fail")
+    return replace(result, notes=(*notes, *result.notes))
+
+
+def _judged(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:
+    """The verdict that follows from numbers and proof together."""
+    if not all(output.passed for output in outputs) or not outputs:
+        return replace(draft, verdict="fail", outputs=outputs, unproven=proof.reason)
+    notes = [
+        f"{output.export} uses {output.used:.0%} of its tolerance (atol {output.atol:g}, rtol {output.rtol:g})."
+        for output in outputs
+        if output.used is not None and output.used > 0.5
+    ]
+    return replace(
+        draft,
+        verdict="proven" if proof.proven else "pass",
+        outputs=outputs,
+        unproven=proof.reason,
+        notes=tuple(notes),
+    )
+
+
+def _compare_all(
+    pair: Pair,
+    expected: Mapping[str, Array],
+    got: Mapping[str, Array],
+    against: Literal["reference", "golden"],
+) -> tuple[OutputComparison, ...]:
+    return tuple(
+        compare(
+            expected[output.reference],
+            got[output.export],
+            output.tolerance,
+            reference_name=output.reference,
+            export_name=output.export,
+            against=against,
+        )
+        for output in pair.outputs
+    )
+
+
+def _compare_computed(
+    pair: Pair,
+    reference: Mapping[str, Array],
+    export: Mapping[str, Array],
+    against: Literal["reference", "golden"],
+) -> Iterator[OutputComparison]:
+    """Pair what two ``run`` calls returned: declared outputs first, then by equal tensor names."""
+    declared = {output.export: output for output in pair.outputs}
+    unmatched = dict(reference)
+    for name, value in export.items():
+        output = declared.get(name)
+        other = output.reference if output else name
+        tolerance = output.tolerance if output else pair.spec.tolerance
+        if other not in unmatched:
+            yield _alone(
+                name, other, tolerance.atol, tolerance.rtol, "the reference's side has no such output"
+            )
+            continue
+        yield compare(
+            unmatched.pop(other), value, tolerance, reference_name=other, export_name=name, against=against
+        )
+    for name in unmatched:
+        tolerance = pair.spec.tolerance
+        yield _alone(name, name, tolerance.atol, tolerance.rtol, "the export's side has no such output")
+
+
+def _alone(export: str, reference: str, atol: float, rtol: float, problem: str) -> OutputComparison:
+    """An output that one side alone has: a failure without numbers."""
+    return OutputComparison(
+        reference=reference,
+        export=export,
+        max_abs=None,
+        max_rel=None,
+        worst_index=None,
+        failing=0,
+        total=0,
+        atol=atol,
+        rtol=rtol,
+        required_atol=None,
+        required_rtol=None,
+        passed=False,
+        problem=problem,
+    )
+
+
+def _golden_inputs(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
+    """The inputs inside the goldens, which must be those that the manifest states where it states any."""
+    if spec.inputs and all(entry.source is not None for entry in spec.inputs):
+        if not all(_at_hand(entry.source) for entry in spec.inputs):
+            return golden.inputs  # a CI that has only the goldens lacks the files they were made from
+        if digest_of(load_inputs(spec)) != digest_of(golden.inputs):
+            raise GoldenError(
+                f"{spec.shown(golden.path)} was made from other inputs than the manifest states now."
+                " Update it: pytest --tfparity-update"
+            )
+    return golden.inputs
+
+
+def _at_hand(source: InputSource | None) -> bool:
+    """Whether the files that an input is made from are there."""
+    if isinstance(source, NpzSource):
+        return source.path.exists()
+    return not isinstance(source, ImageSource | BytesSource) or all(path.exists() for path in source.paths)
+
+
+def _golden_outputs(pair: Pair, golden: Golden) -> Mapping[str, Array]:
+    missing = [output.reference for output in pair.outputs if output.reference not in golden.outputs]
+    if missing:
+        raise GoldenError(
+            f"{pair.spec.shown(golden.path)} holds no output {', '.join(missing)}"
+            f" (it holds {', '.join(golden.outputs)}). Update it: pytest --tfparity-update"
+        )
+    return golden.outputs
+
+
+def _drift(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tuple[OutputComparison, ...]:
+    """How the reference's own answer compares with the goldens."""
+    stored = _golden_outputs(pair, golden)
+    return tuple(
+        compare(
+            stored[output.reference],
+            reference[output.reference],
+            output.tolerance,
+            reference_name=output.reference,
+            export_name=output.reference,
+            against="golden",
+        )
+        for output in pair.outputs
+    )
+
+
+def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
+    """Write the goldens from the reference; the result says what was done."""
+    spec = run.pair.spec
+    assert spec.golden is not None
+    if run.pair.reference is None:
+        raise GoldenError(
+            f"{spec.name}: the goldens cannot be updated, because the checkpoint is not at hand:"
+            f" {draft.reference or 'the model names none'}."
+        )
+    inputs = load_inputs(spec)
+    outputs = run.reference(inputs)
+    change = update_golden(
+        spec.golden,
+        inputs=inputs,
+        outputs={output.reference: outputs[output.reference] for output in run.pair.outputs},
+        tolerances={output.reference: output.tolerance for output in run.pair.outputs},
+        fingerprint=run.proof.reference_fingerprint,
+        environment=environment(),
+        mode=mode,
+    )
+    return replace(draft, golden_action=change.action, golden_change=change.max_change)

@@ -1,0 +1,116 @@
+"""Networks that several tests share, and a project folder to run pytest in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from networks import Network, small_network
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+pytest_plugins = ["pytester"]
+
+MANIFEST = """\
+models:
+  net:
+    reference: {checkpoint: model.ckpt-7}
+    export: {frozen_graph: model.pb}
+    inputs:
+      "image:0": {npz: images.npz, key: image}
+    outputs: ["logits:0", "probabilities:0"]
+"""
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Network]:
+    """Small networks by their options, each written once."""
+    _import_all(tmp_path_factory.mktemp("first"))
+    written: dict[tuple[tuple[str, object], ...], Network] = {}
+
+    def network(**options: object) -> Network:
+        key = tuple(sorted(options.items()))
+        if key not in written:
+            folder = tmp_path_factory.mktemp("network")
+            written[key] = small_network(folder, **options)  # type: ignore[arg-type]
+        return written[key]
+
+    return network
+
+
+def _import_all(folder: Path) -> None:
+    """Make a whole check once. pytester forgets modules that a test session imported, and C extensions
+    (numpy, yaml, TensorFlow) cannot be imported twice in one process: so they come in here."""
+    import pytest_tfparity.collection  # noqa: F401
+    from pytest_tfparity.models.store import ModelStore
+    from pytest_tfparity.road import check
+    from pytest_tfparity.session import ParitySession
+    from pytest_tfparity.settings import spec_from_files
+
+    ParitySession(options={}, ini={}, top=folder).close()
+    network = small_network(folder)
+    np.savez(folder / "images.npz", **{"image:0": network.images})
+    inputs = {"image:0": {"npz": str(folder / "images.npz")}}
+    spec = spec_from_files(network.checkpoint, network.frozen_graph, inputs=inputs, run="always")
+    assert check(spec, ModelStore()).verdict == "proven"
+
+
+class Project:
+    """A folder with a checkpoint, an export, golden images and a manifest, and a pytest to run in it."""
+
+    def __init__(self, pytester: pytest.Pytester, networks: Callable[..., Network]) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self._networks = networks
+
+    def add(self, **options: object) -> Network:
+        """Copy the files of a network here and write its images."""
+        network = self._networks(**options)
+        for file in network.folder.iterdir():
+            shutil.copy(file, self.path / file.name)
+        np.savez(self.path / "images.npz", image=network.images)
+        return network
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a text file."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest here, in this process."""
+        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
+
+    def run_apart(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest here, in a process of its own."""
+        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+
+@pytest.fixture
+def empty_project(
+    pytester: pytest.Pytester, networks: Callable[..., Network], monkeypatch: pytest.MonkeyPatch
+) -> Project:
+    """A folder to run pytest in, as on a developer's machine (not CI)."""
+    monkeypatch.delenv("CI", raising=False)
+    return Project(pytester, networks)
+
+
+@pytest.fixture
+def project(empty_project: Project) -> Project:
+    """A folder with a right export and its manifest."""
+    empty_project.add()
+    empty_project.write("tfparity.yaml", MANIFEST)
+    return empty_project
+
+
+@pytest.fixture
+def broken_project(empty_project: Project) -> Project:
+    """A folder whose export has BN in training mode."""
+    empty_project.add(training_bn=True)
+    empty_project.write("tfparity.yaml", MANIFEST)
+    return empty_project
