@@ -85,7 +85,7 @@ def image(array: Array, original: Array) -> Image | None:
 
 
 def low_precision(array: Array, original: Array) -> Image | None:
-    """Whether ``array`` is the float16 or bfloat16 image of ``original``, or the same in another float type."""
+    """What low-precision image of ``original``, or cast to another float type, ``array`` is; None if none."""
     if array.shape != original.shape or not is_float(array) or not is_float(original):
         return None
     return (

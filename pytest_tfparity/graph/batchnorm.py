@@ -41,7 +41,8 @@ class BatchNorm:
     conditional that encloses ``node``, if one does), ``input`` what is normalised. ``mode`` is
     ``"training"`` where the statistics of the current batch are used, ``"inference"`` where stored
     ones are, ``"unknown"`` where a feed decides. ``decided_by`` is the node (a placeholder or a
-    constant) that a conditional asks, None where there is no conditional.
+    constant) that a conditional asks, None where there is no conditional. Inside a function, ``node``
+    is the path of the call and the node's name in the function.
 
     ``gamma``, ``beta``, ``mean`` and ``variance`` are the constants or variables (node names)
     that the layer reads; None where it reads none. In mode ``"unknown"`` mean and variance are the stored
@@ -106,10 +107,24 @@ def find_batch_norms(
     known = frozenset(variables or ())
     found = [*_fused(live), *_global(live), *arithmetic(live, known)]
     position = {name: index for index, name in enumerate(graph.nodes)}
-    found.sort(key=lambda each: (position.get(each.node.name, len(position)), live.order[each.node.name]))
+    found.sort(key=lambda each: (position[_place(graph, each.node.name)], live.order[each.node.name]))
     momenta = _momenta(graph) if found else {}
     records = (_record(live, each, known, momenta) for each in found)
-    return _joined(live, [record for record in records if record is not None])
+    joined = _joined(live, [record for record in records if record is not None])
+    return tuple(replace(record, output=_in_file(graph, record.output)) for record in joined)
+
+
+def _place(graph: Graph, name: str) -> str:
+    """The node of the file that ``name`` is or, inside a function, the node that calls it."""
+    while name not in graph.nodes:
+        name = name.rpartition("/")[0]
+    return name
+
+
+def _in_file(graph: Graph, tensor: TensorName) -> TensorName:
+    """``tensor``, or the output of the functional conditional that stands for it in the file."""
+    call, _, port = tensor.node.rpartition("/merge_")
+    return TensorName(call, int(port)) if tensor.node not in graph.nodes and call in graph.nodes else tensor
 
 
 def _fused(live: LiveGraph) -> Iterable[Normalisation]:

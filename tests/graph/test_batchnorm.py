@@ -269,6 +269,7 @@ def test_functional_conditionals_are_followed_into_their_functions(phase: bool) 
     found = only(graph, "relu")
     assert found.mode == ("training" if phase else "inference")
     assert (found.scope, found.decided_by, found.gamma, found.input.node) == ("bn", "phase", weights[0], "x")
+    assert found.output == TensorName("bn/cond", 0)
 
 
 def test_a_layer_applied_twice_is_two_records_and_a_dead_one_none() -> None:
