@@ -32,8 +32,8 @@ def require_fit(
     if unrestored:
         raise ModelError(
             f"The saver of {graph} does not restore {_listed(unrestored)}, which the outputs need and the"
-            " checkpoint has. Set `ema: none` to restore every variable under its own name, or name the .meta of"
-            " the inference graph."
+            " checkpoint has. Set `ema: none` to restore every variable under its own name, or name the .meta"
+            " of the inference graph."
         )
     misfits = list(_misfits(live, keys, tensors))
     if misfits:

@@ -4,7 +4,7 @@ Control inputs order side effects, and no side effect is ever run here: they are
 they also do, in graphs with ``Switch``/``Merge`` control flow, is to say in which branch or loop
 a node without data inputs lives; without one, a constant of an untaken branch would reach the
 ``Merge`` and a constant of a loop body would run once. Such nodes keep a control input on
-something harmless of the same branch or loop (:func:`_context`).
+something harmless of the same branch or loop (:mod:`.control_flow`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..graph.graph import Attr, Function, Graph, Node, Tensor, TensorName
+from ..graph.graph import Attr, Function, Graph, Node, TensorName
 from . import ops
+from .control_flow import context_of
+from .predicates import decided_merges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def prune(
     wanted = [output.node for output in outputs if output not in feeds]
     closure = _Closure(graph, feeds)
     closure.add(wanted)
-    merges = _decided_merges(graph, closure, predicates or {})
+    merges = decided_merges(graph, closure.nodes, closure.contexts, closure.added, feeds, predicates or {})
     if merges:
         closure = _Closure(graph, feeds, merges)
         closure.add(wanted)
@@ -167,7 +169,7 @@ class _Closure:
     def _sources(self, node: Node) -> list[str]:
         sources = [source.node for source in reversed(node.inputs) if source not in self.feeds]
         if not node.inputs and node.controls:
-            found = [context for control in node.controls if (context := _context(self.graph, control))]
+            found = [context for control in node.controls if (context := context_of(self.graph, control))]
             kept = []
             for name, switch in found:
                 kept.append(name)
@@ -179,148 +181,6 @@ class _Closure:
             if kept:
                 self.contexts[node.name] = tuple(dict.fromkeys(kept))
         return [source for source in sources if source not in self._started]
-
-
-def _context(graph: Graph, control: str) -> tuple[str, TensorName | None] | None:
-    """Something harmless that lives in the branch or loop of node ``control``; None outside of all.
-
-    Either ``(node, None)``, a node of the graph, or ``(new name, switch output)``, an ``Identity``
-    to be added. Walks from ``control`` upwards to the first ``Switch`` or ``Enter`` that is not
-    closed again by a ``Merge`` or ``Exit`` on the way: ``depth`` counts those that are.
-    """
-    stack, seen = [(control, 0)], set()
-    while stack:
-        name, depth = stack.pop()
-        node = graph.nodes.get(name)
-        if node is None or name in seen:
-            continue
-        seen.add(name)
-        if (node.op in ops.MERGES and not _opens_loop(graph, node)) or node.op in ops.EXITS:
-            depth += 1
-        elif depth == 0 and (node.op in ops.MERGES or node.op in ops.ENTERS or node.op == "LoopCond"):
-            return name, None
-        elif depth and (node.op in ops.ENTERS or (node.op in ops.SWITCHES and not _of_loop(graph, node))):
-            depth -= 1
-        if depth == 0 and (switch := _switch_before(graph, node)) is not None:
-            if node.op in ops.IDENTITIES:
-                return name, None
-            return f"tfparity_branch/{switch.node}/{switch.port}", switch
-        stack.extend((source.node, depth) for source in node.inputs)
-        stack.extend((each, depth) for each in node.controls)
-    return None
-
-
-def _switch_before(graph: Graph, node: Node) -> TensorName | None:
-    for source in node.inputs:
-        feeder = graph.nodes.get(source.node)
-        if feeder is not None and feeder.op in ops.SWITCHES:
-            return source
-    return None
-
-
-def _of_loop(graph: Graph, switch: Node) -> bool:
-    predicate = graph.nodes.get(switch.inputs[1].node)
-    return predicate is not None and predicate.op == "LoopCond"
-
-
-def _opens_loop(graph: Graph, merge: Node) -> bool:
-    sources = (graph.nodes.get(source.node) for source in merge.inputs)
-    return any(source is not None and source.op in ops.NEXT_ITERATIONS | ops.ENTERS for source in sources)
-
-
-def _decided_merges(
-    graph: Graph, closure: _Closure, predicates: Mapping[TensorName, bool]
-) -> dict[str, Node]:
-    """Every ``Merge`` that has dead inputs because its predicate is known, with its live inputs alone."""
-    nodes = closure.nodes
-    if not any(node.op in ops.SWITCHES for node in nodes.values()):
-        return {}
-    indices = {
-        source.node for node in nodes.values() for source in node.inputs if source.port == 1
-    }  # a Merge whose second output is read says which input it took: it stays as it is
-    truths = _Truths(graph, closure.feeds, predicates)
-    dead: set[TensorName | str] = set()
-    merges: dict[str, Node] = {}
-    for name, node in nodes.items():
-        gone = [source in dead or source.node in dead for source in node.inputs]
-        if node.op in ops.MERGES:
-            if all(gone) or (any(gone) and _opens_loop(graph, node)):
-                dead.add(name)
-            elif any(gone) and name not in indices:
-                live = tuple(source for source, is_gone in zip(node.inputs, gone, strict=True) if not is_gone)
-                merges[name] = Node(name, node.op, live, node.controls, node.attrs)
-        elif any(gone) or any(
-            control in dead for control in (*node.controls, *closure.contexts.get(name, ()))
-        ):
-            dead.add(name)
-        elif node.op in ops.SWITCHES:
-            truth = truths.of(node.inputs[1])
-            if truth is not None:
-                dead.add(TensorName(name, 0 if truth else 1))
-                dead.update(
-                    added
-                    for added, source in closure.added.items()
-                    if source == TensorName(name, 0 if truth else 1)
-                )
-    return merges
-
-
-class _Truths:
-    """What is known of boolean tensors before anything runs."""
-
-    def __init__(self, graph: Graph, feeds: Set[TensorName], predicates: Mapping[TensorName, bool]) -> None:
-        self.graph = graph
-        self.feeds = feeds
-        self.known: dict[TensorName, bool | None] = dict(predicates)
-
-    def of(self, tensor: TensorName) -> bool | None:
-        """The value of a scalar predicate, None if only the run can tell."""
-        stack = [tensor]
-        while stack:
-            current = stack[-1]
-            if current in self.known:
-                stack.pop()
-                continue
-            node = self.graph.nodes.get(current.node)
-            sources = self._sources(current, node)
-            missing = [source for source in sources if source not in self.known]
-            if missing and len(stack) < 1000:
-                stack.extend(missing)
-                continue
-            values = [self.known.get(source) for source in sources]
-            fed = current in self.feeds
-            self.known[current] = None if node is None or fed else _folded(node, values)
-            stack.pop()
-        return self.known[tensor]
-
-    def _sources(self, tensor: TensorName, node: Node | None) -> tuple[TensorName, ...]:
-        if node is None or tensor in self.feeds or node.op not in _FOLDED:
-            return ()
-        return node.inputs
-
-
-_FOLDED = frozenset({"Identity", "PlaceholderWithDefault", "LogicalNot", "LogicalAnd", "LogicalOr"})
-
-
-def _folded(node: Node, values: list[bool | None]) -> bool | None:
-    if node.op == "Const":
-        return _truth(node.attrs.get("value"))
-    if not values or node.op not in _FOLDED:
-        return None
-    if node.op == "LogicalNot":
-        return None if values[0] is None else not values[0]
-    if node.op in ("LogicalAnd", "LogicalOr"):
-        deciding = node.op == "LogicalOr"
-        if deciding in values:
-            return deciding
-        return None if None in values else not deciding
-    return values[0]
-
-
-def _truth(value: Attr) -> bool | None:
-    if isinstance(value, Tensor) and value.shape == () and value.dtype.number == 10:  # DT_BOOL
-        return bool(value.array)
-    return None
 
 
 def _initialisers(graph: Graph, closure: _Closure) -> tuple[str, ...]:

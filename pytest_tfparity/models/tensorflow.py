@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,18 +21,24 @@ INSTALL_CPU = 'python -m pip install "pytest-tfparity[cpu]"'
 def tensorflow() -> Any:
     """The module ``tensorflow``.
 
-    Its log is limited to errors unless ``TF_CPP_MIN_LOG_LEVEL`` says otherwise. Neither eager
-    execution nor the default graph is touched. Raises TensorFlowMissing, with the command that
-    installs it, if it is not installed, and with TensorFlow's own reason if it is but cannot be imported.
+    What it writes to stderr while it is imported (about CPU flags and missing GPUs) is dropped, and later
+    only what ends the process is let through, unless ``TF_CPP_MIN_LOG_LEVEL`` is set. Neither eager
+    execution nor the default graph is touched. Raises TensorFlowMissing, with the command that installs it,
+    if it is not installed, and with its own reason if it is installed but cannot be imported.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tensorflow") is None:
         raise TensorFlowMissing(
             f"Running a model needs TensorFlow 2.12 or later, which is not installed: {INSTALL}"
             f" (without a GPU: {INSTALL_CPU})."
         )
     try:
-        import tensorflow as tf
+        if quiet:
+            with _stderr_held_back():
+                import tensorflow as tf
+        else:
+            import tensorflow as tf
 
         tf.compat.v1.Session, tf.raw_ops.RestoreV2  # noqa: B018 - a folder named tensorflow has neither
     except (
@@ -39,6 +49,25 @@ def tensorflow() -> Any:
             f" {INSTALL} (without a GPU: {INSTALL_CPU})."
         ) from error
     return tf
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Keep what native code writes to stderr to itself; show it if the process fails meanwhile."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,9 +26,11 @@ def build():
 def build_with_saver():
     import tensorflow as tf
     networks.build()
-    names = {v.op.name + "/ExponentialMovingAverage" if v in tf.compat.v1.trainable_variables() else v.op.name: v
-             for v in tf.compat.v1.global_variables()}
-    return tf.compat.v1.train.Saver(names)
+    averaged = {v.op.name for v in tf.compat.v1.trainable_variables()}
+    variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
+    return tf.compat.v1.train.Saver(
+        {name + "/ExponentialMovingAverage" * (name in averaged): v for name, v in variables.items()}
+    )
 
 def broken():
     scale = {}
@@ -240,8 +242,8 @@ def test_a_checkpoint_without_a_graph_offers_the_ways_out(tmp_path: Path) -> Non
 def test_statistics_that_were_not_saved_are_told_as_that(tmp_path: Path) -> None:
     network = networks.small_network(tmp_path, keep_statistics=False)
     message = (
-        r"has no block/bn/moving_mean, block/bn/moving_variance, which .*It has block/bn/gamma and block/bn/beta:"
-        r" batch norm's moving statistics were not saved"
+        r"has no block/bn/moving_mean, block/bn/moving_variance, which .*It has block/bn/gamma and"
+        r" block/bn/beta: batch norm's moving statistics were not saved"
     )
     with pytest.raises(ModelError, match=message):
         checkpoint(network.checkpoint).run({"image:0": network.images}, ["logits"])

@@ -108,16 +108,15 @@ def test_branches_inside_loops_and_loops_inside_branches(control_flow: str, run:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_a_constant_that_waits_for_a_dropped_update_stays_in_its_branch(
-    run: Callable[..., Any], on: bool, tmp_path: Path
+@pytest.mark.parametrize("text", ["made in the branch", "made before the branch"])
+def test_a_constant_that_waits_for_a_dropped_write_stays_in_its_branch(
+    on: bool, text: str, tmp_path: Path
 ) -> None:
     v1.disable_control_flow_v2()
 
-    def branch(value: float, name: str) -> Callable[[], Any]:
+    def branch(value: float, name: Any) -> Callable[[], Any]:
         def body() -> Any:
-            with tf.control_dependencies(
-                [tf.io.write_file(str(tmp_path / f"{name}.txt"), tf.constant("text"))]
-            ):
+            with tf.control_dependencies([tf.io.write_file(name, name)]):
                 return tf.constant(value)
 
         return body
@@ -125,7 +124,10 @@ def test_a_constant_that_waits_for_a_dropped_update_stays_in_its_branch(
     try:
         with tf.Graph().as_default() as graph:
             predicate = v1.placeholder(tf.bool, [], "on")
-            tf.identity(v1.cond(predicate, branch(1.0, "one"), branch(2.0, "two")), name="y")
+            names: list[Any] = [str(tmp_path / "one.txt"), str(tmp_path / "two.txt")]
+            if text == "made before the branch":
+                names = [tf.constant(name) for name in names]
+            tf.identity(v1.cond(predicate, branch(1.0, names[0]), branch(2.0, names[1])), name="y")
     finally:
         v1.enable_control_flow_v2()
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "waiting.pb")
@@ -156,3 +158,27 @@ def test_a_constant_in_a_loop_that_waits_for_a_dropped_write_runs_in_every_itera
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "loop.pb")
     assert FrozenGraph(ExportSpec(frozen_graph=path)).run({}, ["y"])["y"] == 6.0
     assert not list(tmp_path.glob("*.txt"))
+
+
+@pytest.mark.parametrize("x", [1.0, -1.0])
+def test_a_branch_that_only_the_run_can_decide_is_taken_by_value(tmp_path: Path, x: float) -> None:
+    v1.disable_control_flow_v2()
+
+    def branch(value: float, name: Any) -> Callable[[], Any]:
+        def body() -> Any:
+            with tf.control_dependencies([tf.io.write_file(name, name)]):
+                return tf.constant(value)
+
+        return body
+
+    try:
+        with tf.Graph().as_default() as graph:
+            name = tf.constant(str(tmp_path / "written.txt"))
+            positive = v1.placeholder(tf.float32, [], "x") > 0.0
+            tf.identity(v1.cond(positive, branch(1.0, name), branch(2.0, name)), name="y")
+    finally:
+        v1.enable_control_flow_v2()
+    path = networks.write_graph(graph.as_graph_def(), tmp_path / "sign.pb")
+    answer = FrozenGraph(ExportSpec(frozen_graph=path)).run({"x": np.float32(x)}, ["y"])
+    assert answer["y"] == (1.0 if x > 0 else 2.0)
+    assert not (tmp_path / "written.txt").exists()
