@@ -107,7 +107,7 @@ def find_batch_norms(
     known = frozenset(variables or ())
     found = [*_fused(live), *_global(live), *arithmetic(live, known)]
     position = {name: index for index, name in enumerate(graph.nodes)}
-    found.sort(key=lambda each: (position[_place(graph, each.node.name)], live.order[each.node.name]))
+    found.sort(key=lambda each: (position.get(_place(graph, each.node.name), 0), live.order[each.node.name]))
     momenta = _momenta(graph) if found else {}
     records = (_record(live, each, known, momenta) for each in found)
     joined = _joined(live, [record for record in records if record is not None])
@@ -116,7 +116,7 @@ def find_batch_norms(
 
 def _place(graph: Graph, name: str) -> str:
     """The node of the file that ``name`` is or, inside a function, the node that calls it."""
-    while name not in graph.nodes:
+    while name and name not in graph.nodes:
         name = name.rpartition("/")[0]
     return name
 

@@ -361,3 +361,23 @@ def test_constant_values_are_not_needed_to_find_a_layer() -> None:
         build.add("SomeCustomVariable", name)
     (found,) = find_batch_norms(build.graph(), names(out), variables=variables)
     assert found.weights == (gamma, beta, mean, variance)
+
+
+def test_layers_come_in_the_order_of_the_file() -> None:
+    build = Build()
+    build.image(rank=2)
+    for scope, source in (("late", "early/batchnorm/add_1"), ("early", "x")):
+        gamma, beta, mean, variance = build.weights(scope)
+        build.nn(scope, source, mean, variance, beta, gamma)
+    found = find_batch_norms(build.graph(), names("late/batchnorm/add_1"))
+    assert [record.scope for record in found] == ["late", "early"]
+
+
+def test_a_fused_op_on_one_side_of_a_choice_between_two_inputs_keeps_its_mode() -> None:
+    build = Build()
+    build.add("Placeholder", "phase")
+    weights = build.weights("bn")
+    build.add("FusedBatchNormV3", "bn/F", build.image(), *weights, is_training=False)
+    build.add("Relu", "relu", build.choose("cond", "phase", "bn/F", "x"))
+    found = only(build, "relu")
+    assert (found.mode, found.node, found.output) == ("inference", "bn/F", TensorName("bn/F", 0))
