@@ -47,7 +47,8 @@ class BatchNorm:
     ``gamma``, ``beta``, ``mean`` and ``variance`` are the constants or variables (node names)
     that the layer reads; None where it reads none. In mode ``"unknown"`` mean and variance are the stored
     ones. ``axis`` is that of the channels: -1 for the last. ``kernel`` is the constant or variable
-    of the convolution or product right before the layer, ``linear`` the node of it.
+    of the convolution or product right before the layer, ``linear`` the node of it, ``bias`` what is
+    added between the two.
     """
 
     scope: str
@@ -65,6 +66,7 @@ class BatchNorm:
     momentum: float | None = None
     linear: str | None = None
     kernel: str | None = None
+    bias: str | None = None
 
     @property
     def weights(self) -> tuple[str | None, str | None, str | None, str | None]:
@@ -178,7 +180,7 @@ def _record(
         return None
     output, outer = _behind(live, found.node)
     stored = (None, None) if mode == "training" else (means.stored, variances.stored)
-    linear, kernel = _linear(live, found.input, variables)
+    linear, kernel, bias = _linear(live, found.input, variables)
     axis = found.axis if found.axis is not None else means.axis or variances.axis or -1
     gamma, beta = (weight(live, each, variables) for each in (found.gamma, found.beta))
     return BatchNorm(
@@ -197,6 +199,7 @@ def _record(
         momentum=momenta.get(means.stored or ""),
         linear=linear,
         kernel=kernel,
+        bias=bias,
     )
 
 
@@ -245,17 +248,19 @@ def _behind(live: LiveGraph, node: Node) -> tuple[TensorName, str | None]:
         output, predicate = ahead, predicate or live.choices[ahead.node].predicate
 
 
-def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[str | None, str | None]:
+def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[str | None, ...]:
+    """The convolution or product before ``tensor``, its kernel, and the bias that is added in between."""
+    bias = None
     node = live.node(live.source(tensor))
     added = node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2
-    if node is not None and added and weight(live, node.inputs[1], variables) is not None:
+    if node is not None and added and (bias := weight(live, node.inputs[1], variables)) is not None:
         node = live.node(live.source(node.inputs[0]))
     for _ in range(3):  # a dense layer may be reshaped to [N, 1, 1, C] for a fused op
         if node is not None and node.op in LAYOUT and node.inputs:
             node = live.node(live.source(node.inputs[0]))
     if node is None or node.op not in LINEAR or len(node.inputs) < 2:
-        return None, None
-    return node.name, weight(live, node.inputs[1], variables)
+        return None, None, None
+    return node.name, weight(live, node.inputs[1], variables), bias
 
 
 def _momenta(graph: Graph) -> dict[str, float]:

@@ -38,7 +38,16 @@ def test_a_fused_op_is_read_off(op: str, layout: bytes, axis: int) -> None:
     assert (found.mode, found.decided_by) == ("inference", None)
     assert found.weights == tuple(weights)
     assert (found.epsilon, found.axis) == (1e-5, axis)
-    assert (found.linear, found.kernel) == ("conv/Conv2D", "conv/kernel")
+    assert (found.linear, found.kernel, found.bias) == ("conv/Conv2D", "conv/kernel", None)
+
+
+def test_a_bias_between_kernel_and_layer_is_named() -> None:
+    build = Build()
+    build.add("MatMul", "dense", build.image(rank=2), build.const("kernel", np.ones((3, 3))))
+    build.add("BiasAdd", "biased", "dense", build.const("bias", np.ones(3)))
+    gamma, beta, mean, variance = build.weights("bn")
+    found = only(build, build.nn("bn", "biased", mean, variance, beta, gamma))
+    assert (found.linear, found.kernel, found.bias) == ("dense", "kernel", "bias")
 
 
 def test_a_fused_op_in_training_mode_has_no_stored_statistics() -> None:

@@ -77,6 +77,24 @@ def test_a_bias_that_is_beta_alone_lacks_the_mean() -> None:
     assert other.bias == "other"
 
 
+def test_the_bias_that_the_convolution_had_of_its_own_is_folded_too() -> None:
+    layer = Layer((3, 3, 2, 6), 6)
+    scale, own = layer.scale(1e-3), layer.mean[::-1]
+    found = solve_fold(
+        layer.kernel,
+        layer.kernel * scale,
+        layer.gamma,
+        layer.beta,
+        layer.mean,
+        layer.variance,
+        layer.beta + (own - layer.mean) * scale,
+        epsilon=1e-3,
+        own_bias=own,
+    )
+    assert found is not None
+    assert found.correct
+
+
 def test_a_scale_multiplied_in_twice_is_seen() -> None:
     layer = Layer((3, 3, 2, 6), 6)
     found = layer.solve(layer.kernel * layer.scale(1e-3) ** 2, None)
