@@ -344,7 +344,7 @@ def _folds(
             variance,
             values(constants[bias]) if bias is not None and bias in constants else None,
             epsilon=norm.epsilon,
-            own_bias=values(restored[norm.bias]) if norm.bias in restored else None,
+            own_bias=values(restored[norm.bias]) if norm.bias and norm.bias in restored else None,
         )
         if found is not None:
             folds[name] = found.of(name, norm)
