@@ -88,7 +88,8 @@ def align(reference: Side, export: Side, contents: Contents | None = None) -> Al
     names = {
         walk.ours.nodes[a].name: walk.theirs.nodes[b].name
         for a, b in walk.paired.items()
-        if walk.ours.nodes[a].name in reference.graph.nodes and walk.theirs.nodes[b].name in export.graph.nodes
+        if walk.ours.nodes[a].name in reference.graph.nodes
+        and walk.theirs.nodes[b].name in export.graph.nodes
     }
     return Alignment(divergences=walk.sorted_divergences(), nodes=names)
 
@@ -256,7 +257,9 @@ class _Walk:
     def guards(self, a: int, b: int) -> None:
         mine = [self.ours.prints[guard.node] for guard in self.ours.nodes[a].guards]
         other = [self.theirs.prints[guard.node] for guard in self.theirs.nodes[b].guards]
-        sides = [[guard[1:] for guard in view] for view in (self.ours.nodes[a].guards, self.theirs.nodes[b].guards)]
+        sides = [
+            [guard[1:] for guard in view] for view in (self.ours.nodes[a].guards, self.theirs.nodes[b].guards)
+        ]
         if len(mine) != len(other) or sides[0] != sides[1]:
             self.wiring((a, b), None, None)
             return
@@ -288,7 +291,11 @@ class _Walk:
         region_a, ends_a = self.ours.region(a, partners, _FAR)
         region_b, ends_b = self.theirs.region(b, partners.values(), _FAR)
         met = {edge.node: edge for edge in reversed(ends_b)}
-        pairs = [(edge, Edge(met[partners[edge.node]].node, edge.port)) for edge in ends_a if partners[edge.node] in met]
+        pairs = [
+            (edge, Edge(met[partners[edge.node]].node, edge.port))
+            for edge in ends_a
+            if partners[edge.node] in met
+        ]
         if not pairs:
             return (a,), (b,), []
         return tuple(region_a), tuple(region_b), pairs
@@ -300,7 +307,11 @@ class _Walk:
         mine, other = self.ours, self.theirs
         signs: list[tuple[_Sign, _Sign, bool]] = [
             (mine.prints.get, other.prints.get, False),
-            (lambda i: (mine.nodes[i].op, mine.nodes[i].name), lambda i: (other.nodes[i].op, other.nodes[i].name), False),
+            (
+                lambda i: (mine.nodes[i].op, mine.nodes[i].name),
+                lambda i: (other.nodes[i].op, other.nodes[i].name),
+                False,
+            ),
             (mine.skeletons.get, other.skeletons.get, True),
             (lambda i: mine.weights(i) or None, lambda i: other.weights(i) or None, True),
             (mine.outline, other.outline, False),
@@ -340,7 +351,9 @@ class _Walk:
     def wiring(self, pair: Pair, mine: Edge | None, other: Edge | None) -> None:
         detail = "the inputs differ in number or condition"
         if mine is not None and other is not None:
-            detail = f"reads {self.ours.name(mine)} in the reference and {self.theirs.name(other)} in the export"
+            detail = (
+                f"reads {self.ours.name(mine)} in the reference and {self.theirs.name(other)} in the export"
+            )
         self.report(Kind.WIRING, (pair[0],), (pair[1],), detail)
 
     def report(

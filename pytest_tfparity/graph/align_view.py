@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from .fingerprint import SIZE, Contents, edge_fingerprint, fingerprints, graph_fingerprint, own_encoding
+from .graph import Shape
 from .normal import Edge, NormalGraph, NormalNode
 from .normal_attributes import encoded
-from .graph import Shape
 
 
 class View:
@@ -37,7 +37,9 @@ class View:
         text += [self.skeletons.get(source, b"loop") + b"%d" % port for source, port in node.inputs]
         self.skeletons[index] = hashlib.blake2b(b" ".join(text), digest_size=SIZE).digest()
         # An op without inputs that is no constant (a placeholder, say) may be anything.
-        if node.op != "Const" and (not node.inputs or any(edge.node in self._varying for edge in node.inputs)):
+        if node.op != "Const" and (
+            not node.inputs or any(edge.node in self._varying for edge in node.inputs)
+        ):
             self._varying.add(index)
 
     def edge(self, edge: Edge) -> bytes:

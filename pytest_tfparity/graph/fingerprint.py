@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class Contents:
     def __init__(self) -> None:
         self._of: dict[int, tuple[Tensor, bytes]] = {}
         self._similar: dict[bytes, list[tuple[Array, bytes]]] = {}
+        # Attributes are shared by many nodes; each mapping is kept, so that its id stays its own.
+        self.encodings: dict[tuple[str, int], tuple[Mapping[str, Attr], bytes]] = {}
 
     def digest(self, tensor: Tensor) -> bytes:
         """The hash of a constant; the same for the same bits, whoever stores them."""
@@ -93,14 +96,23 @@ def combined(parts: Iterable[bytes]) -> Fingerprint:
 
 def own_encoding(node: NormalNode, contents: Contents) -> bytes:
     """What a node is by itself, without its inputs: op, attributes, constant, functions."""
+    if node.value is not None or node.functions:
+        return _own_encoding(node, contents)
+    key = (node.op, id(node.attrs))
+    known = contents.encodings.get(key)
+    if known is None:
+        known = contents.encodings[key] = (node.attrs, _own_encoding(node, contents))
+    return known[1]
+
+
+def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
     op = node.op.encode()
     parts = [b"%d;" % len(op), op]
     if node.value is not None:
         parts.append(b"v" + contents.digest(node.value))
-    for name in sorted(node.attrs):
-        parts.append(encoded(name.encode()) + _attr(node.attrs[name], contents))
+    parts += [encoded(name.encode()) + _attr(node.attrs[name], contents) for name in sorted(node.attrs)]
     for name in sorted(node.functions):
-        parts.append(b"f" + encoded(name.encode()) + graph_fingerprint(node.functions[name], contents))
+        parts += [b"f", encoded(name.encode()), graph_fingerprint(node.functions[name], contents)]
     return b"".join(parts)
 
 
@@ -151,7 +163,7 @@ def _strings(array: Array) -> Iterable[bytes]:
         yield data
 
 
-def _hash(head: bytes, *parts: Array | bytes) -> bytes:
+def _hash(head: bytes, *parts: Any) -> bytes:
     # SHA-256 has instructions of its own on present-day processors: twice as fast as blake2b there.
     made = hashlib.sha256(b"%d;" % len(head) + head)
     for part in parts:

@@ -7,13 +7,12 @@ spelling. ``normal_form`` keeps for every node the place in the original graph t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from .graph import Attr, Tensor, TensorName
-
 
 _NO_ATTRS: Mapping[str, Attr] = MappingProxyType({})
 _NO_FUNCTIONS: Mapping[str, NormalGraph] = MappingProxyType({})
@@ -62,12 +61,12 @@ class NormalGraph:
     """Nodes, and the outputs in the order they were asked for.
 
     Inputs come before what reads them, but for the back edges of loops (``loops`` is true then).
-    ``tensors`` says which normal tensor an original one became (those outside functions, if live).
+    ``tensors()`` says which normal tensor an original one became (those outside functions, if visited).
     """
 
     nodes: list[NormalNode]
     outputs: tuple[Edge, ...]
-    tensors: Mapping[TensorName, Edge] = field(default_factory=dict)
+    tensors: Callable[[], Mapping[TensorName, Edge]] = dict
     loops: bool = False
     refusals: tuple[str, ...] = ()
 

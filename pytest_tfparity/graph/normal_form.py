@@ -131,13 +131,11 @@ class _Walk:
             edge = self.tensor(0, output)
             if edge is None:
                 edge = self.opaque(str(output), "Dead", f"{output} is never computed")
-            elif self.life(edge):
-                self.refusals.append(f"{output} is computed only under a condition")
             edges.append(edge)
         while self.extra:
             self.resolve(self.extra.pop())
             self.finish_loops()
-        graph = NormalGraph(self.nodes, tuple(edges), self.tensors(), self.looped)
+        graph = NormalGraph(self.nodes, tuple(edges), self.tensors, self.looped)
         self.refusals.extend(self.changed_variables(graph))
         graph.refusals = tuple(dict.fromkeys(self.refusals))
         return graph

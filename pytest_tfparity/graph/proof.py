@@ -44,6 +44,11 @@ class Proof:
     reference_fingerprint: str | None
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def none(cls, reason: str) -> Proof:
+        """No proof, for a reason that keeps both sides from being read at all."""
+        return cls(proven=False, reason=reason, reference=(), export=(), reference_fingerprint=None)
+
 
 def prove(reference: Side, export: Side, contents: Contents | None = None) -> Proof:
     """Compare what both sides compute, for every input.

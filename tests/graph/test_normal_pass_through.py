@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plain_graphs import FLOAT, INT, Plan, proof, relu_of, side
 
+from plain_graphs import FLOAT, INT, Plan, proof, relu_of, side
 from pytest_tfparity.graph.graph import tensor_name
 from pytest_tfparity.graph.normal_form import normal_form
 from pytest_tfparity.graph.proof import prove
@@ -265,5 +265,5 @@ def test_the_nodes_of_the_form_remember_their_names():
     reference = side(plan, "y", variables={"net/w": WEIGHTS})
     form = normal_form(plan.graph, reference.outputs, inputs=reference.inputs, variables=reference.variables)
     assert [form.nodes[index].name for index in form.live()] == ["x", "net/w", "y"]
-    edge = form.tensors[tensor_name("net/w/read")]
+    edge = form.tensors()[tensor_name("net/w/read")]
     assert form.nodes[edge.node].name == "net/w"

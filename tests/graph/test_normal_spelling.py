@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plain_graphs import BOOL, DOUBLE, FLOAT, HALF, INT, STRING, Plan, proof, relu_of, side
 
+from plain_graphs import BOOL, DOUBLE, FLOAT, HALF, INT, STRING, Plan, proof, relu_of, side
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof import prove
 
@@ -96,10 +96,14 @@ def test_batched_matrix_products_are_one():
     reference = node("BatchMatMul", count=2, T=FLOAT, adj_x=False, adj_y=True)
     assert proof(reference, node("BatchMatMulV2", count=2, T=FLOAT, adj_y=True)).proven
     assert proof(reference, node("BatchMatMulV3", count=2, Ta=FLOAT, Tb=FLOAT, Tout=FLOAT, adj_y=True)).proven
-    assert not proof(reference, node("BatchMatMulV3", count=2, Ta=FLOAT, Tb=FLOAT, Tout=DOUBLE, adj_y=True)).proven
+    assert not proof(
+        reference, node("BatchMatMulV3", count=2, Ta=FLOAT, Tb=FLOAT, Tout=DOUBLE, adj_y=True)
+    ).proven
 
 
-@pytest.mark.parametrize(("op", "commutes"), [("AddV2", True), ("Mul", True), ("Sub", False), ("Maximum", False)])
+@pytest.mark.parametrize(
+    ("op", "commutes"), [("AddV2", True), ("Mul", True), ("Sub", False), ("Maximum", False)]
+)
 def test_inputs_of_a_sum_and_a_product_may_be_exchanged(op, commutes):
     def exchanged(*inputs):
         plan = Plan()
@@ -173,7 +177,9 @@ def test_a_dropout_that_keeps_everything_is_no_random_op(keeps):
     assert proof(dropout(0.0, keeps=keeps), dropout(0.0, keeps=keeps, seed=2)).proven
 
 
-@pytest.mark.parametrize(("rate", "keeps"), [(0.5, "GreaterEqual"), (0.5, "Floor"), (0.0, "Greater"), (1e-6, "Floor")])
+@pytest.mark.parametrize(
+    ("rate", "keeps"), [(0.5, "GreaterEqual"), (0.5, "Floor"), (0.0, "Greater"), (1e-6, "Floor")]
+)
 def test_a_dropout_that_drops_anything_is_a_random_op(rate, keeps):
     made = proof(dropout(rate, keeps=keeps), dropout(rate, keeps=keeps))
     assert made.reason == "random op RandomUniform (random) in the reference"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from random_graphs import Draw, changed, rewritten
 
 from pytest_tfparity.graph.align import Kind, align
 from pytest_tfparity.graph.proof import prove
+from random_graphs import Draw, changed, rewritten
 
 
 def named(divergences, node: str) -> bool:
@@ -26,7 +26,11 @@ def attempt(seed: int, *, rename: bool) -> str | None:
         return change.kind
     found = align(draw.side, change.side).divergences
     assert found, f"no divergence: seed {seed}, {change.kind} at {change.node}"
-    return change.kind + ("" if named(found, change.node) else " elsewhere") + (" more" if len(found) > 1 else "")
+    return (
+        change.kind
+        + ("" if named(found, change.node) else " elsewhere")
+        + (" more" if len(found) > 1 else "")
+    )
 
 
 def _same_anyway(before, after) -> bool:
@@ -48,7 +52,9 @@ def _text(side) -> list[str]:
             continue
         if node.op in ("AddV2", "Mul"):
             sources.sort()
-        attrs = sorted((k, v) for k, v in node.attrs.items() if k not in ("_class", "dilations", "data_format", "U"))
+        attrs = sorted(
+            (k, v) for k, v in node.attrs.items() if k not in ("_class", "dilations", "data_format", "U")
+        )
         written[node.name] = str(hash((node.op, tuple(sources), str(attrs))))
     return [f"{written[output.node]}:{output.port}" for output in side.outputs]
 
