@@ -9,8 +9,12 @@ moving statistics that are far from their initial values. TensorFlow is imported
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +146,36 @@ def write_graph(graph_def: Any, path: Path) -> Path:
     return path
 
 
-def small_network(
+def small_network(folder: Path, **options: Any) -> Network:
+    """Write checkpoint and export of one network into ``folder``; see :func:`_small_network` for ``options``.
+
+    The same options give the same bytes: they are made once a session and copied from then on.
+    """
+    template = _template(tuple(sorted(options.items())))
+    shutil.copytree(template.folder, folder, dirs_exist_ok=True)
+    state = folder / "checkpoint"
+    state.write_text(state.read_text().replace(str(template.folder), str(folder)))
+
+    def moved(path: Path) -> Path:
+        return folder / path.name
+
+    return replace(
+        template,
+        folder=folder,
+        checkpoint=moved(template.checkpoint),
+        meta=moved(template.meta),
+        frozen_graph=moved(template.frozen_graph),
+    )
+
+
+@cache
+def _template(options: tuple[tuple[str, Any], ...]) -> Network:
+    folder = tempfile.mkdtemp(prefix="network-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return _small_network(Path(folder), **dict(options))
+
+
+def _small_network(
     folder: Path,
     *,
     name: str = "model.ckpt-7",

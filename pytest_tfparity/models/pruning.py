@@ -93,6 +93,7 @@ def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
         for node in graph.nodes.values()
         if (node.op not in known and node.op not in graph.functions)
         or forbidden(node.op)
+        or _lost_reference(graph, node)
         or _effect_in(graph, _functions(graph, [node]))
     }
     readers: dict[str, list[str]] = {}
@@ -118,17 +119,25 @@ def effects(graph: Graph, part: Part) -> Iterator[Effect]:
                 yield Effect(node.name, inner.op, inner.function)
 
 
+def _lost_reference(graph: Graph, node: Node) -> bool:
+    """Whether a node wants a reference to a variable that was frozen: TensorFlow does not load it."""
+    if not node.op.startswith("Ref") or not node.inputs:
+        return False
+    root = written_variable(graph, node.name)
+    return root is None or graph.nodes[root].op not in ops.VARIABLES
+
+
 def forbidden(op: str) -> bool:
     """Whether a node of this op is never run."""
     return ops.writes(op) or ops.calls_python(op)
 
 
 def written_variable(graph: Graph, node: str) -> str | None:
-    """The variable that a writing node changes: the root of its first input."""
+    """The variable that a node writes to, or the constant it was frozen into: the root of its first input."""
     seen = set()
     while node in graph.nodes and node not in seen:
         seen.add(node)
-        if graph.nodes[node].op in ops.VARIABLES:
+        if graph.nodes[node].op in ops.VARIABLES or graph.nodes[node].op == "Const":
             return node
         if not graph.nodes[node].inputs:
             return None

@@ -111,7 +111,7 @@ def test_two_projects_may_both_call_their_builder_model(tmp_path: Path) -> None:
         ),
         ("wrong_builders:nothing", "built nothing in the graph"),
         ("wrong_builders:absent", "has no function 'absent'"),
-        ("wrong_builders:not_a_function", "not_a_function is a int, not a function"),
+        ("wrong_builders:not_a_function", r"not_a_function in .*wrong_builders.py is a int, not a function"),
         ("no_such_module:build", "cannot be imported: ModuleNotFoundError"),
     ],
 )
