@@ -244,8 +244,13 @@ class _Walk:
             return None
         if not self.ours.varies(mine.node) or not self.theirs.varies(other.node):
             return None
+        # A tensor that the other side has too, unchanged and not just before: another one is read.
         if self.ours.prints[mine.node] in self.theirs.tensors:
-            return [] if self.theirs.prints[other.node] in self.ours.tensors else None
+            before = map(self.theirs.prints.__getitem__, self.theirs.before(other.node, _FAR))
+            return None if self.ours.prints[mine.node] in before else []
+        if self.theirs.prints[other.node] in self.ours.tensors:
+            before = map(self.ours.prints.__getitem__, self.ours.before(mine.node, _FAR))
+            return None if self.theirs.prints[other.node] in before else []
         if self.ours.skeletons[mine.node] == self.theirs.skeletons[other.node]:
             return None
         theirs = self.theirs.by_skeleton.get(self.ours.skeletons[mine.node])

@@ -96,7 +96,7 @@ def combined(parts: Iterable[bytes]) -> Fingerprint:
 
 def own_encoding(node: NormalNode, contents: Contents) -> bytes:
     """What a node is by itself, without its inputs: op, attributes, constant, functions."""
-    if node.value is not None or node.functions:
+    if node.value is not None or node.functions or node.label is not None:
         return _own_encoding(node, contents)
     key = (node.op, id(node.attrs))
     known = contents.encodings.get(key)
@@ -110,6 +110,8 @@ def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
     parts = [b"%d;" % len(op), op]
     if node.value is not None:
         parts.append(b"v" + contents.digest(node.value))
+    if node.label is not None:
+        parts.append(b"#%d;" % node.label)
     parts += [encoded(name.encode()) + _attr(node.attrs[name], contents) for name in sorted(node.attrs)]
     for name in sorted(node.functions):
         parts += [b"f", encoded(name.encode()), graph_fingerprint(node.functions[name], contents)]

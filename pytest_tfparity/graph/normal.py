@@ -7,7 +7,7 @@ spelling. ``normal_form`` keeps for every node the place in the original graph t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -41,7 +41,8 @@ class NormalNode:
     an inlined function; a constant is named after its variable, its Const or the tensor that was
     fed). ``value`` is set for ``Const``. ``guards`` say when it runs, where control inputs decide that.
     ``refusal`` says why no proof can rest on the node. ``settled`` names what a node depends on,
-    whatever its inputs are: a dropout that keeps everything depends on the shape alone.
+    whatever its inputs are: a dropout that keeps everything depends on the shape alone. ``label`` tells
+    nodes that act on a TensorArray from one another, which otherwise would be the same by their inputs.
     """
 
     name: str
@@ -54,6 +55,7 @@ class NormalNode:
     functions: Mapping[str, NormalGraph] = field(default_factory=lambda: _NO_FUNCTIONS)
     refusal: str | None = None
     settled: tuple[int, ...] | None = None
+    label: int | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +88,21 @@ class NormalGraph:
             yield source.node
         for guard in node.guards:
             yield guard.node
+
+    def label(self, ops: Collection[str]) -> None:
+        """Number the live nodes with one of ``ops`` as a walk from the outputs first meets them."""
+        seen: set[int] = set()
+        labels = 0
+        stack = [edge.node for edge in reversed(self.outputs)]
+        while stack:
+            index = stack.pop()
+            if index in seen:
+                continue
+            seen.add(index)
+            if self.nodes[index].op in ops:
+                self.nodes[index].label = labels
+                labels += 1
+            stack.extend(reversed(list(self.dependencies(index))))
 
     def _reached(self, outputs: Iterable[Edge], *, settled: bool) -> set[int]:
         reached: set[int] = set()

@@ -23,8 +23,22 @@ _SPELLINGS = {
 
 # Where a result is computed, how it is scheduled, what something is called: never what it is.
 _SILENT = frozenset(
-    {"use_cudnn_on_gpu", "parallel_iterations", "frame_name", "validate_indices", "output_shapes"}
+    {
+        "use_cudnn_on_gpu",
+        "parallel_iterations",
+        "frame_name",
+        "tensor_array_name",
+        "validate_indices",
+        "output_shapes",
+    }
 )
+ARRAYS = frozenset(
+    {
+        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArrayScatterV3",
+        "TensorArraySizeV3", "TensorArrayConcatV3", "TensorArraySplitV3",
+    }
+)  # fmt: skip
+"""Ops on an array that lives for one run, in the order of their flow inputs: a function of what is in the graph."""
 _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 """The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
 

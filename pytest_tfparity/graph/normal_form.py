@@ -12,7 +12,7 @@ from . import normal_control_flow as control_flow
 from . import normal_functions, op_table
 from .graph import Array, Attr, DType, FunctionBody, Graph, Node, Tensor, TensorName
 from .normal import Edge, Guard, NormalGraph, NormalNode
-from .normal_attributes import ALIASES, meaningful, plain_op, respelled
+from .normal_attributes import ALIASES, ARRAYS, meaningful, plain_op, respelled
 from .normal_values import FOLDED, Bounds, Scalar, always, folded, moved, scalar_of, uniform
 from .tensors import base_dtype, numpy_dtype
 
@@ -137,6 +137,7 @@ class _Walk:
             self.finish_loops()
         graph = NormalGraph(self.nodes, tuple(edges), self.tensors, self.looped)
         self.refusals.extend(self.changed_variables(graph))
+        self.refusals.extend(self.changed_arrays(graph))
         graph.refusals = tuple(dict.fromkeys(self.refusals))
         return graph
 
@@ -384,7 +385,7 @@ class _Walk:
         known = op_table.op(op)
         if known is None:
             return f"unknown op {op} ({full})"
-        if known.pure or plain_op(op) != op:
+        if known.pure or plain_op(op) != op or op in ARRAYS:
             return None
         if known.stateful and ("seed" in known.defaults or "Random" in op or op.startswith("Stateful")):
             return f"random op {op} ({full})"
@@ -540,6 +541,18 @@ class _Walk:
                 name = self.nodes[live[label]].name
                 reasons.append(f"variable {name} is changed by {node.spelling} ({node.name})")
         return reasons
+
+    def changed_arrays(self, graph: NormalGraph) -> list[str]:
+        """Arrays that are changed beside the flow that leads to the outputs."""
+        written = [node for node, _ in self.writes if node.op.startswith("TensorArray")]
+        if not written:
+            return []
+        graph.label(ARRAYS)
+        return [
+            f"an array is changed by {node.op} ({node.name}) beside the outputs"
+            for node in written
+            if node.label is None
+        ]
 
     def referred(self, edges: Iterable[Edge]) -> list[int]:
         """The variables behind references, which conditionals and loops may hand on."""

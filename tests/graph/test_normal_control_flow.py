@@ -425,3 +425,49 @@ def test_chains_of_fifty_thousand_nodes_do_not_reach_the_recursion_limit():
     assert not prove(reference, export).proven
     (found,) = align(reference, export).divergences
     assert found.export == ("other_0",)
+
+
+# --- arrays
+
+
+def arrays(*, written=1, read="first", twice=False, beside=False):
+    """Two TensorArrays of one size; ``x`` is written into the first and read from one of them."""
+    plan = Plan()
+    plan.placeholder()
+    plan.const("size", 3, np.int32)
+    plan.const("index", written, np.int32)
+    for name in ("first", "second"):
+        plan(name, "TensorArrayV3", "size", dtype=FLOAT, tensor_array_name=name.encode())
+        plan(f"{name}/write", "TensorArrayWriteV3", name, "index", "x", f"{name}:1", T=FLOAT)
+    flows = ["first/write", "second/write"]
+    if twice:
+        plan("again", "TensorArrayWriteV3", "first", "index", "x", "first:1", T=FLOAT)
+        flows.append("again")
+    if beside:
+        plan("clobber", "TensorArrayWriteV3", read, "size", "x", f"{read}:1", T=FLOAT)
+    plan("flow", "AddN", *flows, *(["^clobber"] if beside else []), T=FLOAT, N=len(flows))
+    plan("y", "TensorArrayReadV3", read, "index", "flow", dtype=FLOAT)
+    return side(plan, "y")
+
+
+def test_arrays_that_follow_their_flow_are_proven():
+    assert proof(arrays(), arrays()).proven
+    assert not proof(arrays(), arrays(written=2)).proven
+
+
+def test_arrays_are_told_apart():
+    assert not proof(arrays(), arrays(read="second")).proven
+
+
+def test_writing_an_array_twice_is_not_writing_it_once():
+    assert not proof(arrays(twice=True), arrays()).proven
+    plan = Plan()
+    plan.nodes = dict(arrays(twice=True).graph.nodes)
+    # The same flows, two of them from one node: TensorFlow refuses the second write, and only that.
+    plan("flow", "AddN", "first/write", "second/write", "first/write", T=FLOAT, N=3)
+    assert not proof(arrays(twice=True), side(plan, "y")).proven
+
+
+def test_an_array_that_is_changed_beside_its_flow_is_never_proven():
+    made = proof(arrays(beside=True), arrays(beside=True))
+    assert made.reason == "an array is changed by TensorArrayWriteV3 (clobber) beside the outputs in the reference"
