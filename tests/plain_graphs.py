@@ -106,3 +106,28 @@ def relu_of(name: str = "x", **options) -> Side:
     plan.placeholder(name)
     plan("y", "Relu", name, T=FLOAT)
     return side(plan, "y", inputs=(name,), **options)
+
+
+def loop(*, step=1.0, bound="Less", frame=b"while", prefix="while", extra=(), order=False):
+    """``while condition(i): i += step`` of TensorFlow 1, and the value of i at the end."""
+    plan = Plan()
+    plan.placeholder()
+    plan.placeholder("limit")
+    p = prefix
+    plan(f"{p}/enter", "Enter", "x", T=FLOAT, frame_name=frame)
+    plan(f"{p}/limit", "Enter", "limit", T=FLOAT, frame_name=frame, is_constant=True)
+    plan(f"{p}/merge", "Merge", f"{p}/enter", f"{p}/next", T=FLOAT, N=2)
+    plan(f"{p}/less", bound, f"{p}/merge", f"{p}/limit", T=FLOAT)
+    plan(f"{p}/cond", "LoopCond", f"{p}/less")
+    plan(f"{p}/switch", "Switch", f"{p}/merge", f"{p}/cond", T=FLOAT)
+    plan(f"{p}/identity", "Identity", f"{p}/switch:1", T=FLOAT)
+    plan.const(f"{p}/step", step, np.float32, f"^{p}/identity")
+    plan(f"{p}/add", "AddV2", f"{p}/identity", f"{p}/step", T=FLOAT)
+    last = f"{p}/add"
+    for number, op in enumerate(extra):
+        last = plan(f"{p}/extra_{number}", op, last, T=FLOAT)
+    plan(f"{p}/next", "NextIteration", last, T=FLOAT)
+    plan(f"{p}/exit", "Exit", f"{p}/switch", T=FLOAT)
+    if order:
+        plan.nodes = dict(reversed(plan.nodes.items()))
+    return side(plan, f"{p}/exit", inputs=("x", "limit"))

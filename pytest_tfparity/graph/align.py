@@ -244,20 +244,30 @@ class _Walk:
             return None
         if not self.ours.varies(mine.node) or not self.theirs.varies(other.node):
             return None
+        if self.same_place(mine.node, other.node):
+            return None
         # A tensor that the other side has too, unchanged and not just before: another one is read.
-        if self.ours.prints[mine.node] in self.theirs.tensors:
+        if self.kept(mine.node, self.ours, self.theirs):
             before = map(self.theirs.prints.__getitem__, self.theirs.before(other.node, _FAR))
             return None if self.ours.prints[mine.node] in before else []
-        if self.theirs.prints[other.node] in self.ours.tensors:
+        if self.kept(other.node, self.theirs, self.ours):
             before = map(self.ours.prints.__getitem__, self.ours.before(mine.node, _FAR))
             return None if self.theirs.prints[other.node] in before else []
+        # Behind another fault only structure and names are left to tell.
         if self.ours.skeletons[mine.node] == self.theirs.skeletons[other.node]:
             return None
         theirs = self.theirs.by_skeleton.get(self.ours.skeletons[mine.node])
         ours = self.ours.by_skeleton.get(self.theirs.skeletons[other.node])
         if theirs is None or ours is None:
             return None
+        if not self.same_place(mine.node, theirs) or not self.same_place(ours, other.node):
+            return None
         return [(mine, Edge(theirs, mine.port)), (Edge(ours, other.port), other)]
+
+    @staticmethod
+    def kept(index: int, here: View, there: View) -> bool:
+        """Whether the other side has a node too, as often as this one: twins may have changed singly."""
+        return there.prints_of[here.prints[index]] >= here.prints_of[here.prints[index]]
 
     def guards(self, a: int, b: int) -> None:
         mine = [self.ours.prints[guard.node] for guard in self.ours.nodes[a].guards]

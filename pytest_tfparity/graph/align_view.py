@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -77,14 +78,9 @@ class View:
         return self.own(index) + b"".join(shapes) if shapes and index in self._varying else None
 
     @cached_property
-    def tensors(self) -> frozenset[bytes]:
-        """The fingerprints of all nodes that depend on the input."""
-        return frozenset(self.prints[index] for index in self.live if index in self._varying)
-
-    @cached_property
-    def by_name(self) -> dict[str, int]:
-        """Live nodes by the name in the original graph."""
-        return {self.nodes[index].name: index for index in reversed(self.live)}
+    def prints_of(self) -> Counter[bytes]:
+        """How often each fingerprint occurs among the nodes that depend on the input."""
+        return Counter(self.prints[index] for index in self.live if index in self._varying)
 
     @cached_property
     def by_skeleton(self) -> dict[bytes, int]:

@@ -83,7 +83,7 @@ def test_no_changed_graph_is_proven_and_the_change_is_located():
     total = sum(counts.values())
     assert total >= 500
     assert sum(count for kind, count in counts.items() if "elsewhere" in kind) <= 0.01 * total, counts
-    assert sum(count for kind, count in counts.items() if "more" in kind) <= 0.05 * total, counts
+    assert sum(count for kind, count in counts.items() if "more" in kind) <= 0.01 * total, counts
 
 
 @pytest.mark.slow
