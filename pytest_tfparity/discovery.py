@@ -17,7 +17,41 @@ from .spec import InputSpec, OutputSpec, ParitySpec
 
 # Ops that end a graph without being an answer of the model.
 _NO_ANSWER = frozenset(
-    ["NoOp", "Assert", "Const", "Placeholder", "PlaceholderWithDefault", "PlaceholderV2", "SaveV2", "SaveSlices", "Save", "MergeV2Checkpoints", "RestoreV2", "Restore", "RestoreSlice", "ScalarSummary", "HistogramSummary", "ImageSummary", "MergeSummary", "TensorSummaryV2", "VariableV2", "Variable", "VarHandleOp", "IsVariableInitialized", "VarIsInitializedOp", "Assign", "AssignVariableOp", "AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp", "WriteFile", "Print", "PrintV2", "ShardedFilename"]
+    [
+        "NoOp",
+        "Assert",
+        "Const",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "PlaceholderV2",
+        "SaveV2",
+        "SaveSlices",
+        "Save",
+        "MergeV2Checkpoints",
+        "RestoreV2",
+        "Restore",
+        "RestoreSlice",
+        "ScalarSummary",
+        "HistogramSummary",
+        "ImageSummary",
+        "MergeSummary",
+        "TensorSummaryV2",
+        "VariableV2",
+        "Variable",
+        "VarHandleOp",
+        "IsVariableInitialized",
+        "VarIsInitializedOp",
+        "Assign",
+        "AssignVariableOp",
+        "AssignAdd",
+        "AssignSub",
+        "AssignAddVariableOp",
+        "AssignSubVariableOp",
+        "WriteFile",
+        "Print",
+        "PrintV2",
+        "ShardedFilename",
+    ]
 )
 _INPUT = frozenset({"Placeholder", "PlaceholderV2"})
 

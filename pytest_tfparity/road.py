@@ -16,14 +16,16 @@ from .compare import compare
 from .discovery import Pair, open_pair
 from .environment import environment
 from .errors import GoldenError, InputError, TfparityError, UnreadableFile
+from .examination import examine, health_of, stale
 from .golden import Golden, read_golden, update_golden
 from .graph.graph import Array
 from .graph.proof import Proof, prove
 from .inputs import load_input
 from .models.store import ModelStore
 from .outputs import digest_of
-from .result import OutputComparison, ParityResult, Seconds
+from .result import Health, OutputComparison, ParityResult, Seconds
 from .spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec
+from .weighing import compare_weights
 
 Update: TypeAlias = Literal["all", "new"]
 
@@ -143,6 +145,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, part: Literal["load", "proof", "run", "diagnosis"]) -> Iterator[None]:
+        """Measure the block as ``part``."""
         started = time.perf_counter()
         try:
             yield
@@ -162,10 +165,15 @@ def _decide(
     inputs: Mapping[str, Array] | None,
     update: Update | None,
 ) -> ParityResult:
+    if spec.compare == "weights":
+        with clock("proof"):
+            return compare_weights(spec, models, draft)
     with clock("load"):
         pair = open_pair(spec, models)
     with clock("proof"):
         proof = try_proof(pair)
+        if spec.health != "ignore":
+            draft = replace(draft, health=_healthy(pair))
     run = Run(pair=pair, proof=proof, clock=clock)
     if update and spec.golden is not None:
         draft = _update(run, draft, update)
@@ -173,8 +181,24 @@ def _decide(
     known = golden is not None and golden.fingerprint is not None
     unchanged = golden is None or (known and golden.fingerprint == proof.reference_fingerprint)
     if proof.proven and unchanged and spec.run == "unproven":
-        return replace(draft, verdict="proven", notes=proof.notes)
-    return _numbers(run, draft, inputs, golden, unchanged)
+        return _with_health(spec, replace(draft, verdict="proven", notes=proof.notes))
+    return _with_health(spec, _numbers(run, draft, inputs, golden, unchanged))
+
+
+def _healthy(pair: Pair) -> tuple[Health, ...]:
+    """The checkpoint's health, as far as its files can be read without TensorFlow."""
+    try:
+        return health_of(pair)
+    except UnreadableFile:
+        return ()
+
+
+def _with_health(spec: ParitySpec, result: ParityResult) -> ParityResult:
+    """Under ``health: error`` an unsound checkpoint fails a check that would pass."""
+    if spec.health != "error" or not result.health or not result.passed:
+        return result
+    notes = (f"The checkpoint is unsound: {result.health[0].message}", *result.notes)
+    return replace(result, verdict="fail", notes=notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +245,7 @@ def _numbers(
         if golden is not None:
             drift = _drift(run.pair, golden, expected)
     outputs = _compare_all(run.pair, expected, run.export(inputs), against)
-    result = _judged(draft, outputs, run.proof)
+    result = _examined(run, _judged(draft, outputs, run.proof), inputs, expected)
     stale = [output for output in drift if not output.passed]
     if stale:
         worst = max((output.max_abs or 0.0 for output in stale), default=0.0)
@@ -231,6 +255,29 @@ def _numbers(
         )
         result = replace(result, verdict="fail")
     return replace(result, notes=(*notes, *result.notes))
+
+
+def _examined(
+    run: Run, result: ParityResult, inputs: Mapping[str, Array], expected: Mapping[str, Array]
+) -> ParityResult:
+    """The result with the causes of a failure, or with a warning if it passes with other weights."""
+    if run.pair.reference is None or result.verdict == "proven":
+        return result
+    with run.clock("diagnosis"):
+        try:
+            if result.verdict == "pass":
+                found = () if run.pair.spec.health == "ignore" else stale(run.pair, result.outputs)
+                return replace(result, health=(*result.health, *found))
+            diagnosis = examine(run.pair, result.outputs, inputs, expected)
+        except UnreadableFile as error:
+            return replace(result, notes=(*result.notes, f"No diagnosis: {error}"))
+    return replace(
+        result,
+        findings=diagnosis.findings,
+        first_divergence=diagnosis.first_divergence,
+        downstream=diagnosis.downstream,
+        notes=(*result.notes, *diagnosis.notes),
+    )
 
 
 def _judged(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:

@@ -91,8 +91,8 @@ class ParitySession:
             if "frozen_graph" not in marker:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST} was found in"
-                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name the files"
-                    " in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
+                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name the"
+                    " files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
                 )
             return self._resolve(None, marker, file.parent, f"{file.stem}", file, line)
         path = self.find_manifest(file.parent)

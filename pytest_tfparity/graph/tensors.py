@@ -56,6 +56,14 @@ def numpy_dtype(dtype: DType) -> np.dtype[Any] | None:
     return np.dtype(object) if number == STRING else _DTYPES.get(number)
 
 
+def dtype_of(array: Array) -> DType:
+    """The type of a numpy array: object arrays are strings. ``StopIteration`` for what TensorFlow lacks."""
+    if array.dtype.kind in "OSU":
+        return DType(STRING)
+    plain = array.dtype.newbyteorder("<")
+    return DType(next(number for number, known in _DTYPES.items() if known == plain))
+
+
 def shape_of(proto: Any) -> Shape:
     """A ``TensorShapeProto`` as a shape."""
     if proto.unknown_rank:

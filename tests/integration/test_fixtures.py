@@ -75,7 +75,10 @@ def test_a_test_about_an_unknown_model_says_which_there_are(project: Project) ->
 
 def test_the_marker_can_name_the_files(project: Project) -> None:
     (project.path / "tfparity.yaml").unlink()
-    files = 'checkpoint="model.ckpt-7", frozen_graph="model.pb", inputs={"image:0": {"npz": "images.npz", "key": "image"}}'
+    files = (
+        'checkpoint="model.ckpt-7", frozen_graph="model.pb",'
+        ' inputs={"image:0": {"npz": "images.npz", "key": "image"}}'
+    )
     project.write("test_it.py", IDIOMATIC.replace('"net"', files))
     project.run("test_it.py").assert_outcomes(passed=1)
 

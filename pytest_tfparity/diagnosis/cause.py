@@ -1,0 +1,57 @@
+"""What a cause is: an entry of the catalogue that looks at evidence and says what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ..graph.graft import Repair
+from .evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspicion:
+    """A cause seen at work, before its repair has been tried.
+
+    ``nodes`` are named as in the export (as in the reference where the export lacks them), ``scopes``
+    are the layers' name scopes. ``message`` says what is wrong, ``fix`` what to change, ``evidence``
+    the facts that show it. ``certainty`` is what the evidence alone is worth. ``repair`` puts it
+    right in memory; empty where nothing can be repaired.
+    """
+
+    cause: str
+    nodes: tuple[str, ...]
+    scopes: tuple[str, ...]
+    message: str
+    fix: str
+    evidence: tuple[str, ...] = ()
+    certainty: Literal["decisive", "suggestive"] = "decisive"
+    repair: Repair = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What ``explain`` prints, each a paragraph of Markdown; ``links`` are addresses."""
+
+    what: str
+    how: str
+    proof: str
+    fix: str
+    links: tuple[str, ...] = ()
+
+
+class Cause:
+    """An entry of the catalogue. Subclasses set ``id``, ``title`` and ``page`` and look for themselves."""
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    page: ClassVar[Page]
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        """What of this cause the evidence shows; nothing if it shows nothing.
+
+        The export of ``evidence`` holds the repairs of the causes before this one, so what they
+        explain is no longer there.
+        """
+        raise NotImplementedError

@@ -1,0 +1,7 @@
+"""Batch norm folded into kernels, wrongly."""
+
+from __future__ import annotations
+
+from ..cause import Cause
+
+CAUSES: tuple[Cause, ...] = ()

@@ -1,0 +1,7 @@
+"""Another input pipeline before the network."""
+
+from __future__ import annotations
+
+from ..cause import Cause
+
+CAUSES: tuple[Cause, ...] = ()

@@ -1,0 +1,180 @@
+"""From a failed check to findings: each cause in turn, its repair made, and all of them proven together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..graph.align import Divergence
+from ..graph.graft import Ungraftable
+from ..graph.proof import Side
+from ..result import Certainty, Finding, OutputComparison
+from .cause import Suspicion
+from .causes import CAUSES
+from .evidence import Evidence, Setting
+from .folds import neutral_folds
+
+_MOST_TRIALS = 8
+"""How many findings are tried one by one for whether parity needs their repair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What is wrong with an export, the most important finding first.
+
+    ``first_divergence`` is the divergent node nearest to the inputs, ``downstream`` how many nodes of the
+    export differ only because of what comes before them. ``repaired`` is the export with all repairs
+    made. ``notes`` say what is left unexplained.
+    """
+
+    findings: tuple[Finding, ...]
+    first_divergence: str | None
+    downstream: int
+    repaired: Side
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Accepted:
+    """A suspicion whose repair was made, in the order in which that happened."""
+
+    suspicion: Suspicion
+    repairable: bool
+
+
+def diagnose(setting: Setting) -> Diagnosis:
+    """Find the causes of a difference and prove them by repairing the export in memory."""
+    start = Evidence(setting)
+    first = start.divergences[0] if start.divergences else None
+    accepted, end = _explain(start)
+    accepted, end, remaining = _prove(start, accepted, end)
+    proven = remaining is not None and remaining.passed
+    findings = [_finding(each, remaining if proven else None) for each in accepted]
+    notes = () if proven or not accepted else (_remaining(end, remaining),)
+    return Diagnosis(
+        findings=tuple(sorted(findings, key=_importance)),
+        first_divergence=first.node if first is not None else None,
+        downstream=_downstream(start, findings),
+        repaired=end.export,
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remaining:
+    """How a repaired export compares: equal fingerprints are a difference of 0."""
+
+    passed: bool
+    max_abs: float | None
+    outputs: tuple[OutputComparison, ...] = ()
+
+
+def _explain(start: Evidence) -> tuple[list[_Accepted], Evidence]:
+    """Ask every cause in turn; the export that the next one sees holds the repairs so far."""
+    accepted: list[_Accepted] = []
+    evidence = start
+    for repair in neutral_folds(start):
+        evidence = _try(evidence, repair) or evidence
+    for cause in CAUSES:
+        if evidence.proof.proven:
+            break
+        for suspicion in list(cause.find(evidence)):
+            changed = _try(evidence, suspicion.repair) if suspicion.repair else None
+            evidence = changed or evidence
+            accepted.append(_Accepted(suspicion=suspicion, repairable=changed is not None))
+    return accepted, evidence
+
+
+def _try(evidence: Evidence, repair: Sequence[object]) -> Evidence | None:
+    try:
+        return evidence.after(tuple(repair))  # type: ignore[arg-type]
+    except Ungraftable:
+        return None
+
+
+def _prove(
+    start: Evidence, accepted: list[_Accepted], end: Evidence
+) -> tuple[list[_Accepted], Evidence, Remaining | None]:
+    """Compare the repaired export, and drop the findings that parity does not need."""
+    remaining = measure(end)
+    needed = [each for each in accepted if each.repairable]
+    if remaining is None or not remaining.passed or len(needed) < 2 or end.setting.run is None:
+        return accepted, end, remaining
+    doubtful = [each for each in needed if each.suspicion.certainty == "suggestive"]
+    for each in doubtful[:_MOST_TRIALS]:
+        others = [other for other in accepted if other is not each]
+        without = _replayed(start, others)
+        measured = measure(without) if without is not None else None
+        if without is not None and measured is not None and measured.passed:
+            accepted, end, remaining = others, without, measured
+    return accepted, end, remaining
+
+
+def _replayed(start: Evidence, accepted: Iterable[_Accepted]) -> Evidence | None:
+    """The export with these repairs alone."""
+    evidence = start
+    for each in accepted:
+        if each.repairable:
+            changed = _try(evidence, each.suspicion.repair)
+            if changed is None:
+                return None
+            evidence = changed
+    return evidence
+
+
+def measure(evidence: Evidence) -> Remaining | None:
+    """Whether the export as it is now matches: by fingerprint, else by running it; None if neither can be."""
+    if evidence.proof.proven:
+        return Remaining(passed=True, max_abs=0.0)
+    if evidence.setting.run is None:
+        return None
+    outputs = evidence.setting.run(evidence.export)
+    finite = [output.max_abs for output in outputs if output.max_abs is not None]
+    return Remaining(
+        passed=bool(outputs) and all(output.passed for output in outputs),
+        max_abs=max(finite) if finite else None,
+        outputs=outputs,
+    )
+
+
+def _finding(accepted: _Accepted, remaining: Remaining | None) -> Finding:
+    suspicion = accepted.suspicion
+    proven = accepted.repairable and remaining is not None
+    certainty: Certainty = "proven" if proven else suspicion.certainty
+    return Finding(
+        cause=suspicion.cause,
+        certainty=certainty,
+        nodes=suspicion.nodes,
+        scopes=suspicion.scopes,
+        message=suspicion.message,
+        fix=suspicion.fix,
+        evidence=suspicion.evidence,
+        repaired_max_abs=remaining.max_abs if proven and remaining is not None else None,
+    )
+
+
+def _importance(finding: Finding) -> tuple[int, int]:
+    """What explains the most first: certain ones, then those of many layers."""
+    rank = {"proven": 0, "decisive": 1, "suggestive": 2}[finding.certainty]
+    return rank, -len(finding.scopes)
+
+
+def _remaining(end: Evidence, remaining: Remaining | None) -> str:
+    """What is still different after every repair, in a sentence."""
+    left: Divergence | None = end.divergences[0] if end.divergences else None
+    place = f"; it parts at {left.node} ({left.detail})" if left is not None else ""
+    if remaining is None:
+        return f"The repaired export could not be compared again{place}."
+    size = (
+        f"by up to {remaining.max_abs:.3g}"
+        if remaining.max_abs is not None and math.isfinite(remaining.max_abs)
+        else "in shape or type"
+    )
+    return f"With these repairs the export still differs {size}{place}."
+
+
+def _downstream(start: Evidence, findings: Sequence[Finding]) -> int:
+    """Nodes of the export that differ only because of what comes before them."""
+    named = {name for finding in findings for name in finding.nodes}
+    return len(start.different() - named)

@@ -1,0 +1,269 @@
+"""What is known about a failed check, each kind gathered when first asked for, cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeAlias
+
+from ..graph.align import Alignment, Divergence, Kind, align
+from ..graph.batchnorm import BatchNorm, find_batch_norms
+from ..graph.batchnorm_fold import Linear, fold_candidates
+from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
+from ..graph.fingerprint import Contents
+from ..graph.graft import Constant, Graft, Repair, repaired
+from ..graph.graph import Node, Tensor, TensorName
+from ..graph.proof import Proof, Side, prove
+from ..result import OutputComparison
+from .images import informative, values
+from .names import averaged_by, shadow_of
+from .story import RestoreStory, restore_story
+from .weights import Provenance, provenance
+
+Tensors: TypeAlias = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What stays the same while a check is diagnosed.
+
+    ``checkpoint`` are all tensors of the checkpoint; ``keys`` says which of them each variable node of
+    the reference is restored from. ``others`` are the other checkpoints of its folder by name, read when
+    asked for. ``outputs`` is what was measured. ``run`` measures a changed export against
+    the reference, with other values for some inputs if they are given (by the reference's names);
+    None where nothing can be run. ``export_name`` and ``reference_name`` are the files as the user named them.
+    """
+
+    reference: Side
+    original: Side
+    checkpoint: Tensors
+    keys: Mapping[str, str]
+    others: Callable[[], Mapping[str, Tensors]]
+    outputs: tuple[OutputComparison, ...]
+    export_name: str
+    reference_name: str
+    run: Callable[[Side], tuple[OutputComparison, ...]] | None = None
+    contents: Contents = field(default_factory=Contents)
+
+
+class Evidence:
+    """Both sides, the export with the repairs so far, and what follows from comparing them."""
+
+    def __init__(self, setting: Setting, export: Side | None = None) -> None:
+        self.setting = setting
+        self.reference = setting.reference
+        self.export = export or setting.original
+
+    def after(self, repair: Repair) -> Evidence:
+        """The evidence that is left once ``repair`` is made. Raises ``Ungraftable``."""
+        return Evidence(self.setting, repaired(self.export, self.reference, repair))
+
+    # --- structure
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Which node is which, and where their own computations differ."""
+        return align(self.reference, self.export, self.setting.contents)
+
+    @property
+    def divergences(self) -> tuple[Divergence, ...]:
+        """Where both sides part, those nearest to the inputs first."""
+        return self.alignment.divergences
+
+    @cached_property
+    def proof(self) -> Proof:
+        """Whether both sides are the same function as they stand."""
+        return prove(self.reference, self.export, self.setting.contents)
+
+    @cached_property
+    def reference_of(self) -> Mapping[str, str]:
+        """Node of the export to the aligned node of the reference."""
+        return {export: reference for reference, export in self.alignment.nodes.items()}
+
+    @cached_property
+    def live_export(self) -> Mapping[str, Node]:
+        """The nodes of the export that its outputs need, inputs first."""
+        return self.export.graph.live(map(str, self.export.outputs), map(str, self.export.feeds))
+
+    @cached_property
+    def live_reference(self) -> Mapping[str, Node]:
+        """The nodes of the reference that its outputs need, inputs first."""
+        return self.reference.graph.live(map(str, self.reference.outputs), map(str, self.reference.feeds))
+
+    def counterpart(self, tensor: TensorName) -> TensorName | None:
+        """The export's tensor in the place of a tensor of the reference, or None."""
+        node = self.alignment.nodes.get(tensor.node)
+        return TensorName(node, tensor.port) if node is not None else None
+
+    def as_reference(self, export: str, *, port: int = 0, own: Iterable[str] = ()) -> Graft | None:
+        """Compute ``export:port`` as its aligned node of the reference does, from aligned tensors on.
+
+        ``own`` are nodes of the reference that are copied although they are aligned.
+        """
+        reference = self.reference_of.get(export)
+        if reference is None:
+            return None
+        copied = {reference, *own}
+        return Graft(
+            export=TensorName(export, port),
+            reference=TensorName(reference, port),
+            at=lambda tensor: None if tensor.node in copied else self.counterpart(tensor),
+        )
+
+    def as_reference_at(self, divergence: Divergence) -> Repair:
+        """The edits that make the place of ``divergence`` compute what the reference computes there.
+
+        A constant gets the reference's value; otherwise the node itself, or where nodes stand on one
+        side only those that read them, are computed as in the reference from aligned tensors on.
+        Empty where no such edit is known.
+        """
+        if divergence.kind is Kind.CONSTANT:
+            value = self.value(self.reference, divergence.reference[0])
+            if value is None or divergence.export[0] not in self.export.graph.nodes:
+                return ()
+            return (Constant(node=divergence.export[0], value=value),)
+        places = (
+            divergence.export[:1] if divergence.kind in (Kind.ATTRIBUTE, Kind.WIRING) else divergence.readers
+        )
+        grafts = [self.as_reference(name, own=divergence.reference) for name in places]
+        found = tuple(graft for graft in grafts if graft is not None)
+        return found or self._outputs_at(divergence)
+
+    def _outputs_at(self, divergence: Divergence) -> Repair:
+        """Where outputs themselves differ: compute them as in the reference."""
+        names = set(divergence.reference) | set(divergence.export)
+        return tuple(
+            Graft(
+                export=theirs,
+                reference=ours,
+                at=lambda tensor: None if tensor.node in divergence.reference else self.counterpart(tensor),
+            )
+            for ours, theirs in zip(self.reference.outputs, self.export.outputs, strict=True)
+            if ours.node in names or theirs.node in names or not divergence.readers
+        )
+
+    def different(self) -> set[str]:
+        """The live nodes of the export that diverge or read something that does."""
+        found = {
+            name for divergence in self.divergences for name in (*divergence.export, *divergence.readers)
+        }
+        for name, node in self.live_export.items():  # inputs come first
+            if any(source.node in found for source in node.inputs):
+                found.add(name)
+        return found & set(self.live_export)
+
+    # --- batch norm
+
+    @cached_property
+    def reference_norms(self) -> tuple[BatchNorm, ...]:
+        """The live batch norms of the reference."""
+        return _norms(self.reference)
+
+    @cached_property
+    def export_norms(self) -> tuple[BatchNorm, ...]:
+        """The live batch norms of the export as it is now."""
+        return _norms(self.export)
+
+    @cached_property
+    def norm_pairs(self) -> tuple[BatchNormPair, ...]:
+        """The batch norms of both sides, side by side."""
+        return pair_batch_norms(
+            self.reference_norms,
+            self.export_norms,
+            self.reference_of,
+            reference_content=lambda name: self._content(self.reference, name),
+            export_content=lambda name: self._content(self.export, name),
+        )
+
+    @cached_property
+    def linears(self) -> tuple[Linear, ...]:
+        """The convolutions and products of the export that a batch norm may be folded into."""
+        side = self.export
+        return fold_candidates(side.graph, side.outputs, side.inputs, side.feeds)
+
+    def value(self, side: Side, name: str | None) -> Tensor | None:
+        """The constant or variable ``name`` of a side, or None if it has no value."""
+        if name is None:
+            return None
+        if name in side.variables:
+            return side.variables[name]
+        node = side.graph.nodes.get(name)
+        held = node.attrs.get("value") if node is not None and node.op == "Const" else None
+        return held if isinstance(held, Tensor) else None
+
+    def _content(self, side: Side, name: str) -> bytes | None:
+        tensor = self.value(side, name)
+        if tensor is None or not informative(values(tensor)):
+            return None
+        return self.setting.contents.digest(tensor)
+
+    # --- weights
+
+    @cached_property
+    def variable_of(self) -> Mapping[str, str]:
+        """Constant of the export to the checkpoint's (raw) variable in whose place it stands."""
+        places = {}
+        for name in self.constants:
+            node = self.reference_of.get(name)
+            key = self.setting.keys.get(node) if node is not None else None
+            if key is not None:
+                places[name] = averaged_by(key, self.setting.checkpoint) or key
+        return places
+
+    @cached_property
+    def constants(self) -> Tensors:
+        """The live constants of the export, by node name."""
+        found = {}
+        for name, node in self.live_export.items():
+            held = node.attrs.get("value") if node.op == "Const" else None
+            if isinstance(held, Tensor):
+                found[name] = held
+        return found
+
+    @cached_property
+    def provenances(self) -> Mapping[str, Provenance]:
+        """Where each float constant of the export comes from, by its node name."""
+        biases = {linear.kernel: linear.bias for linear in self.linears if linear.bias is not None}
+        norms = [self._by_key(norm) for norm in self.reference_norms]
+        found = provenance(
+            self.constants,
+            self.setting.checkpoint,
+            variables_of=self.variable_of,
+            others=self.setting.others(),
+            batch_norms=norms,
+            biases=biases,
+            digest=self.setting.contents.digest,
+        )
+        return {each.constant: each for each in found}
+
+    @cached_property
+    def story(self) -> RestoreStory:
+        """What the provenances of all constants say together."""
+        statistics = {
+            self.setting.keys.get(name, name)
+            for norm in self.reference_norms
+            for name in (norm.mean, norm.variance)
+            if name is not None
+        }
+        raw = {averaged_by(key, self.setting.checkpoint) or key for key in statistics}
+        return restore_story(list(self.provenances.values()), raw)
+
+    def expected_key(self, constant: str) -> str | None:
+        """The checkpoint's tensor that the reference has in the place of a constant of the export."""
+        node = self.reference_of.get(constant)
+        return self.setting.keys.get(node) if node is not None else None
+
+    def shadow(self, variable: str) -> str | None:
+        """The moving average of a variable in the checkpoint, or None."""
+        return shadow_of(variable, self.setting.checkpoint)
+
+    def _by_key(self, norm: BatchNorm) -> BatchNorm:
+        """A batch norm of the reference with its weights named as in the checkpoint."""
+        names = ("gamma", "beta", "mean", "variance", "kernel", "bias")
+        keys = self.setting.keys
+        return replace(norm, **{name: keys.get(old, old) for name in names if (old := getattr(norm, name))})
+
+
+def _norms(side: Side) -> tuple[BatchNorm, ...]:
+    return find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
