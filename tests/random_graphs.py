@@ -38,7 +38,7 @@ _POOL = {
 }
 # An attribute, and another value of it that means something else.
 _CHANGES = {
-    "Conv2D": (("strides", (1, 2, 2, 1)), ("padding", b"VALID"), ("dilations", (1, 2, 2, 1)), ("data_format", b"NCHW")),
+    "Conv2D": (("strides", (1, 2, 2, 1)), ("padding", b"VALID"), ("dilations", (1, 2, 2, 1))),
     "FusedBatchNormV3": (("epsilon", 9.999999747378752e-06), ("is_training", True), ("data_format", b"NCHW")),
     "MaxPool": (("ksize", (1, 3, 3, 1)), ("padding", b"VALID")),
     "AvgPool": (("ksize", (1, 3, 3, 1)), ("strides", (1, 2, 2, 1))),

@@ -17,7 +17,7 @@ from .align_view import View
 from .fingerprint import Contents
 from .graph import Attr, DType, Function, Shape
 from .normal import Edge, NormalNode
-from .normal_attributes import attribute, commutes, encoded
+from .normal_attributes import attribute, commutes, encoded, listed
 from .proof import Side, form_of
 from .tensors import dtype_name
 
@@ -239,7 +239,7 @@ class _Walk:
         return fit(x, v) + fit(y, u) > fit(x, u) + fit(y, v)
 
     def elsewhere(self, mine: Edge, other: Edge) -> list[tuple[Edge, Edge]] | None:
-        """The true partners of two tensors, if each of them has one elsewhere: then a node reads another tensor."""
+        """The true partners of two tensors that a node reads, if these stand elsewhere; else None."""
         if self.ours.edge(mine) == self.theirs.edge(other):
             return None
         if not self.ours.varies(mine.node) or not self.theirs.varies(other.node):
@@ -404,13 +404,13 @@ class _Walk:
         """What was found, those nearest to the inputs first, each told whether it is downstream."""
         after_ours = self.ours.after({index for each in self.found.values() for index in each.ours})
         after_theirs = self.theirs.after({index for each in self.found.values() for index in each.theirs})
-        done = []
+        done: list[tuple[bool, int, int, Divergence]] = []
         for each in self.found.values():
             # Of several nodes the last is the one nearest to the input.
             downstream = bool(after_ours & set(each.ours[-1:]) or after_theirs & set(each.theirs[-1:]))
             order = min((*each.theirs, *each.ours))
             done.append((downstream, order, len(done), replace(each.divergence, downstream=downstream)))
-        return tuple(each for *_, each in sorted(done, key=lambda item: item[:3]))
+        return tuple(item[3] for item in sorted(done, key=lambda item: item[:3]))
 
 
 _Sign: TypeAlias = "Callable[[int], object]"
@@ -461,6 +461,5 @@ def shown(value: Attr) -> str:
         return value.name
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    return str(value)
+    values = listed(value)
+    return str(value) if values is None else "[" + ", ".join(map(shown, values)) + "]"

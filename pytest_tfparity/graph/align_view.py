@@ -107,7 +107,7 @@ class View:
         return order[1 : limit + 1]
 
     def region(self, index: int, ends: Iterable[int], limit: int) -> tuple[list[int], list[Edge]]:
-        """The nodes from ``index`` back to ``ends`` (not included), and the tensors of the ends that are read."""
+        """The nodes from ``index`` back to ``ends`` (not included), and what they read of the ends."""
         stop = set(ends)
         if index in stop:
             return [], [Edge(index, 0)]

@@ -114,7 +114,7 @@ def components(graph: NormalGraph) -> list[list[int]]:
                 if work:
                     lowest[work[-1][0]] = min(lowest[work[-1][0]], lowest[index])
                 if lowest[index] == numbers[index]:
-                    component = []
+                    component: list[int] = []
                     while not component or component[-1] != index:
                         component.append(open_nodes.pop())
                         is_open.discard(component[-1])

@@ -26,7 +26,7 @@ class Edge(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """A condition under which a node runs: the boolean ``node:port`` is ``side``, or, for -1, that tensor lives."""
+    """When a node runs: if the boolean ``node:port`` is ``side``, or, for -1, if that tensor lives."""
 
     node: int
     port: int

@@ -18,7 +18,8 @@ ALIASES = frozenset(
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
-    "RefNextIteration": "NextIteration", "StatelessIf": "If", "StatelessWhile": "While", "StatelessCase": "Case",
+    "RefNextIteration": "NextIteration",
+    "StatelessIf": "If", "StatelessWhile": "While", "StatelessCase": "Case",
 }  # fmt: skip
 
 # Where a result is computed, how it is scheduled, what something is called: never what it is.
@@ -34,11 +35,12 @@ _SILENT = frozenset(
 )
 ARRAYS = frozenset(
     {
-        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArrayScatterV3",
+        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3",
+        "TensorArrayScatterV3",
         "TensorArraySizeV3", "TensorArrayConcatV3", "TensorArraySplitV3",
     }
 )  # fmt: skip
-"""Ops on an array that lives for one run, in the order of their flow inputs: a function of what is in the graph."""
+"""Ops on an array that lives for one run, in the order of their flow inputs."""
 _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 """The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
 
@@ -48,7 +50,7 @@ _COMPLEX = (DType(8), DType(18))
 
 
 def plain_op(op: str) -> str:
-    """The op without regard to references and state: ``RefSwitch`` is ``Switch``, ``StatelessIf`` is ``If``."""
+    """The op without regard to references and state: ``RefSwitch`` as ``Switch``."""
     return _SPELLINGS.get(op, op)
 
 
@@ -108,12 +110,19 @@ def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:
     return known.defaults.get(name) if known else None
 
 
+def listed(value: Attr) -> tuple[Attr, ...] | None:
+    """The elements of an attribute that is a list; None for any other."""
+    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Function, AttrReference)):
+        return value
+    return None
+
+
 def encoded(value: Attr) -> bytes:
     """An attribute as bytes, different bytes for different attributes (constants: see fingerprint)."""
     kind = type(value)
     if kind is bool:
         return b"b1" if value else b"b0"
-    if kind is int:
+    if isinstance(value, int):
         return b"i%d;" % value
     if kind is float:
         # Attributes are single precision; compare the bits, so that -0.0 and NaN are themselves.
@@ -137,8 +146,9 @@ def encoded(value: Attr) -> bytes:
         content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
         shape = encoded(Shape(value.shape))
         return b"T" + encoded(value.dtype) + shape + b"%d;" % len(content) + content
-    if isinstance(value, tuple):
-        return b"(%d;" % len(value) + b"".join(map(encoded, value))
+    values = listed(value)
+    if values is not None:
+        return b"(%d;" % len(values) + b"".join(encoded(each) for each in values)
     if value is None:
         return b"n"
     raise TypeError(f"{kind.__name__} is no attribute")

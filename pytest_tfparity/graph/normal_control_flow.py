@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .graph import Attr, Function, FunctionBody, Node, TensorName
 from .normal import Edge, Guard
-from .normal_attributes import ALIASES, plain_op
+from .normal_attributes import ALIASES, listed, plain_op
 from .normal_values import Scalar
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -38,8 +38,8 @@ def functions_of(node: Node) -> Iterator[tuple[str, Function]]:
         value = node.attrs.get(attr)
         if isinstance(value, Function):
             yield attr, value
-        elif isinstance(value, tuple):
-            for number, each in enumerate(value):
+        else:
+            for number, each in enumerate(listed(value) or ()):
                 if isinstance(each, Function):
                     yield f"{attr} {number}", each
 
@@ -63,8 +63,8 @@ def callee(
         return None, edges
     if kind == "If":
         return _function(node.attrs.get("then_branch" if chosen else "else_branch")), edges[1:]
-    branches = node.attrs.get("branches")
-    if not isinstance(branches, tuple) or not branches:
+    branches = listed(node.attrs.get("branches"))
+    if not branches:
         return None, edges
     # Out of range means the last branch (functional_ops.cc, Case).
     index = int(chosen) if 0 <= int(chosen) < len(branches) else len(branches) - 1

@@ -305,7 +305,7 @@ class _Walk:
         if name == "Switch":
             predicate = self.value(edges[1])
             if predicate is not None:
-                taken = self.passed(full, edges[0], guards)
+                taken = self.passed(full, edges[0], _union(guards, self.life(edges[1])))
                 return (None, taken) if predicate else (taken, None)
         if name in ("Gather", "ResourceGather"):
             return self.gather(node, full, edges, guards, life)
@@ -520,7 +520,7 @@ class _Walk:
         if bounds is None:
             return
         by = self.value(other) if other is not None else None
-        if always(node.op, bounds, by):
+        if always(node.op, bounds, by) and not self.lives[edge.node]:
             origin = self.nodes[bounds.origin]
             node.settled = tuple(source.node for source in origin.inputs)
         elif node.op in ("AddV2", "Mul", "Sub") and by is not None:

@@ -9,15 +9,14 @@ from . import op_table
 from .graph import (
     Attr,
     AttrReference,
-    DType,
     Function,
     FunctionBody,
     FunctionInput,
     FunctionNode,
     Node,
-    Shape,
     TensorName,
 )
+from .normal_attributes import listed
 
 ARGUMENT = "_Arg"
 """The op that stands for an argument of the function; its position is the attribute ``index``."""
@@ -72,9 +71,8 @@ class _Reader:
             return self.attrs.get(value.name, value)
         if isinstance(value, Function):
             return Function(value.name, self.filled(value.attrs))
-        if isinstance(value, tuple) and not isinstance(value, (DType, Shape)):
-            return tuple(self.value(each) for each in value)
-        return value
+        values = listed(value)
+        return value if values is None else tuple(self.value(each) for each in values)
 
 
 def _refers(value: Attr) -> bool:
@@ -82,8 +80,7 @@ def _refers(value: Attr) -> bool:
         return True
     if isinstance(value, Function):
         return any(_refers(each) for each in value.attrs.values())
-    plain = isinstance(value, tuple) and not isinstance(value, (DType, Shape))
-    return plain and any(_refers(each) for each in value)  # type: ignore[union-attr]
+    return any(_refers(each) for each in listed(value) or ())
 
 
 def body(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs: Mapping[str, Attr]) -> Body:

@@ -15,7 +15,7 @@ import numpy as np
 from .graph import Attr, DType
 
 Scalar = Any
-"""A numpy scalar: bool, an integer or a float; numpy's arithmetic of single scalars is IEEE's, as TensorFlow's is."""
+"""A numpy scalar: bool, an integer or a float. Its arithmetic is IEEE's, as TensorFlow's is."""
 
 _KINDS = {1: np.float32, 2: np.float64, 3: np.int32, 9: np.int64, 10: np.bool_}
 _INTEGERS = (3, 9)

@@ -21,8 +21,8 @@ class Op:
     """A registered op.
 
     ``outputs`` are pairs of an output's name and the attribute that says how many tensors it is
-    (empty: one). ``pure`` means that the outputs depend on inputs and attributes alone. ``refers`` means that an input is a
-    reference to a variable or another resource, so that the op may change it.
+    (empty: one). ``pure`` means that the outputs depend on inputs and attributes alone. ``refers``
+    means that an input is a reference to a variable or another resource, so that the op may change it.
     """
 
     outputs: tuple[tuple[str, str], ...]

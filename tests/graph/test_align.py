@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plain_graphs import FLOAT, INT, Plan, side
 
+from plain_graphs import FLOAT, INT, Plan, side
 from pytest_tfparity.graph.align import Kind, align, divergences
 from pytest_tfparity.graph.proof import prove
 

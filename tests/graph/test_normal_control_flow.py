@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain_graphs import BOOL, FLOAT, Plan, proof, relu_of, side
+from plain_graphs import BOOL, FLOAT, Plan, loop, proof, relu_of, side
 from pytest_tfparity.graph.graph import DType, Function
 from pytest_tfparity.graph.proof import prove
 
@@ -82,10 +82,7 @@ def guarded(*, value=None, swap=False):
     """A conditional between two constants, which only control inputs tell apart."""
     plan = Plan()
     plan.placeholder("x", BOOL)
-    if value is None:
-        pred = "x"
-    else:
-        pred = plan.const("pred", value, np.bool_)
+    pred = "x" if value is None else plan.const("pred", value, np.bool_)
     plan("switch", "Switch", pred, pred, T=BOOL)
     plan("switch_t", "Identity", "switch:1", T=BOOL)
     plan("switch_f", "Identity", "switch:0", T=BOOL)
@@ -103,6 +100,26 @@ def test_control_inputs_decide_which_constant_of_a_conditional_lives():
     assert not proof(one, guarded(value=False)).proven
     assert proof(guarded(), guarded()).proven
     assert not proof(guarded(), guarded(swap=True)).proven
+
+
+def nested(side_of_predicate):
+    """A Switch whose predicate is constant and lives on one side of a conditional on the input."""
+    plan = Plan()
+    plan.placeholder("x", BOOL)
+    plan("switch", "Switch", "x", "x", T=BOOL)
+    plan("alive", "Identity", f"switch:{side_of_predicate}", T=BOOL)
+    plan.const("pred", True, np.bool_, "^alive")
+    plan.const("value", 1.0)
+    plan("inner", "Switch", "value", "pred", T=FLOAT)
+    plan("other", "Identity", f"switch:{1 - side_of_predicate}", T=BOOL)
+    plan.const("two", 2.0, np.float32, "^other")
+    plan("y", "Merge", "two", "inner:1", T=FLOAT, N=2)
+    return side(plan, "y")
+
+
+def test_a_constant_predicate_lives_only_where_its_conditional_does():
+    assert proof(nested(1), nested(1)).proven
+    assert not proof(nested(1), nested(0)).proven
 
 
 def test_control_inputs_that_decide_nothing_do_not_count():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from op_registry import describe, registered_ops
 
+from op_registry import describe, registered_ops
 from pytest_tfparity.graph import op_table
 from pytest_tfparity.graph.graph import DType, Shape
 
