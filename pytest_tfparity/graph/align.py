@@ -18,7 +18,7 @@ from .fingerprint import Contents
 from .graph import Attr, DType, Function, Shape
 from .normal import Edge, NormalNode
 from .normal_attributes import attribute, commutes, encoded, listed
-from .proof import Side, form_of
+from .proof import Side, forms_of
 from .tensors import dtype_name
 
 Pair: TypeAlias = "tuple[int, int]"
@@ -81,7 +81,8 @@ def divergences(reference: Side, export: Side) -> tuple[Divergence, ...]:
 def align(reference: Side, export: Side, contents: Contents | None = None) -> Alignment:
     """Pair the nodes of both sides and list where they differ."""
     contents = contents or Contents()
-    walk = _Walk(View(form_of(reference), contents), View(form_of(export), contents), contents)
+    forms = forms_of(reference, export)
+    walk = _Walk(View(forms[0], contents), View(forms[1], contents), contents)
     for ours, theirs in zip(walk.ours.form.outputs, walk.theirs.form.outputs, strict=False):
         walk.queue.append((ours, theirs, None))
     walk.run()

@@ -7,7 +7,7 @@ spelling. ``normal_form`` keeps for every node the place in the original graph t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -63,6 +63,7 @@ class NormalGraph:
     """Nodes, and the outputs in the order they were asked for.
 
     Inputs come before what reads them, but for the back edges of loops (``loops`` is true then).
+    ``joined`` says that partitioned variables were put together.
     ``tensors()`` says which normal tensor an original one became (those outside functions, if visited).
     """
 
@@ -71,6 +72,7 @@ class NormalGraph:
     tensors: Callable[[], Mapping[TensorName, Edge]] = dict
     loops: bool = False
     refusals: tuple[str, ...] = ()
+    joined: bool = False
 
     def live(self, outputs: Iterable[Edge] | None = None) -> list[int]:
         """Indices of the nodes that the outputs need, ascending."""
@@ -88,6 +90,10 @@ class NormalGraph:
             yield source.node
         for guard in node.guards:
             yield guard.node
+
+    def partitioned(self) -> int:
+        """How many live nodes only put constants together."""
+        return sum(is_partitioned(self.nodes[index], self.nodes) for index in self.live())
 
     def label(self, ops: Collection[str]) -> None:
         """Number the live nodes with one of ``ops`` as a walk from the outputs first meets them."""
@@ -115,3 +121,8 @@ class NormalGraph:
             needed = self.nodes[index].settled if settled else None
             stack.extend(self.dependencies(index) if needed is None else needed)
         return reached
+
+
+def is_partitioned(node: NormalNode, nodes: Sequence[NormalNode]) -> bool:
+    """Whether a node puts constants together, as reading a partitioned variable does."""
+    return node.op == "ConcatV2" and all(nodes[edge.node].op == "Const" for edge in node.inputs)

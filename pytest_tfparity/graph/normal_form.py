@@ -11,9 +11,9 @@ import numpy as np
 from . import normal_control_flow as control_flow
 from . import normal_functions, op_table
 from .graph import Array, Attr, DType, FunctionBody, Graph, Node, Tensor, TensorName
-from .normal import Edge, Guard, NormalGraph, NormalNode
+from .normal import Edge, Guard, NormalGraph, NormalNode, is_partitioned
 from .normal_attributes import ALIASES, ARRAYS, meaningful, plain_op, respelled
-from .normal_values import FOLDED, Bounds, Scalar, always, folded, moved, scalar_of, uniform
+from .normal_values import FOLDED, Bounds, Scalar, always, folded, joined, moved, scalar_of, uniform
 from .tensors import base_dtype, numpy_dtype
 
 Key: TypeAlias = "tuple[int, str]"
@@ -65,13 +65,15 @@ def normal_form(
     inputs: Sequence[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
+    joined: bool = False,
 ) -> NormalGraph:
     """What ``outputs`` compute from ``inputs``.
 
-    ``feeds`` are tensors held at a constant, ``variables`` the values of variable nodes. Nothing is
+    ``feeds`` are tensors held at a constant, ``variables`` the values of variable nodes; ``joined``
+    puts the parts of partitioned variables together (a concatenation of constants). Nothing is
     raised: what cannot be resolved is in ``NormalGraph.doubts``.
     """
-    walk = _Walk(graph.functions, graph.nodes, variables or {})
+    walk = _Walk(graph.functions, graph.nodes, variables or {}, joined=joined)
     for index, name in enumerate(inputs):
         walk.fed[name] = walk.add(NormalNode(name.node, "Input", attrs={"index": index}))
     for name, array in (feeds or {}).items():
@@ -102,6 +104,7 @@ class _Walk:
     graph: Mapping[str, Node]
     variables: Mapping[str, Tensor]
     depth: int = 0
+    joined: bool = False
     nodes: list[NormalNode] = field(default_factory=list)
     lives: list[tuple[Guard, ...]] = field(default_factory=list)
     fed: dict[TensorName, Edge] = field(default_factory=dict)
@@ -138,6 +141,7 @@ class _Walk:
         graph = NormalGraph(self.nodes, tuple(edges), self.tensors, self.looped)
         self.refusals.extend(self.changed_variables(graph))
         self.refusals.extend(self.changed_arrays(graph))
+        graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(self.refusals))
         return graph
 
@@ -310,6 +314,10 @@ class _Walk:
         if name in ("Gather", "ResourceGather"):
             return self.gather(node, full, edges, guards, life)
         made = NormalNode(full, op, edges, attrs, guards, spelling=node.op)
+        if self.joined and not life and is_partitioned(made, self.nodes):
+            whole = joined([self.nodes[edge.node].value for edge in edges])
+            if whole is not None:
+                return self.constant(full, whole, op).node
         index = self.add(made, life).node
         made.refusal = self.doubt(node.op, full)
         if name in control_flow.FUNCTIONAL:

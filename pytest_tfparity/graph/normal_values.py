@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Attr, DType
+from .graph import Attr, DType, Tensor
 
 Scalar = Any
 """A numpy scalar: bool, an integer or a float. Its arithmetic is IEEE's, as TensorFlow's is."""
@@ -122,3 +122,20 @@ def always(op: str, bounds: Bounds, other: Scalar | None) -> bool:
     if op == "Floor":
         return bounds.open and bool(bounds.high == np.floor(bounds.low) + 1)
     return False
+
+
+def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The constant that ``ConcatV2`` of constants is; the last part is the axis. None if they do not fit."""
+    *tensors, axis = parts
+    whole = [tensor for tensor in tensors if tensor is not None]
+    if axis is None or axis.shape != () or not whole or len(whole) != len(tensors):
+        return None
+    rank = len(whole[0].shape)
+    along = int(axis.array.item())
+    along += rank if along < 0 else 0
+    rests = {(tensor.dtype, tensor.shape[:along], tensor.shape[along + 1 :]) for tensor in whole}
+    if not 0 <= along < rank or len(rests) != 1 or any(len(tensor.shape) != rank for tensor in whole):
+        return None
+    first = whole[0].shape
+    shape = (*first[:along], sum(tensor.shape[along] for tensor in whole), *first[along + 1 :])
+    return Tensor(whole[0].dtype, shape, lambda: np.concatenate([tensor.array for tensor in whole], along))

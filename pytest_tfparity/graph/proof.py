@@ -58,31 +58,48 @@ def prove(reference: Side, export: Side, contents: Contents | None = None) -> Pr
     refuses (another static shape, say), nor where a random, stateful or unknown op matters.
     """
     contents = contents or Contents()
-    forms = [form_of(side) for side in (reference, export)]
+    forms = forms_of(reference, export)
     ours, theirs = (output_fingerprints(form, contents) for form in forms)
     doubts = [form.doubts() for form in forms]
     reason = _first_doubt(doubts) or _unlike(reference, export) or _differing(reference, ours, theirs)
+    # Of the reference alone: it must not depend on how the export stores its variables.
+    identity = None if doubts[0] else combined(ours).hex()
+    if forms[0].joined:
+        identity = reference_fingerprint(reference, contents)
     return Proof(
         proven=reason is None,
         reason=reason,
         reference=tuple(each.hex() for each in ours),
         export=tuple(each.hex() for each in theirs),
-        reference_fingerprint=None if doubts[0] else combined(ours).hex(),
+        reference_fingerprint=identity,
         notes=tuple(_notes(reference, export)),
     )
 
 
-def reference_fingerprint(reference: Side) -> str | None:
+def reference_fingerprint(reference: Side, contents: Contents | None = None) -> str | None:
     """One hash of all that the reference computes; None where random or stateful ops leave that open."""
     form = form_of(reference)
-    return None if form.doubts() else combined(output_fingerprints(form, Contents())).hex()
+    return None if form.doubts() else combined(output_fingerprints(form, contents or Contents())).hex()
 
 
-def form_of(side: Side) -> NormalGraph:
-    """The normal form of one side."""
+def form_of(side: Side, *, joined: bool = False) -> NormalGraph:
+    """The normal form of one side; ``joined`` puts the parts of partitioned variables together."""
     return normal_form(
-        side.graph, side.outputs, inputs=side.inputs, feeds=side.feeds, variables=side.variables
+        side.graph,
+        side.outputs,
+        inputs=side.inputs,
+        feeds=side.feeds,
+        variables=side.variables,
+        joined=joined,
     )
+
+
+def forms_of(reference: Side, export: Side) -> tuple[NormalGraph, NormalGraph]:
+    """The normal forms of both sides, partitioned variables put together where one side has them whole."""
+    ours, theirs = form_of(reference), form_of(export)
+    if ours.partitioned() != theirs.partitioned():
+        ours, theirs = form_of(reference, joined=True), form_of(export, joined=True)
+    return ours, theirs
 
 
 def output_fingerprints(form: NormalGraph, contents: Contents) -> list[bytes]:
