@@ -44,7 +44,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--run", choices=("unproven", "always"), help="also run both sides when they are proven equal"
     )
+    check.add_argument(
+        "--write-repaired",
+        metavar="PB",
+        type=Path,
+        help="write the export with all findings repaired to this file, if that restores parity",
+    )
     check.add_argument("--report", metavar="DIR", type=Path, help="write report.json into this folder")
+
+    explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
+    explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")
 
     init = commands.add_parser("init", help="write a first tfparity.yaml for a checkpoint and its export")
     _sides(init)

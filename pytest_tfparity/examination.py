@@ -16,7 +16,7 @@ from .graph.bundle import Bundle, other_checkpoints
 from .graph.graph import Array
 from .graph.proof import Side
 from .models.checkpoint import Checkpoint
-from .models.repaired import run_repaired
+from .models.repaired import graph_def_of, run_repaired
 from .result import Health, OutputComparison
 
 _OTHERS = 12
@@ -96,6 +96,13 @@ def setting_of(
         reference_name=pair.spec.shown(checkpoint.prefix),
         run=run,
     )
+
+
+def write_repaired(pair: Pair, side: Side, path: Path) -> None:
+    """Write the repaired export ``side`` as a frozen graph with the outputs' own names."""
+    names = pair.side("export").outputs
+    graph_def = graph_def_of(side, names, pair.export, pair.model("reference"))
+    path.write_bytes(graph_def.SerializeToString())
 
 
 def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ...]:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from .compare import compare
 from .discovery import Pair, open_pair
 from .environment import environment
 from .errors import GoldenError, InputError, TfparityError, UnreadableFile
-from .examination import examine, health_of, stale
+from .examination import examine, health_of, stale, write_repaired
 from .golden import Golden, read_golden, update_golden
 from .graph.graph import Array
 from .graph.proof import Proof, prove
@@ -90,6 +91,22 @@ def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodei
     pair = open_pair(spec, models)
     draft = _update(Run(pair=pair, proof=try_proof(pair), clock=clock), draft_result(spec, nodeid), update)
     return replace(draft, seconds=clock.seconds())
+
+
+def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
+    """Write the export of a failing check, repaired, to ``path``: the largest difference that is left.
+
+    Nothing is written, and None returned, where the repairs do not restore parity.
+    """
+    pair = open_pair(spec, models)
+    inputs = load_inputs(spec)
+    expected = pair.run("reference", inputs)
+    outputs = _compare_all(pair, expected, pair.run("export", inputs), "reference")
+    diagnosis = examine(pair, outputs, inputs, expected)
+    if diagnosis.remaining is None or not diagnosis.remaining.passed or not diagnosis.findings:
+        return None
+    write_repaired(pair, diagnosis.repaired, path)
+    return diagnosis.remaining.max_abs
 
 
 def try_proof(pair: Pair) -> Proof:

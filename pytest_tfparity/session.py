@@ -91,10 +91,11 @@ class ParitySession:
             if "frozen_graph" not in marker:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST} was found in"
-                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name the"
-                    " files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
+                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name"
+                    " the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
                 )
-            return self._resolve(None, marker, file.parent, f"{file.stem}", file, line)
+            name = Path(str(marker["frozen_graph"])).stem
+            return self._resolve(None, marker, file.parent, name, file, line)
         path = self.find_manifest(file.parent)
         if path is None:
             raise SettingsError(
@@ -121,7 +122,9 @@ class ParitySession:
             atol = self._options.get("atol", marker.get("atol"))
             rtol = self._options.get("rtol", marker.get("rtol"))
             return with_tolerance(model, atol=atol, rtol=rtol)
-        return self._resolve(None, {**model, **marker}, file.parent, file.stem, file, None)
+        settings = {**model, **marker}
+        name = Path(str(settings.get("frozen_graph", file))).stem
+        return self._resolve(None, settings, file.parent, name, file, None)
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
         """Decide one check, in the worker process if the spec asks for isolation."""

@@ -20,18 +20,29 @@ _MOST_TRIALS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remaining:
+    """How a repaired export compares: equal fingerprints are a difference of 0."""
+
+    passed: bool
+    max_abs: float | None
+    outputs: tuple[OutputComparison, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """What is wrong with an export, the most important finding first.
 
     ``first_divergence`` is the divergent node nearest to the inputs, ``downstream`` how many nodes of the
     export differ only because of what comes before them. ``repaired`` is the export with all repairs
-    made. ``notes`` say what is left unexplained.
+    made, ``remaining`` how that compares (None where it could not be compared). ``notes`` say what is left
+    unexplained.
     """
 
     findings: tuple[Finding, ...]
     first_divergence: str | None
     downstream: int
     repaired: Side
+    remaining: Remaining | None
     notes: tuple[str, ...] = ()
 
 
@@ -57,17 +68,9 @@ def diagnose(setting: Setting) -> Diagnosis:
         first_divergence=first.node if first is not None else None,
         downstream=_downstream(start, findings),
         repaired=end.export,
+        remaining=remaining,
         notes=notes,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remaining:
-    """How a repaired export compares: equal fingerprints are a difference of 0."""
-
-    passed: bool
-    max_abs: float | None
-    outputs: tuple[OutputComparison, ...] = ()
 
 
 def _explain(start: Evidence) -> tuple[list[_Accepted], Evidence]:
