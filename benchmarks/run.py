@@ -24,8 +24,10 @@ HERE = Path(__file__).resolve().parent
 BUILD = 1
 """Raise it when networks.py changes: folders built by another number are built anew."""
 PLUGIN = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_tfparity.plugin")
-ENVIRONMENT = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""pytest with this plugin alone: others that happen to be installed take time of their own to load."""
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"
+}
+"""Bytecode is cached, as it is once installed; other plugins of this environment stay out."""
 
 
 @dataclass(frozen=True, kw_only=True)
