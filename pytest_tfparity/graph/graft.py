@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .graph import Array, DType, Function, FunctionBody, Graph, Node, Tensor, TensorName
+from .graph import Array, Attr, DType, Function, FunctionBody, Graph, Node, Tensor, TensorName
 from .proof import Side
 from .tensors import dtype_of
 
@@ -32,12 +32,14 @@ class Graft:
     """Tensor ``export`` is computed as the reference computes its tensor ``reference``.
 
     ``at`` gives, for a tensor of the reference, the export's tensor to go on from, or None to copy
-    the node that computes it as well.
+    the node that computes it as well. ``graph`` is the reference's graph in another form, where nodes
+    are to be copied from that.
     """
 
     export: TensorName
     reference: TensorName
     at: Callable[[TensorName], TensorName | None]
+    graph: Graph | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class Feed:
     value: Array
 
 
-Edit: TypeAlias = Constant | Graft | Wire | Feed
+Edit: TypeAlias = Constant | Attribute | Graft | Wire | Feed
 Repair: TypeAlias = tuple[Edit, ...]
 
 
@@ -97,17 +99,30 @@ class _Patch:
             self.nodes[edit.node] = constant_node(edit.node, edit.value)
         elif isinstance(edit, Feed):
             self.feeds[edit.tensor] = edit.value
-        elif isinstance(edit, Wire):
+        elif isinstance(edit, Attribute):
             node = self.nodes[edit.node]
-            inputs = list(node.inputs)
-            inputs[edit.position] = edit.source
-            self.nodes[edit.node] = replace(node, inputs=tuple(inputs))
+            attrs = {name: value for name, value in node.attrs.items() if name != edit.name}
+            attrs |= {} if edit.value is None else {edit.name: edit.value}
+            self.nodes[edit.node] = replace(node, attrs=attrs)
+        elif isinstance(edit, Wire):
+            self.wire(edit.node, edit.position, edit.source)
         else:
             self.graft(edit)
+
+    def wire(self, name: str, position: int, source: TensorName) -> None:
+        inputs = list(self.nodes[name].inputs)
+        inputs[position] = source
+        self.nodes[name] = replace(self.nodes[name], inputs=tuple(inputs))
 
     def graft(self, edit: Graft) -> None:
         copied = _Copy(self, edit)
         new = copied.tensor(edit.reference)
+        if isinstance(edit.into, tuple):
+            self.wire(*edit.into, new)
+            return
+        if isinstance(edit.into, int):
+            self.outputs[edit.into] = new
+            return
         if new == edit.export:
             return
         for name, node in self.nodes.items():
@@ -115,6 +130,22 @@ class _Patch:
                 inputs = tuple(new if source == edit.export else source for source in node.inputs)
                 self.nodes[name] = replace(node, inputs=inputs)
         self.outputs = [new if output == edit.export else output for output in self.outputs]
+        if edit.reference.node == edit.export.node:
+            self.take_over(new.node, edit.export.node)
+
+    def take_over(self, new: str, old: str) -> None:
+        """Let node ``new`` have the name of the node that it replaced, if nothing needs that any more."""
+        fed = (*self.export.inputs, *self.feeds, *self.outputs)
+        if new == old or any(tensor.node == old for tensor in fed):
+            return
+        if any(source.node == old for node in self.nodes.values() for source in node.inputs):
+            return
+        self.nodes[old] = replace(self.nodes.pop(new), name=old)
+        for name, node in self.nodes.items():
+            if any(source.node == new for source in node.inputs):
+                inputs = tuple(TensorName(old, s.port) if s.node == new else s for s in node.inputs)
+                self.nodes[name] = replace(node, inputs=inputs)
+        self.outputs = [TensorName(old, o.port) if o.node == new else o for o in self.outputs]
 
 
 @dataclass(slots=True)
@@ -147,7 +178,7 @@ class _Copy:
         return self.translated(source)
 
     def node(self, name: str) -> Node:
-        node = self.patch.reference.graph.nodes.get(name)
+        node = (self.edit.graph or self.patch.reference.graph).nodes.get(name)
         if node is None:
             raise Ungraftable(f"the reference has no node {name}")
         if node.op in _VARIABLES and name not in self.patch.reference.variables:
