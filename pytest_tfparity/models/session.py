@@ -132,7 +132,7 @@ class Sessions:
             ranks={tensor: value.ndim for tensor, value in feeds.items()},
             producer_ops=source.producer_ops(),
         )
-        session = tensorflow().compat.v1.Session(graph=imported.graph, config=_config(kind))
+        session = tensorflow().compat.v1.Session(graph=imported.graph, config=session_config(kind))
         try:
             source.restore(session, part)
             if part.initialisers:
@@ -236,7 +236,7 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
     return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
 
 
-def _config(kind: SessionKind) -> Any:
+def session_config(kind: SessionKind) -> Any:
     config = tensorflow().compat.v1.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
     if kind == "graph":
