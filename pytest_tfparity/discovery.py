@@ -11,6 +11,7 @@ import numpy as np
 from .errors import FeedError, ModelError, SettingsError, TensorNotFound, UnreadableFile, did_you_mean
 from .graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
 from .graph.proof import Side
+from .models.feeds import checked
 from .models.model import Model
 from .models.store import ModelStore
 from .spec import InputSpec, OutputSpec, ParitySpec
@@ -87,6 +88,18 @@ class Pair:
             variables=model.restored,
         )
 
+    def check_inputs(self, inputs: Mapping[str, Array]) -> None:
+        """Raise ``FeedError`` if ``inputs`` (by the reference's names) do not fit the placeholders of a side."""
+        for role in ("reference", "export"):
+            model = self.export if role == "export" else self.reference
+            if model is not None:
+                feeds = {
+                    getattr(entry, role): inputs[entry.reference]
+                    for entry in self.inputs
+                    if entry.reference in inputs
+                }
+                checked(model.graph, model.label, feeds)
+
     def run(self, role: Literal["reference", "export"], inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one side on ``inputs`` (by the reference's names); its own tensor names to arrays."""
         model = self.model(role)
@@ -101,6 +114,9 @@ def open_pair(spec: ParitySpec, models: ModelStore) -> Pair:
     export = models.export(spec.export)
     reference = _reference(spec, models)
     outputs = _outputs(spec, reference, export)
+    _require(export, [entry.export for entry in (*spec.inputs, *outputs)])
+    if reference is not None:
+        _require(reference, [entry.reference for entry in (*spec.inputs, *outputs)])
     return Pair(
         spec=spec,
         reference=reference,
@@ -108,6 +124,18 @@ def open_pair(spec: ParitySpec, models: ModelStore) -> Pair:
         outputs=outputs,
         inputs=_inputs(spec, reference, export, outputs),
     )
+
+
+def _require(model: Model, names: list[str]) -> None:
+    """Raise ``TensorNotFound``, with the nearest names, for a name that ``model`` does not have."""
+    try:
+        known = model.graph.nodes
+    except UnreadableFile:
+        return  # running it will tell
+    for name in names:
+        node = tensor_name(name).node
+        if node not in known:
+            raise TensorNotFound(f"{model.label} has no tensor {name!r}.{did_you_mean(node, known)}")
 
 
 def final_outputs(graph: Graph) -> list[str]:
@@ -201,10 +229,3 @@ def _inputs(
     declared = {entry.export for entry in spec.inputs} | {entry.reference for entry in spec.inputs}
     shared = [name for name in on_export if name in on_reference and name not in declared]
     return (*spec.inputs, *(InputSpec(reference=name, export=name) for name in shared))
-
-
-def require_tensor(graph: Graph, name: str, label: str) -> None:
-    """Raise ``TensorNotFound``, with the nearest names, if ``name`` is not a node of ``graph``."""
-    node = tensor_name(name).node
-    if node not in graph.nodes:
-        raise TensorNotFound(f"{label} has no tensor {name!r}.{did_you_mean(node, graph.nodes)}")

@@ -7,13 +7,20 @@ They are shown to the user as they are, without a traceback.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 class TfparityError(Exception):
-    """Base of every error that the user can mend; ``str()`` of it is the whole message."""
+    """Base of every error that the user can mend; ``str()`` of it is the whole message.
+
+    Paths below the current folder are shown relative to it.
+    """
+
+    def __str__(self) -> str:
+        return super().__str__().replace(f"{Path.cwd()}{os.sep}", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..graph.align import Alignment, Divergence, Kind, align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
+from ..graph.batchnorm_live import LiveGraph, live_graph, taken_graph
 from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
 from ..graph.fingerprint import Contents
 from ..graph.graft import Constant, Graft, Repair, repaired
-from ..graph.graph import Node, Tensor, TensorName
+from ..graph.graph import Graph, Node, Tensor, TensorName
 from ..graph.proof import Proof, Side, prove
 from ..result import OutputComparison
 from .images import informative, values
@@ -21,7 +22,13 @@ from .names import averaged_by, shadow_of
 from .story import RestoreStory, restore_story
 from .weights import Provenance, provenance
 
+if TYPE_CHECKING:
+    from .folded import Folded
+
 Tensors: TypeAlias = Mapping[str, Tensor]
+
+_OF_THE_REFERENCE = ("live_reference", "reference_flow", "taken_reference", "reference_norms")
+"""What no repair of the export changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +64,10 @@ class Evidence:
 
     def after(self, repair: Repair) -> Evidence:
         """The evidence that is left once ``repair`` is made. Raises ``Ungraftable``."""
-        return Evidence(self.setting, repaired(self.export, self.reference, repair))
+        changed = Evidence(self.setting, repaired(self.export, self.reference, repair))
+        known = {name: self.__dict__[name] for name in _OF_THE_REFERENCE if name in self.__dict__}
+        changed.__dict__.update(known)
+        return changed
 
     # --- structure
 
@@ -153,6 +163,21 @@ class Evidence:
                 found.add(name)
         return found & set(self.live_export)
 
+    @cached_property
+    def reference_flow(self) -> LiveGraph:
+        """The reference with its predicates followed: through what each tensor passes."""
+        return _flow(self.reference)
+
+    @cached_property
+    def export_flow(self) -> LiveGraph:
+        """The export with its predicates followed."""
+        return _flow(self.export)
+
+    @cached_property
+    def taken_reference(self) -> Graph:
+        """The reference without decided conditionals and function calls, to copy nodes from."""
+        return taken_graph(self.reference_flow)
+
     # --- batch norm
 
     @cached_property
@@ -175,6 +200,13 @@ class Evidence:
             reference_content=lambda name: self._content(self.reference, name),
             export_content=lambda name: self._content(self.export, name),
         )
+
+    @cached_property
+    def folded(self) -> tuple[Folded, ...]:
+        """The batch norms of the reference that stand in the export in another form."""
+        from .folded import find_folded
+
+        return tuple(find_folded(self))
 
     @cached_property
     def linears(self) -> tuple[Linear, ...]:
@@ -263,6 +295,10 @@ class Evidence:
         names = ("gamma", "beta", "mean", "variance", "kernel", "bias")
         keys = self.setting.keys
         return replace(norm, **{name: keys.get(old, old) for name in names if (old := getattr(norm, name))})
+
+
+def _flow(side: Side) -> LiveGraph:
+    return live_graph(side.graph, side.outputs, side.inputs, side.feeds)
 
 
 def _norms(side: Side) -> tuple[BatchNorm, ...]:

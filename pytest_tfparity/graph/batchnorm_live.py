@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -78,17 +78,31 @@ class LiveGraph:
         predicate = None
         for _ in range(len(self.nodes) + 1):
             node = self.node(tensor)
-            if node is None or not node.inputs:
+            onward = None if node is None else self.step(node, tensor)
+            if node is None or onward is None:
                 break
-            if node.op in PASSES_ON:
-                tensor = node.inputs[tensor.port] if node.op == "IdentityN" else node.inputs[0]
-                continue
-            choice = self.choices.get(node.name) if node.op in _MERGES and tensor.port == 0 else None
-            if choice is None or choice.taken is None:
-                break
-            predicate = predicate or choice.predicate
-            tensor = node.inputs[choice.taken]
+            if node.op in _MERGES:
+                predicate = predicate or self.choices[node.name].predicate
+            tensor = onward
         return tensor, predicate
+
+    def step(self, node: Node, tensor: TensorName) -> TensorName | None:
+        """The input that ``node`` passes on as its output ``tensor``, if it does no more than that."""
+        if not node.inputs:
+            return None
+        if node.op in PASSES_ON:
+            if self.loops(node):
+                return None
+            return node.inputs[tensor.port] if node.op == "IdentityN" else node.inputs[0]
+        choice = self.choices.get(node.name) if node.op in _MERGES and tensor.port == 0 else None
+        return None if choice is None or choice.taken is None else node.inputs[choice.taken]
+
+    def loops(self, node: Node) -> bool:
+        """Whether ``node`` is the Switch of a loop: what it passes on is another tensor in each turn."""
+        if node.op not in _SWITCHES or len(node.inputs) < 2:
+            return False
+        predicate = self.nodes.get(node.inputs[1].node)
+        return predicate is not None and predicate.op == "LoopCond"
 
     def constant(self, tensor: TensorName) -> Array | None:
         """The value of ``tensor`` where it is a constant of the graph or a constant feed, else None."""
@@ -261,3 +275,24 @@ def _passes_value_on(node: Node, value: Array) -> bool:
     if node.op == "Cast":
         return value.dtype.kind in "bui"
     return node.op in PASSES_ON or node.op == "PlaceholderWithDefault"
+
+
+def taken_graph(live: LiveGraph) -> Graph:
+    """The nodes of ``live`` as they are really taken: decided conditionals are gone, functions written out."""
+    if not live.choices:
+        return Graph(live.nodes)
+
+    def taken(tensor: TensorName) -> TensorName:
+        while (node := live.node(tensor)) is not None:
+            choice = live.choices.get(node.name)
+            if choice is not None and choice.taken is not None and tensor.port == 0:
+                tensor = node.inputs[choice.taken]
+            elif node.op in _SWITCHES and not live.loops(node):
+                tensor = node.inputs[0]
+            else:
+                break
+        return tensor
+
+    return Graph(
+        {name: replace(node, inputs=tuple(map(taken, node.inputs))) for name, node in live.nodes.items()}
+    )
