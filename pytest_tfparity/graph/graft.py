@@ -33,13 +33,24 @@ class Graft:
 
     ``at`` gives, for a tensor of the reference, the export's tensor to go on from, or None to copy
     the node that computes it as well. ``graph`` is the reference's graph in another form, where nodes
-    are to be copied from that.
+    are to be copied from that. ``into`` is who gets it: an input of a node (its name and the
+    position), an output by position, or None for all who read ``export``.
     """
 
     export: TensorName
     reference: TensorName
     at: Callable[[TensorName], TensorName | None]
     graph: Graph | None = None
+    into: tuple[str, int] | int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """Attribute ``name`` of node ``node`` of the export is ``value``; None takes it away."""
+
+    node: str
+    name: str
+    value: Attr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
