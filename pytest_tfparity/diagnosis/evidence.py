@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..graph.align import Alignment, Divergence, Kind, align
+from ..graph.align import Alignment, Divergence, align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
 from ..graph.batchnorm_live import LiveGraph, live_graph, taken_graph
 from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
 from ..graph.fingerprint import Contents
-from ..graph.graft import Constant, Graft, Repair, repaired
+from ..graph.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
 from ..graph.proof import Proof, Side, prove
 from ..result import OutputComparison
 from .images import informative, values
+from .mending import mended
 from .names import averaged_by, shadow_of
 from .story import RestoreStory, restore_story
 from .weights import Provenance, provenance
@@ -124,34 +125,10 @@ class Evidence:
     def as_reference_at(self, divergence: Divergence) -> Repair:
         """The edits that make the place of ``divergence`` compute what the reference computes there.
 
-        A constant gets the reference's value; otherwise the node itself, or where nodes stand on one
-        side only those that read them, are computed as in the reference from aligned tensors on.
-        Empty where no such edit is known.
+        A constant gets the reference's value, an attribute likewise; otherwise what reads the place is
+        given what the reference computes there, from aligned tensors on. Empty where no such edit is known.
         """
-        if divergence.kind is Kind.CONSTANT:
-            value = self.value(self.reference, divergence.reference[0])
-            if value is None or divergence.export[0] not in self.export.graph.nodes:
-                return ()
-            return (Constant(node=divergence.export[0], value=value),)
-        places = (
-            divergence.export[:1] if divergence.kind in (Kind.ATTRIBUTE, Kind.WIRING) else divergence.readers
-        )
-        grafts = [self.as_reference(name, own=divergence.reference) for name in places]
-        found = tuple(graft for graft in grafts if graft is not None)
-        return found or self._outputs_at(divergence)
-
-    def _outputs_at(self, divergence: Divergence) -> Repair:
-        """Where outputs themselves differ: compute them as in the reference."""
-        names = set(divergence.reference) | set(divergence.export)
-        return tuple(
-            Graft(
-                export=theirs,
-                reference=ours,
-                at=lambda tensor: None if tensor.node in divergence.reference else self.counterpart(tensor),
-            )
-            for ours, theirs in zip(self.reference.outputs, self.export.outputs, strict=True)
-            if ours.node in names or theirs.node in names or not divergence.readers
-        )
+        return mended(self, divergence)
 
     def different(self) -> set[str]:
         """The live nodes of the export that diverge or read something that does."""

@@ -45,7 +45,8 @@ class BatchNorm:
     is the path of the call and the node's name in the function.
 
     ``gamma``, ``beta``, ``mean`` and ``variance`` are the constants or variables (node names)
-    that the layer reads; None where it reads none. In mode ``"unknown"`` mean and variance are the stored
+    that the layer reads; None where it reads none, or one that is computed (``has_gamma`` and ``has_beta``
+    are True then). In mode ``"unknown"`` mean and variance are the stored
     ones. ``axis`` is that of the channels: -1 for the last. ``kernel`` is the constant or variable
     of the convolution or product right before the layer, ``linear`` the node of it, ``bias`` what is
     added between the two.
@@ -67,6 +68,8 @@ class BatchNorm:
     linear: str | None = None
     kernel: str | None = None
     bias: str | None = None
+    has_gamma: bool = False
+    has_beta: bool = False
 
     @property
     def weights(self) -> tuple[str | None, str | None, str | None, str | None]:
@@ -200,6 +203,8 @@ def _record(
         linear=linear,
         kernel=kernel,
         bias=bias,
+        has_gamma=found.gamma is not None,
+        has_beta=found.beta is not None,
     )
 
 

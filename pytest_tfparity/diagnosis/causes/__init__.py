@@ -1,8 +1,9 @@
 """The catalogue: every cause, in the order in which they are asked.
 
 Each sees the export with what the causes before it explained already repaired. So what shifts whole
-parts of a graph comes first, what explains all weights at once before what explains one, and
-the general differences of a graph last.
+parts of a graph comes first, what makes the layers of both sides alike before what compares their
+weights, what explains all weights at once before what explains one, and the general differences of a
+graph last.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ CAUSES: tuple[Cause, ...] = (
     *comparability.CAUSES,
     *passes.CAUSES,
     *folding.CAUSES,
+    *batch_norm.CAUSES,
     *numerics.CAUSES,
     *weights.CAUSES,
     *ema.CAUSES,
     *statistics.CAUSES,
-    *batch_norm.CAUSES,
     *dropout.CAUSES,
     *preprocessing.CAUSES,
     *layout.CAUSES,
