@@ -1,0 +1,136 @@
+"""Edits that make the place of a divergence compute what the reference computes there, and nothing else.
+
+Each edit is as small as it can be: a copied node would also mend what else is wrong with it, and that
+would then go unnamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..graph.align import Divergence, Kind
+from ..graph.graft import Attribute, Constant, Graft, Repair, tensor_of
+from ..graph.graph import Node, Tensor, TensorName
+from ..graph.normal_attributes import commutes, plain_op, respelled
+
+if TYPE_CHECKING:
+    from .evidence import Evidence
+
+
+def mended(evidence: Evidence, divergence: Divergence) -> Repair:
+    """The edits for the place of ``divergence``; empty where none is known."""
+    if divergence.kind is Kind.CONSTANT:
+        return _constant(evidence, divergence)
+    if divergence.kind is Kind.ATTRIBUTE:
+        return _attribute(evidence, divergence)
+    if divergence.kind is Kind.WIRING:
+        return _wiring(evidence, divergence)
+    edits: list[Graft] = []
+    for reader in divergence.readers:
+        found = tuple(_read_from(evidence, divergence, reader))
+        whole = None if found else evidence.as_reference(reader, own=divergence.reference)
+        edits += found or ((whole,) if whole is not None else ())
+    return (*edits, *_outputs(evidence, divergence))
+
+
+def _constant(evidence: Evidence, divergence: Divergence) -> Repair:
+    name = divergence.export[0]
+    node = evidence.export.graph.nodes.get(name)
+    value = evidence.value(evidence.reference, divergence.reference[0]) or _fed(evidence, divergence)
+    if value is None or node is None or node.op != "Const":
+        return ()
+    return (Constant(node=name, value=value),)
+
+
+def _fed(evidence: Evidence, divergence: Divergence) -> Tensor | None:
+    """What the reference is fed in the place of a constant of the export."""
+    fed = evidence.reference.feeds.get(TensorName(divergence.reference[0], 0))
+    held = evidence.value(evidence.export, divergence.export[0])
+    if fed is None or held is None:
+        return None
+    return tensor_of(np.asarray(fed).astype(held.array.dtype), held.dtype)
+
+
+def _attribute(evidence: Evidence, divergence: Divergence) -> Repair:
+    name = divergence.export[0]
+    if divergence.attribute is None or divergence.values is None or name not in evidence.export.graph.nodes:
+        whole = evidence.as_reference(name)
+        return () if whole is None else (whole,)
+    return (Attribute(node=name, name=divergence.attribute, value=divergence.values[0]),)
+
+
+def _wiring(evidence: Evidence, divergence: Divergence) -> Repair:
+    ours = evidence.reference_flow.nodes.get(divergence.reference[0])
+    theirs = evidence.export.graph.nodes.get(divergence.export[0])
+    if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
+        whole = evidence.as_reference(divergence.export[0])
+        return () if whole is None else (whole,)
+    edits = []
+    for position, other in _positions(evidence, ours, theirs):
+        if _partner(evidence, ours.inputs[position]) != evidence.export_flow.source(theirs.inputs[other]):
+            edits.append(_into(evidence, ours.inputs[position], theirs, other, ()))
+    return tuple(edits)
+
+
+def _read_from(evidence: Evidence, divergence: Divergence, reader: str) -> Iterator[Graft]:
+    """Edits of those inputs of ``reader`` that come from what diverges."""
+    theirs = evidence.export.graph.nodes.get(reader)
+    ours = evidence.reference_flow.nodes.get(evidence.reference_of.get(reader, ""))
+    if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
+        return
+    for position, other in _positions(evidence, ours, theirs):
+        mine = evidence.reference_flow.source(ours.inputs[position])
+        there = evidence.export_flow.source(theirs.inputs[other])
+        if mine.node in divergence.reference or there.node in divergence.export:
+            yield _into(evidence, ours.inputs[position], theirs, other, divergence.reference)
+
+
+def _into(
+    evidence: Evidence, source: TensorName, node: Node, position: int, own: tuple[str, ...]
+) -> Graft:
+    return Graft(
+        export=node.inputs[position],
+        reference=evidence.reference_flow.source(source),
+        at=lambda tensor: None if tensor.node in own else evidence.counterpart(tensor),
+        graph=evidence.taken_reference,
+        into=(node.name, position),
+    )
+
+
+def _outputs(evidence: Evidence, divergence: Divergence) -> Iterator[Graft]:
+    """Where outputs themselves differ: compute them as in the reference."""
+    flows = evidence.reference_flow, evidence.export_flow
+    for index, (ours, theirs) in enumerate(
+        zip(evidence.reference.outputs, evidence.export.outputs, strict=True)
+    ):
+        here, there = flows[0].source(ours).node, flows[1].source(theirs).node
+        if here in divergence.reference or there in divergence.export:
+            yield Graft(
+                export=theirs,
+                reference=flows[0].source(ours),
+                at=lambda tensor: (
+                    None if tensor.node in divergence.reference else evidence.counterpart(tensor)
+                ),
+                graph=evidence.taken_reference,
+                into=index,
+            )
+
+
+def _positions(evidence: Evidence, ours: Node, theirs: Node) -> list[tuple[int, int]]:
+    """The inputs of two aligned nodes that correspond: in order, or exchanged where that changes nothing."""
+    op, attrs = respelled(plain_op(ours.op), dict(ours.attrs))
+    if len(ours.inputs) == 2 and commutes(op, attrs):
+        partners = [_partner(evidence, source) for source in ours.inputs]
+        sources = [evidence.export_flow.source(source) for source in theirs.inputs]
+        if partners[0] == sources[1] or partners[1] == sources[0]:
+            return [(0, 1), (1, 0)]
+    return [(position, position) for position in range(len(ours.inputs))]
+
+
+def _partner(evidence: Evidence, tensor: TensorName) -> TensorName | None:
+    """The export's tensor for what a node of the reference reads, behind all that only passes it on."""
+    found = evidence.counterpart(evidence.reference_flow.source(tensor))
+    return evidence.export_flow.source(found) if found is not None else None
