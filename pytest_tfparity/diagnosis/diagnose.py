@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..errors import TfparityError
 from ..graph.align import Divergence
-from ..graph.graft import Ungraftable
+from ..graph.graft import Constant, Ungraftable
 from ..graph.proof import Side
 from ..result import Certainty, Finding, OutputComparison
-from .cause import Suspicion
+from .cause import Cause, Suspicion
 from .causes import CAUSES
 from .evidence import Evidence, Setting
 from .folds import neutral_folds
@@ -54,11 +55,11 @@ class _Accepted:
     repairable: bool
 
 
-def diagnose(setting: Setting) -> Diagnosis:
+def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
     start = Evidence(setting)
     first = start.divergences[0] if start.divergences else None
-    accepted, end = _explain(start)
+    accepted, end = _explain(start, causes)
     accepted, end, remaining = _prove(start, accepted, end)
     proven = remaining is not None and remaining.passed
     findings = [_finding(each, remaining if proven else None) for each in accepted]
@@ -73,20 +74,26 @@ def diagnose(setting: Setting) -> Diagnosis:
     )
 
 
-def _explain(start: Evidence) -> tuple[list[_Accepted], Evidence]:
+def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted], Evidence]:
     """Ask every cause in turn; the export that the next one sees holds the repairs so far."""
     accepted: list[_Accepted] = []
     evidence = start
     for repair in neutral_folds(start):
         evidence = _try(evidence, repair) or evidence
-    for cause in CAUSES:
-        if evidence.proof.proven:
-            break
+    for cause in causes:
+        if evidence.proof.proven and not cause.apart:
+            continue
         for suspicion in list(cause.find(evidence)):
             changed = _try(evidence, suspicion.repair) if suspicion.repair else None
+            named = evidence.named | {*suspicion.nodes, *_constants(suspicion)}
             evidence = changed or evidence
+            evidence.named = named
             accepted.append(_Accepted(suspicion=suspicion, repairable=changed is not None))
     return accepted, evidence
+
+
+def _constants(suspicion: Suspicion) -> set[str]:
+    return {edit.node for edit in suspicion.repair if isinstance(edit, Constant)}
 
 
 def _try(evidence: Evidence, repair: Sequence[object]) -> Evidence | None:
@@ -105,9 +112,10 @@ def _prove(
     if remaining is None or not remaining.passed or len(needed) < 2 or end.setting.run is None:
         return accepted, end, remaining
     doubtful = [each for each in needed if each.suspicion.certainty == "suggestive"]
-    for each in doubtful[:_MOST_TRIALS]:
-        others = [other for other in accepted if other is not each]
-        without = _replayed(start, others)
+    trials = [doubtful] if len(doubtful) > 1 else []
+    for left_out in [*trials, *([each] for each in doubtful[:_MOST_TRIALS])]:
+        others = [other for other in accepted if not any(other is each for each in left_out)]
+        without = _replayed(start, others) if len(others) < len(accepted) and others else None
         measured = measure(without) if without is not None else None
         if without is not None and measured is not None and measured.passed:
             accepted, end, remaining = others, without, measured
@@ -132,7 +140,10 @@ def measure(evidence: Evidence) -> Remaining | None:
         return Remaining(passed=True, max_abs=0.0)
     if evidence.setting.run is None:
         return None
-    outputs = evidence.setting.run(evidence.export)
+    try:
+        outputs = evidence.setting.run(evidence.export)
+    except TfparityError:  # the repaired graph does not run; what was found stands
+        return None
     finite = [output.max_abs for output in outputs if output.max_abs is not None]
     return Remaining(
         passed=bool(outputs) and all(output.passed for output in outputs),

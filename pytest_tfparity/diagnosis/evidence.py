@@ -16,7 +16,11 @@ from ..graph.fingerprint import Contents
 from ..graph.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
 from ..graph.proof import Proof, Side, prove
+from ..errors import TfparityError
+from ..graph.op_table import op
 from ..result import OutputComparison
+from .activations import Activation
+from .behaviour import Behaviour, Trials
 from .images import informative, values
 from .mending import mended
 from .names import averaged_by, shadow_of
@@ -41,6 +45,8 @@ class Setting:
     asked for. ``outputs`` is what was measured. ``run`` measures a changed export against
     the reference, with other values for some inputs if they are given (by the reference's names);
     None where nothing can be run. ``export_name`` and ``reference_name`` are the files as the user named them.
+    ``trials`` runs both sides in other ways than the comparison did; ``measure`` measures a changed export node by
+    node (the nodes that correspond, reference to export, are given). ``known_op`` says whether an op can be run.
     """
 
     reference: Side
@@ -52,22 +58,35 @@ class Setting:
     export_name: str
     reference_name: str
     run: Callable[[Side], tuple[OutputComparison, ...]] | None = None
+    trials: Trials | None = None
+    measure: Callable[[Side, Mapping[str, str]], tuple[Activation, ...]] | None = None
+    known_op: Callable[[str], bool] = lambda name: op(name) is not None
     contents: Contents = field(default_factory=Contents)
+
+    @cached_property
+    def behaviour(self) -> Behaviour | None:
+        """How both sides behave when run again or on one row; None where nothing can be run."""
+        return None if self.trials is None else Behaviour(trials=self.trials)
 
 
 class Evidence:
-    """Both sides, the export with the repairs so far, and what follows from comparing them."""
+    """Both sides, the export with the repairs so far, and what follows from comparing them.
+
+    ``named`` are the nodes of what was found before, for causes that would explain what is left.
+    """
 
     def __init__(self, setting: Setting, export: Side | None = None) -> None:
         self.setting = setting
         self.reference = setting.reference
         self.export = export or setting.original
+        self.named: frozenset[str] = frozenset()
 
     def after(self, repair: Repair) -> Evidence:
         """The evidence that is left once ``repair`` is made. Raises ``Ungraftable``."""
         changed = Evidence(self.setting, repaired(self.export, self.reference, repair))
         known = {name: self.__dict__[name] for name in _OF_THE_REFERENCE if name in self.__dict__}
         changed.__dict__.update(known)
+        changed.named = self.named
         return changed
 
     # --- structure
@@ -129,6 +148,17 @@ class Evidence:
         given what the reference computes there, from aligned tensors on. Empty where no such edit is known.
         """
         return mended(self, divergence)
+
+    @cached_property
+    def activations(self) -> Mapping[str, Activation]:
+        """How each node of the export differs when run, by its name, inputs first; empty where it cannot be."""
+        if self.setting.measure is None:
+            return {}
+        try:
+            found = self.setting.measure(self.export, self.alignment.nodes)
+        except TfparityError:
+            return {}
+        return {each.export: each for each in found}
 
     def different(self) -> set[str]:
         """The live nodes of the export that diverge or read something that does."""

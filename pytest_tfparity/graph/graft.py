@@ -230,9 +230,16 @@ class _Copy:
         if op == node.op and any(self._is_resource(source) for source in node.inputs):
             raise Ungraftable(f"{node.op} {node.name} reads a resource variable")
         self._add_functions(node)
-        controls = tuple(self.names[control] for control in node.controls if control in self.names)
+        controls = tuple(control for each in node.controls if (control := self.control(each)) is not None)
         inputs = tuple(self.translated(source) for source in node.inputs)
         self.patch.nodes[name] = Node(name=name, op=op, inputs=inputs, controls=controls, attrs=attrs)
+
+    def control(self, name: str) -> str | None:
+        """The export's node for a control input: a constant in a loop runs in it for no other reason."""
+        if name in self.names:
+            return self.names[name]
+        known = self.known(TensorName(name, 0))
+        return known.node if known is not None else None
 
     def _is_resource(self, source: TensorName) -> bool:
         node = self.patch.reference.graph.nodes.get(source.node)
