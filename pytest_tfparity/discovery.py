@@ -114,9 +114,10 @@ def open_pair(spec: ParitySpec, models: ModelStore) -> Pair:
     export = models.export(spec.export)
     reference = _reference(spec, models)
     outputs = _outputs(spec, reference, export)
-    _require(export, [entry.export for entry in (*spec.inputs, *outputs)])
+    named: list[InputSpec | OutputSpec] = [*spec.inputs, *outputs]
+    _require(export, [each.export for each in named])
     if reference is not None:
-        _require(reference, [entry.reference for entry in (*spec.inputs, *outputs)])
+        _require(reference, [each.reference for each in named])
     return Pair(
         spec=spec,
         reference=reference,
