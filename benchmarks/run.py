@@ -234,7 +234,7 @@ def parse_arguments() -> argparse.Namespace:
         "--networks",
         type=Path,
         default=Path(tempfile.gettempdir()) / "tfparity-benchmarks",
-        help="where networks are built once and kept, about 0.9 GB (default: %(default)s)",
+        help="where networks are built once and kept, about 0.7 GB (default: %(default)s)",
     )
     parser.add_argument(
         "--pytest-args", default="", help="further options for pytest, such as --tfparity-run=always"
