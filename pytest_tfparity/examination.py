@@ -90,6 +90,7 @@ def setting_of(
         original=pair.side("export"),
         checkpoint=checkpoint.bundle.tensors,
         keys=_keys(checkpoint),
+        parts={name: key.slice for name, key in checkpoint.keys.items() if key.slice},
         others=other_tensors,
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.frozen_graph),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from ..graph.align import Alignment, Divergence, align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
@@ -22,17 +24,22 @@ from ..result import OutputComparison
 from .activations import Activation
 from .behaviour import Behaviour, Trials
 from .images import informative, values
+from .initial import Start, starts, trained_variables
+from .layers import Layers
 from .mending import mended
 from .names import averaged_by, shadow_of
 from .story import RestoreStory, restore_story
 from .weights import Provenance, provenance
+from .wrong_constants import WrongConstant, find_wrong_constants
 
 if TYPE_CHECKING:
     from .folded import Folded
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 
-_OF_THE_REFERENCE = ("live_reference", "reference_flow", "taken_reference", "reference_norms")
+_OF_THE_REFERENCE = (
+    "live_reference", "reference_flow", "taken_reference", "reference_norms", "statistics", "starts", "trained",
+)  # fmt: skip
 """What no repair of the export changes."""
 
 
@@ -41,7 +48,8 @@ class Setting:
     """What stays the same while a check is diagnosed.
 
     ``checkpoint`` are all tensors of the checkpoint; ``keys`` says which of them each variable node of
-    the reference is restored from. ``others`` are the other checkpoints of its folder by name, read when
+    the reference is restored from, ``parts`` which part of it (as RestoreV2 spells it) where not the whole.
+    ``others`` are the other checkpoints of its folder by name, read when
     asked for. ``outputs`` is what was measured. ``run`` measures a changed export against
     the reference, with other values for some inputs if they are given (by the reference's names);
     None where nothing can be run. ``export_name`` and ``reference_name`` are the files as the user named them.
@@ -62,6 +70,7 @@ class Setting:
     measure: Callable[[Side, Mapping[str, str]], tuple[Activation, ...]] | None = None
     known_op: Callable[[str], bool] = lambda name: op(name) is not None
     contents: Contents = field(default_factory=Contents)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def behaviour(self) -> Behaviour | None:
@@ -265,26 +274,111 @@ class Evidence:
         """Where each float constant of the export comes from, by its node name."""
         biases = {linear.kernel: linear.bias for linear in self.linears if linear.bias is not None}
         norms = [self._by_key(norm) for norm in self.reference_norms]
+        differing = {name for divergence in self.divergences for name in divergence.export}
+        keys = {name: key for name in self.variable_of if (key := self.expected_key(name)) is not None}
+        equal = {
+            name: key
+            for name, key in keys.items()
+            if name not in differing and key in self.setting.checkpoint
+        }
+        parts = self.setting.parts
         found = provenance(
             self.constants,
             self.setting.checkpoint,
             variables_of=self.variable_of,
-            others=self.setting.others(),
+            others=self.setting.others() if len(equal) < len(keys) else {},
+            initial=self._initial_values(),
             batch_norms=norms,
             biases=biases,
-            digest=self.setting.contents.digest,
+            parts={name: parts[node] for name, node in self.reference_of.items() if node in parts},
+            equal=equal,
         )
         return {each.constant: each for each in found}
 
     @cached_property
+    def wrong_constants(self) -> tuple[WrongConstant, ...]:
+        """The constants that hold something else than the reference has in their place."""
+        return tuple(find_wrong_constants(self))
+
+    @cached_property
+    def statistics(self) -> frozenset[str]:
+        """The variables of the reference that its batch norms normalise with."""
+        names = (name for norm in self.reference_norms for name in (norm.mean, norm.variance))
+        return frozenset(name for name in names if name is not None)
+
+    @cached_property
+    def starts(self) -> Mapping[str, Start]:
+        """The initial values of the reference's variables, as far as its graph says."""
+        return starts(self.reference.graph, self.setting.keys)
+
+    @cached_property
+    def trained(self) -> frozenset[str]:
+        """The variables that an optimiser in the reference's graph changes."""
+        return trained_variables(self.reference.graph)
+
+    @cached_property
+    def layers(self) -> Layers:
+        """The layers of the network, by the names of its weights."""
+        ranks = {
+            name: len(value.shape)
+            for name, value in self.reference.variables.items()
+            if name in self.live_reference
+        }
+        counterparts = {node: name for name, node in self.reference_of.items() if node in ranks}
+        norms: dict[str, str] = {}
+        for pair in self.norm_pairs:
+            if pair.reference is None:
+                continue
+            for name in filter(None, pair.reference.weights):
+                scope = self._norm_scope(pair, name)
+                norms.setdefault(name, scope)
+                if name in counterparts:
+                    norms.setdefault(counterparts[name], scope)
+        ranks |= {counterparts[name]: rank for name, rank in ranks.items() if name in counterparts}
+        return Layers(ranks=ranks, norms=norms)
+
+    @cached_property
+    def norm_of(self) -> Mapping[str, str]:
+        """Weight of the reference's batch norms to the node of the export that normalises with it."""
+        found: dict[str, str] = {}
+        for pair in self.norm_pairs:
+            if pair.reference is not None and pair.export is not None:
+                for name in filter(None, pair.reference.weights):
+                    found.setdefault(name, pair.export.node)
+        return found
+
+    @staticmethod
+    def _norm_scope(pair: BatchNormPair, name: str) -> str:
+        """What a batch norm is called after one of its weights: the scope of these, else that of its ops."""
+        assert pair.reference is not None
+        norm = pair.export or pair.reference
+        own = name.rpartition("/")[0]
+        weights = filter(None, (pair.reference.gamma, pair.reference.beta))
+        around = {weight.rpartition("/")[0] for weight in weights} - {""}
+        if own and own in (norm.scope, pair.reference.scope):
+            return own
+        if len(around) == 1 and pair.reference.scope.endswith(min(around)):
+            return min(around)
+        return norm.scope or own or name
+
+    def _initial_values(self) -> Mapping[str, Tensor]:
+        """Initial values of one number throughout, by the checkpoint's variable."""
+        found = {}
+        for name, start in self.starts.items():
+            key, value = self.setting.keys.get(name), self.reference.variables.get(name)
+            if key is None or value is None or start.low != start.high or not np.isfinite(start.low):
+                continue
+            if value.dtype.number in (1, 2, 19):
+                filled = partial(np.full, value.shape, start.low, value.array.dtype)
+                found[averaged_by(key, self.setting.checkpoint) or key] = Tensor(
+                    value.dtype, value.shape, filled
+                )
+        return found
+
+    @cached_property
     def story(self) -> RestoreStory:
         """What the provenances of all constants say together."""
-        statistics = {
-            self.setting.keys.get(name, name)
-            for norm in self.reference_norms
-            for name in (norm.mean, norm.variance)
-            if name is not None
-        }
+        statistics = {self.setting.keys.get(name, name) for name in self.statistics}
         raw = {averaged_by(key, self.setting.checkpoint) or key for key in statistics}
         return restore_story(list(self.provenances.values()), raw)
 

@@ -51,9 +51,17 @@ def bits(array: Array) -> Bits:
 
 def same(one: Array, other: Array) -> bool:
     """Whether shape, dtype and every bit are equal."""
-    return (
-        one.shape == other.shape and one.dtype == other.dtype and bool(np.array_equal(bits(one), bits(other)))
-    )
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    first, second = bits(one), bits(other)
+    return bool(np.array_equal(first[:64], second[:64])) and bool(np.array_equal(first, second))
+
+
+def sample(array: Array) -> bytes:
+    """A few of the bits, spread over the array, with its shape: arrays that differ here are not the same."""
+    flat = bits(array)
+    few = flat[:: max(1, flat.size // 64)]
+    return repr((array.dtype.str, array.shape)).encode() + few.tobytes()
 
 
 def informative(array: Array) -> bool:
@@ -145,8 +153,8 @@ def rearranged(array: Array, original: Array) -> Image | None:
     """The same values in another order: reshaped, transposed, or permuted otherwise."""
     if array.dtype != original.dtype or array.size < 4:
         return None
-    if content_sum(array) != content_sum(original):
-        return None
+    if array.max() != original.max() or content_sum(array) != content_sum(original):
+        return None  # the largest value is found faster than the sum of all
     mine, theirs = bits(array), bits(original)
     if np.array_equal(mine, theirs):
         return Image("reshaped") if array.shape != original.shape else None
@@ -173,9 +181,10 @@ def _scaled(array: Array, original: Array) -> Image | None:
 def _fit(array: Array, original: Array) -> tuple[float | None, float]:
     if array.size < 4:
         return None, np.inf
-    one, other = array.astype(np.float64).reshape(-1), original.astype(np.float64).reshape(-1)
+    with np.errstate(invalid="ignore"):
+        one, other = array.astype(np.float64).reshape(-1), original.astype(np.float64).reshape(-1)
     square = float(other @ other)
-    if not np.isfinite(square) or square == 0.0:
+    if not np.isfinite(square) or not np.isfinite(one).all() or square == 0.0:
         return None, np.inf
     factor = float(one @ other) / square
     limit = np.abs(factor * other)

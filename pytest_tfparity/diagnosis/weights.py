@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -12,9 +11,9 @@ import numpy as np
 from ..graph.batchnorm import BatchNorm
 from ..graph.batchnorm_fold import Fold, solve_fold
 from ..graph.graph import Array, Tensor
+from ..graph.slices import resolved, slice_shape, slice_spec
 from .images import (
     Image,
-    content_sum,
     cosine,
     image,
     informative,
@@ -24,6 +23,7 @@ from .images import (
     mixture,
     rearranged,
     same,
+    sample,
     values,
 )
 from .names import averaged_by, is_model_variable, shadow_of, slot_of
@@ -51,7 +51,6 @@ Kind: TypeAlias = Literal[
     "other shape",
     "unknown",
 ]
-Digest: TypeAlias = Callable[[Tensor], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,27 +92,13 @@ class Provenance:
     shape: tuple[int, ...] = ()
 
 
-def content_digest(tensor: Tensor) -> bytes:
-    """A hash of dtype, shape and contents (blake2b, 16 bytes)."""
-    array = np.ascontiguousarray(tensor.array)
-    found = hashlib.blake2b(repr((array.dtype.str, array.shape)).encode(), digest_size=16)
-    found.update(
-        array.reshape(-1).view(np.uint8).data
-        if array.size and array.dtype != object
-        else repr(array).encode()
-    )
-    return found.digest()
-
-
 @dataclass(slots=True)
 class _Index:
-    """A checkpoint's tensors by content, hashed only where tensors of that size are asked for."""
+    """A checkpoint's tensors by content: few values of each are read until two agree in those."""
 
     tensors: Mapping[str, Tensor]
-    digest: Digest
     _sizes: dict[tuple[int, int], list[str]] = field(default_factory=dict)
-    _digests: dict[tuple[int, int], dict[bytes, list[str]]] = field(default_factory=dict)
-    _sums: dict[str, int] = field(default_factory=dict)
+    _samples: dict[tuple[int, int], dict[bytes, list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, tensor in self.tensors.items():
@@ -125,18 +110,13 @@ class _Index:
         size = (tensor.dtype.number, _count(tensor))
         if size not in self._sizes:
             return []
-        if size not in self._digests:
+        if size not in self._samples:
             table: dict[bytes, list[str]] = {}
             for name in self._sizes[size]:
-                table.setdefault(self.digest(self.tensors[name]), []).append(name)
-            self._digests[size] = table
-        return self._digests[size].get(self.digest(tensor), [])
-
-    def sum(self, name: str) -> int:
-        """What :func:`content_sum` says of a tensor."""
-        if name not in self._sums:
-            self._sums[name] = content_sum(values(self.tensors[name]))
-        return self._sums[name]
+                table.setdefault(sample(self.tensors[name].array), []).append(name)
+            self._samples[size] = table
+        similar = self._samples[size].get(sample(tensor.array), [])
+        return [name for name in similar if same(self.tensors[name].array, tensor.array)]
 
     def of_size(self, count: int) -> Iterable[str]:
         """The names of the tensors that have ``count`` elements."""
@@ -165,7 +145,8 @@ def provenance(
     batch_norms: Sequence[BatchNorm] = (),
     restored: Mapping[str, Tensor] | None = None,
     biases: Mapping[str, str] | None = None,
-    digest: Digest = content_digest,
+    parts: Mapping[str, str] | None = None,
+    equal: Mapping[str, str] | None = None,
 ) -> tuple[Provenance, ...]:
     """Where each float constant of ``constants`` comes from, in their order.
 
@@ -173,64 +154,137 @@ def provenance(
     constant that has a variable's name stands in its place anyway. ``others`` are other checkpoints of
     the folder, by what to call them; ``initial`` initial values by variable. ``batch_norms`` are
     the reference's, ``restored`` its variables' values (default: the checkpoint's), ``biases`` the
-    constant that the export adds behind each kernel constant: with them folds are solved.
+    constant that the export adds behind each kernel constant: with them folds are solved. ``parts``
+    says of a constant that stands for a part of its variable which one (as RestoreV2 spells it), ``equal``
+    of one that is known to equal a tensor of the checkpoint which one.
     """
-    index = _Index(checkpoint, digest)
+    index = _Index(checkpoint)
+    parts, equal = parts or {}, equal or {}
     places = {name: name for name in constants if name in checkpoint} | dict(variables_of or {})
-    folds = _folds(constants, places, batch_norms, restored or checkpoint, biases or {})
+    wrong = {name: tensor for name, tensor in constants.items() if name not in equal}
+    folds = _folds(wrong, constants, places, batch_norms, restored or checkpoint, biases or {})
     found = []
     for name, tensor in constants.items():
         if tensor.dtype.number == _STRING or not is_float(values(tensor)):
             continue
-        one = _origin(name, tensor, places.get(name), index, others or {}, initial or {})
+        place = _Place.of(places.get(name), parts.get(name, ""), checkpoint)
+        if name in equal:
+            found.append(_equal(name, tensor, equal[name], place))
+            continue
+        one = _origin(name, tensor, place, index, others or {}, initial or {})
         if name in folds and one.kind not in ("own", "shadow"):
             one = replace(one, kind="folded", fold=folds[name], source=places.get(name), cosine=None)
         found.append(one)
     return tuple(found)
 
 
+def part_of(tensor: Tensor, part: str) -> Tensor:
+    """The part of ``tensor`` that RestoreV2 calls ``part``; the whole where that is empty or does not fit."""
+    spec = slice_spec(part)
+    if spec is None or spec.shape != tuple(tensor.shape):
+        return tensor
+    slices = resolved(spec.place, spec.shape)
+    return Tensor(tensor.dtype, slice_shape(slices), lambda: np.ascontiguousarray(tensor.array[slices]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """The variable in whose place a constant stands, with what the checkpoint holds for it."""
+
+    variable: str | None = None
+    shadow: str | None = None
+    part: str = ""
+    raw: Array | None = None
+    mean: Array | None = None
+
+    @classmethod
+    def of(cls, variable: str | None, part: str, tensors: Mapping[str, Tensor]) -> _Place:
+        if variable is None:
+            return cls()
+        shadow = shadow_of(variable, tensors)
+        own = tensors.get(variable)
+        return cls(
+            variable=variable,
+            shadow=shadow,
+            part=part,
+            raw=None if own is None else values(part_of(own, part)),
+            mean=None if shadow is None else values(part_of(tensors[shadow], part)),
+        )
+
+    @property
+    def averaged(self) -> bool:
+        return self.raw is not None and self.mean is not None and not same(self.raw, self.mean)
+
+    def own(self) -> Iterator[tuple[str, Array]]:
+        """The variable and its average, as far as the checkpoint has them."""
+        if self.variable is not None and self.raw is not None:
+            yield self.variable, self.raw
+        if self.shadow is not None and self.mean is not None:
+            yield self.shadow, self.mean
+
+
+def _equal(name: str, tensor: Tensor, key: str, place: _Place) -> Provenance:
+    kind: Kind = "own" if key == place.variable else "shadow" if key == place.shadow else "variable"
+    return Provenance(
+        constant=name,
+        variable=place.variable,
+        kind=kind,
+        informative=informative(values(tensor)),
+        source=key,
+        averaged=place.averaged,
+        shape=tuple(tensor.shape),
+    )
+
+
 def _origin(
     name: str,
     tensor: Tensor,
-    variable: str | None,
+    place: _Place,
     index: _Index,
     others: Mapping[str, Mapping[str, Tensor]],
     initial: Mapping[str, Tensor],
 ) -> Provenance:
     array = values(tensor)
-    tensors = index.tensors
-    own = tensors.get(variable) if variable is not None else None
-    shadow = shadow_of(variable, tensors) if variable is not None else None
-    raw = None if own is None else values(own)
-    mean = None if shadow is None else values(tensors[shadow])
     known = Provenance(
         constant=name,
-        variable=variable,
+        variable=place.variable,
         kind="unknown",
         informative=informative(array),
-        averaged=raw is not None and mean is not None and not same(raw, mean),
+        averaged=place.averaged,
         shape=tuple(tensor.shape),
     )
-    if raw is not None and same(array, raw):
-        return replace(known, kind="own", source=variable)
-    if mean is not None and same(array, mean):
-        return replace(known, kind="shadow", source=shadow)
+    if place.raw is not None and same(array, place.raw):
+        return replace(known, kind="own", source=place.variable)
+    if place.mean is not None and same(array, place.mean):
+        return replace(known, kind="shadow", source=place.shadow)
     if not known.informative:
-        return _uninformative(known, array, raw if raw is not None else mean)
-    found = _elsewhere(known, tensor, variable, index)
-    found = found or _other_checkpoint(known, array, others)
-    found = found or _initial(known, array, initial)
-    if found is None and raw is not None and mean is not None:
-        share = mixture(array, mean, raw)
-        found = None if share is None else replace(known, kind="mixture", source=shadow, number=share)
-    return found or _made_of(known, array, variable, shadow, index)
+        return _uninformative(known, array, place, initial)
+    found = _elsewhere(known, tensor, place.variable, index)
+    found = found or _other_checkpoint(known, array, place, others)
+    found = found or _initial(known, array, place, initial)
+    if found is None and place.raw is not None and place.mean is not None:
+        share = mixture(array, place.mean, place.raw)
+        found = None if share is None else replace(known, kind="mixture", source=place.shadow, number=share)
+    return found or _made_of(known, array, place, index)
 
 
-def _uninformative(known: Provenance, array: Array, own: Array | None) -> Provenance:
-    if own is None or own.shape != array.shape or array.size == 0:
+def _uninformative(
+    known: Provenance, array: Array, place: _Place, initial: Mapping[str, Tensor]
+) -> Provenance:
+    """Of a tensor of one value throughout only its place can say anything."""
+    own = place.raw if place.raw is not None else place.mean
+    if own is None or array.size == 0:
         return known
-    value = float(array.reshape(-1)[0])
-    return replace(known, kind="initial") if value in (0.0, 1.0) else known
+    if own.shape != array.shape:
+        return replace(known, kind="other shape", source=place.variable)
+    found = _initial(known, array, place, initial)
+    if found is not None or float(array.reshape(-1)[0]) in (0.0, 1.0):
+        return found or replace(known, kind="initial")
+    for source, original in place.own():
+        rounded = low_precision(array, original)
+        if rounded is not None:
+            return _imaged(known, source, rounded)
+    return known
 
 
 def _elsewhere(known: Provenance, tensor: Tensor, variable: str | None, index: _Index) -> Provenance | None:
@@ -254,15 +308,15 @@ def _elsewhere(known: Provenance, tensor: Tensor, variable: str | None, index: _
 
 
 def _other_checkpoint(
-    known: Provenance, array: Array, others: Mapping[str, Mapping[str, Tensor]]
+    known: Provenance, array: Array, place: _Place, others: Mapping[str, Mapping[str, Tensor]]
 ) -> Provenance | None:
-    if known.variable is None:
+    if place.variable is None:
         return None
     labels: dict[str, str] = {}
     for label, tensors in others.items():
-        for key in (known.variable, shadow_of(known.variable, tensors)):
+        for key in (place.variable, shadow_of(place.variable, tensors)):
             there = tensors.get(key) if key is not None else None
-            if key is not None and there is not None and same(array, values(there)):
+            if key is not None and there is not None and same(array, values(part_of(there, place.part))):
                 labels.setdefault(label, key)
     if not labels:
         return None
@@ -271,35 +325,49 @@ def _other_checkpoint(
     )
 
 
-def _initial(known: Provenance, array: Array, initial: Mapping[str, Tensor]) -> Provenance | None:
-    value = initial.get(known.variable or "")
-    return replace(known, kind="initial") if value is not None and same(array, values(value)) else None
+def _initial(
+    known: Provenance, array: Array, place: _Place, initial: Mapping[str, Tensor]
+) -> Provenance | None:
+    value = initial.get(place.variable or "")
+    if value is None or not same(array, values(part_of(value, place.part))):
+        return None
+    return replace(known, kind="initial")
 
 
-def _made_of(
-    known: Provenance, array: Array, variable: str | None, shadow: str | None, index: _Index
-) -> Provenance:
+def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> Provenance:
     tensors = index.tensors
-    own = [name for name in (variable, shadow) if name is not None and name in tensors]
-    for name in own:
-        found = image(array, values(tensors[name]))
+    own = dict(place.own())
+    for name, original in own.items():
+        found = image(array, original)
         if found is not None:
             return _imaged(known, name, found)
-    total, low = content_sum(array), may_be_low_precision(array)
-    for name in index.of_size(array.size):
-        if name not in own and is_model_variable(name, tensors):
-            # Of a tensor that is not in this place a loose relation would be chance.
-            found = low_precision(array, values(tensors[name])) if low else None
-            if found is None and index.sum(name) == total:
-                found = rearranged(array, values(tensors[name]))
-            if found is not None and found.kind != "permuted":
-                return _imaged(known, name, found)
     if not own:
-        return known
-    original = values(tensors[own[0]])
+        return _of_another(known, array, index)
+    name, original = next(iter(own.items()))
     if original.shape != array.shape:
-        return replace(known, kind="other shape", source=own[0])
+        return replace(known, kind="other shape", source=name)
+    if may_be_low_precision(array):
+        elsewhere = _of_another(known, array, index)
+        if elsewhere.source is not None:
+            return elsewhere
+    assert name in tensors
     return replace(known, cosine=cosine(array, original))
+
+
+def _of_another(known: Provenance, array: Array, index: _Index) -> Provenance:
+    """What image of a variable of unknown place ``array`` is: a loose relation would be chance."""
+    tensors = index.tensors
+    low = may_be_low_precision(array)
+    for name in index.of_size(array.size):
+        if not is_model_variable(name, tensors):
+            continue
+        original = values(tensors[name])
+        found = low_precision(array, original) if low else None
+        if found is None and known.variable is None:
+            found = rearranged(array, original)
+        if found is not None and found.kind != "permuted":
+            return _imaged(known, name, found)
+    return known
 
 
 def _imaged(known: Provenance, source: str, found: Image) -> Provenance:
@@ -314,6 +382,7 @@ def _imaged(known: Provenance, source: str, found: Image) -> Provenance:
 
 
 def _folds(
+    wrong: Mapping[str, Tensor],
     constants: Mapping[str, Tensor],
     places: Mapping[str, str],
     batch_norms: Sequence[BatchNorm],
@@ -323,7 +392,7 @@ def _folds(
     """The folds that the reference's batch norms explain, by kernel constant and by its bias."""
     by_kernel = {norm.kernel: norm for norm in batch_norms if norm.kernel is not None}
     folds: dict[str, Fold] = {}
-    for name, tensor in constants.items():
+    for name, tensor in wrong.items():
         norm = by_kernel.get(places.get(name, ""))
         needed = () if norm is None else (norm.kernel, norm.mean, norm.variance)
         parts = [values(restored[each]) for each in needed if each is not None and each in restored]

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 from ..graph.graph import Tensor
 from .images import is_float, same, values
 from .names import is_model_variable, is_statistic, plain_name, shadow_of
-from .weights import Digest, Provenance, content_digest, provenance
+from .weights import Provenance, provenance
 
 Ema: TypeAlias = str | tuple[str, ...] | None
 Problem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused", "nothing"]
@@ -100,7 +100,6 @@ def weights_parity(
     *,
     ema: Ema = None,
     others: Mapping[str, Mapping[str, Tensor]] | None = None,
-    digest: Digest = content_digest,
 ) -> WeightsComparison:
     """Compare the live constants of an export with a checkpoint's tensors.
 
@@ -111,7 +110,7 @@ def weights_parity(
     names = {plain_name(key): key for key in checkpoint if is_model_variable(key, checkpoint)}
     places = {name: names[plain] for name in constants if (plain := _plain(name)) in names}
     weights = {name: tensor for name, tensor in constants.items() if _is_weight(tensor) or name in places}
-    found = provenance(weights, checkpoint, variables_of=places, others=others, digest=digest)
+    found = provenance(weights, checkpoint, variables_of=places, others=others)
     known = [each for each in found if each.kind in ("own", "shadow", "variable")]
     used = {name for each in known if (name := _variable(each)) in checkpoint} | set(places.values())
     unused = _unused(checkpoint, constants, used)

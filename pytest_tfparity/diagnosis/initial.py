@@ -1,0 +1,121 @@
+"""What a graph starts its variables with: the values themselves where they are constant, else their bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..graph.graph import Array, Graph, Node, Tensor
+from .images import values
+
+_VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp"})
+_ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
+_PASSED = frozenset({"Identity", "Reshape", "Cast", "Snapshot"})
+_RANDOM = {
+    "RandomUniform": (0.0, 1.0),
+    "StatelessRandomUniform": (0.0, 1.0),
+    "StatelessRandomUniformV2": (0.0, 1.0),
+    "TruncatedNormal": (-2.0, 2.0),
+    "StatelessTruncatedNormal": (-2.0, 2.0),
+    "StatelessTruncatedNormalV2": (-2.0, 2.0),
+}
+_UNBOUNDED = frozenset({"RandomStandardNormal", "StatelessRandomNormal", "StatelessRandomNormalV2"})
+_DEEPEST = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The initial value of a variable: one number throughout if ``low == high``, else random between them."""
+
+    low: float
+    high: float
+
+    def is_value(self, array: Array) -> bool:
+        """Whether ``array`` is exactly this, where this is one number."""
+        if self.low != self.high or array.size == 0:
+            return False
+        return bool((array == np.asarray(self.low, array.dtype)).all())
+
+    def may_be(self, array: Array) -> bool:
+        """Whether ``array`` may have been drawn from this: within the bounds, and filling them."""
+        if not self.low < self.high or array.size < 16 or not math.isfinite(self.high - self.low):
+            return False
+        low, high = float(array.min()), float(array.max())
+        slack = 1e-6 * (self.high - self.low)
+        filled = high - low > 0.6 * (self.high - self.low)
+        return self.low - slack <= low and high <= self.high + slack and filled
+
+
+def starts(graph: Graph, wanted: Iterable[str]) -> Mapping[str, Start]:
+    """Variable node to its initial value, as far as ``graph`` says it plainly."""
+    names = set(wanted)
+    found: dict[str, Start] = {}
+    for node in graph.nodes.values():
+        if node.op not in _ASSIGNS or len(node.inputs) < 2 or node.inputs[0].node in found:
+            continue
+        variable = graph.nodes.get(node.inputs[0].node)
+        if variable is None or variable.op not in _VARIABLES or variable.name not in names:
+            continue
+        bounds = _bounds(graph, node.inputs[1].node, _DEEPEST)
+        if bounds is not None:
+            found[variable.name] = Start(low=bounds[0], high=bounds[1])
+    return found
+
+
+def trained_variables(graph: Graph) -> frozenset[str]:
+    """The variables that an optimiser of ``graph`` changes; empty if it has none."""
+    return frozenset(_trained(graph))
+
+
+def _trained(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes.values():
+        if node.op.startswith(("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")) and node.inputs:
+            target = graph.nodes.get(node.inputs[0].node)
+            while target is not None and target.op not in _VARIABLES and target.inputs:
+                target = graph.nodes.get(target.inputs[0].node)
+            if target is not None:
+                yield target.name
+
+
+def _bounds(graph: Graph, name: str, depth: int) -> tuple[float, float] | None:
+    """The smallest and largest value that an initialiser can give."""
+    node = graph.nodes.get(name)
+    if node is None or depth == 0:
+        return None
+    if node.op == "Const":
+        return _constant(node)
+    if node.op in _RANDOM:
+        return _RANDOM[node.op]
+    if node.op in _UNBOUNDED:
+        return (-math.inf, math.inf)
+    if node.op == "Fill" and len(node.inputs) == 2:
+        return _bounds(graph, node.inputs[1].node, depth - 1)
+    if node.op in _PASSED and node.inputs:
+        return _bounds(graph, node.inputs[0].node, depth - 1)
+    if node.op in ("Add", "AddV2", "Sub", "Mul") and len(node.inputs) == 2:
+        one, other = (_bounds(graph, source.node, depth - 1) for source in node.inputs)
+        return None if one is None or other is None else _computed(node.op, one, other)
+    return None
+
+
+def _computed(op: str, one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    if op == "Sub":
+        return one[0] - other[1], one[1] - other[0]
+    if op != "Mul":
+        return one[0] + other[0], one[1] + other[1]
+    ends = [a * b for a in one for b in other if not (0.0 in (a, b) and math.inf in (abs(a), abs(b)))]
+    return (min(ends), max(ends)) if ends else (0.0, 0.0)
+
+
+def _constant(node: Node) -> tuple[float, float] | None:
+    held = node.attrs.get("value")
+    if not isinstance(held, Tensor):
+        return None
+    array = values(held)
+    if array.size == 0 or array.dtype.kind not in "fiu":
+        return None
+    low, high = float(array.min()), float(array.max())
+    return (low, high) if low == high else None

@@ -1,0 +1,64 @@
+"""Which layer a weight belongs to, by the name scopes of all weights and of the batch norms that read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_PART = re.compile(r"/part_\d+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """The layers of a network. ``ranks`` are its weights with their ranks, ``norms`` the scope of the batch
+    norm that reads a weight.
+
+    The layer of ``block1/conv/kernel`` is ``block1/conv``. Where the scope around a weight holds whole
+    layers beside it, the weight is a layer of its own.
+    """
+
+    ranks: Mapping[str, int]
+    norms: Mapping[str, str] = field(default_factory=dict)
+    _containers: set[str] = field(default_factory=set)
+    _direct: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, rank in self.ranks.items():
+            scope = _scope(whole(name))
+            self._direct.setdefault(scope, set()).add(whole(name))
+            while rank > 1 and "/" in scope:
+                scope = _scope(scope)
+                self._containers.add(scope)
+
+    def scope(self, name: str) -> str:
+        """The layer of weight ``name``."""
+        if name in self.norms:
+            return self.norms[name]
+        name = whole(name)
+        scope = _scope(name)
+        return name if not scope or scope in self._containers else scope
+
+    def scopes(self, names: Iterable[str]) -> dict[str, str]:
+        """The layer of each of ``names``. Of several kernels that stand side by side in one scope each is a
+        layer, unless all weights of that scope are among ``names``."""
+        given = list(names)
+        among = {whole(name) for name in given}
+        found = {}
+        for name in given:
+            scope = self.scope(name)
+            beside = self._direct.get(scope, set())
+            kernels = [other for other in beside if self.ranks.get(other, 0) > 1]
+            if name not in self.norms and len(kernels) > 1 and not beside <= among:
+                scope = whole(name)
+            found[name] = scope
+        return found
+
+
+def whole(name: str) -> str:
+    """``table`` for ``table/part_0``."""
+    return _PART.sub("", name)
+
+
+def _scope(name: str) -> str:
+    return name.rpartition("/")[0]
