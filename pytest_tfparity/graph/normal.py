@@ -80,8 +80,13 @@ class NormalGraph:
 
     def doubts(self) -> list[str]:
         """Why no proof can rest on this graph: one clause a reason, the node nearest to the input first."""
-        found = [self.nodes[index].refusal for index in sorted(self._reached(self.outputs, settled=True))]
+        found = [self.nodes[index].refusal for index in self.doubtful()]
         return [*self.refusals, *(reason for reason in found if reason is not None)]
+
+    def doubtful(self) -> list[int]:
+        """Indices of the nodes that the outputs really depend on and that no proof can rest on, ascending."""
+        reached = sorted(self._reached(self.outputs, settled=True))
+        return [index for index in reached if self.nodes[index].refusal is not None]
 
     def dependencies(self, index: int) -> Iterator[int]:
         """Indices of the nodes that node ``index`` reads or is guarded by."""
