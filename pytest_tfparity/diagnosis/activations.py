@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -115,17 +115,20 @@ class _Joined:
     session: Any = None
     feeds: dict[str, Array] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    unmatched: set[TensorName] = field(default_factory=set)
 
     def load(self) -> None:
-        """Import both graphs; where fixed shapes are refused, with an open number of rows."""
+        """Import both graphs; where TensorFlow refuses that, with an open number of rows, and with the
+        reference's values only in places of the same shape."""
         tf = tensorflow()
-        for open_rows in (False, True):
-            self.graph, self.feeds = tf.Graph(), {}
+        attempts = [(False, True), (True, True), (False, False), (True, False)]
+        for open_rows, any_shape in attempts:
+            self.graph, self.feeds, self.unmatched = tf.Graph(), {}, set()
             try:
                 with self.graph.as_default():
-                    self._import(open_rows)
+                    self._import(open_rows, any_shape)
             except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-                if open_rows:
+                if (open_rows, any_shape) == attempts[-1]:
                     raise ModelError(
                         f"TensorFlow {tf.__version__} does not load the two graphs side by side: {first_line(error)}."
                     ) from None
@@ -140,7 +143,7 @@ class _Joined:
 
     # --- the joined graph
 
-    def _import(self, open_rows: bool) -> None:
+    def _import(self, open_rows: bool, any_shape: bool) -> None:
         ours, theirs = self.splice.reference, self.splice.export
         shared = [self._placeholder(tensor, open_rows) for tensor in ours.side.inputs]
         reference = {**_constants(ours.side), **dict(zip(ours.side.inputs, shared, strict=True))}
@@ -149,9 +152,11 @@ class _Joined:
         self._copy(_EXPORT, theirs, theirs.nodes, export, self.libraries[1])
         own = dict(export)
         for ours_tensor, tensor in self.splice.pairs:
-            found = self._matching(ours_tensor, tensor)
+            found = self._matching(ours_tensor, tensor, any_shape)
             if found is not None:
                 own[tensor] = found
+            else:
+                self.unmatched.add(tensor)
         for node in self.splice.own.values():
             for source in node.inputs:
                 if source not in own and source.node not in self.splice.own:
@@ -215,10 +220,10 @@ class _Joined:
         """A tensor of one copy."""
         return self.graph.get_tensor_by_name(f"{prefix}/{name}")
 
-    def _matching(self, ours: TensorName, theirs: TensorName) -> Any:
+    def _matching(self, ours: TensorName, theirs: TensorName, any_shape: bool) -> Any:
         """The reference's tensor as the export's readers can take it, or None if they cannot."""
         reference, export = self.tensor(_REFERENCE, ours), self.tensor(_EXPORT, theirs)
-        if not reference.shape.is_compatible_with(export.shape):
+        if not any_shape and not reference.shape.is_compatible_with(export.shape):
             return None
         if reference.dtype == export.dtype:
             return reference
@@ -263,11 +268,24 @@ class _Joined:
         for group in _groups(pairs, memory):
             self._run(group, failures)
         found: dict[str, Activation] = {}
+        unfair = self._unfair()
         for pair in pairs:
             each = _activation(pair)
+            if pair.names[1].node in unfair:
+                each = replace(each, own=None)
             name = pair.names[1].node
             found[name] = _worse(found[name], each) if name in found else each
         return iter(found.values())
+
+    def _unfair(self) -> set[str]:
+        """The nodes of the export that did not get the reference's values, though there were some."""
+        matched = {theirs for _, theirs in self.splice.pairs} - self.unmatched
+        found: set[str] = set()
+        for name, node in self.splice.own.items():
+            for source in node.inputs:
+                if source in self.unmatched or (source not in matched and source.node in found):
+                    found.add(name)
+        return found
 
     def _pairs(self) -> list[_Pair]:
         rows = max((value.shape[0] for value in self.feeds.values() if np.ndim(value)), default=1)

@@ -42,11 +42,16 @@ class Page:
 
 
 class Cause:
-    """An entry of the catalogue. Subclasses set ``id``, ``title`` and ``page`` and look for themselves."""
+    """An entry of the catalogue. Subclasses set ``id``, ``title`` and ``page`` and look for themselves.
+
+    ``apart`` is set by causes that are no difference between the sides: they are asked even where both are
+    proven to compute the same.
+    """
 
     id: ClassVar[str]
     title: ClassVar[str]
     page: ClassVar[Page]
+    apart: ClassVar[bool] = False
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         """What of this cause the evidence shows; nothing if it shows nothing.

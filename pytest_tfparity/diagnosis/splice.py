@@ -16,6 +16,7 @@ from ..graph.graph import Node, TensorName
 from ..graph.proof import Side
 from ..models import ops
 from ..models.control_flow import opens_loop
+from ..models.predicates import Truths
 from ..models.pruning import Part, prune
 
 _CONTROL_FLOW = ops.ENTERS | ops.EXITS | ops.SWITCHES | ops.MERGES | ops.NEXT_ITERATIONS | ops.IDENTITIES
@@ -32,13 +33,14 @@ class Half:
     @classmethod
     def of(cls, side: Side) -> Half:
         """The part of ``side`` that runs when its inputs and constant feeds are given."""
-        predicates = {
-            tensor: bool(value)
-            for tensor, value in side.feeds.items()
-            if np.asarray(value).dtype == np.bool_ and not np.ndim(value)
-        }
         fed = frozenset(side.inputs) | frozenset(side.feeds)
-        return cls(side=side, part=prune(side.graph, side.outputs, fed, predicates))
+        return cls(side=side, part=prune(side.graph, side.outputs, fed, _predicates(side)))
+
+    @cached_property
+    def _truths(self) -> Truths:
+        """The conditions that are known before anything runs: their taken side is in no branch."""
+        side = self.side
+        return Truths(side.graph, frozenset(side.inputs) | frozenset(side.feeds), _predicates(side))
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
@@ -80,9 +82,10 @@ class Half:
             return -1
         if node.op in ops.SWITCHES:
             predicate = self.side.graph.nodes.get(node.inputs[1].node)
-            return 0 if predicate is not None and predicate.op == "LoopCond" else 1
+            of_loop = predicate is not None and predicate.op == "LoopCond"
+            return 0 if of_loop or self._truths.of(node.inputs[1]) is not None else 1
         if node.op in ops.MERGES:
-            return 0 if opens_loop(self.side.graph, node) else -1
+            return 0 if opens_loop(self.side.graph, node) or len(node.inputs) == 1 else -1
         return 0
 
     @cached_property
@@ -149,6 +152,14 @@ class Splice:
             if name in theirs.varying or theirs.depth.get(name)
         }
         return cls(reference=ours, export=theirs, pairs=tuple(pairs), own=own)
+
+
+def _predicates(side: Side) -> dict[TensorName, bool]:
+    return {
+        tensor: bool(value)
+        for tensor, value in side.feeds.items()
+        if np.asarray(value).dtype == np.bool_ and not np.ndim(value)
+    }
 
 
 def _in_order(half: Half) -> list[TensorName]:

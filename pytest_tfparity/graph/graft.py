@@ -63,6 +63,13 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """The node of the export called ``node.name`` becomes ``node``."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """Tensor ``tensor`` of the export is held at ``value``."""
 
@@ -70,7 +77,7 @@ class Feed:
     value: Array
 
 
-Edit: TypeAlias = Constant | Attribute | Graft | Wire | Feed
+Edit: TypeAlias = Constant | Attribute | Graft | Wire | Rewrite | Feed
 Repair: TypeAlias = tuple[Edit, ...]
 
 
@@ -110,6 +117,8 @@ class _Patch:
             self.nodes[edit.node] = constant_node(edit.node, edit.value)
         elif isinstance(edit, Feed):
             self.feeds[edit.tensor] = edit.value
+        elif isinstance(edit, Rewrite):
+            self.nodes[edit.node.name] = edit.node
         elif isinstance(edit, Attribute):
             node = self.nodes[edit.node]
             attrs = {name: value for name, value in node.attrs.items() if name != edit.name}

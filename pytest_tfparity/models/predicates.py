@@ -27,7 +27,7 @@ def decided_merges(
     if not any(node.op in ops.SWITCHES for node in nodes.values()):
         return {}
     indices = {source.node for node in nodes.values() for source in node.inputs if source.port == 1}
-    truths = _Truths(graph, feeds, predicates)
+    truths = Truths(graph, feeds, predicates)
     dead: set[TensorName | str] = set()
     merges: dict[str, Node] = {}
     for name, node in nodes.items():
@@ -49,7 +49,7 @@ def decided_merges(
     return merges
 
 
-class _Truths:
+class Truths:
     """What is known of boolean tensors before anything runs."""
 
     def __init__(self, graph: Graph, feeds: Set[TensorName], predicates: Mapping[TensorName, bool]) -> None:
