@@ -33,6 +33,7 @@ from .weights import Provenance, provenance
 from .wrong_constants import WrongConstant, find_wrong_constants
 
 if TYPE_CHECKING:
+    from .differences import Differences
     from .folded import Folded
 
 Tensors: TypeAlias = Mapping[str, Tensor]
@@ -168,6 +169,20 @@ class Evidence:
         except TfparityError:
             return {}
         return {each.export: each for each in found}
+
+    @cached_property
+    def differences(self) -> Differences:
+        """The divergences, each under the cause that it speaks for."""
+        from .differences import Differences
+
+        return Differences(self)
+
+    @cached_property
+    def weighted(self) -> tuple[set[str], set[str]]:
+        """On each side (reference, export) the nodes that depend on restored weights."""
+        from .place import weighted
+
+        return weighted(self)
 
     def different(self) -> set[str]:
         """The live nodes of the export that diverge or read something that does."""

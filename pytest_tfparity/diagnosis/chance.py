@@ -1,0 +1,144 @@
+"""Random numbers in an export: which reach the outputs, and where they meet the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..graph.batchnorm_live import LiveGraph
+from ..graph.graph import Node, TensorName
+from ..graph.normal import NormalGraph
+from ..graph.proof import Side, form_of
+from .evidence import Evidence
+from .place import dependent
+
+_DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
+_SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
+_COMPARISONS = frozenset({"Floor", "GreaterEqual", "Greater", "LessEqual", "Less", "Ceil"})
+_CHOICES = frozenset({"Select", "SelectV2"})
+_SUMS = frozenset({"Add", "AddV2", "Sub"})
+_PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
+_FEW = 4
+"""Up to so many random numbers are a property of a whole picture (its brightness), not noise in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """A place of the export where random numbers meet the data.
+
+    ``join`` is the node that combines them, ``drawn`` the random ops behind it, ``cause`` what they do
+    there, ``path`` everything that only makes the random numbers ready, its constants included.
+    """
+
+    join: str
+    drawn: tuple[str, ...]
+    cause: str
+    path: frozenset[str]
+
+
+def drawn_in(side: Side) -> dict[str, str]:
+    """The random ops that the outputs depend on (name to op); not those of a dropout that keeps everything."""
+    form = form_of(side)
+    found = {}
+    for index in form.doubtful():
+        node = form.nodes[index]
+        inner = {op for function in node.functions.values() for op in _ops(function)}
+        op = next((each for each in sorted({node.op, *inner}) if _draws(each)), None)
+        if op is not None:
+            found[node.name] = op
+    return found
+
+
+def chances(evidence: Evidence) -> tuple[Chance, ...]:
+    """Where random numbers meet the data in the export and not in the reference, inputs first."""
+    drawn = drawn_in(evidence.export)
+    if drawn:
+        both = drawn_in(evidence.reference)
+        drawn = {name: op for name, op in drawn.items() if evidence.reference_of.get(name) not in both}
+    if not drawn:
+        return ()
+    return tuple(_joins(evidence, evidence.export_flow, drawn))
+
+
+def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[Chance]:
+    data = _data(flow, evidence.export.inputs)
+    noisy = dependent(flow, drawn)
+    weighted = evidence.weighted[1]
+    for name, node in flow.nodes.items():
+        pure = {source.node for source in node.inputs if source.node in noisy - data}
+        if name in data and (pure or name in drawn):
+            behind = _before(flow, pure, data)
+            ops = tuple(each for each in drawn if each in behind or each == name)
+            cause = _cause(flow, node, behind, [drawn[each] for each in ops], ops, name not in weighted)
+            yield Chance(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
+
+
+def _cause(
+    flow: LiveGraph, join: Node, behind: set[str], drawn: list[str], names: tuple[str, ...], first: bool
+) -> str:
+    """What random numbers do: drop, shift or augment."""
+    ops = {flow.nodes[name].op for name in behind if name in flow.nodes}
+    if join.name in names and not first and any("RandomUniform" in op for op in drawn):
+        return "dropout-active"  # inside a loop's or a conditional's function
+    normal = any("Normal" in op for op in drawn)
+    masked = bool(ops & _COMPARISONS) and not normal
+    if masked and (join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))):
+        return "dropout-active"
+    jitter = first and any(_few(flow, name) for name in names)
+    if jitter or (first and join.op not in _SUMS | _PRODUCTS):
+        return "random-augmentation"
+    return "random-noise"
+
+
+def _else_constant(flow: LiveGraph, select: Node) -> bool:
+    """Whether one of both branches of a Select is the same for all data: what is dropped is 0 there."""
+    return any(flow.constant(source) is not None for source in select.inputs[1:]) or any(
+        (node := flow.node(flow.source(source))) is not None and node.op in ("ZerosLike", "Fill")
+        for source in select.inputs[1:]
+    )
+
+
+def _few(flow: LiveGraph, name: str) -> bool:
+    """Whether a random op draws only a few numbers, whatever the size of the data."""
+    node = flow.nodes.get(name)
+    shape = flow.constant(node.inputs[0]) if node is not None and node.inputs else None
+    return shape is not None and int(np.prod(shape)) <= _FEW
+
+
+def _data(flow: LiveGraph, inputs: Iterable[TensorName]) -> set[str]:
+    """The nodes that depend on values of the inputs, not only on their shapes."""
+    found: set[str] = set()
+    stack = [name.node for name in inputs if name.node in flow.nodes]
+    fed = {name.node for name in inputs}
+    while stack:
+        name = stack.pop()
+        for reader in flow.readers.get(name, ()):
+            node = flow.nodes[reader]
+            shaped = node.op.startswith(("RandomUniform", "RandomStandard", "Truncated", "StatelessRandom"))
+            if reader not in found and node.op not in _SHAPES and not shaped:
+                found.add(reader)
+                stack.append(reader)
+    return found | fed
+
+
+def _before(flow: LiveGraph, first: Iterable[str], data: set[str]) -> set[str]:
+    """``first`` and the nodes before them, those of the data left out."""
+    found = set(first)
+    stack = list(found)
+    while stack:
+        node = flow.nodes.get(stack.pop())
+        for source in node.inputs if node is not None else ():
+            if source.node not in found and source.node not in data:
+                found.add(source.node)
+                stack.append(source.node)
+    return found
+
+
+def _draws(op: str) -> bool:
+    return any(word in op for word in _DRAWING) and not op.startswith("StatefulPartitionedCall")
+
+
+def _ops(form: NormalGraph) -> set[str]:
+    return {form.nodes[index].op for index in form.live()}
