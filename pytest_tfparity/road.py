@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from .collector import paused_collector
 from .compare import compare
 from .discovery import Pair, open_pair
 from .environment import environment
@@ -185,12 +186,13 @@ def _decide(
     if spec.compare == "weights":
         with clock("proof"):
             return compare_weights(spec, models, draft)
-    with clock("load"):
-        pair = open_pair(spec, models)
-    with clock("proof"):
-        proof = try_proof(pair)
-        if spec.health != "ignore":
-            draft = replace(draft, health=_healthy(pair))
+    with paused_collector():
+        with clock("load"):
+            pair = open_pair(spec, models)
+        with clock("proof"):
+            proof = try_proof(pair)
+            if spec.health != "ignore":
+                draft = replace(draft, health=_healthy(pair))
     run = Run(pair=pair, proof=proof, clock=clock)
     if update and spec.golden is not None:
         draft = _update(run, draft, update)

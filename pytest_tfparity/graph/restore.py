@@ -128,9 +128,11 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
             f"{did_you_mean(start, graph.nodes)}"
         )
     keys: dict[str, RestoredKey] = {}
+    # One restore op reads thousands of variables: its names are taken apart once, not once for each.
+    lists: dict[str, _Lists] = {}
     for assign in _assigns(graph, start):
         variable = _through(graph, assign.inputs[0])
-        key = _restored_from(graph, assign.inputs[1])
+        key = _restored_from(graph, assign.inputs[1], lists)
         if variable is not None and variable.op in VARIABLE_OPS and key is not None:
             keys[variable.name] = key
     return keys
@@ -161,7 +163,11 @@ def _through(graph: Graph, source: TensorName) -> Node | None:
     return node
 
 
-def _restored_from(graph: Graph, source: TensorName) -> RestoredKey | None:
+_Lists: TypeAlias = tuple[list[str], list[str]]
+"""Names and slices that a restore op reads, in the order of its outputs."""
+
+
+def _restored_from(graph: Graph, source: TensorName, lists: dict[str, _Lists]) -> RestoredKey | None:
     """What a value comes from, followed back through Identity and Reshape to the op that reads it."""
     shape: tuple[int, ...] | None = None
     while (node := graph.nodes.get(source.node)) is not None and node.inputs:
@@ -172,20 +178,22 @@ def _restored_from(graph: Graph, source: TensorName) -> RestoredKey | None:
             # The last reshape is the one that is met first.
             shape = tuple(int(dim) for dim in target.ravel()) if shape is None else shape
         elif node.op not in _PASSED:
-            return _read_by(graph, node, source.port, shape)
+            if node.name not in lists:
+                lists[node.name] = _read_by(graph, node)
+            names, slices = lists[node.name]
+            if source.port >= min(len(names), len(slices)):
+                return None
+            return RestoredKey(key=names[source.port], slice=slices[source.port], shape=shape)
         source = node.inputs[0]
     return None
 
 
-def _read_by(graph: Graph, node: Node, port: int, shape: tuple[int, ...] | None) -> RestoredKey | None:
-    """What output ``port`` of a restore op is; None if the op is none, or its names are not constant."""
+def _read_by(graph: Graph, node: Node) -> _Lists:
+    """What each output of a restore op is; nothing if the op is none, or its names are not constant."""
     if node.op not in ("RestoreV2", "Restore", "RestoreSlice") or len(node.inputs) < 2:
-        return None
+        return [], []
     names = _strings(graph, node.inputs[1])
-    slices = _strings(graph, node.inputs[2]) if len(node.inputs) > 2 else [""] * len(names)
-    if port >= min(len(names), len(slices)):
-        return None
-    return RestoredKey(key=names[port], slice=slices[port], shape=shape)
+    return names, _strings(graph, node.inputs[2]) if len(node.inputs) > 2 else [""] * len(names)
 
 
 def _constant(graph: Graph, source: TensorName) -> Array | None:
