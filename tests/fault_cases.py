@@ -1,0 +1,13 @@
+"""Every case of the fault corpus."""
+
+from __future__ import annotations
+
+from fault_cases_batch_norm import BATCH_NORM
+from fault_cases_graph import GRAPH
+from fault_cases_keras import KERAS
+from fault_cases_right import RIGHT
+from fault_cases_together import TOGETHER
+from fault_cases_weights import WEIGHTS
+from faults import Case
+
+CASES: tuple[Case, ...] = (*BATCH_NORM, *WEIGHTS, *GRAPH, *KERAS, *TOGETHER, *RIGHT)

@@ -1,0 +1,324 @@
+"""The project's own corpus: faults of exports, each with what a check must say of it.
+
+    python tests/faults.py [WORDS]    print the table of all cases, or of those with WORDS in their names
+
+A case is data: a network, what its checkpoint holds, what its export does otherwise, and the verdict,
+causes, layers and certainty that must come out. Names of layers may be alternatives, ``"a|b"``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fault_graphs import Edit, hold
+from fault_layers import Changes, Layers
+from fault_networks import NETWORKS, Network
+from fault_weights import SHADOW, Change, Weights, older, trained
+from pytest_tfparity.models.store import ModelStore
+from pytest_tfparity.result import ParityResult
+from pytest_tfparity.road import check
+from pytest_tfparity.settings import spec_from_files
+
+v1 = tf.compat.v1
+PROVEN = ("proven",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A checkpoint and its graph: a network, what that graph does otherwise, what was saved.
+
+    ``shadows``: ``"trainable"`` or ``"all"`` variables have moving averages; ``ema``: which of them are
+    right. ``saved`` changes the tensors before they are saved. ``earlier``: an older step lies beside it.
+    ``others`` are checkpoints of another step or run that lie beside it.
+    """
+
+    network: str
+    changes: Changes = field(default_factory=dict)
+    feeds: Mapping[str, Any] = field(default_factory=dict)
+    shadows: str | None = None
+    ema: str | None = None
+    decay: float = 0.9
+    saved: Callable[[Weights], Weights] | None = None
+    earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A finding that must be there: its cause, its layers, its certainty; each may be ``"a|b"``.
+
+    With a certainty of ``"warning"`` a warning on the checkpoint will do.
+    """
+
+    cause: str
+    scopes: tuple[str, ...] = ()
+    certainty: str = "proven"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One export. ``changes`` are those of its graph, on top of the reference's; then ``weights``; then ``edit``.
+
+    ``inputs`` and ``outputs`` are other names in the export. ``findings`` are all that must be found, in
+    any order; ``health`` the causes of the warnings on the checkpoint.
+    """
+
+    name: str
+    reference: Reference
+    findings: tuple[Found, ...] = ()
+    verdict: tuple[str, ...] = ("fail",)
+    changes: Changes = field(default_factory=dict)
+    weights: Change | None = None
+    edit: Edit | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str | tuple[str, str], ...] = ()
+    health: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    feeds: Mapping[str, Any] = field(default_factory=dict)
+    atol: float = 1e-5
+    slow: bool = False
+
+    @property
+    def network(self) -> Network:
+        return NETWORKS[self.reference.network]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """A case on disk."""
+
+    checkpoint: Path
+    frozen_graph: Path
+    inputs: Path
+
+
+@cache
+def _home() -> Path:
+    folder = tempfile.mkdtemp(prefix="faults-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+_made: dict[str, Any] = {}
+
+
+def once(kind: str, key: object, make: Callable[[], Any]) -> Any:
+    """What ``make`` returns, made once a session for equal keys."""
+    name = f"{kind} {key!r}"
+    if name not in _made:
+        _made[name] = make()
+    return _made[name]
+
+
+def _built(network: Network, changes: Changes, shadows: str | None = None, decay: float = 0.9) -> Any:
+    """The graph of a network, in training mode as far as moving averages go."""
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.set_random_seed(1)
+        network.build(Layers(changes, **network.options))
+        if shadows is not None:
+            variables = v1.trainable_variables() if shadows == "trainable" else v1.global_variables()
+            v1.train.ExponentialMovingAverage(decay).apply(variables)
+        v1.get_variable("global_step", [], tf.int64, trainable=False, initializer=v1.zeros_initializer())
+    return graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A checkpoint on disk, its tensors, and the values that are right for an export of it."""
+
+    prefix: Path
+    tensors: Weights
+    right: Weights
+
+
+def _write_reference(reference: Reference) -> Written:
+    network = NETWORKS[reference.network]
+    graph = _built(network, reference.changes, reference.shadows, reference.decay)
+    with graph.as_default():
+        variables = v1.global_variables()
+        trainable = {each.op.name for each in v1.trainable_variables()}
+    tensors: Weights = trained({each.op.name: tuple(each.shape.as_list()) for each in variables})
+    saved = reference.saved(tensors) if reference.saved is not None else tensors
+    folder = Path(tempfile.mkdtemp(prefix="reference-", dir=_home()))
+    prefix = _save(graph, variables, saved, folder, 1000)
+    if reference.earlier:
+        _save(graph, variables, older(saved), folder, 600)
+    averages = {
+        name
+        for name in saved
+        if name + SHADOW in saved
+        and (reference.ema == "all" or (reference.ema == "trainable" and name in trainable))
+    }
+    right = {
+        name: saved.get(name + SHADOW if name in averages else name, value)
+        for name, value in tensors.items()
+        if not name.endswith(SHADOW) or "moments" in name
+    }
+    return Written(prefix=prefix, tensors=saved, right=right)
+
+
+def _save(graph: Any, variables: Sequence[Any], values: Weights, folder: Path, step: int) -> Path:
+    with graph.as_default(), v1.Session(graph=graph) as session:
+        kept = [each for each in variables if each.op.name in values]
+        initialisers = {each.op.name: each.initializer for each in kept}
+        session.run(
+            list(initialisers.values()),
+            {initialiser.inputs[1]: values[name] for name, initialiser in initialisers.items()},
+        )
+        return Path(v1.train.Saver(kept, max_to_keep=9).save(session, str(folder / "model.ckpt"), step))
+
+
+def _frozen(network: Network, changes: Changes, outputs: tuple[str, ...]) -> Any:
+    """The frozen graph of a network; what its constants hold is put in by :func:`_exported`."""
+    graph = _built(network, changes)
+    with graph.as_default(), v1.Session(graph=graph) as session:
+        session.run(v1.global_variables_initializer())
+        names = [name.partition(":")[0] for name in outputs]
+        return v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), names)
+
+
+def _exported(case: Case, written: Written) -> Any:
+    changes = {**case.reference.changes, **case.changes}
+    outputs = tuple(export for _, export in _outputs(case))
+    if case.edit is not None and case.outputs:
+        outputs = tuple(name for name, _ in _outputs(case))
+    template = once(
+        "frozen", (case.reference.network, changes, outputs), lambda: _frozen(case.network, changes, outputs)
+    )
+    graph = v1.GraphDef()
+    graph.CopyFrom(template)
+    values = case.weights(written.tensors, written.right) if case.weights else written.right
+    for node in graph.node:
+        if node.op == "Const" and node.name in values:
+            hold(node, np.asarray(values[node.name]))
+    if case.edit is not None:
+        case.edit(graph, written.tensors)
+    return graph
+
+
+def _outputs(case: Case) -> list[tuple[str, str]]:
+    stated = case.outputs or case.network.outputs
+    return [(each, each) if isinstance(each, str) else each for each in stated]
+
+
+def write(case: Case) -> Files:
+    """Write the files of a case; what cases share is written once."""
+    written = once("reference", case.reference, lambda: _write_reference(case.reference))
+    folder = Path(tempfile.mkdtemp(prefix="case-", dir=_home()))
+    frozen_graph = folder / "model.pb"
+    frozen_graph.write_bytes(_exported(case, written).SerializeToString())
+    inputs = _home() / f"{case.reference.network}.npz"
+    if not inputs.exists():
+        np.savez(inputs, **case.network.inputs)
+    return Files(checkpoint=written.prefix, frozen_graph=frozen_graph, inputs=inputs)
+
+
+def examined(case: Case) -> ParityResult:
+    """What a check says of a case."""
+    files = write(case)
+    spec = spec_from_files(
+        files.checkpoint,
+        files.frozen_graph,
+        inputs={
+            name: {"npz": str(files.inputs), "export": case.inputs.get(name, name)}
+            for name in case.network.inputs
+        },
+        outputs=[{"reference": ours, "export": theirs} for ours, theirs in _outputs(case)],
+        feeds=dict(case.reference.feeds),
+        export_feeds=dict(case.feeds),
+        atol=case.atol,
+        **({"ema": case.reference.ema} if case.reference.ema else {}),
+    )
+    models = ModelStore()
+    try:
+        return check(spec, models)
+    finally:
+        models.close()
+
+
+def problems(case: Case, result: ParityResult) -> list[str]:
+    """Where a result is not what the case expects, in sentences; empty if it is right."""
+    found = [f"verdict {result.verdict}: {result.error}"] if result.verdict not in case.verdict else []
+    unexpected: list[Any] = list(result.findings)
+    for wanted in case.findings:
+        causes = wanted.cause.split("|")
+        same = [each for each in unexpected if each.cause in causes]
+        if not same and "warning" in wanted.certainty:
+            same = [each for each in result.health if each.cause in causes]
+        if not same:
+            found.append(f"{wanted.cause} not found")
+            continue
+        unexpected = [each for each in unexpected if each not in same]
+        certainties = [getattr(each, "certainty", "warning") for each in same]
+        if len(same) > 1 and "warning" not in certainties:
+            found.append(f"{len(same)} findings of {wanted.cause}")
+        if not set(certainties) <= set(wanted.certainty.split("|")):
+            found.append(f"{wanted.cause} {certainties[0]}, not {wanted.certainty}")
+        found += _of_scopes(wanted.cause, wanted.scopes, [s for each in same for s in each.scopes])
+    found += [f"{each.cause} at {', '.join(each.scopes)} is no cause" for each in unexpected]
+    for cause, scopes in case.health.items():
+        named = [s for each in result.health if each.cause == cause for s in each.scopes]
+        if not any(each.cause == cause for each in result.health):
+            found.append(f"no warning of {cause}")
+        found += _of_scopes(cause, scopes, named)
+    known = {*case.health, *(cause for each in case.findings for cause in each.cause.split("|"))}
+    found += [f"warning of {each.cause}" for each in result.health if each.cause not in known]
+    return found
+
+
+def _of_scopes(cause: str, wanted: Sequence[str], named: Sequence[str]) -> Iterator[str]:
+    known = {choice for each in wanted for choice in each.split("|")}
+    missed = [each for each in wanted if not set(each.split("|")) & set(named)]
+    innocent = [each for each in named if each not in known]
+    if missed:
+        yield f"{cause} does not name {', '.join(missed)}"
+    if innocent:
+        yield f"{cause} names {', '.join(innocent)}"
+
+
+def table(cases: Sequence[Case]) -> int:
+    """Print a line a case: what came out, how long it took, and what is wrong with it."""
+    wrong = 0
+    print("| case | verdict | first cause | layers | certainty | seconds | |")
+    print("|---|---|---|---|---|---|---|")
+    for case in cases:
+        started = time.perf_counter()
+        try:
+            result = examined(case)
+            complaints = problems(case, result)
+        except Exception as error:
+            print(f"| {case.name} | crash | {error!r:.200} | | | | wrong |", flush=True)
+            wrong += 1
+            continue
+        spent = time.perf_counter() - started
+        first = next(iter([*result.findings, *result.health]), None)
+        cause = first.cause if first else "none"
+        scopes = [*first.scopes] if first else []
+        shown = ", ".join(scopes[:3]) + (f" and {len(scopes) - 3} more" if len(scopes) > 3 else "")
+        certainty = getattr(first, "certainty", "warning" if first else "")
+        wrong += bool(complaints)
+        print(
+            f"| {case.name} | {result.verdict} | {cause} | {shown} | {certainty} | {spent:.2f} |"
+            f" {'; '.join(complaints)} |",
+            flush=True,
+        )
+    print(f"\n{len(cases) - wrong} of {len(cases)} cases are as expected.")
+    return wrong
+
+
+if __name__ == "__main__":
+    from fault_cases import CASES
+
+    v1.logging.set_verbosity(v1.logging.ERROR)
+    words = " ".join(sys.argv[1:])
+    sys.exit(1 if table([case for case in CASES if words in case.name]) else 0)
