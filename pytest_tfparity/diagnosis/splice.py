@@ -44,7 +44,7 @@ class Half:
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
-        """The nodes, inputs first (loops broken at their head), controls as they are kept."""
+        """The nodes as they are run, inputs first; of a loop, its head before its end."""
         found = {
             name: Node(name, "Identity", (source,), attrs=self._type_of(source))
             for name, source in self.part.contexts.items()
@@ -55,7 +55,7 @@ class Half:
             if node.op in ops.MERGES:
                 attrs["N"] = len(node.inputs)
             found[name] = Node(name, node.op, node.inputs, controls, attrs)
-        return found
+        return _sorted(found)
 
     def _type_of(self, source: TensorName) -> Mapping[str, object]:
         return {"T": self.side.graph.nodes[source.node].attrs["T"]}
@@ -64,14 +64,10 @@ class Half:
     def depth(self) -> Mapping[str, int]:
         """How many branches and loops each node's outputs are in; 0 can be fetched and read from anywhere."""
         found: dict[str, int] = {}
-        contexts: dict[str, list[str]] = {}
-        for context, source in self.part.contexts.items():
-            contexts.setdefault(source.node, []).append(context)
-        for name, node in self.part.nodes.items():
-            reads = [*(source.node for source in node.inputs), *self.part.controls.get(name, ())]
+        for name, node in self.nodes.items():
+            reads = [*(source.node for source in node.inputs), *node.controls]
             inside = max((found[source] for source in reads if source in found), default=0)
             found[name] = max(0, inside + self._step(node))
-            found.update(dict.fromkeys(contexts.get(name, ()), found[name]))
         return found
 
     def _step(self, node: Node) -> int:
@@ -152,6 +148,25 @@ class Splice:
             if name in theirs.varying or theirs.depth.get(name)
         }
         return cls(reference=ours, export=theirs, pairs=tuple(pairs), own=own)
+
+
+def _sorted(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """``nodes``, each after those that it reads, but for the way back to a loop's head."""
+    waiting: dict[str, int] = {}
+    readers: dict[str, list[str]] = {}
+    for name, node in nodes.items():
+        reads = {*(source.node for source in node.inputs), *node.controls}
+        before = [each for each in reads if each in nodes and nodes[each].op not in ops.NEXT_ITERATIONS]
+        waiting[name] = len(before)
+        for each in before:
+            readers.setdefault(each, []).append(name)
+    ready = [name for name, count in waiting.items() if not count]
+    for name in ready:
+        for reader in readers.get(name, ()):
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                ready.append(reader)
+    return {name: nodes[name] for name in ready}
 
 
 def _predicates(side: Side) -> dict[TensorName, bool]:
