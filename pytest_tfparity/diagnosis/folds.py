@@ -1,16 +1,52 @@
-"""Correct folds of a batch norm into the kernel before it: another graph, the same function."""
+"""Correct folds of a batch norm, and other spellings of one: another graph, the same function."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..graph.graft import Repair
+from ..graph.batchnorm import FUSED, BatchNorm
+from ..graph.graft import Repair, Ungraftable
 from .evidence import Evidence
+from .folded import unfolded
+from .norms import as_reference
 
 
 def neutral_folds(evidence: Evidence) -> Iterator[Repair]:
-    """For each layer of the export that is a correct fold: put kernel and batch norm back as in the reference.
+    """Put kernels and batch norms back as in the reference where the export's are the same function.
 
-    This takes the fold out of the comparison, so that only what is wrong is left to explain.
+    This takes the fold out of the comparison, so that only what is wrong is left to explain. A
+    layer that was folded from other weights than the reference's becomes a batch norm with those weights.
     """
-    return iter(())
+    repairs = [unfolded(evidence, folded) for folded in evidence.folded if folded.neutral]
+    repairs += [
+        as_reference(evidence, pair.reference, pair.export)
+        for pair in evidence.norm_pairs
+        if pair.reference is not None and pair.export is not None
+        if _respelt(evidence, pair.reference, pair.export)
+    ]
+    together = tuple(edit for repair in repairs for edit in repair)
+    try:
+        evidence.after(together)
+    except Ungraftable:
+        yield from repairs
+    else:
+        if together:
+            yield together
+
+
+def _respelt(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> bool:
+    """Whether two layers are the same but for how the graph spells them."""
+    alike = (
+        ours.mode == theirs.mode == "inference"
+        and ours.axis == theirs.axis
+        and ours.epsilon == theirs.epsilon
+        and (ours.gamma is None) == (theirs.gamma is None)
+        and (ours.beta is None) == (theirs.beta is None)
+        and None not in (ours.mean, theirs.mean, ours.variance, theirs.variance)
+    )
+    if not alike:
+        return False
+    nodes = evidence.reference_flow.nodes.get(ours.node), evidence.export_flow.nodes.get(theirs.node)
+    if nodes[0] is None or nodes[1] is None:
+        return False
+    return (nodes[0].op in FUSED) != (nodes[1].op in FUSED)

@@ -14,15 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .batchnorm import LINEAR, BatchNorm
-from .batchnorm_live import LiveGraph, live_graph
-from .batchnorm_statistics import weight
-from .graph import Array, Graph, TensorName
+from .batchnorm_live import PASSES_ON, LiveGraph, live_graph
+from .batchnorm_statistics import LAYOUT, weight
+from .graph import Array, Graph, Node, TensorName
 
 Axis: TypeAlias = Literal["output", "input"]
 Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
 
 ROUNDING = 4e-6
 """Relative difference between two float32 folds done in another order, with a fast ``rsqrt``: 30 ulp."""
+
+_OF_THE_CONVOLUTION = frozenset({"Squeeze", "BatchToSpaceND"})
+"""What ends a convolution in one dimension, or a dilated one."""
+
+_ONWARD = (LAYOUT | PASSES_ON | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
+"""What may stand between a convolution and its bias."""
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -61,8 +67,9 @@ class Fold:
 class Linear:
     """A convolution or product with a constant kernel: a place that a batch norm may be folded into.
 
-    ``bias`` is the constant that is added right behind it, if one is; ``readers`` how many nodes read
-    the raw output, ``kernel_readers`` how many linear nodes share the kernel.
+    ``bias`` is the constant that is added right behind it, if one is; ``output`` the tensor behind that.
+    ``readers`` are how many nodes read the raw output, ``kernel_readers`` how many linear nodes share the
+    kernel. ``transposed`` says that the kernel's last axis but one is that of the outputs.
     """
 
     node: str
@@ -72,6 +79,7 @@ class Linear:
     output: TensorName
     readers: int
     kernel_readers: int
+    transposed: bool = False
 
 
 def fold_candidates(
@@ -91,30 +99,37 @@ def fold_candidates(
             shared[kernel] = shared.get(kernel, 0) + 1
     records = []
     for node, kernel in found:
-        readers = live.readers.get(node.name, ())
-        bias, output = _bias(live, readers)
+        bias, output, readers = _bias(live, node)
         records.append(
             Linear(
                 node=node.name,
                 op=node.op,
                 kernel=kernel,
                 bias=bias,
-                output=output or TensorName(node.name, 0),
-                readers=len(readers),
+                output=output,
+                readers=readers,
                 kernel_readers=shared[kernel],
+                transposed=node.op == "Conv2DBackpropInput" or bool(node.attrs.get("transpose_b", False)),
             )
         )
     return tuple(records)
 
 
-def _bias(live: LiveGraph, readers: Iterable[str]) -> tuple[str | None, TensorName | None]:
-    for name in readers:
-        node = live.nodes[name]
-        if node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2:
-            bias = weight(live, node.inputs[1]) or weight(live, node.inputs[0])
-            if bias is not None:
-                return bias, TensorName(name, 0)
-    return None, None
+def _bias(live: LiveGraph, node: Node) -> tuple[str | None, TensorName, int]:
+    """The constant that is added to ``node``, the tensor behind that, and how many read what is before it."""
+    place = TensorName(node.name, 0)
+    while True:
+        readers = [live.nodes[name] for name in live.readers.get(node.name, ())]
+        for reader in readers:
+            if reader.op in ("BiasAdd", "Add", "AddV2") and len(reader.inputs) == 2:
+                bias = weight(live, reader.inputs[1]) or weight(live, reader.inputs[0])
+                if bias is not None:
+                    return bias, TensorName(reader.name, 0), len(readers)
+        if len(readers) != 1 or readers[0].op not in _ONWARD:
+            return None, place, len(readers)
+        node = readers[0]
+        if node.op in _OF_THE_CONVOLUTION:
+            place = TensorName(node.name, 0)
 
 
 def solve_fold(
@@ -225,9 +240,7 @@ def _bias_kind(
     variance: _Floats,
     epsilon: float | None,
 ) -> Bias:
-    if bias is None:
-        return "absent"
-    given = np.asarray(bias, np.float64).reshape(-1)
+    given = np.zeros_like(gamma) if bias is None else np.asarray(bias, np.float64).reshape(-1)
     shift = np.zeros_like(given) if beta is None else np.asarray(beta, np.float64).reshape(-1)
     middle = np.asarray(mean, np.float64).reshape(-1)
     if not given.shape == shift.shape == middle.shape == gamma.shape:
@@ -239,4 +252,6 @@ def _bias_kind(
         terms = np.abs(shift) + (np.abs(added) + np.abs(middle)) * np.abs(scale)
         if (np.abs(given - exact) <= ROUNDING * terms).all():
             return "correct"
+    if bias is None:
+        return "absent"
     return "beta only" if np.array_equal(given, shift) else "other"
