@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from fault_keras import as_graph, small_cnn, with_skip
 from fault_layers import Layers
 
 v1 = tf.compat.v1
@@ -279,5 +280,19 @@ NETWORKS = {
         outputs=("y:0",),
         kernels=("left/dense", "right/dense", "last"),
         norms=("left/bn", "right/bn"),
+    ),
+    "keras_cnn": Network(
+        build=as_graph(small_cnn),
+        inputs={"image:0": normal(6, 6, 6, 2)},
+        outputs=("answer:0",),
+        kernels=("c1", "d1", "d2"),
+        norms=("b1", "b2"),
+    ),
+    "keras_skip": Network(
+        build=as_graph(with_skip),
+        inputs={"image:0": normal(5, 6, 6, 2)},
+        outputs=("answer:0",),
+        kernels=("stem", "deep", "point", "even", "classes"),
+        norms=("deep_norm", "point_norm"),
     ),
 }
