@@ -288,7 +288,7 @@ class Evidence:
     def provenances(self) -> Mapping[str, Provenance]:
         """Where each float constant of the export comes from, by its node name."""
         biases = {linear.kernel: linear.bias for linear in self.linears if linear.bias is not None}
-        norms = [self._by_key(norm) for norm in self.reference_norms]
+        norms = [self.by_key(norm) for norm in self.reference_norms]
         differing = {name for divergence in self.divergences for name in divergence.export}
         keys = {name: key for name in self.variable_of if (key := self.expected_key(name)) is not None}
         equal = {
@@ -406,7 +406,7 @@ class Evidence:
         """The moving average of a variable in the checkpoint, or None."""
         return shadow_of(variable, self.setting.checkpoint)
 
-    def _by_key(self, norm: BatchNorm) -> BatchNorm:
+    def by_key(self, norm: BatchNorm) -> BatchNorm:
         """A batch norm of the reference with its weights named as in the checkpoint."""
         names = ("gamma", "beta", "mean", "variance", "kernel", "bias")
         keys = self.setting.keys

@@ -34,12 +34,12 @@ def checkpoint_health(
     steps = global_step(tensors)
     found = [
         *_never_updated(tensors, batch_norms, steps, graph),
-        *_not_saved(tensors, batch_norms, named),
+        *not_saved(tensors, batch_norms, named),
         *_not_finite(tensors),
         *_zero_epsilon(tensors, batch_norms),
     ]
     if averages_used:
-        found += _unconverged(tensors, steps, graph)
+        found += unconverged(tensors, steps, graph)
     return tuple(found)
 
 
@@ -84,23 +84,32 @@ def _never_updated(
     if not steps:
         return
     by_mean = {norm.mean: norm for norm in batch_norms}
+    untouched: list[tuple[str, str, str, float]] = []
+    moved: list[str] = []
     for scope, mean, variance, start in _statistics(tensors, batch_norms):
         if not _all(tensors[mean], 0.0) or not _all(tensors[variance], start):
+            moved.append(mean)
             continue
         norm = by_mean.get(mean)
         gamma = norm.gamma if norm is not None else f"{scope}/gamma"
         beta = norm.beta if norm is not None else f"{scope}/beta"
-        if not _trained(tensors, gamma, beta) or _deliberate(graph, mean):
-            continue
-        yield Health(
-            cause="bn-stats-never-updated",
-            scopes=(scope,),
-            message=(
-                f"{plain_name(mean)} is still 0 and {plain_name(variance)} still {start:g} after {steps}"
-                " steps: the update ops were never run. Wrap minimize in"
-                " tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))."
-            ),
-        )
+        if _trained(tensors, gamma, beta):
+            scope = norm.scope if norm is not None and norm.scope else scope
+            untouched.append((scope, mean, variance, start))
+    found = [each for each in untouched if not _deliberate(graph, each[1], moved)]
+    if not found:
+        return
+    _, mean, variance, start = found[0]
+    others = f" (and so in {len(found) - 1} more layers)" if len(found) > 1 else ""
+    yield Health(
+        cause="bn-stats-never-updated",
+        scopes=tuple(dict.fromkeys(each[0] for each in found)),
+        message=(
+            f"{plain_name(mean)} is still 0 and {plain_name(variance)} still {start:g} after {steps}"
+            f" steps{others}: the update ops were never run. Wrap minimize in"
+            " tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))."
+        ),
+    )
 
 
 def _trained(tensors: Mapping[str, Tensor], gamma: str | None, beta: str | None) -> bool:
@@ -118,17 +127,27 @@ def _trained(tensors: Mapping[str, Tensor], gamma: str | None, beta: str | None)
     )
 
 
-def _deliberate(graph: Graph | None, mean: str) -> bool:
-    """Whether the training graph itself never updates the statistic: a frozen layer."""
+def _deliberate(graph: Graph | None, mean: str, moved: Collection[str]) -> bool:
+    """Whether the training graph itself never updates the statistic: a frozen layer.
+
+    Where it updates none of those in ``moved`` either, it is not the graph that trained them.
+    """
     if graph is None or not any(
         node.op.startswith(("Apply", "ResourceApply")) for node in graph.nodes.values()
     ):
         return False
+    updated = _updated(graph)
+    return mean not in updated and all(other in updated for other in moved)
+
+
+def _updated(graph: Graph) -> set[str]:
+    """The moving statistics that some op of the graph changes."""
     written = {"AssignSub", "Assign", "AssignSubVariableOp", "AssignVariableOp", "AssignAdd"}
-    for node in graph.nodes.values():
-        if node.op in written and "AssignMovingAvg" in node.name and _target(graph, node.inputs[0]) == mean:
-            return False
-    return True
+    return {
+        _target(graph, node.inputs[0])
+        for node in graph.nodes.values()
+        if node.op in written and "AssignMovingAvg" in node.name
+    }
 
 
 def _target(graph: Graph, tensor: TensorName) -> str:
@@ -142,30 +161,46 @@ def _target(graph: Graph, tensor: TensorName) -> str:
     return "" if node is None else node.name
 
 
-def _not_saved(
+def not_saved(
     tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm], named: Collection[str]
 ) -> Iterator[Health]:
-    wanted = {name: name.rpartition("/")[0] for name in named if is_statistic(name)}
-    for norm in batch_norms:
-        wanted |= {
-            name: norm.scope for name in (norm.mean, norm.variance) if name is not None and is_statistic(name)
-        }
+    """Statistics that the network has and the checkpoint lacks, although it has the layer's other weights.
+
+    ``batch_norms`` name their weights as the checkpoint does; ``named`` are further variables of the graph.
+    """
     lost: dict[str, list[str]] = {}
-    for name, scope in wanted.items():
-        if name not in tensors and shadow_of(name, tensors) is None:
-            lost.setdefault(scope, []).append(name)
-    for scope, names in lost.items():
+    beside: dict[str, list[str]] = {}
+    for norm in batch_norms:
+        own = [name for name in (norm.gamma, norm.beta, norm.kernel, norm.bias) if name in tensors]
+        for name in (norm.mean, norm.variance):
+            if name is not None and own and _is_lost(name, tensors):
+                scope = norm.scope or name.rpartition("/")[0]
+                lost.setdefault(scope, []).append(name)
+                beside[scope] = [name for name in own if name is not None]
+    known = {name for names in lost.values() for name in names}
+    for name in named:
+        scope = name.rpartition("/")[0]
         own = [f"{scope}/{part}" for part in ("gamma", "beta") if f"{scope}/{part}" in tensors]
-        if own:
-            yield Health(
-                cause="bn-stats-not-saved",
-                scopes=(scope,),
-                message=(
-                    f"The checkpoint has {' and '.join(own)} but no {', '.join(sorted(names))}: it was"
-                    " written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is"
-                    " gone, re-estimate the statistics with forward passes in training mode."
-                ),
-            )
+        if is_statistic(name) and name not in known and own and _is_lost(name, tensors):
+            lost.setdefault(scope, []).append(name)
+            beside.setdefault(scope, [name for name in own if name is not None])
+    if not lost:
+        return
+    scope, names = next(iter(lost.items()))
+    others = f" ({len(lost)} layers in all)" if len(lost) > 1 else ""
+    yield Health(
+        cause="bn-stats-not-saved",
+        scopes=tuple(lost),
+        message=(
+            f"The checkpoint has {' and '.join(beside[scope][:2])} but no {', '.join(sorted(names))}{others}:"
+            " it was written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is"
+            " gone, re-estimate the statistics with forward passes in training mode."
+        ),
+    )
+
+
+def _is_lost(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    return name not in tensors and shadow_of(name, tensors) is None
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
@@ -203,7 +238,7 @@ def _zero_epsilon(tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm
             )
 
 
-def _unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph | None) -> list[Health]:
+def unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph | None) -> list[Health]:
     """Averages of variables that started at zero and are still near it, though the variable is not."""
     if not steps:
         return []

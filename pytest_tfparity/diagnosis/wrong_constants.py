@@ -109,10 +109,3 @@ def nodes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]
         readers = (norm,) if norm is not None else each.readers
         found |= dict.fromkeys(reader for reader in readers if reader.startswith(inside))
     return (*found, *(each.constant for each in wrong if each.constant not in found))
-
-
-def named(scopes: Sequence[str], most: int = 4) -> str:
-    """``a, b, c and 5 more``."""
-    if len(scopes) <= most + 1:
-        return " and ".join(filter(None, (", ".join(scopes[:-1]), scopes[-1]))) if scopes else ""
-    return f"{', '.join(scopes[:most])} and {len(scopes) - most} more"

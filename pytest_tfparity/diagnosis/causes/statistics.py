@@ -2,6 +2,183 @@
 
 from __future__ import annotations
 
-from ..cause import Cause
+from collections.abc import Iterable
+from typing import ClassVar
 
-CAUSES: tuple[Cause, ...] = ()
+import numpy as np
+
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..health import not_saved
+from ..images import values
+from ..wording import counted, listed
+from ..wrong_constants import WrongConstant, nodes, repair, scopes
+
+
+def _wrong(evidence: Evidence, *kinds: str) -> list[WrongConstant]:
+    wrong = [each for each in evidence.wrong_constants if each.statistic]
+    return [each for each in wrong if not kinds or each.kind in kinds]
+
+
+class NotFinite(Cause):
+    """NaN or infinity in a statistic of the export that is finite in the checkpoint."""
+
+    id: ClassVar[str] = "bn-variance-nonfinite"
+    title: ClassVar[str] = "batch norm statistics that are not finite"
+    page: ClassVar[Page] = Page(
+        what="A moving mean or variance holds NaN or infinity, so every value behind that layer does, or is 0.",
+        how="A variance overflowed on its way through float16, or a step that diverged was saved or exported.",
+        proof="The constant is not finite; in the checkpoint the same statistic is. With it put in, parity returns.",
+        fix="Export again from the checkpoint without passing through half precision. If the checkpoint holds"
+        " NaN itself, go back to an earlier one.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = [each for each in _wrong(evidence) if not _finite(each.held) and _finite(each.right)]
+        if group:
+            bad = [
+                f"{each.constant} ({int((~np.isfinite(values(each.held))).sum())} of {values(each.held).size})"
+                for each in group
+            ]
+            yield Suspicion(
+                cause=self.id,
+                nodes=nodes(evidence, group),
+                scopes=scopes(evidence, group),
+                message=f"{listed(bad)} of {evidence.setting.export_name} holds NaN or infinity; in"
+                f" {evidence.setting.reference_name} the same statistics are finite.",
+                fix="Export again from the checkpoint, in float32 throughout.",
+                repair=repair(group),
+            )
+
+
+def _finite(tensor: object) -> bool:
+    array = values(tensor)  # type: ignore[arg-type]
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+class NotSaved(Cause):
+    """Statistics that the reference needs and the checkpoint lacks."""
+
+    id: ClassVar[str] = "bn-stats-not-saved"
+    title: ClassVar[str] = "batch norm statistics that never reached the checkpoint"
+    page: ClassVar[Page] = Page(
+        what=(
+            "The checkpoint holds the trained weights of a batch norm but not its moving statistics, so nothing"
+            " that is restored from it can answer as the trained model did."
+        ),
+        how="It was written with `tf.train.Saver(tf.trainable_variables())`; moving statistics are not trainable.",
+        proof=(
+            "The training graph has the statistics as variables, the checkpoint's index names gamma, beta or the"
+            " kernel of the same layer and not these."
+        ),
+        fix=(
+            "Save `tf.global_variables()`. If the run is gone, estimate the statistics anew with forward"
+            " passes of the training graph."
+        ),
+        links=(
+            "https://github.com/tinghuiz/SfMLearner/issues/17",
+            "https://github.com/tensorflow/skflow/issues/117",
+        ),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        setting = evidence.setting
+        norms = [evidence.by_key(norm) for norm in evidence.reference_norms]
+        for found in not_saved(setting.checkpoint, norms, ()):
+            yield Suspicion(
+                cause=self.id,
+                nodes=tuple(norm.node for norm in norms if norm.scope in found.scopes),
+                scopes=found.scopes,
+                message=found.message,
+                fix="Save tf.global_variables().",
+            )
+
+
+class InitialValues(Cause):
+    """Statistics that the export left at their initial values."""
+
+    id: ClassVar[str] = "bn-stats-initial-values"
+    title: ClassVar[str] = "batch norm statistics left at their initial values by the export"
+    page: ClassVar[Page] = Page(
+        what=(
+            "The checkpoint has trained statistics, the export the initial ones: a mean of 0 and a variance of 1 (0"
+            " in a hand-written batch norm whose statistics are the averages of moments)."
+        ),
+        how=(
+            "The export restores `tf.trainable_variables()`, or a list of variables in which the statistics of one"
+            " layer are missing, and initialises the rest."
+        ),
+        proof=(
+            "The constants hold one number throughout, the initial value of that variable, and the checkpoint's"
+            " tensors of that name something else; the weights of the layer are right. With the checkpoint's"
+            " statistics put in, parity returns."
+        ),
+        fix="Restore `tf.global_variables()`, not `tf.trainable_variables()`.",
+        links=(
+            "https://stackoverflow.com/questions/33949786",
+            "https://github.com/tensorflow/tensorflow/issues/13461",
+        ),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = _wrong(evidence, "initial")
+        if not group:
+            return
+        layers = scopes(evidence, group)
+        held = sorted({float(values(each.held).reshape(-1)[0]) for each in group})
+        yield Suspicion(
+            cause=self.id,
+            nodes=nodes(evidence, group),
+            scopes=layers,
+            message=f"{listed(layers)}: {evidence.setting.export_name} holds initial statistics"
+            f" ({' / '.join(f'{value:g}' for value in held)}) although {evidence.setting.reference_name} has"
+            " trained ones.",
+            fix="Restore tf.global_variables(), not tf.trainable_variables().",
+            evidence=(
+                f"{counted(len(group), 'statistic')} of {counted(len(layers), 'layer')};"
+                " the other weights of these layers are the checkpoint's.",
+            ),
+            repair=repair(group),
+        )
+
+
+class Differ(Cause):
+    """Statistics of another step beside weights of this one."""
+
+    id: ClassVar[str] = "bn-stats-differ-from-ckpt"
+    title: ClassVar[str] = "batch norm statistics of another step"
+    page: ClassVar[Page] = Page(
+        what="Moving statistics of the export are not the checkpoint's, although the weights of these layers are.",
+        how=(
+            "Two restores from different steps, statistics kept from an earlier export, or batch norm update"
+            " ops that ran once more in the export session."
+        ),
+        proof="Only statistics differ; every weight is bit-equal. With the checkpoint's put in, parity returns.",
+        fix="Restore one checkpoint, once, and run nothing but the inference graph before freezing.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = _wrong(evidence, "unknown", "other checkpoint", "scaled", "permuted", "negated", "rounded")
+        if not group:
+            return
+        layers = scopes(evidence, group)
+        labels = {label for each in group if each.origin is not None for label in each.origin.checkpoints}
+        whole = [
+            label
+            for label in sorted(labels)
+            if all(each.origin is not None and label in each.origin.checkpoints for each in group)
+        ]
+        whose = f" They are those of {whole[0]}." if whole else ""
+        yield Suspicion(
+            cause=self.id,
+            nodes=nodes(evidence, group),
+            scopes=layers,
+            message=f"The moving statistics of {listed(layers)} in {evidence.setting.export_name} are not those of"
+            f" {evidence.setting.reference_name}; the weights of these layers are.{whose}",
+            fix="Restore one checkpoint, once, and run no update op before freezing.",
+            evidence=(f"{counted(len(group), 'statistic')} of {counted(len(layers), 'layer')}.",),
+            repair=repair(group),
+        )
+
+
+CAUSES: tuple[Cause, ...] = (NotFinite(), NotSaved(), InitialValues(), Differ())
