@@ -6,18 +6,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from .compare import compare
+from .diagnosis.activations import Activation
+from .diagnosis.activations import measure as activations
+from .diagnosis.behaviour import Answers, Role, Trials
+from .diagnosis.causes import CAUSES, ON_WRONG_INPUTS
+from .diagnosis.causes.comparability import UnloadableReferences
 from .diagnosis.diagnose import Diagnosis, diagnose
 from .diagnosis.evidence import Evidence, Setting, Tensors
 from .diagnosis.health import checkpoint_health
+from .diagnosis.images import is_float, values
 from .discovery import Pair
+from .errors import FeedError, ModelError, TensorNotFound, TfparityError
 from .graph.batchnorm import BatchNorm, find_batch_norms
 from .graph.bundle import Bundle, other_checkpoints
 from .graph.graph import Array
+from .graph.loadable import lost_references
 from .graph.proof import Side
 from .models.checkpoint import Checkpoint
+from .models.importing import registered_ops
 from .models.repaired import graph_def_of, run_repaired
-from .result import Health, OutputComparison
+from .result import Finding, Health, OutputComparison
 
 _OTHERS = 12
 """How many other checkpoints near the reference's are looked at, the nearest by name first."""
@@ -50,6 +61,48 @@ def examine(
 ) -> Diagnosis:
     """Why the export differs: ``outputs`` is how, ``expected`` the reference's answer to ``inputs``."""
     return diagnose(setting_of(pair, outputs, inputs, expected))
+
+
+def examine_error(
+    pair: Pair, error: TfparityError, inputs: Mapping[str, Array], expected: Mapping[str, Array] | None
+) -> Diagnosis | None:
+    """What can be said without numbers where a side cannot be run; None where the error says it all.
+
+    ``expected`` is the reference's answer where that could be run, so that a repair can be tried.
+    """
+    if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
+        return None
+    causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
+    setting = setting_of(pair, (), inputs, expected or {})
+    if expected is None:
+        setting = replace(setting, run=None, measure=None)
+    return diagnose(setting, causes)
+
+
+def unloadable(pair: Pair) -> Finding | None:
+    """Why TensorFlow does not import the export as a whole, although what the outputs need of it runs."""
+    if not lost_references(pair.export.graph):
+        return None
+    side = pair.side("export")
+    setting = Setting(
+        reference=side,
+        original=side,
+        checkpoint={},
+        keys={},
+        others=dict,
+        outputs=(),
+        export_name=pair.spec.shown(pair.spec.export.frozen_graph),
+        reference_name="",
+    )
+    return next(iter(diagnose(setting, (UnloadableReferences(),)).findings), None)
+
+
+def unsound_weights(pair: Pair) -> bool:
+    """Whether a weight that the outputs of the reference need is not finite."""
+    side = pair.side("reference")
+    live = side.graph.live(map(str, side.outputs), map(str, side.feeds))
+    arrays = (values(side.variables[name]) for name in live if name in side.variables)
+    return any(is_float(array) and not np.isfinite(array).all() for array in arrays)
 
 
 def setting_of(
@@ -85,6 +138,26 @@ def setting_of(
             for output, name in zip(pair.outputs, side.outputs, strict=True)
         )
 
+    def answer(role: Role, feeds: Mapping[str, Array]) -> Answers:
+        found = pair.run(role, feeds)
+        return tuple(found[getattr(output, role)] for output in pair.outputs)
+
+    def measure(side: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
+        reference = pair.side("reference")
+        return activations(
+            reference,
+            side,
+            aligned,
+            {
+                name: inputs[entry.reference]
+                for name, entry in zip(reference.inputs, pair.inputs, strict=True)
+            },
+            libraries=(
+                lambda: checkpoint.graph_def().library,
+                lambda: graph_def_of(side, side.outputs, pair.export, checkpoint).library,
+            ),
+        )
+
     return Setting(
         reference=pair.side("reference"),
         original=pair.side("export"),
@@ -96,6 +169,9 @@ def setting_of(
         export_name=pair.spec.shown(pair.spec.export.frozen_graph),
         reference_name=pair.spec.shown(checkpoint.prefix),
         run=run,
+        trials=Trials(inputs=inputs, answer=answer) if inputs else None,
+        measure=measure if inputs else None,
+        known_op=lambda op: op in registered_ops(),
     )
 
 

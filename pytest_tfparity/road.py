@@ -15,10 +15,19 @@ from typing import Literal, TypeAlias
 
 from .collector import paused_collector
 from .compare import compare
+from .diagnosis.diagnose import Diagnosis
 from .discovery import Pair, open_pair
 from .environment import environment
 from .errors import GoldenError, InputError, TfparityError, UnreadableFile
-from .examination import examine, health_of, stale, write_repaired
+from .examination import (
+    examine,
+    examine_error,
+    health_of,
+    stale,
+    unloadable,
+    unsound_weights,
+    write_repaired,
+)
 from .golden import Golden, read_golden, update_golden
 from .graph.graph import Array
 from .graph.proof import Proof, prove
@@ -83,7 +92,7 @@ def judge(
     outputs = tuple(_compare_computed(pair, reference, export, "golden" if golden else "reference"))
     with clock("proof"):
         proof = try_proof(pair)
-    return replace(_judged(draft, outputs, proof), seconds=clock.seconds())
+    return replace(_loadable(pair, _judged(draft, outputs, proof)), seconds=clock.seconds())
 
 
 def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodeid: str = "") -> ParityResult:
@@ -199,10 +208,12 @@ def _decide(
     golden = read_golden(spec.golden) if spec.golden is not None else None
     known = golden is not None and golden.fingerprint is not None
     unchanged = golden is None or (known and golden.fingerprint == proof.reference_fingerprint)
-    if proof.proven and unchanged and spec.run == "unproven":
+    if proof.proven and unchanged and spec.run == "unproven" and _sound(pair, draft):
         pair.check_inputs(inputs if inputs is not None else _inputs_at_hand(spec))
-        return _with_health(spec, replace(draft, verdict="proven", notes=proof.notes))
-    return _with_health(spec, _numbers(run, draft, inputs, golden, unchanged))
+        result = replace(draft, verdict="proven", notes=proof.notes)
+    else:
+        result = _numbers(run, draft, inputs, golden, unchanged)
+    return _with_health(spec, _loadable(pair, result))
 
 
 def _healthy(pair: Pair) -> tuple[Health, ...]:
@@ -211,6 +222,30 @@ def _healthy(pair: Pair) -> tuple[Health, ...]:
         return health_of(pair)
     except UnreadableFile:
         return ()
+
+
+def _sound(pair: Pair, draft: ParityResult) -> bool:
+    """Whether all weights are finite: two graphs that both answer NaN are the same function, and no parity."""
+    if pair.spec.health != "ignore":
+        return not any(health.cause in ("non-finite", "bn-variance-nonfinite") for health in draft.health)
+    try:
+        return not unsound_weights(pair)
+    except UnreadableFile:
+        return True
+
+
+def _loadable(pair: Pair, result: ParityResult) -> ParityResult:
+    """A pass is a failure after all if TensorFlow does not import the export as a whole file."""
+    if not result.passed:
+        return result
+    try:
+        finding = unloadable(pair)
+    except UnreadableFile:
+        return result
+    if finding is None:
+        return result
+    notes = (finding.message, "What the outputs need of it computes the same.", *result.notes)
+    return replace(result, verdict="fail", findings=(finding,), notes=notes)
 
 
 def _with_health(spec: ParitySpec, result: ParityResult) -> ParityResult:
@@ -261,10 +296,17 @@ def _numbers(
             notes.append("The checkpoint is not at hand: the goldens are the reference.")
         against: Literal["reference", "golden"] = "golden"
     else:
-        expected, against = run.reference(inputs), "reference"
+        try:
+            expected, against = run.reference(inputs), "reference"
+        except TfparityError as error:
+            return _explained(run, draft, error, inputs, None)
         if golden is not None:
             drift = _drift(run.pair, golden, expected)
-    outputs = _compare_all(run.pair, expected, run.export(inputs), against)
+    try:
+        answers = run.export(inputs)
+    except TfparityError as error:
+        return _explained(run, draft, error, inputs, expected)
+    outputs = _compare_all(run.pair, expected, answers, against)
     result = _examined(run, _judged(draft, outputs, run.proof), inputs, expected)
     stale = [output for output in drift if not output.passed]
     if stale:
@@ -275,6 +317,35 @@ def _numbers(
         )
         result = replace(result, verdict="fail")
     return replace(result, notes=(*notes, *result.notes))
+
+
+def _explained(
+    run: Run,
+    draft: ParityResult,
+    error: TfparityError,
+    inputs: Mapping[str, Array],
+    expected: Mapping[str, Array] | None,
+) -> ParityResult:
+    """An error with what can be found out although a side cannot be run."""
+    result = replace(draft, error=str(error))
+    if run.pair.reference is None:
+        return result
+    with run.clock("diagnosis"):
+        try:
+            diagnosis = examine_error(run.pair, error, inputs, expected)
+        except TfparityError:
+            return result
+    return result if diagnosis is None else _with_diagnosis(result, diagnosis)
+
+
+def _with_diagnosis(result: ParityResult, diagnosis: Diagnosis) -> ParityResult:
+    return replace(
+        result,
+        findings=diagnosis.findings,
+        first_divergence=diagnosis.first_divergence,
+        downstream=diagnosis.downstream,
+        notes=(*result.notes, *diagnosis.notes),
+    )
 
 
 def _examined(
@@ -291,13 +362,7 @@ def _examined(
             diagnosis = examine(run.pair, result.outputs, inputs, expected)
         except UnreadableFile as error:
             return replace(result, notes=(*result.notes, f"No diagnosis: {error}"))
-    return replace(
-        result,
-        findings=diagnosis.findings,
-        first_divergence=diagnosis.first_divergence,
-        downstream=diagnosis.downstream,
-        notes=(*result.notes, *diagnosis.notes),
-    )
+    return _with_diagnosis(result, diagnosis)
 
 
 def _judged(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:

@@ -31,6 +31,8 @@ def report(result: ParityResult, *, width: int = 100) -> list[str]:
     lines = [headline(result)]
     if result.verdict == "error":
         lines += ["", *_indented((result.error or "").splitlines()[1:], width)] if _more(result) else []
+        for finding in result.findings:
+            lines += _section(_finding(finding, width))
         return lines
     lines += _section(_outputs(result, width))
     for finding in result.findings:

@@ -11,11 +11,15 @@ from __future__ import annotations
 from ..cause import Cause
 from . import (
     batch_norm,
+    batches,
+    boundary,
     comparability,
     dropout,
     ema,
+    finiteness,
     folding,
     layout,
+    measured,
     numerics,
     passes,
     preprocessing,
@@ -26,6 +30,7 @@ from . import (
 
 CAUSES: tuple[Cause, ...] = (
     *comparability.CAUSES,
+    *boundary.CAUSES,
     *passes.CAUSES,
     *folding.CAUSES,
     *batch_norm.CAUSES,
@@ -34,7 +39,13 @@ CAUSES: tuple[Cause, ...] = (
     *ema.CAUSES,
     *statistics.CAUSES,
     *dropout.CAUSES,
+    *batches.CAUSES,
+    *finiteness.CAUSES,
     *preprocessing.CAUSES,
     *layout.CAUSES,
     *wiring.CAUSES,
+    *measured.CAUSES,
 )
+
+ON_WRONG_INPUTS: tuple[Cause, ...] = (*batches.EARLY,)
+"""The causes that can be behind inputs that a side does not take: then nothing else is to be concluded."""

@@ -1,0 +1,261 @@
+"""The batch: a size that is built in, rows that depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ...graph.align import Divergence, Kind
+from ...graph.graph import Array, Node, TensorName
+from ...models.feeds import signature
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..images import values
+from ..places import layer_of
+from ..splice import Half
+from ..wording import listed
+
+# Ops that are told a shape, and by which input.
+_SHAPED: Mapping[str, int] = {
+    "Reshape": 1,
+    "BroadcastTo": 1,
+    "Fill": 0,
+    "Tile": 1,
+    "RandomUniform": 0,
+    "RandomStandardNormal": 0,
+    "TruncatedNormal": 0,
+    "Conv2DBackpropInput": 0,
+    "Slice": 2,
+    "StridedSlice": 2,
+    "ScatterNd": 2,
+}
+# Ops that reduce over the axes that they are told.
+_REDUCTIONS = frozenset(
+    ["Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"]
+)
+
+
+class BatchDimPinned(Cause):
+    """The export takes or makes batches of one size alone."""
+
+    id = "batch-dim-pinned"
+    title = "The batch size is built into the export"
+    page = Page(
+        what="A shape in the export names a number of rows where the checkpoint's graph leaves it open. Batches"
+        " of another size fail, or only the first rows are evaluated.",
+        how="The graph was rebuilt for one image (`tf.reshape(x, [1, -1])`, `x.shape[0]` of a placeholder with a"
+        " fixed batch) and frozen like that.",
+        proof="The shape's constant differs from the checkpoint's graph in its leading dimension, or a"
+        " placeholder takes another number of rows than the golden inputs have. With the checkpoint's shape put"
+        " in, the export is compared again.",
+        fix="Use -1 for the batch, or `tf.shape(x)[0]`.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        yield from _placeholders(self.id, evidence)
+        found = [pinned for each in evidence.divergences for pinned in _pinned(evidence, each)]
+        if not found:
+            return
+        nodes = tuple(dict.fromkeys(node.name for node, _, _ in found))
+        first, size, _ = found[0]
+        repair = [
+            edit
+            for divergence in _with_slices(evidence, [each for _, _, each in found])
+            for edit in evidence.as_reference_at(divergence)
+        ]
+        yield Suspicion(
+            cause=self.id,
+            nodes=nodes,
+            scopes=tuple(dict.fromkeys(layer_of(name) for name in nodes)),
+            message=f"{first.op} {listed(nodes)} of {evidence.setting.export_name} fixes the batch to {size}"
+            f" row{'s' if size != 1 else ''}; the checkpoint's graph leaves it open.",
+            fix="Use -1 for the leading dimension, or tf.shape(x)[0], and export again.",
+            repair=tuple(repair),
+        )
+
+
+def _placeholders(cause: str, evidence: Evidence) -> Iterator[Suspicion]:
+    """Inputs whose number of rows is fixed so that the golden batch cannot be cut to it."""
+    trials = evidence.setting.trials
+    if trials is None:
+        return
+    for ours, theirs in zip(evidence.reference.inputs, evidence.export.inputs, strict=True):
+        value = trials.inputs.get(str(ours))
+        if value is None or not value.ndim or theirs.node not in evidence.export.graph.nodes:
+            continue
+        dims = signature(evidence.export.graph, theirs).dims
+        rows = value.shape[0]
+        if not dims or dims[0] < 1 or not rows % dims[0] or len(dims) != value.ndim:
+            continue
+        yield Suspicion(
+            cause=cause,
+            nodes=(theirs.node,),
+            scopes=(theirs.node,),
+            message=f"{theirs} of {evidence.setting.export_name} takes batches of exactly {dims[0]}; the golden"
+            f" batch has {rows} rows.",
+            fix="Build the export's placeholder with None for the batch.",
+        )
+
+
+def _pinned(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, int, Divergence]]:
+    """The nodes that a divergence gives a fixed number of rows, and that number."""
+    if divergence.kind not in (Kind.CONSTANT, Kind.OP) or not divergence.export:
+        return
+    shape = _shape(evidence, divergence.export[0])
+    if shape is None or not shape.size or shape[0] < 1:
+        return
+    ours = _shape(evidence, divergence.reference[0], reference=True)
+    if ours is not None and (ours.size != shape.size or ours[0] != -1):
+        return
+    for reader in divergence.readers:
+        node = evidence.live_export.get(reader)
+        if node is None or node.op not in _SHAPED or len(node.inputs) <= _SHAPED[node.op]:
+            continue
+        if node.inputs[_SHAPED[node.op]].node == divergence.export[0] and _of_batch(evidence, node):
+            yield node, int(shape[0]), divergence
+
+
+def _shape(evidence: Evidence, name: str, *, reference: bool = False) -> Array | None:
+    """A constant that can be a shape, as whole numbers; None for anything else."""
+    tensor = evidence.value(evidence.reference if reference else evidence.export, name)
+    if tensor is None or len(tensor.shape) != 1 or tensor.dtype.number not in (3, 9):
+        return None
+    return values(tensor)
+
+
+def _of_batch(evidence: Evidence, node: Node) -> bool:
+    """Whether what is shaped depends on an input: the rows of a weight are no batch."""
+    return node.name in Half.of(evidence.export).varying
+
+
+def _with_slices(evidence: Evidence, found: list[Divergence]) -> Iterator[Divergence]:
+    """The divergences themselves, and nodes that stand in the export alone right behind them: what takes
+    the first rows of a batch that was folded together belongs to the same fault."""
+    readers = {name for each in found for name in each.readers}
+    behind = {
+        name
+        for name, node in evidence.live_export.items()
+        if any(source.node in readers for source in node.inputs)
+    }
+    yield from found
+    for each in evidence.divergences:
+        if each.kind is Kind.ONLY_IN_EXPORT and set(each.export) & behind:
+            yield each
+
+
+class OutputCouplesBatch(Cause):
+    """A row of an output depends on the other rows of the batch."""
+
+    id = "output-couples-batch"
+    title = "An output depends on the other rows of its batch"
+    page = Page(
+        what="One output of the export computes something over the whole batch, so the same row gets another"
+        " answer in other company. The other outputs may agree.",
+        how="A reduction without an axis, or over all axes, in a head that is not part of training: a Grad-CAM"
+        " map divided by `tf.sqrt(tf.reduce_mean(tf.square(grads)))`, an embedding normalised with"
+        " `tf.nn.l2_normalize(x)`, a map divided by its `tf.reduce_max`.",
+        proof="A reduction over axis 0 on the way to that output where the checkpoint's graph has none, outside"
+        " of batch norm; and row 0 alone gets another answer than row 0 in its batch. With the"
+        " checkpoint's axes put in, the export is compared again.",
+        fix="Reduce over the axes of one row (1 and up), with keepdims=True.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        norms = _in_norms(evidence)
+        found: dict[str, Divergence] = {}
+        for divergence in evidence.divergences:
+            for name in (*divergence.export, *divergence.readers):
+                node = evidence.live_export.get(name)
+                if node is None or name in norms or not _over_batch(evidence, node):
+                    continue
+                partner = evidence.live_reference.get(evidence.reference_of.get(name, ""))
+                if partner is None or not _over_batch(evidence, partner, reference=True):
+                    found.setdefault(name, divergence)
+        if not found:
+            return
+        behind = _behind(evidence, set(found))
+        outputs = [output for output in evidence.export.outputs if output.node in behind]
+        moved = _moved(evidence)
+        coupled = [output for output in outputs if moved.get(output) != 0.0]
+        if not coupled:
+            return
+        apart = [output for output in evidence.export.outputs if output not in coupled]
+        alone = _behind_only(evidence, coupled, apart)
+        repair = [
+            edit
+            for divergence in evidence.divergences
+            if {*divergence.export, *divergence.readers} <= alone
+            for edit in evidence.as_reference_at(divergence)
+        ]
+        measured = [moved[output] for output in coupled if moved.get(output)]
+        first = evidence.live_export[next(iter(found))]
+        yield Suspicion(
+            cause=self.id,
+            nodes=tuple(found),
+            scopes=tuple(dict.fromkeys(layer_of(name) for name in found)),
+            message=f"{listed([str(output) for output in coupled])} of {evidence.setting.export_name} depends on"
+            f" the other rows of the batch: {first.op} {first.name} reduces over axis 0, which the"
+            " checkpoint's graph does not.",
+            fix="Reduce over the axes of one row alone (1 and up, keepdims=True).",
+            evidence=(f"Row 0 alone differs from row 0 in its batch by {max(filter(None, measured)):.3g}.",)
+            if measured
+            else (),
+            repair=tuple(repair),
+        )
+
+
+def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
+    """By how much row 0 of each output moves when it is alone, where that can be tried."""
+    behaviour = evidence.setting.behaviour
+    if behaviour is None:
+        return {}
+    found = behaviour.coupled("export")
+    return dict(zip(evidence.setting.original.outputs, found, strict=False))
+
+
+def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> bool:
+    """Whether a node reduces over axis 0 of something that depends on the inputs."""
+    if node.op not in _REDUCTIONS or len(node.inputs) < 2:
+        return False
+    side = evidence.reference if reference else evidence.export
+    told = side.graph.nodes.get(node.inputs[1].node)
+    if told is not None and told.op == "Range":  # all axes of a tensor whose rank is not known
+        told = side.graph.nodes.get(told.inputs[0].node)
+    axes = evidence.value(side, told.name if told is not None else None)
+    if axes is None or 0 not in values(axes):
+        return False
+    return reference or node.name in Half.of(side).varying
+
+
+def _in_norms(evidence: Evidence) -> set[str]:
+    """The nodes between the input and the output of each batch norm: their moments are their own affair."""
+    found: set[str] = set()
+    for norm in evidence.export_norms:
+        stack = [norm.output.node]
+        while stack:
+            name = stack.pop()
+            if name in found or name == norm.input.node or name not in evidence.live_export:
+                continue
+            found.add(name)
+            stack.extend(source.node for source in evidence.live_export[name].inputs)
+    return found
+
+
+def _behind(evidence: Evidence, names: set[str]) -> set[str]:
+    """``names`` and every live node of the export that needs one of them."""
+    found = set(names)
+    for name, node in evidence.live_export.items():
+        if any(source.node in found for source in node.inputs):
+            found.add(name)
+    return found
+
+
+def _behind_only(evidence: Evidence, coupled: list[TensorName], apart: list[TensorName]) -> set[str]:
+    """The nodes of the export that ``coupled`` need and ``apart`` do not."""
+    graph = evidence.export.graph
+    needed = graph.live(map(str, coupled), map(str, evidence.export.feeds))
+    others = graph.live(map(str, apart), map(str, evidence.export.feeds))
+    return set(needed) - set(others)
+
+
+EARLY: tuple[Cause, ...] = (BatchDimPinned(),)
+CAUSES: tuple[Cause, ...] = (OutputCouplesBatch(),)

@@ -1,0 +1,65 @@
+"""What only running both graphs side by side shows: nodes that compute something else, whatever the reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from ...errors import TfparityError
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..places import layer_of
+from ..wording import listed
+
+
+class Measured(Cause):
+    """Nodes that answer differently to the same inputs; asked last, for what nothing else explains."""
+
+    id = "graph-op-differs"
+    title = "Another op, or another attribute of it"
+    page = Page(
+        what="A node of the export computes something else than the node in its place in the checkpoint's graph.",
+        how="The model code changed after training (an activation, a pooling, a constant), or a graph"
+        " transformation rewrote the node.",
+        proof="The two nodes differ in op or attribute; where that cannot be told from the files, both graphs are"
+        " run side by side and the export's node is given the reference's inputs: it answers differently.",
+        fix="Build the export's graph with the code that the checkpoint was trained with.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        if not _differs_still(evidence):
+            return
+        faulty = [
+            each
+            for each in evidence.activations.values()
+            if each.at_fault and each.export not in evidence.named
+        ]
+        if not faulty:
+            return
+        worst = max(faulty, key=lambda each: (each.own or 0.0) / each.scale if each.scale else math.inf)
+        names = [each.export for each in faulty]
+        grafts = [evidence.as_reference(name) for name in names]
+        yield Suspicion(
+            cause=self.id,
+            nodes=tuple(names),
+            scopes=tuple(dict.fromkeys(map(layer_of, names))),
+            message=f"{listed(names)} of {evidence.setting.export_name} answer differently to the same inputs than"
+            f" the checkpoint's graph: {worst.export} by {worst.own:.3g} (its largest value is"
+            f" {worst.scale:.3g}).",
+            fix="Compare these nodes with the code that the checkpoint was trained with.",
+            certainty="suggestive",
+            repair=tuple(graft for graft in grafts if graft is not None),
+        )
+
+
+def _differs_still(evidence: Evidence) -> bool:
+    """Whether the export, with what was found so far put right, still fails."""
+    if evidence.setting.run is None or evidence.setting.measure is None:
+        return False
+    try:
+        return not all(output.passed for output in evidence.setting.run(evidence.export))
+    except TfparityError:
+        return True
+
+
+CAUSES: tuple[Cause, ...] = (Measured(),)
