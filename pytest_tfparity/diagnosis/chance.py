@@ -12,7 +12,6 @@ from ..graph.graph import Node, TensorName
 from ..graph.normal import NormalGraph
 from ..graph.proof import Side, form_of
 from .evidence import Evidence
-from .place import dependent
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
 _SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
@@ -64,7 +63,7 @@ def chances(evidence: Evidence) -> tuple[Chance, ...]:
 
 def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[Chance]:
     data = _data(flow, evidence.export.inputs)
-    noisy = dependent(flow, drawn)
+    noisy = _noisy(flow, drawn)
     weighted = evidence.weighted[1]
     for name, node in flow.nodes.items():
         pure = {source.node for source in node.inputs if source.node in noisy - data}
@@ -104,14 +103,14 @@ def _few(flow: LiveGraph, name: str) -> bool:
     """Whether a random op draws only a few numbers, whatever the size of the data."""
     node = flow.nodes.get(name)
     shape = flow.constant(node.inputs[0]) if node is not None and node.inputs else None
-    return shape is not None and int(np.prod(shape)) <= _FEW
+    return shape is not None and int(np.prod(shape.astype(np.int64))) <= _FEW
 
 
 def _data(flow: LiveGraph, inputs: Iterable[TensorName]) -> set[str]:
     """The nodes that depend on values of the inputs, not only on their shapes."""
     found: set[str] = set()
-    stack = [name.node for name in inputs if name.node in flow.nodes]
     fed = {name.node for name in inputs}
+    stack = list(fed)
     while stack:
         name = stack.pop()
         for reader in flow.readers.get(name, ()):
@@ -121,6 +120,18 @@ def _data(flow: LiveGraph, inputs: Iterable[TensorName]) -> set[str]:
                 found.add(reader)
                 stack.append(reader)
     return found | fed
+
+
+def _noisy(flow: LiveGraph, drawn: Iterable[str]) -> set[str]:
+    """The nodes that depend on random numbers, not only on how many there are."""
+    found = {name for name in drawn if name in flow.nodes}
+    stack = list(found)
+    while stack:
+        for reader in flow.readers.get(stack.pop(), ()):
+            if reader not in found and flow.nodes[reader].op not in _SHAPES:
+                found.add(reader)
+                stack.append(reader)
+    return found
 
 
 def _before(flow: LiveGraph, first: Iterable[str], data: set[str]) -> set[str]:

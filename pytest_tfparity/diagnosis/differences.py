@@ -23,6 +23,12 @@ _JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
 _PARTS = frozenset({"Split", "SplitV", "Unpack"})
 _FLATTENERS = frozenset({"Reshape"})
 _GATHERS = frozenset({"Gather", "GatherV2"})
+_SOFTMAX = frozenset(
+    {
+        "Softmax", "Exp", "Sum", "Max", "Sub", "Div", "RealDiv", "Reshape", "Shape", "Slice", "ConcatV2",
+        "StridedSlice", "Pack", "Rank", "Identity", "Transpose",
+    }
+)  # fmt: skip
 # What only changes how numbers are arranged or stored may change none of them.
 _HARMLESS = frozenset(
     {
@@ -52,7 +58,14 @@ class Differences:
         ]
 
     def _cause(self, divergence: Divergence) -> str:
-        for test in (self._random, self._channels, self._resize, self._padding, self._transposed):
+        for test in (
+            self._random,
+            self._softmax,
+            self._channels,
+            self._resize,
+            self._padding,
+            self._transposed,
+        ):
             cause = test(divergence)
             if cause is not None:
                 return cause
@@ -92,7 +105,9 @@ class Differences:
 
     def is_weight(self, divergence: Divergence) -> bool:
         """Whether a constant stands in the place of a restored variable."""
-        return divergence.kind is Kind.CONSTANT and divergence.reference[0] in self.evidence.reference.variables
+        return (
+            divergence.kind is Kind.CONSTANT and divergence.reference[0] in self.evidence.reference.variables
+        )
 
     # --- the kinds
 
@@ -102,6 +117,16 @@ class Differences:
             if near & (chance.path | set(chance.drawn)):
                 return chance.cause
         return None
+
+    def _softmax(self, divergence: Divergence) -> str | None:
+        ops = {node.op for node in self.ours(divergence)}
+        flow = self.evidence.reference_flow
+        last = {flow.source(output).node for output in self.evidence.reference.outputs}
+        spelt_out = "Exp" in ops and "Sum" in ops and ops <= _SOFTMAX
+        if not ("Softmax" in ops and ops <= _SOFTMAX) and not spelt_out:
+            return None
+        at_end = divergence.kind is Kind.ONLY_IN_REFERENCE and bool(last & set(divergence.reference))
+        return "missing-softmax" if at_end else None
 
     def _channels(self, divergence: Divergence) -> str | None:
         flows = self.evidence.reference_flow, self.evidence.export_flow

@@ -88,9 +88,7 @@ def _read_from(evidence: Evidence, divergence: Divergence, reader: str) -> Itera
             yield _into(evidence, ours.inputs[position], theirs, other, divergence.reference)
 
 
-def _into(
-    evidence: Evidence, source: TensorName, node: Node, position: int, own: tuple[str, ...]
-) -> Graft:
+def _into(evidence: Evidence, source: TensorName, node: Node, position: int, own: tuple[str, ...]) -> Graft:
     return Graft(
         export=node.inputs[position],
         reference=evidence.reference_flow.source(source),

@@ -16,6 +16,7 @@ from .proof import Side
 from .tensors import dtype_of
 
 _VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp"})
+_LOOPED = frozenset({"Identity", "Switch", "Merge", "Enter"})
 _PLAIN_READS = frozenset({"ReadVariableOp"})
 
 
@@ -191,6 +192,7 @@ class _Copy:
             needed.append(node)
             if node.name not in self.patch.reference.variables:
                 stack.extend(node.inputs)
+                stack.extend(self.held_by(node))
         for node in needed:
             self.names[node.name] = self.fresh(node.name)
         for node in needed:
@@ -198,12 +200,16 @@ class _Copy:
         return self.translated(source)
 
     def node(self, name: str) -> Node:
-        node = (self.edit.graph or self.patch.reference.graph).nodes.get(name)
+        node = self.found(name)
         if node is None:
             raise Ungraftable(f"the reference has no node {name}")
         if node.op in _VARIABLES and name not in self.patch.reference.variables:
             raise Ungraftable(f"variable {name} of the reference has no value")
         return node
+
+    def found(self, name: str) -> Node | None:
+        whole = self.patch.reference.graph.nodes
+        return whole.get(name) if self.edit.graph is None else self.edit.graph.nodes.get(name, whole.get(name))
 
     def known(self, source: TensorName) -> TensorName | None:
         """The export's tensor for ``source`` where nothing is to be copied for it."""
@@ -242,6 +248,13 @@ class _Copy:
         controls = tuple(control for each in node.controls if (control := self.control(each)) is not None)
         inputs = tuple(self.translated(source) for source in node.inputs)
         self.patch.nodes[name] = Node(name=name, op=op, inputs=inputs, controls=controls, attrs=attrs)
+
+    def held_by(self, node: Node) -> Iterator[TensorName]:
+        """What keeps a constant inside a loop: the tensor of the loop that it waits for."""
+        for control in node.controls if not node.inputs else ():
+            waited = self.found(control)
+            if waited is not None and waited.op in _LOOPED:
+                yield TensorName(control, 0)
 
     def control(self, name: str) -> str | None:
         """The export's node for a control input: a constant in a loop runs in it for no other reason."""

@@ -1,7 +1,215 @@
-"""Dropout and other random ops left in."""
+"""Random numbers that belong to training: dropout, noise and augmentation left in an export."""
 
 from __future__ import annotations
 
-from ..cause import Cause
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
-CAUSES: tuple[Cause, ...] = ()
+from ...graph.align import Divergence
+from ...graph.graft import Repair, Ungraftable, Wire
+from ...graph.graph import TensorName
+from ..cause import Cause, Page, Suspicion
+from ..chance import Chance, drawn_in
+from ..differences import factor_of
+from ..evidence import Evidence
+from ..place import common_scope
+from ..wording import counted, listed
+from .structural import Structural, named, number, shown
+
+_SCALES = frozenset({"Mul", "RealDiv", "Div"})
+
+
+class _Random(Cause):
+    """Random ops that reach the outputs of the export and not those of the reference."""
+
+    fix: ClassVar[str]
+
+    def find(self, evidence: Evidence) -> Iterator[Suspicion]:
+        """One suspicion for all places of this cause."""
+        found = [
+            chance
+            for chance in evidence.differences.chances
+            if chance.cause == self.id and chance.join not in evidence.named
+        ]
+        if not found:
+            return
+        switches = list(_switches(evidence, evidence.differences[self.id]))
+        joins = [chance.join for chance in found]
+        scopes = [scope for chance in found for scope in common_scope((chance.join, *chance.drawn))]
+        yield Suspicion(
+            cause=self.id,
+            nodes=tuple(dict.fromkeys([*(name for name, _ in switches), *joins])),
+            scopes=tuple(dict.fromkeys(scopes)),
+            message=self.told(evidence, found),
+            fix=f"Feed {switches[0][0]}={switches[0][1]}, or export with that as its default."
+            if switches
+            else self.fix,
+            evidence=tuple(_facts(evidence, found)),
+            repair=_repair(evidence, found, evidence.differences[self.id]),
+        )
+
+    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+        """What is wrong, a sentence or two."""
+        raise NotImplementedError
+
+
+class DropoutActive(_Random):
+    """A dropout that drops."""
+
+    id: ClassVar[str] = "dropout-active"
+    title: ClassVar[str] = "dropout left on"
+    fix: ClassVar[str] = (
+        "Build the export graph with training=False (slim.dropout: is_training=False; tf.nn.dropout: rate 0), restore"
+        " and freeze again."
+    )
+    page: ClassVar[Page] = Page(
+        what=(
+            "A dropout of the export drops values at random: the same input gets another answer each time it is asked"
+            " in one session. (Two new sessions may agree, since the seeds are in the file.)"
+        ),
+        how=(
+            "`slim.dropout` without `is_training`, `training=True`, or a keep_prob placeholder whose default is that"
+            " of training and that nobody feeds."
+        ),
+        proof=(
+            "A random op reaches the outputs through a mask that multiplies the data. The dropout is taken out in"
+            " memory, or its keep_prob set as in the checkpoint's graph, and the export compared again."
+        ),
+        fix="Export the inference graph; give a keep_prob placeholder the default 1.0.",
+        links=("https://github.com/tensorlayer/TensorLayer/issues/155",),
+    )
+
+    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+        names = listed([chance.join for chance in found])
+        live = "is a live dropout" if len(found) == 1 else "are live dropouts"
+        switches = list(_switches(evidence, evidence.differences[self.id]))
+        why = f" {shown(evidence, evidence.differences[self.id][0])}." if switches else ""
+        return f"{names} {live} in {evidence.setting.export_name}: its answers are random.{why}"
+
+
+class RandomAugmentation(_Random):
+    """Augmentation in the input path."""
+
+    id: ClassVar[str] = "random-augmentation"
+    title: ClassVar[str] = "random augmentation exported"
+    fix: ClassVar[str] = "Export the input path of evaluation, without augmentation."
+    page: ClassVar[Page] = Page(
+        what="The export changes its input at random (flips, crops, brightness) before the first layer.",
+        how="The model function augments when a flag says training, and that flag was on, or has no other value.",
+        proof=(
+            "A random op meets the data between input and first layer. The path is computed in memory as in the"
+            " checkpoint's graph and the export compared again."
+        ),
+        fix="Build the export with the preprocessing of evaluation.",
+    )
+
+    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+        names = listed([chance.join for chance in found])
+        return f"{evidence.setting.export_name} changes its input at random before the first layer: {names}."
+
+
+class RandomNoise(_Random):
+    """A noise layer."""
+
+    id: ClassVar[str] = "random-noise"
+    title: ClassVar[str] = "noise layer left in"
+    fix: ClassVar[str] = "Remove the noise layer from the export graph, or give it a phase that is off there."
+    page: ClassVar[Page] = Page(
+        what="The export adds random noise to a layer, so the same input gets another answer each time.",
+        how="A noise layer of training has no phase, or its phase was on at export.",
+        proof=(
+            "A random op reaches the outputs, and in the checkpoint's graph it does not. The place is computed in"
+            " memory as there and the export compared again."
+        ),
+        fix="Build the export graph without it.",
+    )
+
+    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+        names = listed([chance.join for chance in found])
+        return f"{evidence.setting.export_name} has random noise at {names}: its answers are random."
+
+
+class DropoutScaling(Structural):
+    """A factor that a dropout left behind."""
+
+    id: ClassVar[str] = "dropout-scaling"
+    title: ClassVar[str] = "an extra factor, such as keep_prob"
+    fix: ClassVar[str] = "Remove it: since tf.nn.dropout scales in training, inference needs no factor."
+    page: ClassVar[Page] = Page(
+        what="The export multiplies a layer by one number that the checkpoint's graph does not have.",
+        how=(
+            "Dropout of older code scaled by keep_prob at inference; `tf.nn.dropout` scales by 1/keep_prob in"
+            " training, so doing both is once too often."
+        ),
+        proof=(
+            "A multiplication by a scalar constant stands in the export alone. That it comes from a dropout is likely,"
+            " not certain. It is taken out in memory and the export compared again."
+        ),
+        fix="Remove the factor.",
+    )
+
+    def told(self, evidence: Evidence, divergence: Divergence) -> str:
+        factor = factor_of(evidence.export_flow, evidence.differences.theirs(divergence))
+        by = "" if factor is None else f" by {number(factor)}"
+        return (
+            f"{named(divergence)[0]} multiplies{by} in {evidence.setting.export_name} alone: a keep_prob of a dropout,"
+            " by its place."
+        )
+
+
+def _switches(evidence: Evidence, found: Sequence[Divergence]) -> Iterator[tuple[str, str]]:
+    """Placeholders of the export whose default leaves a dropout on, with the reference's value."""
+    for divergence in found:
+        values = evidence.differences.constants(divergence)
+        for reader in evidence.export_flow.readers.get(divergence.export[0], ()) if divergence.export else ():
+            node = evidence.export_flow.nodes[reader]
+            if node.op == "PlaceholderWithDefault" and values is not None and values[0].size == 1:
+                yield reader, number(float(values[0].reshape(())))
+
+
+def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:
+    for chance in found[:3]:
+        ops = listed([f"{evidence.export_flow.nodes[name].op} {name}" for name in chance.drawn], 1)
+        yield f"{ops} reaches the outputs through {chance.join}"
+    if len(found) > 3:
+        yield f"and {counted(len(found) - 3, 'more place')}"
+
+
+def _repair(evidence: Evidence, found: Sequence[Chance], divergences: Sequence[Divergence]) -> Repair:
+    """The places as in the reference; where that leaves random numbers, the masks cut out."""
+    repair = tuple(edit for each in divergences for edit in evidence.as_reference_at(each))
+    drawn = {name for chance in found for name in chance.drawn}
+    if repair and not drawn & set(_left(evidence, repair)):
+        return repair
+    cut = tuple(edit for chance in found for edit in _cut(evidence, chance))
+    return cut if cut and not drawn & set(_left(evidence, cut)) else repair
+
+
+def _left(evidence: Evidence, repair: Repair) -> dict[str, str]:
+    try:
+        return drawn_in(evidence.after(repair).export)
+    except Ungraftable:
+        return drawn_in(evidence.export)
+
+
+def _cut(evidence: Evidence, chance: Chance) -> Iterator[Wire]:
+    """Let what reads the dropout read what it drops from."""
+    if chance.cause == "random-augmentation":
+        return
+    flow = evidence.export_flow
+    node = flow.nodes[chance.join]
+    kept = [source for source in node.inputs if flow.source(source).node not in chance.path]
+    if len(kept) != 1:
+        return
+    data = kept[0]
+    scaled = flow.node(flow.source(data))
+    if chance.cause == "dropout-active" and scaled is not None and scaled.op in _SCALES:
+        single = [flow.constant(source) is not None for source in scaled.inputs]
+        data = scaled.inputs[single.index(False)] if sum(single) == 1 else data
+    for name, reader in evidence.export.graph.nodes.items():
+        for position, source in enumerate(reader.inputs):
+            if source == TensorName(chance.join, 0) and name not in chance.path:
+                yield Wire(node=name, position=position, source=data)
+
+
+CAUSES: tuple[Cause, ...] = (DropoutActive(), RandomAugmentation(), RandomNoise(), DropoutScaling())

@@ -1,0 +1,82 @@
+"""All tensors of one side by what they compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..graph.fingerprint import Contents, edge_fingerprint, fingerprints
+from ..graph.graph import TensorName
+from ..graph.normal import NormalGraph
+from ..graph.proof import Side, form_of
+
+_MOST_NODES = 60_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensors:
+    """The tensors of a side that depend on its inputs, with their fingerprints."""
+
+    side: Side
+    form: NormalGraph
+    contents: Contents
+
+    @classmethod
+    def of(cls, side: Side, contents: Contents | None = None) -> Tensors:
+        """All tensors of ``side`` that follow from its inputs, first output of each node."""
+        names = _following(side)
+        whole = replace(side, outputs=(*side.outputs, *names))
+        return cls(side=side, form=form_of(whole), contents=contents or Contents())
+
+    @cached_property
+    def prints(self) -> dict[TensorName, bytes]:
+        """Tensor to fingerprint."""
+        found = fingerprints(self.form, self.contents)
+        return {
+            name: edge_fingerprint(edge, found)
+            for name, edge in self.form.tensors().items()
+            if edge.node in found
+        }
+
+    @cached_property
+    def by_print(self) -> dict[bytes, list[TensorName]]:
+        """Fingerprint to tensors."""
+        found: dict[bytes, list[TensorName]] = {}
+        for name, each in self.prints.items():
+            found.setdefault(each, []).append(name)
+        return found
+
+    def print_of(self, tensor: TensorName) -> bytes | None:
+        """The fingerprint of a tensor."""
+        return self.prints.get(tensor)
+
+    def named(self, wanted: bytes | None, like: TensorName) -> TensorName | None:
+        """A tensor with this fingerprint, that of the name ``like`` before others; None if there is none."""
+        found = self.by_print.get(wanted, []) if wanted is not None else []
+        return like if like in found else next(iter(found), None)
+
+    def like(self, other: Tensors, tensor: TensorName) -> TensorName | None:
+        """The tensor of this side that computes what ``tensor`` of the other does."""
+        wanted = other.print_of(tensor)
+        return self.named(wanted, tensor)
+
+    def ancestors(self, tensor: TensorName) -> set[str]:
+        """The nodes that ``tensor`` needs."""
+        feeds = [*self.side.inputs, *self.side.feeds]
+        return set(self.side.graph.live([str(tensor)], map(str, feeds)))
+
+
+def _following(side: Side) -> list[TensorName]:
+    """The tensors that depend on the inputs, without those that need an input that is not fed."""
+    readers = side.graph.consumers()
+    reading: dict[str, list[str]] = {}
+    for source, nodes in readers.items():
+        reading.setdefault(source.node, []).extend(name for name, _ in nodes)
+    found = dict.fromkeys(name.node for name in side.inputs)
+    stack = list(found)
+    while stack and len(found) < _MOST_NODES:
+        for reader in reading.get(stack.pop(), ()):
+            if reader not in found:
+                found[reader] = None
+                stack.append(reader)
+    return [TensorName(name, 0) for name in found]
