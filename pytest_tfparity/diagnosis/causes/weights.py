@@ -2,6 +2,300 @@
 
 from __future__ import annotations
 
-from ..cause import Cause
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
-CAUSES: tuple[Cause, ...] = ()
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..images import same, values
+from ..unrestored import Unrestored, unrestored
+from ..wording import counted, listed
+from ..wrong_constants import WrongConstant, nodes, repair, scopes
+from .transposed import KernelTransposed, ShapesDiffer
+
+
+def _suspicion(
+    cause: str,
+    evidence: Evidence,
+    group: Sequence[WrongConstant],
+    message: str,
+    fix: str,
+    *facts: str,
+    certain: bool = True,
+) -> Suspicion:
+    return Suspicion(
+        cause=cause,
+        nodes=nodes(evidence, group),
+        scopes=scopes(evidence, group),
+        message=message,
+        fix=fix,
+        evidence=tuple(facts),
+        certainty="decisive" if certain else "suggestive",
+        repair=repair(group),
+    )
+
+
+def _angle(found: Unrestored) -> str:
+    return "" if found.cosine is None else f" (cosine {found.cosine:.2f})"
+
+
+class Mapped(Cause):
+    """The content of one tensor of the checkpoint in the place of another."""
+
+    id: ClassVar[str] = "ckpt-tensor-mapped-to-wrong-variable"
+    title: ClassVar[str] = "a tensor of the checkpoint restored into another variable"
+    page: ClassVar[Page] = Page(
+        what=(
+            "A constant of the export holds, bit for bit, another tensor of the checkpoint than the one that"
+            " belongs in its place: another layer's weight, the variance in the place of the mean, an optimiser's slot."
+        ),
+        how=(
+            "A map of names for the restore that is wrong; values assigned by the order of sorted names; or names"
+            " matched by their beginning, so that `w` finds `w/Adam`."
+        ),
+        proof=(
+            "Every tensor of the checkpoint is compared with the constant; one that is not of its place has the same"
+            " bits. Tensors that hold one number throughout are left out of this."
+        ),
+        fix="Restore by exact and full names, and let the restore fail on what it does not find.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = [
+            each
+            for each in evidence.wrong_constants
+            if each.kind in ("other variable", "other shadow", "slot") and not self._under_own_name(evidence, each)
+        ]
+        if not group:
+            return
+        group += self._too_plain_to_tell(evidence, group)
+        facts = [
+            f"{each.constant} holds {each.origin.source}, not {each.key}."
+            for each in group
+            if each.origin is not None and each.origin.source is not None
+        ]
+        more = f" ({len(facts) - 3} more)" if len(facts) > 3 else ""
+        noun = "constant holds" if len(group) == 1 else "constants hold"
+        yield _suspicion(
+            self.id,
+            evidence,
+            group,
+            f"{len(group)} {noun} another tensor of {evidence.setting.reference_name} than the one that belongs"
+            f" there: {' '.join(facts[:3])}{more}",
+            "Restore by exact name: mend the map of names (or the order) that the restore goes by.",
+        )
+
+    @staticmethod
+    def _under_own_name(evidence: Evidence, wrong: WrongConstant) -> bool:
+        """Whether the constant is what its name says, and the layer that reads it reads another's."""
+        assert wrong.origin is not None
+        source = wrong.origin.source
+        names = [name for name, key in evidence.setting.keys.items() if key == source]
+        return wrong.constant == source or wrong.constant in names
+
+    @staticmethod
+    def _too_plain_to_tell(evidence: Evidence, group: Sequence[WrongConstant]) -> list[WrongConstant]:
+        """Constants of one number throughout, in layers that were mapped wrongly, that the checkpoint holds."""
+        layers = set(scopes(evidence, group))
+        known = {each.constant for each in group}
+        tensors = evidence.setting.checkpoint.values()
+        return [
+            each
+            for each in evidence.wrong_constants
+            if each.constant not in known
+            and each.origin is not None
+            and not each.origin.informative
+            and each.kind in ("initial", "unknown")
+            and evidence.layers.scope(each.name) in layers
+            and any(
+                tensor.dtype == each.held.dtype
+                and tensor.shape == each.held.shape
+                and same(values(tensor), values(each.held))
+                for tensor in tensors
+            )
+        ]
+
+
+class Stale(Cause):
+    """Weights of another step of the same run."""
+
+    id: ClassVar[str] = "stale-export"
+    title: ClassVar[str] = "an older step of the run exported"
+    page: ClassVar[Page] = Page(
+        what="The weights of the export are those of another step of the training run than the checkpoint's.",
+        how="Training went on after the export, and the export was not made again; or another checkpoint of the"
+        " folder was taken.",
+        proof=(
+            "Where that other checkpoint is at hand, bit equality proves it. Otherwise all trained constants"
+            " differ, none is at its initial value, and the kernels point in the same direction as the"
+            " checkpoint's (cosine above 0.5), which those of an unrelated run do not."
+        ),
+        fix="Export again from the checkpoint that is meant.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        setting = evidence.setting
+        group = [each for each in evidence.wrong_constants if each.kind == "other checkpoint"]
+        if group and not all(each.statistic for each in group):
+            yield self._of_a_checkpoint(evidence, group)
+            return
+        found = unrestored(evidence)
+        if not found.older:
+            return
+        where = "The weights" if found.whole else listed(scopes(evidence, found.older))
+        verb = "are" if found.whole or len(scopes(evidence, found.older)) > 1 else "is"
+        yield _suspicion(
+            self.id,
+            evidence,
+            found.older,
+            f"{where} of {setting.export_name} {verb} near those of {setting.reference_name}{_angle(found)} but"
+            " not the same: another step of the run, most likely an older one. (Another run from the same"
+            " start, or with the same first weights, could look like it.)",
+            f"Export {setting.reference_name} again.",
+            f"{counted(len(found.older), 'constant')} differ, none is an initial value.",
+            certain=False,
+        )
+
+    def _of_a_checkpoint(self, evidence: Evidence, group: list[WrongConstant]) -> Suspicion:
+        setting = evidence.setting
+        labels = [each.origin.checkpoints for each in group if each.origin is not None]
+        common = [label for label in labels[0] if all(label in others for others in labels)]
+        label = common[0] if common else labels[0][0]
+        tensors = setting.others().get(label, {})
+        known = {each.constant for each in group}
+        for each in evidence.wrong_constants:
+            there = tensors.get(each.key or "")
+            plain = each.constant not in known and each.kind in ("unknown", "initial")
+            if plain and there is not None and same(values(there), values(each.held)):
+                group.append(each)
+        rest = "" if common else " or of others"
+        return _suspicion(
+            self.id,
+            evidence,
+            group,
+            f"{counted(len(group), 'constant')} of {setting.export_name} equal {label}{rest} bit for bit, not"
+            f" {setting.reference_name}: it was exported from another step.",
+            f"Export again from {setting.reference_name}.",
+        )
+
+
+class InitialValues(Cause):
+    """A network that was initialised and never restored, or initialised after it."""
+
+    id: ClassVar[str] = "initial-values"
+    title: ClassVar[str] = "initial values frozen"
+    page: ClassVar[Page] = Page(
+        what="The export holds the values that the variables begin with: it answers as by guessing.",
+        how=(
+            "`tf.global_variables_initializer()` ran after the restore; or another session than the one that restored"
+            " was frozen; or the network was built anew beside `import_meta_graph`, so that the restore filled"
+            " the imported copy and the other one was frozen. Which of the three the file does not tell."
+        ),
+        proof=(
+            "No informative constant is the checkpoint's, and biases, scales or statistics hold 0 or 1 (or what their"
+            " initialiser gives) where training moved them."
+        ),
+        fix=(
+            "Restore after initialising, or do not initialise; freeze the session that restored; do not mix a"
+            " rebuilt network with an imported one."
+        ),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        found = unrestored(evidence)
+        if not found.whole or not found.initial:
+            return
+        setting = evidence.setting
+        yield _suspicion(
+            self.id,
+            evidence,
+            found.initial,
+            f"{setting.export_name} holds initial values: none of its weights is that of"
+            f" {setting.reference_name}, and {found.marks} of {len(found.initial)} hold what their initialiser"
+            " gives.",
+            "Restore after initialising, freeze the session that restored, and do not mix a rebuilt network with"
+            " import_meta_graph.",
+        )
+
+
+class OtherRun(Cause):
+    """Weights that have nothing to do with the checkpoint."""
+
+    id: ClassVar[str] = "other-run"
+    title: ClassVar[str] = "another training run exported"
+    page: ClassVar[Page] = Page(
+        what="The export was trained, but not to this checkpoint: its weights are unrelated to it.",
+        how="An old export lies beside a new checkpoint, or the export script took another run's folder.",
+        proof=(
+            "Every trained constant differs, none holds an initial value, and the kernels are uncorrelated with the"
+            " checkpoint's (cosine near 0)."
+        ),
+        fix="Export again from this checkpoint, or name the checkpoint that the export was made from.",
+        links=("https://github.com/tensorflow/tensorflow/issues/35167",),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        found = unrestored(evidence)
+        if not found.whole or not found.foreign:
+            return
+        setting = evidence.setting
+        moved = any(len(each.held.shape) < 2 for each in found.foreign)
+        doubt = "" if moved else " (Kernels alone do not tell another run from initial values.)"
+        yield _suspicion(
+            self.id,
+            evidence,
+            found.foreign,
+            f"The weights of {setting.export_name} are unrelated to {setting.reference_name}{_angle(found)}: it"
+            f" comes from another training run.{doubt}",
+            f"Export {setting.reference_name}, or name the checkpoint that this export was made from.",
+            certain=False,
+        )
+
+
+class PartialRestore(Cause):
+    """Layers that the restore left out."""
+
+    id: ClassVar[str] = "partial-restore"
+    title: ClassVar[str] = "some layers not restored"
+    page: ClassVar[Page] = Page(
+        what="Some layers of the export hold initial values; all others are the checkpoint's.",
+        how=(
+            "`exclude=['Logits']` from fine-tuning, `ignore_missing_vars=True`, a scope that was renamed, averages"
+            " asked for under names that do not exist, or a part of the network that was built anew."
+        ),
+        proof=(
+            "The constants of these layers are no tensor of the checkpoint, initial values among them, while the rest"
+            " is bit-equal. With the checkpoint's values put in, parity returns."
+        ),
+        fix="Restore every variable, and let the restore fail on names that the checkpoint lacks.",
+        links=("https://github.com/google/automl/issues/472",),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        found = unrestored(evidence)
+        group = [*found.initial, *found.foreign]
+        if found.whole or not group:
+            return
+        layers = scopes(evidence, group)
+        setting = evidence.setting
+        verb = "was" if len(layers) == 1 else "were"
+        whose = "initial values" if found.marks else "initial values, or another run's"
+        yield _suspicion(
+            self.id,
+            evidence,
+            group,
+            f"{listed(layers)} {verb} not restored: {counted(len(group), 'constant')} of {setting.export_name} are"
+            f" no tensor of {setting.reference_name} but {whose}; all other weights are the checkpoint's.",
+            "Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
+        )
+
+
+CAUSES: tuple[Cause, ...] = (
+    ShapesDiffer(),
+    KernelTransposed(),
+    Mapped(),
+    Stale(),
+    InitialValues(),
+    OtherRun(),
+    PartialRestore(),
+)

@@ -1,0 +1,90 @@
+"""Weights in another arrangement or of another size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from ...graph.graft import Constant
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..images import same, values
+from ..wording import listed
+from ..wrong_constants import WrongConstant, nodes, repair, scopes
+
+
+class ShapesDiffer(Cause):
+    """Weights of another architecture under the same names."""
+
+    id: ClassVar[str] = "shapes-differ"
+    title: ClassVar[str] = "weights of other shapes than the checkpoint's"
+    page: ClassVar[Page] = Page(
+        what="Weights of the export have other shapes than the checkpoint's under the same names.",
+        how="Another number of classes or units, or another architecture that shares its names with this one.",
+        proof="The shape of the constant in the export and that of the checkpoint's tensor differ.",
+        fix="Export the architecture that the checkpoint was trained with.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = [each for each in evidence.wrong_constants if each.key is not None and self._reshaped(each)]
+        if not group:
+            return
+        first = next((each for each in group if len(each.held.shape) > 1), group[0])
+        layers = scopes(evidence, group)
+        yield Suspicion(
+            cause=self.id,
+            nodes=nodes(evidence, group),
+            scopes=layers,
+            message=f"{listed(layers)}: {first.constant} is {list(first.held.shape)} in"
+            f" {evidence.setting.export_name} and {list(first.right.shape)} in"
+            f" {evidence.setting.reference_name}: another architecture.",
+            fix="Build the export with the sizes that the checkpoint was trained with.",
+            repair=repair(group),
+        )
+
+    @staticmethod
+    def _reshaped(wrong: WrongConstant) -> bool:
+        shapes_differ = tuple(wrong.held.shape) != tuple(wrong.right.shape)
+        return shapes_differ and wrong.kind not in ("transposed", "reshaped", "folded")
+
+
+class KernelTransposed(Cause):
+    """A kernel with two axes exchanged."""
+
+    id: ClassVar[str] = "kernel-transposed"
+    title: ClassVar[str] = "a kernel transposed"
+    page: ClassVar[Page] = Page(
+        what="A kernel holds the checkpoint's values with axes exchanged; where it is square, nothing fails.",
+        how="The weights went through a framework that stores kernels as [out, in] or [out, in, height, width].",
+        proof="The constant equals the checkpoint's tensor with its axes exchanged, bit for bit.",
+        fix="Transpose the kernel where the weights are written into the export.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = [each for each in evidence.wrong_constants if each.kind == "transposed"]
+        if not group:
+            return
+        facts = [
+            f"{each.constant} equals {each.origin.source} with axes {list(each.origin.permutation or ())}"
+            for each in group
+            if each.origin is not None
+        ]
+        more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
+        yield Suspicion(
+            cause=self.id,
+            nodes=nodes(evidence, group),
+            scopes=scopes(evidence, group),
+            message=f"{'; '.join(facts[:3])}{more}: transposed.",
+            fix="Exchange the axes back where the weights are written into the export.",
+            repair=tuple(self._straight(evidence, each) for each in group),
+        )
+
+    @staticmethod
+    def _straight(evidence: Evidence, wrong: WrongConstant) -> Constant:
+        """The source as the checkpoint holds it, so that a second fault of the same weight stays to be seen."""
+        source = evidence.setting.checkpoint.get(wrong.origin.source or "") if wrong.origin else None
+        if source is None or tuple(source.shape) != tuple(wrong.right.shape):
+            return wrong.edit
+        if wrong.node in evidence.setting.parts or same(values(source), values(wrong.held)):
+            return wrong.edit
+        return Constant(node=wrong.constant, value=source)
