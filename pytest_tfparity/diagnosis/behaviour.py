@@ -18,6 +18,8 @@ ROUNDING = 1e-4
 """Share of an output's largest value that another batch size may move it by: other kernels add up in
 another order. Intermediate tensors of Inception v3 move by up to 1.1e-4 of theirs."""
 
+_MOST_ROWS = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trials:
@@ -73,26 +75,35 @@ class Behaviour:
             return None
 
     def coupled(self, role: Role) -> tuple[float | None, ...]:
-        """For each output: by how much row 0 alone differs from row 0 in its batch.
+        """For each output: by how much a row alone differs from the same row in its batch, at most.
 
-        0 within rounding, None where the output has no row for each row of the batch, or where a single row
-        cannot be run.
+        The first rows are tried. 0 within rounding, None where the output has no row for each row of the batch,
+        or where a single row cannot be run.
         """
         try:
             together = self.answer(role)
         except TfparityError:
             return ()
-        alone = self.row(role, 0)
-        if alone is None:
-            return (None,) * len(together)
-        return tuple(self._moved(one, batch) for one, batch in zip(alone, together, strict=True))
+        most: list[float | None] = [None] * len(together)
+        for index in range(min(self.rows or 0, _MOST_ROWS)):
+            alone = self.row(role, index)
+            if alone is None:
+                break
+            moved = [self._moved(one, batch, index) for one, batch in zip(alone, together, strict=True)]
+            most = [
+                one if other is None else max(one or 0.0, other)
+                for one, other in zip(most, moved, strict=True)
+            ]
+            if all(moved is None or moved > 0 for moved in most):
+                break
+        return tuple(most)
 
-    def _moved(self, alone: Array, batch: Array) -> float | None:
+    def _moved(self, alone: Array, batch: Array, index: int) -> float | None:
         if not batch.ndim or batch.shape[0] != self.rows or alone.shape != (1, *batch.shape[1:]):
             return None
         if batch.dtype.kind not in "fciub":
             return None
-        one, other = np.asarray(alone[0], np.float64), np.asarray(batch[0], np.float64)
+        one, other = np.asarray(alone[0], np.float64), np.asarray(batch[index], np.float64)
         if not (np.isfinite(one).all() and np.isfinite(other).all()):
             return None
         moved = float(np.abs(one - other).max(initial=0.0))

@@ -30,6 +30,8 @@ from . import (
 
 CAUSES: tuple[Cause, ...] = (
     *comparability.CAUSES,
+    *batches.EARLY,
+    *finiteness.EARLY,
     *boundary.CAUSES,
     *passes.CAUSES,
     *folding.CAUSES,

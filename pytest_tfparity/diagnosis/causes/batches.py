@@ -98,6 +98,8 @@ def _placeholders(cause: str, evidence: Evidence) -> Iterator[Suspicion]:
 
 def _pinned(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, int, Divergence]]:
     """The nodes that a divergence gives a fixed number of rows, and that number."""
+    if divergence.kind is Kind.ONLY_IN_EXPORT:
+        yield from _added(evidence, divergence)
     if divergence.kind not in (Kind.CONSTANT, Kind.OP) or not divergence.export:
         return
     shape = _shape(evidence, divergence.export[0])
@@ -111,6 +113,20 @@ def _pinned(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, 
         if node is None or node.op not in _SHAPED or len(node.inputs) <= _SHAPED[node.op]:
             continue
         if node.inputs[_SHAPED[node.op]].node == divergence.export[0] and _of_batch(evidence, node):
+            yield node, int(shape[0]), divergence
+
+
+def _added(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, int, Divergence]]:
+    """Nodes of the export alone that fold a batch into a fixed number of rows, so that outputs lose theirs."""
+    outputs = evidence.setting.outputs
+    if outputs and all(output.problem is None or "shape" not in output.problem for output in outputs):
+        return
+    for name in divergence.export:
+        node = evidence.live_export.get(name)
+        if node is None or node.op != "Reshape" or not _of_batch(evidence, node):
+            continue
+        shape = _shape(evidence, node.inputs[1].node)
+        if shape is not None and shape.size and shape[0] >= 1:
             yield node, int(shape[0]), divergence
 
 
@@ -154,7 +170,7 @@ class OutputCouplesBatch(Cause):
         " map divided by `tf.sqrt(tf.reduce_mean(tf.square(grads)))`, an embedding normalised with"
         " `tf.nn.l2_normalize(x)`, a map divided by its `tf.reduce_max`.",
         proof="A reduction over axis 0 on the way to that output where the checkpoint's graph has none, outside"
-        " of batch norm; and row 0 alone gets another answer than row 0 in its batch. With the"
+        " of batch norm; and a row alone gets another answer than in its batch. With the"
         " checkpoint's axes put in, the export is compared again.",
         fix="Reduce over the axes of one row (1 and up), with keepdims=True.",
     )
@@ -196,7 +212,9 @@ class OutputCouplesBatch(Cause):
             f" the other rows of the batch: {first.op} {first.name} reduces over axis 0, which the"
             " checkpoint's graph does not.",
             fix="Reduce over the axes of one row alone (1 and up, keepdims=True).",
-            evidence=(f"Row 0 alone differs from row 0 in its batch by {max(filter(None, measured)):.3g}.",)
+            evidence=(
+                f"A row alone differs from the same row in its batch by up to {max(filter(None, measured)):.3g}.",
+            )
             if measured
             else (),
             repair=tuple(repair),
@@ -217,6 +235,12 @@ def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> b
     if node.op not in _REDUCTIONS or len(node.inputs) < 2:
         return False
     side = evidence.reference if reference else evidence.export
+    reduced = side.graph.nodes.get(node.inputs[0].node)
+    if reduced is not None and reduced.op in (
+        "Shape",
+        "ShapeN",
+    ):  # the size of a tensor, as gradients ask for
+        return False
     told = side.graph.nodes.get(node.inputs[1].node)
     if told is not None and told.op == "Range":  # all axes of a tensor whose rank is not known
         told = side.graph.nodes.get(told.inputs[0].node)
