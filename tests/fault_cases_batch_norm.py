@@ -271,6 +271,12 @@ STATISTIC = (
         findings=(Found(cause="bn-stats-names-shifted", scopes=norms("branches")),),
     ),
     Case(
+        name="three batch norms read one another's averaged moments",
+        reference=Reference(network="forest"),
+        changes={"order": ("elm", "ash", "oak")},
+        findings=(Found(cause="bn-stats-names-shifted", scopes=norms("forest")),),
+    ),
+    Case(
         name="mean and variance of a batch norm are exchanged",
         reference=TABULAR,
         weights=exchanged(("tower/norm_1/moving_mean", "tower/norm_1/moving_variance")),
@@ -353,8 +359,8 @@ FOLD = (
         findings=(Found(cause="pass-fold-bn-shared-conv", scopes=("block2/conv|block2/bn",)),),
     ),
     Case(
-        name="a fold rescales a dense layer whose raw output is added again",
-        reference=Reference(network="tabular", changes={"tower/act_1": tf.nn.relu}),
+        name="a fold rescales a dense layer whose raw output is asked for",
+        reference=TABULAR,
         outputs=("scores:0", "tower/hidden_1/MatMul:0"),
         edit=folded("tower/hidden_1/kernel", "tower/norm_1"),
         findings=(Found(cause="pass-fold-bn-shared-conv", scopes=("tower/hidden_1|tower/norm_1",)),),

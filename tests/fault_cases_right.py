@@ -38,7 +38,7 @@ def elsewhere(network: str, prefix: str) -> dict[str, Any]:
 RIGHT = (
     *(
         right(f"a right export of {network}", network)
-        for network in ("blocks", "tabular", "residual", "camera", "scanner", "branches")
+        for network in ("blocks", "tabular", "residual", "camera", "scanner", "branches", "forest", "album")
     ),
     right("a right export under a phase that is fixed", PHASED, edit=phase_fixed("training")),
     right("a right export whose phase is fed", PHASED, feeds={"training:0": False}),

@@ -83,7 +83,7 @@ def ranged() -> Any:
     """A fake quantisation of activations with ranges that training found."""
 
     def quantise(x: Any, name: str) -> Any:
-        with tf.compat.v1.variable_scope(f"{name}_quant", auxiliary_name_scope=False):
+        with tf.compat.v1.variable_scope(f"{name}_quant"):
             low, high = (
                 tf.compat.v1.get_variable(
                     end, [], initializer=tf.compat.v1.zeros_initializer(), trainable=False

@@ -51,7 +51,11 @@ class Layers:
     def apply(self, name: str, function: Operation | None, *tensors: Any) -> Any:
         """The operation ``function(*tensors, name=name)``; without one, the first tensor as it is."""
         function = self.changes.get(name, function)
-        return function(*tensors, name=name) if function is not None else tensors[0]
+        if function is None:
+            return tensors[0]
+        scope, _, last = name.rpartition("/")
+        with v1.name_scope(f"{scope}/" if scope else None):
+            return function(*tensors, name=last)
 
     def conv(self, x: Any, scope: str, filters: int, **usual: Any) -> Any:
         """A 2-D convolution, without bias unless ``bias=True``."""

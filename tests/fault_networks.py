@@ -59,7 +59,7 @@ def _blocks(layers: Layers) -> None:
         x = layers.apply(f"{block}/relu", tf.nn.relu, x)
         if number == 2:
             layers.apply("raw", lambda x, name: tf.reduce_mean(tf.abs(x), axis=[1, 2], name=name), raw)
-    layers.apply("noise", None, x)
+    layers.apply("second/centred", None, x)
     x = layers.apply("drop", None, x)
     x = layers.apply("pool", mean_of_image, x)
     with v1.name_scope("auxiliary/"):
@@ -221,6 +221,49 @@ def _branches(layers: Layers) -> None:
     tf.identity(layers.dense(x, "last", 4), name="y")
 
 
+def _forest(layers: Layers) -> None:
+    """Two images of one shape; fused batch norms with averages of moments, numbered as they are built."""
+    near, far = (v1.placeholder(tf.float32, [None, 5, 5, 2], name) for name in ("near", "far"))
+    near, far = layers.changes.get("inputs", lambda *pair: pair)(near, far)
+    images = {"oak": near, "elm": far, "ash": near + far}
+    trees = {}
+    for name in layers.changes.get("order", ("oak", "elm", "ash")):
+        x = layers.conv(images[name], f"{name}/conv", 4)
+        statistics = f"forest/{v1.get_default_graph().unique_name('norm')}/moments"
+        with v1.variable_scope(f"{name}/norm", auxiliary_name_scope=False):
+            scale, offset = layers.variable("gamma", (4,)), layers.variable("beta", (4,))
+        mean, variance = (
+            layers.variable(f"{statistics}/{part}/ExponentialMovingAverage", (4,), trainable=False)
+            for part in ("Squeeze", "Squeeze_1")
+        )
+        with v1.name_scope(f"{name}/norm/"):
+            x, _, _ = v1.nn.fused_batch_norm(x, scale, offset, mean, variance, is_training=False)
+        trees[name] = tf.nn.relu(x)
+    x = tf.concat([mean_of_image(trees[name], f"mean_{name}") for name in ("oak", "elm", "ash")], axis=1)
+    tf.nn.softmax(layers.dense(x, "wood", 3), name="kind")
+
+
+def _album(layers: Layers) -> None:
+    """Encoded images, decoded one by one in a loop; unscaled pixels until the first layer."""
+    coded = v1.placeholder(tf.string, [None], "coded")
+    options = layers.options("decoder")
+
+    def decoded(one: Any) -> Any:
+        pixels = tf.io.decode_jpeg(one, channels=3, name="decode", **options)
+        return tf.image.convert_image_dtype(tf.ensure_shape(pixels, [8, 8, 3]), tf.float32)
+
+    x = tf.map_fn(decoded, coded, fn_output_signature=tf.float32, name="decoded")
+    x = layers.apply("album/scaled", lambda x, name: tf.multiply(x - 0.5, 4.0, name=name), x)
+    x = tf.nn.relu(layers.batch_norm(layers.conv(x, "album/conv", 6), "album/bn"))
+    tf.identity(layers.dense(mean_of_image(x, "album/mean"), "album/fc", 4), name="page")
+
+
+def jpegs(count: int) -> np.ndarray:
+    """Encoded images of eight by eight pixels, as bytes."""
+    noisy = pixels(count, 8, 8, 3)
+    return np.array([tf.io.encode_jpeg(image, quality=90).numpy() for image in noisy])
+
+
 NETWORKS = {
     "blocks": Network(
         build=_blocks,
@@ -280,6 +323,21 @@ NETWORKS = {
         outputs=("y:0",),
         kernels=("left/dense", "right/dense", "last"),
         norms=("left/bn", "right/bn"),
+    ),
+    "forest": Network(
+        build=_forest,
+        inputs={"near:0": normal(4, 5, 5, 2), "far:0": normal(4, 5, 5, 2, seed=8)},
+        outputs=("kind:0",),
+        kernels=("oak/conv", "elm/conv", "ash/conv", "wood"),
+        norms=("oak/norm", "elm/norm", "ash/norm"),
+    ),
+    "album": Network(
+        build=_album,
+        inputs={"coded:0": jpegs(4)},
+        outputs=("page:0",),
+        kernels=("album/conv", "album/fc"),
+        norms=("album/bn",),
+        options={"norm": "arithmetic", "resource": True},
     ),
     "keras_cnn": Network(
         build=as_graph(small_cnn),

@@ -58,12 +58,15 @@ class Reference:
 class Found:
     """A finding that must be there: its cause, its layers, its certainty; each may be ``"a|b"``.
 
+    ``also`` are layers that may be named beside them.
+
     With a certainty of ``"warning"`` a warning on the checkpoint will do.
     """
 
     cause: str
     scopes: tuple[str, ...] = ()
     certainty: str = "proven"
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,11 +263,13 @@ def problems(case: Case, result: ParityResult) -> list[str]:
             continue
         unexpected = [each for each in unexpected if each not in same]
         certainties = [getattr(each, "certainty", "warning") for each in same]
-        if len(same) > 1 and "warning" not in certainties:
+        if len(same) > len({each.cause for each in same}) and "warning" not in certainties:
             found.append(f"{len(same)} findings of {wanted.cause}")
         if not set(certainties) <= set(wanted.certainty.split("|")):
             found.append(f"{wanted.cause} {certainties[0]}, not {wanted.certainty}")
-        found += _of_scopes(wanted.cause, wanted.scopes, [s for each in same for s in each.scopes])
+        found += _of_scopes(
+            wanted.cause, wanted.scopes, [s for each in same for s in each.scopes if s not in wanted.also]
+        )
     found += [f"{each.cause} at {', '.join(each.scopes)} is no cause" for each in unexpected]
     for cause, scopes in case.health.items():
         named = [s for each in result.health if each.cause == cause for s in each.scopes]
