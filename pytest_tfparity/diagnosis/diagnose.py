@@ -18,6 +18,8 @@ from .folds import neutral_folds
 
 _MOST_TRIALS = 8
 """How many findings are tried one by one for whether parity needs their repair."""
+_MOST_WEIGHED = 4
+"""Up to how many findings are weighed against each other; each costs a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +64,16 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     accepted, end = _explain(start, causes)
     accepted, end, remaining = _prove(start, accepted, end)
     proven = remaining is not None and remaining.passed
-    findings = [_finding(each, remaining if proven else None) for each in accepted]
+    effects = _effects(start, accepted) if proven else {}
+    findings = [
+        _finding(each, remaining if proven else None, effects.get(index))
+        for index, each in sorted(enumerate(accepted), key=lambda item: -effects.get(item[0], 0.0))
+    ]
     notes = () if proven or not accepted else (_remaining(end, remaining),)
     return Diagnosis(
-        findings=tuple(sorted(findings, key=_importance)),
+        findings=tuple(
+            sorted(findings, key=(lambda each: _importance(each)[:1]) if effects else _importance)
+        ),
         first_divergence=first.node if first is not None else None,
         downstream=_downstream(start, findings),
         repaired=end.export,
@@ -122,6 +130,20 @@ def _prove(
     return accepted, end, remaining
 
 
+def _effects(start: Evidence, accepted: Sequence[_Accepted]) -> dict[int, float]:
+    """What each of a few findings explains: how much the export differs with all repairs but its own."""
+    needed = [index for index, each in enumerate(accepted) if each.repairable]
+    if not 2 <= len(needed) <= _MOST_WEIGHED or start.setting.run is None:
+        return {}
+    effects = {}
+    for index in needed:
+        without = _replayed(start, [each for other, each in enumerate(accepted) if other != index])
+        measured = measure(without) if without is not None else None
+        if measured is not None:
+            effects[index] = math.inf if measured.max_abs is None else measured.max_abs
+    return effects
+
+
 def _replayed(start: Evidence, accepted: Iterable[_Accepted]) -> Evidence | None:
     """The export with these repairs alone."""
     evidence = start
@@ -152,8 +174,13 @@ def measure(evidence: Evidence) -> Remaining | None:
     )
 
 
-def _finding(accepted: _Accepted, remaining: Remaining | None) -> Finding:
+def _finding(accepted: _Accepted, remaining: Remaining | None, effect: float | None = None) -> Finding:
     suspicion = accepted.suspicion
+    alone = (
+        ()
+        if effect is None or not math.isfinite(effect)
+        else (f"by itself it makes {effect:.3g} of difference",)
+    )
     proven = accepted.repairable and remaining is not None
     certainty: Certainty = "proven" if proven else suspicion.certainty
     return Finding(
@@ -163,13 +190,13 @@ def _finding(accepted: _Accepted, remaining: Remaining | None) -> Finding:
         scopes=suspicion.scopes,
         message=suspicion.message,
         fix=suspicion.fix,
-        evidence=suspicion.evidence,
+        evidence=(*suspicion.evidence, *alone),
         repaired_max_abs=remaining.max_abs if proven and remaining is not None else None,
     )
 
 
 def _importance(finding: Finding) -> tuple[int, int]:
-    """What explains the most first: certain ones, then those of many layers."""
+    """Certain ones first, then those of many layers; sorting keeps the order of those that are alike."""
     rank = {"proven": 0, "decisive": 1, "suggestive": 2}[finding.certainty]
     return rank, -len(finding.scopes)
 

@@ -75,7 +75,17 @@ class Differences:
                 return cause
         if divergence.kind is Kind.ONLY_IN_EXPORT and self._factor(divergence) is not None:
             return "dropout-scaling"
+        if divergence.kind is Kind.ONLY_IN_REFERENCE and self._layers(divergence):
+            return "graph-wiring-differs"
         return _general(divergence)
+
+    def _layers(self, divergence: Divergence) -> bool:
+        """Whether whole layers with weights of their own are bypassed: no pass removes these."""
+        variables = self.evidence.reference.variables
+        flow = self.evidence.reference_flow
+        return bool(divergence.readers) and any(
+            flow.source(source).node in variables for node in self.ours(divergence) for source in node.inputs
+        )
 
     # --- what a divergence consists of
 

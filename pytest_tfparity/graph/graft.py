@@ -114,6 +114,10 @@ class _Patch:
         return replace(self.export, graph=graph, outputs=tuple(self.outputs), feeds=self.feeds)
 
     def apply(self, edit: Edit) -> None:
+        if isinstance(edit, Constant | Attribute | Wire) and edit.node not in self.nodes:
+            raise Ungraftable(f"the export has no node {edit.node}")
+        if isinstance(edit, Graft) and isinstance(edit.into, tuple) and edit.into[0] not in self.nodes:
+            raise Ungraftable(f"the export has no node {edit.into[0]}")
         if isinstance(edit, Constant):
             self.nodes[edit.node] = constant_node(edit.node, edit.value)
         elif isinstance(edit, Feed):

@@ -7,7 +7,7 @@ from typing import ClassVar
 from ...graph.align import Divergence, Kind
 from ..cause import Cause, Page
 from ..evidence import Evidence
-from .structural import Structural, ops_of, shown, spelt
+from .structural import Structural, named, ops_of, shown, spelt
 
 _SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."
 
@@ -121,7 +121,16 @@ class WiringDiffers(Structural):
         fix="Build the export with the code of the training run.",
     )
 
+    def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
+        bypassed = divergence.kind is Kind.ONLY_IN_REFERENCE
+        return (*divergence.readers, *named(divergence)) if bypassed else named(divergence)
+
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
+        if divergence.kind is Kind.ONLY_IN_REFERENCE:
+            return (
+                f"{divergence.readers[0]} reads past {ops_of(evidence, divergence)[0]} in"
+                f" {evidence.setting.export_name}."
+            )
         return f"{shown(evidence, divergence)}."
 
 
