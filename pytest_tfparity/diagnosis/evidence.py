@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from ..errors import TfparityError
 from ..graph.align import Alignment, Divergence, align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
@@ -17,9 +18,8 @@ from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
 from ..graph.fingerprint import Contents
 from ..graph.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
-from ..graph.proof import Proof, Side, prove
-from ..errors import TfparityError
 from ..graph.op_table import op
+from ..graph.proof import Proof, Side, prove
 from ..result import OutputComparison
 from .activations import Activation
 from .behaviour import Behaviour, Trials

@@ -194,19 +194,26 @@ def _fit(array: Array, original: Array) -> tuple[float | None, float]:
 
 
 def _quantised(array: Array, original: Array) -> Image | None:
-    """Few, equally spaced values, each the nearest one to the original's."""
-    if array.size < 32:
+    step = quantised(array, original)
+    return None if step is None else Image("rounded", number=step)
+
+
+def quantised(array: Array, original: Array) -> float | None:
+    """The step between few, equally spaced values, each the nearest one to the original's; None if it is not so."""
+    if array.size < 32 or np.unique(_head(array)).size > 256:
         return None
     levels = np.unique(array).astype(np.float64)
     if not 2 <= levels.size <= 256 or levels.size * 2 > np.unique(original).size:
         return None
     gaps = np.diff(levels)
-    step = float(gaps.min())
-    steps = gaps / step
-    if step <= 0 or np.abs(steps - np.rint(steps)).max() > 1e-2:
-        return None
     off = np.abs(array.astype(np.float64) - original.astype(np.float64)).max()
-    return Image("rounded", number=step) if off <= step * 0.51 else None
+    for steps in (1, 2, 3):  # in a small array no two neighbouring levels may occur
+        step = float(gaps.min()) / steps
+        if off > step * 0.51:
+            return None
+        if np.abs(gaps / step - np.rint(gaps / step)).max() <= 1e-2:
+            return step
+    return None
 
 
 def mixture(array: Array, shadow: Array, raw: Array) -> float | None:

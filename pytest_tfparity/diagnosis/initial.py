@@ -72,7 +72,10 @@ def trained_variables(graph: Graph) -> frozenset[str]:
 
 def _trained(graph: Graph) -> Iterator[str]:
     for node in graph.nodes.values():
-        if node.op.startswith(("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")) and node.inputs:
+        if (
+            node.op.startswith(("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply"))
+            and node.inputs
+        ):
             target = graph.nodes.get(node.inputs[0].node)
             while target is not None and target.op not in _VARIABLES and target.inputs:
                 target = graph.nodes.get(target.inputs[0].node)

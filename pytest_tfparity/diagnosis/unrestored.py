@@ -65,9 +65,7 @@ def unrestored(evidence: Evidence) -> Unrestored:
     if found["older"]:  # what moves with every step belongs to the same story
         known = {each.constant for group in found.values() for each in group}
         found["older"] += [
-            each
-            for each in wrong
-            if each.statistic and each.constant not in known and each.kind == "unknown"
+            each for each in wrong if each.statistic and each.constant not in known and each.kind == "unknown"
         ]
     return Unrestored(
         whole=False,

@@ -2,6 +2,298 @@
 
 from __future__ import annotations
 
-from ..cause import Cause
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import ClassVar
 
-CAUSES: tuple[Cause, ...] = ()
+from ...graph.graft import Graft, Repair
+from ...graph.graph import DType, Node, TensorName
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..precision import BFLOAT16, HALF, Lowered, Precision, halved, lacking_fake_quant, lowered
+from ..wording import counted, listed
+
+_READS = frozenset({"Identity", "Cast", "ReadVariableOp", "Enter", "RefEnter", "ExpandDims", "Reshape"})
+
+
+def _weights(evidence: Evidence, *precisions: Precision) -> list[Lowered]:
+    return [each for each in lowered(evidence) if each.precision in precisions]
+
+
+def _suspicion(
+    cause: str, evidence: Evidence, group: Sequence[Lowered], message: str, fix: str, *facts: str
+) -> Suspicion:
+    named = [each for each in group if each.weight] or list(group)
+    layers = evidence.layers.scopes([each.name for each in named])
+    inside = {
+        reader: None
+        for each in named
+        for reader in each.readers
+        if reader.startswith(f"{layers[each.name]}/")
+    }
+    return Suspicion(
+        cause=cause,
+        nodes=tuple(dict.fromkeys((*inside, *(each.node for each in named)))),
+        scopes=tuple(dict.fromkeys(layers.values())),
+        message=message,
+        fix=fix,
+        evidence=facts,
+        repair=tuple(each.edit for each in group),
+    )
+
+
+def _share(evidence: Evidence, group: Sequence[Lowered]) -> str:
+    """``All 20 constants``, or ``3 of 20 constants``: scalars and other single values aside."""
+    wrong = {each.constant for each in evidence.wrong_constants} | {each.node for each in group}
+    same = wrong <= {each.node for each in group}
+    whole = {name for name, each in evidence.provenances.items() if each.variable and each.informative}
+    return f"{'All ' if same and whole <= wrong else ''}{counted(len(group), 'constant')}"
+
+
+class ComputeHalf(Cause):
+    """Arithmetic in half precision where the reference uses full floats."""
+
+    id: ClassVar[str] = "compute-fp16"
+    title: ClassVar[str] = "arithmetic in half precision"
+    page: ClassVar[Page] = Page(
+        what="Convolutions and products of the export run in float16 (or bfloat16): results differ by about 1e-3.",
+        how="A mixed-precision rewrite of the graph, or a network that was built with a half dtype for the export.",
+        proof=(
+            "The same nodes have a half type in the export and a float type in the checkpoint's graph, with casts"
+            " around them. Computed in float they give the reference's answer."
+        ),
+        fix="Export the float graph, or give the outputs a tolerance that half precision can keep.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        nodes = halved(evidence)
+        if not nodes:
+            return
+        scopes = dict.fromkeys(scope for name in nodes for scope in _layers_of(evidence, name))
+        if not scopes:
+            scopes = dict.fromkeys(name.rpartition("/")[0] or name for name in nodes)
+        yield Suspicion(
+            cause=self.id,
+            nodes=tuple(nodes),
+            scopes=tuple(scopes),
+            message=f"{counted(len(nodes), 'node')} of {evidence.setting.export_name} ({listed(list(scopes))})"
+            " compute in half precision; the checkpoint's graph computes them in float.",
+            fix="Export the float graph, or loosen the tolerance.",
+            repair=_in_float(evidence, nodes),
+        )
+
+
+def _layers_of(evidence: Evidence, name: str) -> Iterator[str]:
+    """The layers of the weights that a node of the export reads, as the reference names them."""
+    nodes, variables = evidence.reference.graph.nodes, evidence.reference.variables
+    node = nodes.get(evidence.reference_of[name])
+    for source in node.inputs if node is not None else ():
+        found: Node | None = nodes.get(source.node)
+        while found is not None and found.op in _READS and found.inputs:
+            found = nodes.get(found.inputs[0].node)
+        if found is not None and found.name in variables:
+            yield evidence.layers.scope(found.name)
+
+
+def _in_float(evidence: Evidence, nodes: Sequence[str]) -> Repair:
+    """Compute what leaves the half part as the reference computes it, from the float tensors before it."""
+    half = {evidence.reference_of[name] for name in nodes}
+    live = evidence.live_export
+
+    def at(tensor: TensorName) -> TensorName | None:
+        place = evidence.counterpart(tensor)
+        if tensor.node in half or place is None or _is_half(live.get(place.node)):
+            return None
+        return place
+
+    return tuple(_grafts(evidence, set(nodes), at))
+
+
+def _is_half(node: Node | None) -> bool:
+    if node is None:
+        return False
+    given = node.attrs.get("DstT", node.attrs.get("T", node.attrs.get("dtype")))
+    return isinstance(given, DType) and given.number in (HALF, BFLOAT16)
+
+
+def _grafts(
+    evidence: Evidence, half: set[str], at: Callable[[TensorName], TensorName | None]
+) -> Iterator[Graft]:
+    done: set[TensorName] = set()
+    for name, node in evidence.live_export.items():
+        if node.op == "Cast" and node.inputs and not _is_half(node):
+            source = node.inputs[0]
+            if source.node in half:
+                reference = TensorName(evidence.reference_of[source.node], source.port)
+                yield Graft(export=TensorName(name, 0), reference=reference, at=at)
+    for output in evidence.export.outputs:
+        if output.node in half and output not in done:
+            done.add(output)
+            reference = TensorName(evidence.reference_of[output.node], output.port)
+            yield Graft(export=output, reference=reference, at=at)
+
+
+class Float16(Cause):
+    """Weights that went through float16."""
+
+    id: ClassVar[str] = "weights-fp16"
+    title: ClassVar[str] = "weights that went through float16"
+    page: ClassVar[Page] = Page(
+        what="The weights of the export are the checkpoint's, rounded to float16: outputs move by 1e-3 to 1e-2.",
+        how="A conversion to half precision, whose result was stored back as float32, or is widened as it runs.",
+        proof="Each constant equals the checkpoint's value cast to float16 and back, bit for bit.",
+        fix="Keep float32, or give the outputs a tolerance that float16 weights can keep.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = _weights(evidence, "float16")
+        if group:
+            yield _suspicion(
+                self.id,
+                evidence,
+                group,
+                f"{_share(evidence, group)} of {evidence.setting.export_name} went through float16: each equals"
+                " float32(float16(value)) of the checkpoint bit for bit.",
+                "Keep float32, or loosen the tolerance.",
+            )
+
+
+class BFloat16(Cause):
+    """Weights truncated to bfloat16."""
+
+    id: ClassVar[str] = "weights-bf16"
+    title: ClassVar[str] = "weights that went through bfloat16"
+    page: ClassVar[Page] = Page(
+        what="The weights of the export are the checkpoint's with 8 bits of mantissa: outputs move by about 1e-2.",
+        how="An export for TPU, or a conversion to bfloat16, whose result was stored as float32.",
+        proof="The low 16 bits of every constant are 0, and the rest is the checkpoint's, truncated or rounded.",
+        fix="Keep float32, or give the outputs a tolerance that bfloat16 weights can keep.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = _weights(evidence, "bfloat16")
+        if group:
+            yield _suspicion(
+                self.id,
+                evidence,
+                group,
+                f"{_share(evidence, group)} of {evidence.setting.export_name} went through bfloat16: the low 16"
+                " bits are 0, the others the checkpoint's.",
+                "Keep float32, or loosen the tolerance.",
+            )
+
+
+class Quantised(Cause):
+    """Weights stored in 8 bits."""
+
+    id: ClassVar[str] = "weights-quantised-8bit"
+    title: ClassVar[str] = "weights quantised to 8 bits"
+    page: ClassVar[Page] = Page(
+        what="Kernels of the export are stored in 8 bits and widened as it runs: outputs move by 1e-2 to 1e-1.",
+        how="`transform_graph --transforms='quantize_weights'`, or a converter that stores integers and a scale.",
+        proof=(
+            "In the place of a weight the export computes a value from 8-bit constants alone (`Dequantize`, or a cast"
+            " and a scale), or holds 255 equal steps between the weight's smallest and largest value."
+        ),
+        fix="Do not quantise the export that is tested, or give the outputs a tolerance for it.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = _weights(evidence, "8 bit")
+        if group:
+            yield _suspicion(
+                self.id,
+                evidence,
+                group,
+                f"{counted(len(group), 'weight')} of {evidence.setting.export_name} are stored in 8 bits.",
+                "Do not quantise, or loosen the tolerance.",
+            )
+
+
+class Rounded(Cause):
+    """Weights rounded to few equal steps."""
+
+    id: ClassVar[str] = "weights-rounded"
+    title: ClassVar[str] = "weights rounded to equal steps"
+    page: ClassVar[Page] = Page(
+        what="Each weight of the export takes few values, equally spaced, so that the file compresses well.",
+        how="`transform_graph --transforms='round_weights(num_steps=...)'`.",
+        proof=(
+            "A constant holds few distinct values at equal distances, each no further than half a step from the"
+            " checkpoint's value."
+        ),
+        fix="Use more steps, or export without rounding.",
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        group = _weights(evidence, "rounded")
+        if group:
+            steps = min(each.steps for each in group if each.steps is not None)
+            yield _suspicion(
+                self.id,
+                evidence,
+                group,
+                f"{_share(evidence, group)} of {evidence.setting.export_name} are rounded to about {steps:.0f}"
+                " equal steps between smallest and largest value.",
+                "Use more steps, export without round_weights, or loosen the tolerance.",
+            )
+
+
+class FakeQuantMissing(Cause):
+    """Quantisation-aware training exported without its quantisation."""
+
+    id: ClassVar[str] = "fake-quant-missing"
+    title: ClassVar[str] = "the quantisation of training left out"
+    page: ClassVar[Page] = Page(
+        what=(
+            "The network was trained with simulated quantisation (FakeQuant ops), and the export computes without"
+            " it: outputs move by about 1e-1."
+        ),
+        how="The export graph was built without `tf.contrib.quantize.create_eval_graph()`.",
+        proof=(
+            "The checkpoint's graph has FakeQuant ops on the way to the outputs where the export has none, and"
+            " their ranges in the checkpoint go unused. With the ops put in, parity returns."
+        ),
+        fix="Call `tf.contrib.quantize.create_eval_graph()` on the export graph before restoring and freezing.",
+        links=("https://github.com/hyperconnect/MMNet/issues/2",),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        places = lacking_fake_quant(evidence)
+        if not places:
+            return
+        names = [name for place in places for name in place.reference]
+        scopes = dict.fromkeys(_quantised_layer(evidence, place.reference[0]) for place in places)
+        readers = dict.fromkeys(reader for place in places for reader in place.readers)
+        yield Suspicion(
+            cause=self.id,
+            nodes=tuple(names),
+            scopes=tuple(scopes),
+            message=f"The checkpoint's graph quantises at {counted(len(places), 'place')}"
+            f" ({listed(list(scopes))}), {evidence.setting.export_name} does not"
+            f" (at {listed(list(readers))}).",
+            fix="Call tf.contrib.quantize.create_eval_graph() on the export graph before freezing.",
+            repair=tuple(edit for place in places for edit in evidence.as_reference_at(place)),
+        )
+
+
+def _quantised_layer(evidence: Evidence, name: str) -> str:
+    """The layer whose weight or output ``name`` quantises."""
+    nodes = evidence.reference.graph.nodes
+    node = nodes.get(name)
+    found = nodes.get(node.inputs[0].node) if node is not None and node.inputs else None
+    while found is not None and found.op in _READS and found.inputs:
+        found = nodes.get(found.inputs[0].node)
+    if found is not None and found.name in evidence.reference.variables:
+        return evidence.layers.scope(found.name)
+    scope = name.rpartition("/")[0]
+    return scope.rpartition("/")[0] if scope.endswith("_quant") else scope or name
+
+
+CAUSES: tuple[Cause, ...] = (
+    ComputeHalf(),
+    Float16(),
+    BFloat16(),
+    Quantised(),
+    Rounded(),
+    FakeQuantMissing(),
+)

@@ -64,7 +64,8 @@ class Mapped(Cause):
         group = [
             each
             for each in evidence.wrong_constants
-            if each.kind in ("other variable", "other shadow", "slot") and not self._under_own_name(evidence, each)
+            if each.kind in ("other variable", "other shadow", "slot")
+            and not self._under_own_name(evidence, each)
         ]
         if not group:
             return

@@ -1,0 +1,210 @@
+"""Constants that hold the reference's in lower precision: how, and where they stand in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ..graph.align import Divergence, Kind
+from ..graph.graft import Constant
+from ..graph.graph import DType, Node, Tensor
+from .evidence import Evidence
+from .images import Image, informative, is_float, low_precision, quantised, values
+from .wrong_constants import WrongConstant
+
+Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
+
+HALF, BFLOAT16 = 19, 14
+_BYTES = frozenset({4, 6, 11, 12})  # uint8, int8, qint8, quint8
+_INTEGERS = _BYTES | {5, 13, 15, 16, 17}
+_FLOATS = frozenset({1, 2})
+_LEAST_STEPS = 2
+_MOST_BEHIND = 24
+"""How many nodes may turn a stored constant into the weight: a cast, a scale, an offset, a reshape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowered:
+    """A constant of the export in lower precision than the reference's.
+
+    ``node`` is the node of the export that gives the value, ``name`` what its layer is called after,
+    ``right`` the value that it lowers. ``steps`` are those of a rounding to equal steps.
+    """
+
+    node: str
+    name: str
+    right: Tensor
+    precision: Precision
+    readers: tuple[str, ...]
+    weight: bool
+    steps: float | None = None
+
+    @property
+    def edit(self) -> Constant:
+        """What puts it right."""
+        return Constant(node=self.node, value=self.right)
+
+
+def lowered(evidence: Evidence) -> list[Lowered]:
+    """Every constant of the export that is the reference's in lower precision."""
+    wrong = [each for each in evidence.wrong_constants if _in_float(each.held) and _in_float(each.right)]
+    found = [each for one in wrong if (each := _image_of(evidence, one)) is not None]
+    known = {each.node for each in found}
+    rest = [each for each in wrong if each.constant not in known]
+    return [*found, *_rounded(rest), *_stored(evidence)]
+
+
+def _in_float(tensor: Tensor) -> bool:
+    return tensor.dtype.number in (*_FLOATS, HALF, BFLOAT16)
+
+
+def _image_of(evidence: Evidence, wrong: WrongConstant) -> Lowered | None:
+    """A constant that went through float16 or bfloat16: of its place's value, or of another tensor's."""
+    if wrong.held.dtype.number not in _FLOATS:
+        return None
+    found = low_precision(values(wrong.held), values(wrong.right))
+    right = wrong.right
+    if found is None and wrong.origin is not None and wrong.kind in ("float16", "bfloat16"):
+        source = evidence.setting.checkpoint.get(wrong.origin.source or "")
+        if source is not None and source.shape == wrong.held.shape:
+            found, right = Image(kind=wrong.origin.kind), source  # type: ignore[arg-type]
+    if found is None or found.kind not in ("float16", "bfloat16"):
+        return None
+    return _lowered(wrong, right, found.kind)
+
+
+def _lowered(
+    wrong: WrongConstant, right: Tensor, precision: Precision, steps: float | None = None
+) -> Lowered:
+    return Lowered(
+        node=wrong.constant,
+        name=wrong.name,
+        right=right,
+        precision=precision,
+        readers=wrong.readers,
+        weight=wrong.key is not None,
+        steps=steps,
+    )
+
+
+def _rounded(wrong: list[WrongConstant]) -> Iterator[Lowered]:
+    """Constants rounded to equal steps: large ones show it, and what they show holds for the small ones."""
+    steps: dict[str, float] = {}
+    for each in wrong:
+        step = quantised(values(each.held), values(each.right)) if _same_shape(each) else None
+        if step is not None:
+            steps[each.constant] = _range(each.right) / step
+    if not steps:
+        return
+    fewest = min(steps.values())
+    for each in wrong:
+        count = steps.get(each.constant)
+        if count is None and _same_shape(each) and _within(each, fewest):
+            count = fewest
+        if count is not None and count >= _LEAST_STEPS:
+            yield _lowered(each, each.right, "8 bit" if 250 < count < 255.5 else "rounded", count)
+
+
+def _same_shape(wrong: WrongConstant) -> bool:
+    return tuple(wrong.held.shape) == tuple(wrong.right.shape)
+
+
+def _range(tensor: Tensor) -> float:
+    array = values(tensor)
+    return float(array.max() - array.min()) if array.size else 0.0
+
+
+def _within(wrong: WrongConstant, steps: float) -> bool:
+    """Whether a constant is nowhere further from the right one than half a step of its own range."""
+    held, right = values(wrong.held), values(wrong.right)
+    if not informative(right):
+        return False
+    return bool(np.abs(held - right).max() <= 0.51 * _range(wrong.right) / steps)
+
+
+def _stored(evidence: Evidence) -> Iterator[Lowered]:
+    """Weights that the export stores in few bits and widens when it runs: a cast, ``Dequantize``, a scale."""
+    nodes = evidence.export.graph.nodes
+    for divergence in evidence.divergences:
+        if divergence.kind is not Kind.OP or not divergence.export:
+            continue
+        right = evidence.value(evidence.reference, divergence.reference[0])
+        precision = _precision(nodes, divergence.export[0])
+        if right is None or precision is None or not is_float(values(right)):
+            continue
+        node = divergence.reference[0]
+        yield Lowered(
+            node=divergence.export[0],
+            name=node,
+            right=right,
+            precision=precision,
+            readers=divergence.readers,
+            weight=node in evidence.setting.keys,
+        )
+
+
+def _precision(nodes: Mapping[str, Node], top: str) -> Precision | None:
+    """How the constants are stored that ``top`` alone is computed from; None if they are not lowered."""
+    seen: set[str] = set()
+    stack, stored = [top], set()
+    while stack:
+        node = nodes.get(stack.pop())
+        if node is None or len(seen) > _MOST_BEHIND:
+            return None
+        if node.name in seen:
+            continue
+        seen.add(node.name)
+        if node.op == "Const":
+            held = node.attrs.get("value")
+            stored.add(held.dtype.number if isinstance(held, Tensor) and len(held.shape) > 0 else 0)
+        elif not node.inputs:
+            return None
+        narrow = node.attrs.get("DstT")
+        if node.op == "Cast" and isinstance(narrow, DType) and node.name != top:
+            stored.add(narrow.number)
+        stack.extend(source.node for source in node.inputs)
+    if stored & _BYTES:
+        return "8 bit"
+    if len(seen) == 1 or _widened(nodes[top]) is False:
+        return None
+    return "float16" if HALF in stored else "bfloat16" if BFLOAT16 in stored else None
+
+
+def _widened(node: Node) -> bool:
+    """Whether the value that ``node`` gives is a full float again."""
+    given = node.attrs.get("DstT", node.attrs.get("T", node.attrs.get("dtype")))
+    return not isinstance(given, DType) or given.number in _FLOATS
+
+
+def halved(evidence: Evidence) -> list[str]:
+    """The aligned nodes of the export that compute in half where the reference computes in full floats."""
+    found = []
+    for theirs, ours in evidence.reference_of.items():
+        node, other = evidence.live_export.get(theirs), evidence.reference.graph.nodes.get(ours)
+        if node is None or other is None or node.op in ("Cast", "Const"):
+            continue
+        mine, other_type = node.attrs.get("T"), other.attrs.get("T")
+        if isinstance(mine, DType) and isinstance(other_type, DType):
+            if mine.number in (HALF, BFLOAT16) and other_type.number in _FLOATS:
+                found.append(theirs)
+    return found
+
+
+def lacking_fake_quant(evidence: Evidence) -> list[Divergence]:
+    """The places where the reference quantises, in training's fashion, and the export does not."""
+    reference, export = evidence.reference.graph.nodes, evidence.export.graph.nodes
+    return [
+        divergence
+        for divergence in evidence.divergences
+        if any(_fakes(reference, name) for name in divergence.reference)
+        and not any(_fakes(export, name) for name in divergence.export)
+    ]
+
+
+def _fakes(nodes: Mapping[str, Node], name: str) -> bool:
+    return name in nodes and (
+        nodes[name].op.startswith("FakeQuant") or "QuantizeAndDequantize" in nodes[name].op
+    )
