@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .plugin import parity
     from .result import ParityResult
     from .road import ParityFailure
+    from .settings.spec import ParitySpec
     from .sides import assert_parity
-    from .spec import ParitySpec
 
 __all__ = ["Outputs", "ParityFailure", "ParityResult", "ParitySpec", "assert_parity", "parity"]
 __version__ = "0.1.0"
@@ -24,7 +24,7 @@ _HOMES = {
     "Outputs": "outputs",
     "ParityFailure": "road",
     "ParityResult": "result",
-    "ParitySpec": "spec",
+    "ParitySpec": "settings.spec",
     "assert_parity": "sides",
     "parity": "plugin",
 }

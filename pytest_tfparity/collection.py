@@ -15,7 +15,7 @@ from .plugin import parity_session
 from .reports.terminal import headline, report
 from .result import ParityResult
 from .road import ParityFailure
-from .spec import ParitySpec
+from .settings.spec import ParitySpec
 
 RESULTS: pytest.StashKey[list[ParityResult]] = pytest.StashKey()
 GOLDENS: pytest.StashKey[list[str]] = pytest.StashKey()
@@ -200,7 +200,7 @@ def is_full(config: pytest.Config) -> bool:
 
 def _stale(config: pytest.Config, used: set[Path]) -> list[str]:
     """Goldens that lie beside used ones and that no check uses; ``--tfparity-prune`` removes them."""
-    from .golden import prune, stale_goldens
+    from .goldens.store import prune, stale_goldens
 
     stale = stale_goldens(used)
     names = [os.path.relpath(path, config.invocation_params.dir) for path in stale]

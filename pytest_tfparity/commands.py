@@ -19,8 +19,8 @@ from .reports.json import write_report
 from .reports.terminal import report
 from .road import check as decide
 from .road import try_proof
-from .settings import resolve, write_manifest
-from .spec import ParitySpec
+from .settings.resolve import resolve, write_manifest
+from .settings.spec import ParitySpec
 
 
 def check(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from .graph.proof import Side
 from .models.feeds import checked
 from .models.model import Model
 from .models.store import ModelStore
-from .spec import InputSpec, OutputSpec, ParitySpec
+from .settings.spec import InputSpec, OutputSpec, ParitySpec
 
 # Ops that end a graph without being an answer of the model.
 _NO_ANSWER = frozenset(

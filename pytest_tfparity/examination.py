@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import compare
+from .comparison.compare import compare
 from .diagnosis.activations import Activation
 from .diagnosis.activations import measure as activations
 from .diagnosis.behaviour import Answers, Role, Trials

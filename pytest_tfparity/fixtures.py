@@ -12,8 +12,8 @@ from .plugin import parity_session
 if TYPE_CHECKING:
     from .graph.graph import Array
     from .outputs import Outputs
+    from .settings.spec import ParitySpec
     from .sides import Bench, CheckpointSide, FrozenGraphSide
-    from .spec import ParitySpec
 
 
 @pytest.fixture

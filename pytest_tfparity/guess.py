@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .compare import Tolerance
+from .comparison.compare import Tolerance
 from .discovery import dtype_and_shape, final_outputs, live_placeholders
 from .errors import ModelError, SettingsError, did_you_mean
 from .graph.graph import DType, Node, tensor_name
 from .models.model import Model
-from .spec import FeedValue, InputSpec, OutputSpec, ParitySpec, RandomSource
+from .settings.spec import FeedValue, InputSpec, OutputSpec, ParitySpec, RandomSource
 
 BATCH = 4
 """How many rows random inputs have where the placeholder leaves it open."""

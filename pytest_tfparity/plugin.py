@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import schema
+from .settings import schema
 
 if TYPE_CHECKING:
     from .collection import ManifestFile

@@ -14,28 +14,20 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from .collector import paused_collector
-from .compare import compare
+from .comparison.compare import compare
 from .diagnosis.diagnose import Diagnosis
 from .discovery import Pair, open_pair
 from .environment import environment
 from .errors import GoldenError, InputError, TfparityError, UnreadableFile
-from .examination import (
-    examine,
-    examine_error,
-    health_of,
-    stale,
-    unloadable,
-    unsound_weights,
-    write_repaired,
-)
-from .golden import Golden, read_golden, update_golden
+from .examination import examine, examine_error, health_of, stale, unloadable, unsound_weights, write_repaired
+from .goldens.store import Golden, read_golden, update_golden
 from .graph.graph import Array
 from .graph.proof import Proof, prove
-from .inputs import load_input
+from .inputs.load import load_input
 from .models.store import ModelStore
 from .outputs import digest_of
 from .result import Health, OutputComparison, ParityResult, Seconds
-from .spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
+from .settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
 from .weighing import compare_weights
 
 Update: TypeAlias = Literal["all", "new"]

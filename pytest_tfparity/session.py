@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError, did_you_mean, shown_path
-from .manifest import Manifest, load_manifest
 from .models.store import ModelStore
 from .result import ParityResult
 from .road import Update, check
-from .settings import ModelEntry, resolve
+from .settings.manifest import Manifest, load_manifest
+from .settings.resolve import ModelEntry, resolve
+from .settings.spec import ParitySpec
 from .sides import Bench, with_tolerance
-from .spec import ParitySpec
 from .worker import Worker
 
 MANIFEST = "tfparity.yaml"

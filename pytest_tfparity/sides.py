@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .compare import Tolerance
+from .comparison.compare import Tolerance
 from .discovery import Pair, open_pair
 from .errors import UsageError
-from .golden import Golden
+from .goldens.store import Golden
 from .graph.graph import Array
 from .models.store import ModelStore
 from .outputs import Origin, Outputs, digest_of
 from .reports.terminal import report
 from .result import ParityResult
 from .road import ParityFailure, Update, check, golden_of, judge, load_inputs, write_goldens
-from .spec import ParitySpec
+from .settings.spec import ParitySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

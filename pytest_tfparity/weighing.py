@@ -10,7 +10,7 @@ from .errors import ModelError, SettingsError
 from .graph.graph import Graph, Tensor
 from .models.store import ModelStore
 from .result import ParityResult
-from .spec import ParitySpec
+from .settings.spec import ParitySpec
 
 _SHOWN = 8
 

@@ -11,7 +11,7 @@ from functools import cache
 from .models.store import ModelStore
 from .result import ParityResult
 from .road import Update, check, draft_result
-from .spec import ParitySpec
+from .settings.spec import ParitySpec
 
 
 class Worker:

@@ -49,7 +49,7 @@ def _import_all(folder: Path) -> None:
     from pytest_tfparity.models.store import ModelStore
     from pytest_tfparity.road import check
     from pytest_tfparity.session import ParitySession
-    from pytest_tfparity.settings import spec_from_files
+    from pytest_tfparity.settings.resolve import spec_from_files
 
     ParitySession(options={}, ini={}, top=folder).close()
     network = small_network(folder)

@@ -29,7 +29,7 @@ from fault_weights import SHADOW, Change, Weights, older, trained
 from pytest_tfparity.models.store import ModelStore
 from pytest_tfparity.result import ParityResult
 from pytest_tfparity.road import check
-from pytest_tfparity.settings import spec_from_files
+from pytest_tfparity.settings.resolve import spec_from_files
 
 v1 = tf.compat.v1
 PROVEN = ("proven",)

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity import schema
-from pytest_tfparity.document import parse_document, plain_value
 from pytest_tfparity.errors import SettingsError
-from pytest_tfparity.manifest import load_manifest, read_manifest
-from pytest_tfparity.marked import Marked, Wrong
-from pytest_tfparity.settings import resolve
+from pytest_tfparity.settings.document import parse_document, plain_value
+from pytest_tfparity.settings.manifest import load_manifest, read_manifest
+from pytest_tfparity.settings.marked import Marked, Wrong
+from pytest_tfparity.settings.resolve import resolve, schema
 
 
 @pytest.mark.parametrize(

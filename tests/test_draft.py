@@ -8,10 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.compare import Tolerance, TopK
+from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
-from pytest_tfparity.manifest import load_manifest
-from pytest_tfparity.settings import (
+from pytest_tfparity.settings.manifest import load_manifest
+from pytest_tfparity.settings.resolve import (
     BytesSource,
     CallSource,
     ExportSpec,

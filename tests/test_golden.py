@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
-from pytest_tfparity import golden as store
-from pytest_tfparity import golden_files
-from pytest_tfparity.archive import ArchiveProblem, read_archive, write_archive
-from pytest_tfparity.compare import Tolerance, TopK
+from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import GoldenError
-from pytest_tfparity.golden import (
+from pytest_tfparity.goldens import files as golden_files
+from pytest_tfparity.goldens import store
+from pytest_tfparity.goldens.archive import ArchiveProblem, read_archive, write_archive
+from pytest_tfparity.goldens.store import (
     GoldenChange,
     environment,
     prune,

@@ -57,7 +57,8 @@ def test_reports_see_results_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=room_of)
 def test_graphs_numbers_and_settings_know_nothing_of_models(path: Path) -> None:
-    if room_of(path).startswith("graph/") or room_of(path) in ("compare", "golden", "settings", "manifest"):
+    rooms = ("graph/", "comparison/", "goldens/", "settings/", "reports/")
+    if room_of(path).startswith(rooms):
         assert not any(name.startswith("pytest_tfparity.models") for name in imports(path))
 
 

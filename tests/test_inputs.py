@@ -13,10 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.archive import write_archive
 from pytest_tfparity.errors import InputError
-from pytest_tfparity.inputs import load_input
-from pytest_tfparity.spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
+from pytest_tfparity.goldens.archive import write_archive
+from pytest_tfparity.inputs.load import load_input
+from pytest_tfparity.settings.spec import (
+    BytesSource,
+    CallSource,
+    ImageSource,
+    InputSource,
+    NpzSource,
+    RandomSource,
+)
 
 IMAGE = np.arange(6, dtype=np.float32).reshape(2, 3)
 

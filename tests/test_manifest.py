@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pytest_tfparity.errors import SettingsError
-from pytest_tfparity.manifest import load_manifest, read_manifest
-from pytest_tfparity.settings import ParitySpec, resolve
+from pytest_tfparity.settings.manifest import load_manifest, read_manifest
+from pytest_tfparity.settings.resolve import ParitySpec, resolve
 
 FILES = (
     "artifacts/model.ckpt-400.index",

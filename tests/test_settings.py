@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_tfparity import schema
-from pytest_tfparity.compare import Tolerance, TopK
+from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
-from pytest_tfparity.manifest import load_manifest
-from pytest_tfparity.settings import (
+from pytest_tfparity.settings.manifest import load_manifest
+from pytest_tfparity.settings.resolve import (
     BytesSource,
     CallSource,
     ImageSource,
@@ -22,6 +21,7 @@ from pytest_tfparity.settings import (
     ParitySpec,
     RandomSource,
     resolve,
+    schema,
     spec_from_files,
 )
 
@@ -265,8 +265,6 @@ def test_what_ini_values_and_options_can_set_has_its_names() -> None:
 
 
 def test_the_schema_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, pytest_tfparity.schema; print(*sorted({'numpy', 'yaml', 'pytest'} & set(sys.modules)))"
-    )
+    code = "import sys, pytest_tfparity.settings.schema; print(*sorted({'numpy', 'yaml', 'pytest'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -16,7 +16,7 @@ from ..graph.checkpoints import checkpoint_file, checkpoint_text, find_checkpoin
 from ..graph.graph import Array, DType, Graph, Tensor, TensorName
 from ..graph.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.restore import RestoredKey, restored, restored_keys
-from ..settings import ReferenceSpec
+from ..settings.resolve import ReferenceSpec
 from . import ops
 from .builder import build_meta_graph
 from .feeds import constants

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FeedError, did_you_mean
 from ..graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
 from ..graph.tensors import base_dtype, dtype_name, numpy_dtype
-from ..settings import FeedValue
+from ..settings.resolve import FeedValue
 from . import ops
 
 _STRING, _BFLOAT16 = 7, 14

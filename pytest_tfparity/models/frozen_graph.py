@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ModelError, UnreadableFile
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.graphdef import read_graph
-from ..settings import ExportSpec
+from ..settings.resolve import ExportSpec
 from . import ops
 from .feeds import constants
 from .model import SessionKind

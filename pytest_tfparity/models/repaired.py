@@ -12,7 +12,7 @@ from typing import Any
 from ..graph.graph import Array, Graph, Node, TensorName
 from ..graph.proof import Side
 from ..graph.writer import node_bytes
-from ..spec import ExportSpec
+from ..settings.spec import ExportSpec
 from .frozen_graph import FrozenGraph
 from .model import Model, SessionKind
 from .tensorflow import tensorflow

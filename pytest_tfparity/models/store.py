@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..errors import ModelError, UnreadableFile
 from ..graph.checkpoints import checkpoint_file, find_checkpoint
-from ..settings import ExportSpec, ReferenceSpec
+from ..settings.resolve import ExportSpec, ReferenceSpec
 from .checkpoint import Checkpoint
 from .frozen_graph import FrozenGraph
 from .model import Model

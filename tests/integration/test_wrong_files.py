@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from conftest import MANIFEST, Project
 from networks import build, images, load, weights
 

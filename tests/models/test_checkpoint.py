@@ -12,7 +12,7 @@ import pytest
 import networks
 from pytest_tfparity.errors import ModelError, SettingsError
 from pytest_tfparity.models.checkpoint import Checkpoint
-from pytest_tfparity.settings import ReferenceSpec
+from pytest_tfparity.settings.resolve import ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1

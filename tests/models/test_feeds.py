@@ -12,7 +12,7 @@ import networks
 from pytest_tfparity.errors import FeedError
 from pytest_tfparity.models.checkpoint import Checkpoint
 from pytest_tfparity.models.frozen_graph import FrozenGraph
-from pytest_tfparity.settings import ExportSpec, ReferenceSpec
+from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1

@@ -11,7 +11,7 @@ import pytest
 import networks
 from pytest_tfparity.errors import FeedError, ModelError, TensorNotFound
 from pytest_tfparity.models.frozen_graph import FrozenGraph
-from pytest_tfparity.settings import ExportSpec
+from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1

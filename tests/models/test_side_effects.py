@@ -11,7 +11,7 @@ import networks
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.models.checkpoint import Checkpoint
 from pytest_tfparity.models.frozen_graph import FrozenGraph
-from pytest_tfparity.settings import ExportSpec, ReferenceSpec
+from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1

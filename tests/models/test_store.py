@@ -14,7 +14,7 @@ from pytest_tfparity.errors import InputError, TensorFlowMissing
 from pytest_tfparity.models import tensorflow as guard
 from pytest_tfparity.models.images import decode_images
 from pytest_tfparity.models.store import ModelStore
-from pytest_tfparity.settings import ExportSpec, ReferenceSpec
+from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import Problem, SettingsError
 from . import schema
 from .checks import check, shown
 from .document import read_document
 from .entries import InputEntry
-from .errors import Problem, SettingsError
 from .marked import Marked, Wrong, must_be
+from .resolve import ModelEntry
 from .schema import KINDS, Key
 from .sections import Layer, Place, Reading, Stated, read_section, sentence
-from .settings import ModelEntry
 from .spec import NpzSource
 from .validation import READERS, read_model
 

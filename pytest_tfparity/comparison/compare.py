@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import SettingsError
+from ..result import OutputComparison
 from .deviation import Deviation, float_deviation, integer_deviation, string_deviation
-from .errors import SettingsError
-from .result import OutputComparison
 from .top_k import agreeing_rows
 
 _QUANTILE = re.compile(r"quantile\(\s*([0-9.eE+-]+)\s*\)")

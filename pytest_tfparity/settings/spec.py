@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from .compare import Tolerance
+from ..comparison.compare import Tolerance
 
 Scalar: TypeAlias = bool | int | float | str
 FeedValue: TypeAlias = Scalar | tuple[Any, ...]

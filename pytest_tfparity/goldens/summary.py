@@ -32,9 +32,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ..comparison.compare import Tolerance, kind
+from ..comparison.deviation import CHUNK
 from .archive import Array, dtype_name, string_array, tensor_sha256
-from .compare import Tolerance, kind
-from .deviation import CHUNK
 
 FORMAT = 1
 HEADER = (

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..comparison.compare import TopK
 from . import schema
-from .compare import TopK
 from .marked import Marked, Wrong, must_be
 from .schema import KINDS, Key
 from .sections import Layer, Place, Reading, complete, read_section, sentence, values_of

@@ -9,11 +9,11 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from .archive import ArchiveProblem, Array, foreign, read_tensors, string_array
-from .errors import InputError, did_you_mean
-from .project import call_project
+from ..errors import InputError, did_you_mean
+from ..goldens.archive import ArchiveProblem, Array, foreign, read_tensors, string_array
+from ..project import call_project
+from ..settings.spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
 from .sampling import random_array
-from .spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
 
 
 def load_input(source: InputSource, root: Path, *, name: str) -> npt.NDArray[Any]:
@@ -112,7 +112,7 @@ def _read(path: Path, name: str) -> bytes:
 
 def _from_images(source: ImageSource, name: str) -> Array:
     """Images as TensorFlow decodes them; another dtype than uint8 holds the same numbers, 0 to 255."""
-    from .models.images import decode_images
+    from ..models.images import decode_images
 
     for path in source.paths:
         _read(path, name)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..comparison.compare import Tolerance
+from ..errors import Problem, SettingsError
 from .checks import check
-from .compare import Tolerance
 from .draft import manifest_text, write_manifest
 from .entries import InputEntry, OutputEntry
-from .errors import Problem, SettingsError
 from .schema import CONDUCT, TOLERANCE
 from .sections import Layer, Place, Stated
 from .spec import (

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from ..comparison.compare import Tolerance, compare
+from ..environment import environment
+from ..errors import GoldenError
 from .archive import Array
-from .compare import Tolerance, compare
-from .environment import environment
-from .errors import GoldenError
-from .golden_files import Golden, identical, read_pair, storable, summary_path, write_pair
-from .golden_summary import Summary, read_summary, tolerance_facts
+from .files import Golden, identical, read_pair, storable, summary_path, write_pair
 from .locking import locked
+from .summary import Summary, read_summary, tolerance_facts
 
 __all__ = ["Golden", "GoldenChange", "environment", "prune", "read_golden", "stale_goldens", "update_golden"]
 

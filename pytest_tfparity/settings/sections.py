@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from ..errors import Problem
 from . import schema
-from .errors import Problem
 from .marked import Marked, Wrong, described
 from .schema import Key, Section
 from .values import READERS

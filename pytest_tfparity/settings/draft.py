@@ -10,9 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..comparison.compare import Tolerance
+from ..errors import SettingsError
 from . import schema
-from .compare import Tolerance
-from .errors import SettingsError
 from .spec import (
     BytesSource,
     CallSource,

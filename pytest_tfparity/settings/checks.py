@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import Problem, did_you_mean
 from .entries import InputEntry, OutputEntry
-from .errors import Problem, did_you_mean
 from .sections import Layer, Place, Stated
 from .spec import BytesSource, ImageSource, NpzSource
 

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .archive import ArchiveProblem, small_dtype
-from .compare import kind
-from .errors import InputError
-from .spec import RandomSource
+from ..comparison.compare import kind
+from ..errors import InputError
+from ..goldens.archive import ArchiveProblem, small_dtype
+from ..settings.spec import RandomSource
 
 Draw = Callable[[int], npt.NDArray[np.uint64]]
 

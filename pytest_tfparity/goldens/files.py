@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..comparison.compare import Tolerance, as_array
+from ..errors import GoldenError
 from .archive import ArchiveProblem, Array, foreign, read_archive, tensor_sha256, write_archive
-from .compare import Tolerance, as_array
-from .errors import GoldenError
-from .golden_summary import ForeignSummary, Summary, SummaryProblem, read_summary, write_summary
 from .locking import write_atomically
+from .summary import ForeignSummary, Summary, SummaryProblem, read_summary, write_summary
 
 WRITE = "pytest --tfparity-update"
 """The command that writes goldens."""

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .compare import TopK
-from .errors import did_you_mean
+from ..comparison.compare import TopK
+from ..errors import did_you_mean
 from .marked import Marked, Wrong, described, must_be, shortened
 from .schema import DTYPES, KINDS, Key
 from .spec import FeedValue

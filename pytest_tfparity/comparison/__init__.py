@@ -1,0 +1,1 @@
+"""Numbers: what a tolerance allows, and how two arrays compare under it."""

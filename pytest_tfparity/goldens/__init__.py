@@ -1,0 +1,1 @@
+"""The golden store: files that keep inputs and reference outputs."""

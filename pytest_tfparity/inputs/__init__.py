@@ -1,0 +1,1 @@
+"""Golden inputs from files, random numbers or a function of the project."""

@@ -1,0 +1,1 @@
+"""What is to be checked, and what may be written where: manifest, marker, ini values and options."""
