@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from ..graph.batchnorm import BatchNorm
-from ..graph.batchnorm_fold import ROUNDING, Fold, Linear, solve_fold
+from ..graph.batchnorm_fold import FUSED_PAD, Fold, Linear, solve_fold
 from ..graph.batchnorm_live import LiveGraph
 from ..graph.batchnorm_statistics import weight
 from ..graph.graft import Constant, Graft, Repair, tensor_of
 from ..graph.graph import Array, Node, Tensor, TensorName
 from .evidence import Evidence
+from .fold_kernels import Matrix, Weights, as_low, matrix, rounded, solved, vectors
 from .images import values
-from .names import averaged_by, shadow_of
 from .norms import free_name, graft
+from .origins import origins
 
-Weights = Mapping[str, Tensor]
-_Matrix = npt.NDArray[np.generic]
-_ROWS = 24
-"""Numbers of each channel by which a fold is solved; the others are then held against it."""
+_OWN = 3
+"""How many of the sets of weights are the checkpoint's: as expected, raw, averaged."""
 
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "Sub"})
 
@@ -35,8 +32,9 @@ class Folded:
     ``linear`` is the export's convolution or product that holds it, None where a multiplication and
     a sum do (``scale`` is the node of the former). ``output`` is the export's tensor in the place of the norm's
     output, None where the norm is still there (``kept``, that of the export). ``weights`` are the values
-    that it was made of, by node of the reference; ``expected`` says that these are the reference's own. ``shared``
-    are other nodes of the export that read the same raw output or the same kernel.
+    that it was made of, by node of the reference; ``expected`` says that these are the reference's own.
+    ``added`` is how many constants the offset is the sum of. ``output_shared`` are other nodes of the export
+    that read the raw output, ``kernel_shared`` other convolutions that read the kernel.
     """
 
     norm: BatchNorm
@@ -47,15 +45,14 @@ class Folded:
     linear: Linear | None = None
     scale: str | None = None
     kept: BatchNorm | None = None
+    added: int = 0
     output_shared: tuple[str, ...] = ()
     kernel_shared: tuple[str, ...] = ()
 
     @property
     def neutral(self) -> bool:
         """Whether this is another spelling of the same function."""
-        return (
-            self.fold.correct and self.kept is None and not self.output_shared and not self.kernel_shared
-        )
+        return self.fold.correct and self.kept is None and not self.output_shared and not self.kernel_shared
 
     @property
     def node(self) -> str:
@@ -73,13 +70,17 @@ def unfolded(evidence: Evidence, folded: Folded) -> Repair:
         varying = [source for source in scale.inputs if weight(evidence.export_flow, source) is None]
         edges[norm.input] = varying[0]
     else:
-        assert norm.linear is not None and norm.kernel is not None
-        edges[TensorName(norm.linear, 0)] = TensorName(linear.node, 0)
+        edges[TensorName(norm.linear or "", 0)] = TensorName(linear.node, 0)
         edits.append(Constant(node=linear.kernel, value=_shaped(evidence, linear, folded)))
+        if norm.bias is not None and norm.bias in folded.weights and folded.added > 1:
+            # The first sum is that of the convolution's own bias, which was scaled with the kernel.
+            own = linear.added[0].bias
+            edits.append(Constant(node=own, value=folded.weights[norm.bias]))
+            edges[TensorName(norm.bias, 0)] = TensorName(own, 0)
     taken: list[str] = []
     if not folded.expected:
         for name, value in folded.weights.items():
-            if name != norm.kernel:
+            if name != norm.kernel and TensorName(name, 0) not in edges:
                 taken.append(free_name(evidence, name, taken))
                 edits.append(Constant(node=taken[-1], value=value))
                 edges[TensorName(name, 0)] = TensorName(taken[-1], 0)
@@ -111,10 +112,10 @@ def find_folded(evidence: Evidence) -> Iterator[Folded]:
     matched = _matched(evidence)
     found: set[str] = set()
     for norm, linear in matched:
-        folded = _in_kernel(evidence, norm, linear, kept.get(norm.node))
-        if folded is not None:
+        here = _in_kernel(evidence, norm, linear, kept.get(norm.node))
+        if here is not None:
             found.add(norm.node)
-            yield folded
+            yield here
     used = {linear.kernel for _, linear in matched}
     rest = [norm for norm in evidence.reference_norms if norm.node not in found and norm.node not in kept]
     for norm in [each for each in rest if each.mode == "inference"]:
@@ -137,19 +138,20 @@ def _matched(evidence: Evidence) -> list[tuple[BatchNorm, Linear]]:
         if norm.linear is not None and norm.kernel is not None and norm.mode == "inference"
     ]
     by_node = {evidence.reference_of.get(linear.node): linear for linear in evidence.linears}
-    by_name = {(linear.node, linear.op): linear for linear in evidence.linears}
+    by_name = {linear.node: linear for linear in evidence.linears}
     by_kernel: dict[str | None, list[Linear]] = {}
-    for linear in evidence.linears:
-        by_kernel.setdefault(evidence.reference_of.get(linear.kernel), []).append(linear)
+    for each in evidence.linears:
+        by_kernel.setdefault(evidence.reference_of.get(each.kernel), []).append(each)
     found = []
     for norm in norms:
         node = evidence.reference_flow.nodes.get(norm.linear or "")
-        linear = by_node.get(norm.linear)
+        linear: Linear | None = by_node.get(norm.linear)
         sharing = by_kernel.get(norm.kernel, [])
         if linear is None and len(sharing) == 1:
             linear = sharing[0]
         if linear is None and node is not None:
-            linear = by_name.get((node.name, node.op))
+            named = by_name.get(node.name)
+            linear = named if named is not None and (named.op == node.op or named.op in FUSED_PAD) else None
         if linear is not None:
             found.append((norm, linear))
     return found
@@ -161,7 +163,7 @@ def _by_content(evidence: Evidence, norm: BatchNorm, linears: Sequence[Linear]) 
         return None
     node = evidence.reference_flow.nodes.get(norm.linear)
     for linear in linears:
-        if node is not None and linear.op == node.op:
+        if node is not None and (linear.op == node.op or linear.op in FUSED_PAD):
             folded = _in_kernel(evidence, norm, linear, None)
             if folded is not None and folded.fold.correct:
                 return folded
@@ -171,144 +173,93 @@ def _by_content(evidence: Evidence, norm: BatchNorm, linears: Sequence[Linear]) 
 # --- in a kernel
 
 
-def _in_kernel(
-    evidence: Evidence, norm: BatchNorm, linear: Linear, kept: BatchNorm | None
-) -> Folded | None:
+def _in_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: BatchNorm | None) -> Folded | None:
     ours, theirs = evidence.value(evidence.reference, norm.kernel), _held(evidence, linear.kernel)
-    if ours is None or theirs is None or _size(ours) != _size(theirs):
+    if ours is None or theirs is None or _size(ours) != _size(theirs) or _same(evidence, ours, theirs):
         return None
-    if _same(evidence, ours, theirs):
+    kernel = matrix(values(theirs), linear, _channels(evidence, norm))
+    if kernel is None:
         return None
-    own = kept is not None and kept.linear == linear.node
-    bias = _held(evidence, linear.bias)
-    tries = list(_origins(evidence, norm))
-    kernel = _matrix(values(theirs), linear, norm, evidence)
+    tries = list(origins(evidence, norm))
     for right in (True, False):
-        for index, weights in enumerate(tries):
-            if kernel is None or (not right and index > 2):
-                continue
-            fold = _solved(evidence, norm, linear, weights, kernel, bias, right=right)
-            if fold is None or (right and kept is None and not fold.correct):
-                continue
-            folded = Folded(
-                norm=norm,
-                fold=fold.of(linear.kernel, norm),
-                weights=weights,
-                expected=index == 0,
-                output=kept.output if kept is not None and own else linear.output,
-                linear=linear,
-                kept=kept if own else None,
-            )
-            return replace(folded, **_sharing(evidence, folded))
-    return None
+        for index, weights in enumerate(tries if right else tries[:_OWN]):
+            for added in _ways(norm, linear, kept, right=right):
+                offset = _offset_of(evidence, linear, added)
+                fold = solved(norm, linear, weights, kernel, offset, right=right)
+                if fold is not None and (kept is not None or not right or fold.correct):
+                    place = linear.added[added - 1].output if added else linear.output
+                    folded = Folded(
+                        norm=norm,
+                        fold=fold.of(linear.kernel, norm),
+                        weights=weights,
+                        expected=index == 0,
+                        output=kept.output if kept is not None else place,
+                        linear=linear,
+                        kept=kept,
+                        added=0 if kept is not None else added,
+                    )
+                    return _shared(evidence, folded)
+    return None if kept is not None else _rounded(evidence, norm, linear, kernel)
 
 
-def _sharing(evidence: Evidence, folded: Folded) -> dict[str, tuple[str, ...]]:
-    """Who else reads the raw output of the convolution, and which other convolutions its kernel."""
-    linear = folded.linear
+def _ways(norm: BatchNorm, linear: Linear, kept: BatchNorm | None, *, right: bool) -> Sequence[int]:
+    """How many of the constants behind ``linear`` may be the offset of the fold, the likeliest first."""
+    if kept is not None or not linear.added:
+        return (0,)
+    if right:
+        return range(1, len(linear.added) + 1)
+    return (2 if norm.bias is not None and len(linear.added) > 1 else 1,)
+
+
+def _offset_of(evidence: Evidence, linear: Linear, added: int) -> Array | None:
+    """The sum of the first ``added`` constants behind ``linear``, in float64; None if there is none."""
+    held = [_held(evidence, each.bias) for each in linear.added[:added]]
+    arrays = [values(each).astype(np.float64).reshape(-1) for each in held if each is not None]
+    if not arrays or any(array.shape != arrays[0].shape for array in arrays):
+        return None
+    total: Array = np.sum(arrays, axis=0)
+    return total
+
+
+def _shared(evidence: Evidence, folded: Folded) -> Folded:
+    """With who else reads the raw output of the convolution, and which other convolutions its kernel."""
+    linear, flow = folded.linear, evidence.export_flow
     assert linear is not None
-    flow = evidence.export_flow
-    outside: tuple[str, ...] = ()
-    if linear.readers > 1 and folded.kept is None:
-        behind = _raw(flow, linear)
-        outside = tuple(name for name in flow.readers.get(behind, ()) if name != linear.output.node)
-    others = [other.node for other in evidence.linears if other.kernel == linear.kernel]
-    twins = tuple(name for name in others if name != linear.node)
-    return {"output_shared": outside, "kernel_shared": twins}
-
-
-def _raw(flow: LiveGraph, linear: Linear) -> str:
-    """The node whose output is read by the bias: the convolution itself, or what puts it in shape."""
-    node = flow.nodes[linear.node]
-    while linear.output.node not in (readers := flow.readers.get(node.name, [])) and len(readers) == 1:
-        node = flow.nodes[readers[0]]
-    return node.name
-
-
-def _solved(
-    evidence: Evidence,
-    norm: BatchNorm,
-    linear: Linear,
-    weights: Weights,
-    kernel: _Matrix,
-    bias: Tensor | None,
-    *,
-    right: bool,
-) -> Fold | None:
-    """How ``kernel`` follows from ``weights``: as a right fold, or in any other way."""
-    before = _matrix(values(weights[norm.kernel or ""]), linear, norm, evidence)
-    parts = {name: weights.get(name) for name in norm.weights if name is not None}
-    gamma, beta, mean, variance = (
-        None if (part := parts.get(name or "")) is None else values(part).reshape(-1)
-        for name in norm.weights
+    outside: list[str] = []
+    here = flow.nodes.get(folded.output.node)
+    while folded.kept is None and here is not None and here.name != linear.node:
+        varying = [each.node for each in here.inputs if weight(flow, each) is None]
+        if not varying:
+            break
+        outside += [name for name in flow.readers.get(varying[0], ()) if name != here.name]
+        here = flow.nodes.get(varying[0])
+    twins = [other.node for other in evidence.linears if other.kernel == linear.kernel]
+    return replace(
+        folded,
+        output_shared=tuple(dict.fromkeys(outside)),
+        kernel_shared=tuple(name for name in twins if name != linear.node),
     )
-    if before is None or mean is None or variance is None:
+
+
+def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix) -> Folded | None:
+    """A right fold that went through half precision: a batch norm whose weights did."""
+    expected = next(iter(origins(evidence, norm)))
+    kind = rounded(norm, linear, expected, kernel)
+    if kind is None or not linear.added:
         return None
-    own = weights.get(norm.bias or "")
-
-    def solve(one: _Matrix, other: _Matrix) -> Fold | None:
-        rows = np.unique(np.linspace(0, len(one) - 1, min(_ROWS, len(one))).astype(int))
-        found = solve_fold(
-            one[rows],
-            other[rows],
-            gamma,
-            beta,
-            mean,
-            variance,
-            None if bias is None else values(bias).reshape(-1),
-            epsilon=norm.epsilon,
-            own_bias=None if own is None else values(own).reshape(-1),
-        )
-        if found is None or found.axis != "output" or not _holds(one, other, gamma, variance, found):
-            return None
-        return found
-
-    found = solve(before, kernel)
-    if found is not None or right or norm.kernel is None:
-        return found
-    turned = [_turned(each, values(weights[norm.kernel]), linear) for each in (before, kernel)]
-    if turned[0] is None or turned[1] is None or turned[0].shape[-1] != variance.size:
-        return None
-    found = solve(turned[0], turned[1])
-    return None if found is None else replace(found, axis="input")
-
-
-def _holds(
-    before: _Matrix, after: _Matrix, gamma: Array | None, variance: Array, fold: Fold
-) -> bool:
-    """Whether all of a kernel is what ``fold`` says, in float32."""
-    scale = np.asarray(1.0 if gamma is None else gamma, np.float64) / np.sqrt(
-        variance.astype(np.float64) + fold.epsilon
+    weights = {
+        name: tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
+        for name, value in expected.items()
+    }
+    fold = Fold(epsilon=norm.epsilon, own_epsilon=True, axis="output", power=1, bias="correct", residual=0.0)
+    added = len(linear.added) if norm.bias is not None else 1
+    place = linear.added[added - 1].output
+    return _shared(
+        evidence,
+        Folded(
+            norm=norm, fold=fold, weights=weights, expected=False, output=place, linear=linear, added=added
+        ),
     )
-    exact = before.astype(np.float32) * (scale**fold.power).astype(np.float32)
-    limit = np.abs(exact).max(axis=0)
-    error = np.abs(after.astype(np.float32) - exact).max(axis=0)
-    return bool((error <= 2 * ROUNDING * limit).all())
-
-
-def _matrix(
-    kernel: Array, linear: Linear, norm: BatchNorm, evidence: Evidence
-) -> _Matrix | None:
-    """A kernel as ``[numbers, output channels]``; None if it has no such axis."""
-    variance = evidence.value(evidence.reference, norm.variance)
-    channels = 0 if variance is None else _size(variance)
-    if kernel.ndim < 2 or kernel.dtype.kind != "f" or not channels:
-        return None
-    if linear.op == "DepthwiseConv2dNative":
-        flat: Array = kernel.reshape(-1, kernel.shape[-2] * kernel.shape[-1])
-    else:
-        last = np.swapaxes(kernel, -1, -2) if linear.transposed else kernel
-        flat = last.reshape(-1, last.shape[-1])
-    return flat if flat.shape[-1] == channels else None
-
-
-def _turned(matrix: _Matrix, kernel: Array, linear: Linear) -> _Matrix | None:
-    """``[numbers, output channels]`` as ``[numbers, input channels]``."""
-    if linear.op == "DepthwiseConv2dNative":
-        return None
-    inputs = kernel.shape[-1] if linear.transposed else kernel.shape[-2]
-    outputs = matrix.shape[-1]
-    return np.moveaxis(matrix.reshape(-1, inputs, outputs), 1, -1).reshape(-1, inputs)
 
 
 # --- as a scale and an offset
@@ -323,9 +274,8 @@ def _as_scale(evidence: Evidence, norm: BatchNorm) -> Folded | None:
         ones = np.ones((1, scale.size), scale.dtype)
         sum_node, offset = _offset(flow, node)
         output = TensorName(sum_node.name if sum_node is not None else node.name, 0)
-        for index, weights in enumerate(_origins(evidence, norm)):
-            parts = [values(weights[each]).reshape(-1) if each in weights else None for each in norm.weights]
-            gamma, beta, mean, variance = parts
+        for index, weights in enumerate(origins(evidence, norm)):
+            gamma, beta, mean, variance = vectors(norm, weights)
             if mean is None or variance is None:
                 continue
             fold = solve_fold(
@@ -364,65 +314,12 @@ def _offset(flow: LiveGraph, node: Node) -> tuple[Node | None, Array | None]:
     first, second = readers[0].inputs
     added = flow.constant(second)
     if added is not None:
-        return readers[0], -added.reshape(-1) if readers[0].op == "Sub" else added.reshape(-1)
+        sign = -1.0 if readers[0].op == "Sub" else 1.0
+        return readers[0], np.asarray(added, np.float64).reshape(-1) * sign
     added = flow.constant(first)
     if added is None or readers[0].op == "Sub":
         return None, None
     return readers[0], added.reshape(-1)
-
-
-# --- what it may have been made of
-
-
-def _origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
-    """Sets of weights that a restore may have put into the layer, the reference's first, each once.
-
-    The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start, and
-    those of other checkpoints.
-    """
-    seen: set[tuple[bytes, ...]] = set()
-    digest = evidence.setting.contents.digest
-    for weights in _all_origins(evidence, norm):
-        key = tuple(digest(weights[name]) for name in sorted(weights))
-        if key not in seen:
-            seen.add(key)
-            yield weights
-
-
-def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
-    names = [name for name in (norm.kernel, norm.bias, *norm.weights) if name is not None]
-    statistics = [name for name in (norm.mean, norm.variance) if name is not None]
-    held = ((name, evidence.value(evidence.reference, name)) for name in names)
-    expected = {name: value for name, value in held if value is not None}
-    yield expected
-    tensors, keys = evidence.setting.checkpoint, evidence.setting.keys
-    raw_keys = {name: averaged_by(key, tensors) or key for name in names if (key := keys.get(name))}
-    raw = expected | {name: tensors[key] for name, key in raw_keys.items() if key in tensors}
-    averages = {name: shadow_of(key, tensors) for name, key in raw_keys.items()}
-    averaged = raw | {name: tensors[key] for name, key in averages.items() if key is not None}
-    yield raw
-    yield averaged
-    for one, other in ((averaged, raw), (raw, averaged)):
-        yield {name: (other if name in statistics else one)[name] for name in one}
-    start = {norm.mean: np.float32(0), norm.variance: np.float32(1)}
-    fresh = {
-        name: tensor_of(np.full(value.shape, start[name], values(value).dtype))
-        for name, value in expected.items()
-        if name in statistics
-    }
-    for weights in (expected, raw, averaged):
-        yield {**weights, **fresh}
-    for other in evidence.setting.others().values():
-        yield from _of(other, expected, raw_keys)
-
-
-def _of(other: Weights, expected: Weights, raw_keys: Mapping[str, str]) -> Iterable[Weights]:
-    """The weights of another checkpoint, raw and averaged, as far as it has them in the same shapes."""
-    averages = {name: shadow_of(key, other) or key for name, key in raw_keys.items()}
-    for keys in (raw_keys, averages):
-        fits = [key in other and other[key].shape == expected[name].shape for name, key in keys.items()]
-        if all(fits):
-            yield dict(chain(expected.items(), ((name, other[key]) for name, key in keys.items())))
 
 
 def _held(evidence: Evidence, name: str | None) -> Tensor | None:
@@ -433,6 +330,11 @@ def _same(evidence: Evidence, ours: Tensor, theirs: Tensor) -> bool:
     if ours.shape != theirs.shape:
         return bool(np.array_equal(values(ours).reshape(-1), values(theirs).reshape(-1)))
     return evidence.setting.contents.digest(ours) == evidence.setting.contents.digest(theirs)
+
+
+def _channels(evidence: Evidence, norm: BatchNorm) -> int:
+    variance = evidence.value(evidence.reference, norm.variance)
+    return 0 if variance is None else _size(variance)
 
 
 def _size(tensor: Tensor) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..graph.graft import Constant, Feed, Graft, Repair, Ungraftable, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
 from .evidence import Evidence
 from .images import values
+from .wording import listed
 
 _ENTERS = frozenset({"Enter", "RefEnter"})
 
@@ -137,3 +138,48 @@ def _infers(evidence: Evidence, repair: Repair, norms: Sequence[BatchNorm]) -> b
     inputs = {norm.input for norm in changed if norm.mode == "inference"}
     outputs = {norm.output for norm in changed if norm.mode == "inference"}
     return all(norm.output in outputs or norm.input in inputs for norm in norms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A batch norm of the reference and the one in its place in the export."""
+
+    ours: BatchNorm
+    theirs: BatchNorm
+
+    @property
+    def scope(self) -> str:
+        """The layer's name scope, as in the export."""
+        return self.theirs.scope or self.ours.scope
+
+    def node(self, evidence: Evidence) -> str:
+        """The node to name: one of the file, whatever function the layer stands in."""
+        inside = self.theirs.node in evidence.export.graph.nodes
+        return self.theirs.node if inside else self.theirs.output.node
+
+
+def pairs_of(evidence: Evidence) -> Iterator[Pair]:
+    """The batch norms that both sides have."""
+    for pair in evidence.norm_pairs:
+        if pair.reference is not None and pair.export is not None:
+            yield Pair(ours=pair.reference, theirs=pair.export)
+
+
+def scopes_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The layers' scopes, each once."""
+    return tuple(dict.fromkeys(pair.scope for pair in pairs))
+
+
+def nodes_of(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The nodes to name, each once."""
+    return tuple(dict.fromkeys(pair.node(evidence) for pair in pairs))
+
+
+def repairs_of(evidence: Evidence, pairs: Sequence[Pair]) -> Repair:
+    """Each computed as the reference does."""
+    return tuple(edit for pair in pairs for edit in as_reference(evidence, pair.ours, pair.theirs))
+
+
+def some(pairs: Sequence[Pair]) -> str:
+    """The layers' scopes in a few words."""
+    return listed(scopes_of(pairs))

@@ -260,7 +260,9 @@ def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> t
     added = node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2
     if node is not None and added and (bias := weight(live, node.inputs[1], variables)) is not None:
         node = live.node(live.source(node.inputs[0]))
-    for _ in range(3):  # a dense layer may be reshaped to [N, 1, 1, C] for a fused op, a dilated one put together
+    for _ in range(
+        3
+    ):  # a dense layer may be reshaped to [N, 1, 1, C] for a fused op, a dilated one put together
         if node is not None and (node.op in LAYOUT or node.op == "BatchToSpaceND") and node.inputs:
             node = live.node(live.source(node.inputs[0]))
     if node is None or node.op not in LINEAR or len(node.inputs) < 2:

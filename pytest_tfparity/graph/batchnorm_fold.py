@@ -24,6 +24,10 @@ Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
 ROUNDING = 4e-6
 """Relative difference between two float32 folds done in another order, with a fast ``rsqrt``: 30 ulp."""
 
+FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
+"""Convolutions that TensorFlow's passes make; their kernel is the last input."""
+
+_MOST_ADDED = 2
 _OF_THE_CONVOLUTION = frozenset({"Squeeze", "BatchToSpaceND"})
 """What ends a convolution in one dimension, or a dilated one."""
 
@@ -64,10 +68,20 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A constant that is added behind a convolution: its node, and the sum. ``readers`` read what is before it."""
+
+    bias: str
+    output: TensorName
+    readers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Linear:
     """A convolution or product with a constant kernel: a place that a batch norm may be folded into.
 
     ``bias`` is the constant that is added right behind it, if one is; ``output`` the tensor behind that.
+    ``added`` are all constants that are added one after another, the first being ``bias``.
     ``readers`` are how many nodes read the raw output, ``kernel_readers`` how many linear nodes share the
     kernel. ``transposed`` says that the kernel's last axis but one is that of the outputs.
     """
@@ -79,6 +93,7 @@ class Linear:
     output: TensorName
     readers: int
     kernel_readers: int
+    added: tuple[Added, ...] = ()
     transposed: bool = False
 
 
@@ -93,43 +108,55 @@ def fold_candidates(
     found = []
     shared: dict[str, int] = {}
     for node in live.nodes.values():
-        kernel = weight(live, node.inputs[1]) if node.op in LINEAR and len(node.inputs) > 1 else None
+        linear = node.op in LINEAR | FUSED_PAD and len(node.inputs) > 1
+        kernel = weight(live, node.inputs[-1 if node.op in FUSED_PAD else 1]) if linear else None
         if kernel is not None:
             found.append((node, kernel))
             shared[kernel] = shared.get(kernel, 0) + 1
     records = []
     for node, kernel in found:
-        bias, output, readers = _bias(live, node)
+        added, output, readers = _sums(live, node)
         records.append(
             Linear(
                 node=node.name,
                 op=node.op,
                 kernel=kernel,
-                bias=bias,
-                output=output,
-                readers=readers,
+                bias=added[0].bias if added else None,
+                output=added[0].output if added else output,
+                readers=added[0].readers if added else readers,
                 kernel_readers=shared[kernel],
+                added=added,
                 transposed=node.op == "Conv2DBackpropInput" or bool(node.attrs.get("transpose_b", False)),
             )
         )
     return tuple(records)
 
 
-def _bias(live: LiveGraph, node: Node) -> tuple[str | None, TensorName, int]:
-    """The constant that is added to ``node``, the tensor behind that, and how many read what is before it."""
+def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, int]:
+    """The constants added behind ``node``, where nothing is added the place for it, and how many read that."""
     place = TensorName(node.name, 0)
+    found: list[Added] = []
     while True:
         readers = [live.nodes[name] for name in live.readers.get(node.name, ())]
-        for reader in readers:
-            if reader.op in ("BiasAdd", "Add", "AddV2") and len(reader.inputs) == 2:
-                bias = weight(live, reader.inputs[1]) or weight(live, reader.inputs[0])
-                if bias is not None:
-                    return bias, TensorName(reader.name, 0), len(readers)
+        reader = next((each for each in readers if _addend(live, each) is not None), None)
+        if reader is not None and len(found) < _MOST_ADDED:
+            bias = _addend(live, reader)
+            assert bias is not None
+            found.append(Added(bias=bias, output=TensorName(reader.name, 0), readers=len(readers)))
+            node = reader
+            continue
         if len(readers) != 1 or readers[0].op not in _ONWARD:
-            return None, place, len(readers)
+            return tuple(found), place, len(readers)
         node = readers[0]
         if node.op in _OF_THE_CONVOLUTION:
             place = TensorName(node.name, 0)
+
+
+def _addend(live: LiveGraph, node: Node) -> str | None:
+    """The constant that ``node`` adds to something else."""
+    if node.op not in ("BiasAdd", "Add", "AddV2") or len(node.inputs) != 2:
+        return None
+    return weight(live, node.inputs[1]) or weight(live, node.inputs[0])
 
 
 def solve_fold(
@@ -245,6 +272,8 @@ def _bias_kind(
     middle = np.asarray(mean, np.float64).reshape(-1)
     if not given.shape == shift.shape == middle.shape == gamma.shape:
         return "other"
+    if np.array_equal(given, shift) and np.array_equal(middle, np.zeros_like(middle)) and own_bias is None:
+        return "correct"
     if epsilon is not None:
         scale = gamma / np.sqrt(variance + epsilon)
         added = np.zeros_like(given) if own_bias is None else np.asarray(own_bias, np.float64).reshape(-1)
@@ -252,6 +281,8 @@ def _bias_kind(
         terms = np.abs(shift) + (np.abs(added) + np.abs(middle)) * np.abs(scale)
         if (np.abs(given - exact) <= ROUNDING * terms).all():
             return "correct"
+        if bias is not None and (np.abs(given - shift - added * scale) <= ROUNDING * terms).all():
+            return "beta only"
     if bias is None:
         return "absent"
     return "beta only" if np.array_equal(given, shift) else "other"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..cause import Cause
 from . import (
     batch_norm,
+    batch_norm_mode,
     batches,
     boundary,
     comparability,
@@ -35,6 +36,7 @@ CAUSES: tuple[Cause, ...] = (
     *boundary.CAUSES,
     *passes.CAUSES,
     *folding.CAUSES,
+    *batch_norm_mode.CAUSES,
     *batch_norm.CAUSES,
     *numerics.CAUSES,
     *weights.CAUSES,

@@ -38,7 +38,16 @@ def suspicion(
         scopes=tuple(dict.fromkeys(scopes)),
         message=message,
         fix=fix,
+        evidence=(_residual(found),),
         repair=repair,
+    )
+
+
+def _residual(found: Sequence[Folded]) -> str:
+    worst = max(folded.fold.residual for folded in found)
+    return (
+        "Channel by channel the kernel is the checkpoint's times gamma / sqrt(variance + epsilon), to"
+        f" {worst:.1g} of it."
     )
 
 
@@ -65,9 +74,17 @@ class FoldedTwice(Cause):
     id: ClassVar[str] = "bn-folded-twice"
     title: ClassVar[str] = "batch norm folded into the kernel and kept"
     page: ClassVar[Page] = Page(
-        what="The kernel already holds the scale of the batch norm behind it, which still runs: each channel is scaled twice.",
-        how="Folding written by hand that multiplies the kernel and leaves the node, or an export that is folded again.",
-        proof=f"{_SHARED}; and the batch norm is still on the path to the outputs, or the scale is in it squared.",
+        what=(
+            "The kernel already holds the scale of the batch norm behind it, which still runs: each channel is"
+            " scaled twice."
+        ),
+        how=(
+            "Folding written by hand that multiplies the kernel and leaves the node, or an export that is"
+            " folded again."
+        ),
+        proof=(
+            f"{_SHARED}; and the batch norm is still on the path to the outputs, or the scale is in it squared."
+        ),
         fix="Remove the batch norm when folding it, or leave the kernel as it is.",
     )
 
@@ -86,7 +103,8 @@ class FoldedTwice(Cause):
             found,
             scopes,
             f"{listed(kernels)} in {evidence.setting.export_name} already contains {still}.",
-            "Remove the batch norm from the export when folding it, or leave the kernel as the checkpoint has it.",
+            "Remove the batch norm from the export when folding it, or leave the kernel as it is in the"
+            " checkpoint.",
         )
 
 
@@ -96,7 +114,10 @@ class WrongEpsilon(Cause):
     id: ClassVar[str] = "bn-folded-wrong-epsilon"
     title: ClassVar[str] = "batch norm folded with another epsilon"
     page: ClassVar[Page] = Page(
-        what="The scale in the kernel was made with another epsilon than the layer's: as `bn-epsilon-mismatch`, hidden in weights.",
+        what=(
+            "The scale in the kernel was made with another epsilon than the layer's: as `bn-epsilon-mismatch`,"
+            " hidden in weights."
+        ),
         how="A converter, or a folding script, with an epsilon of its own.",
         proof=f"{_SHARED}; one epsilon fits all channels, and it is not that of the checkpoint's graph.",
         fix="Fold with the epsilon of the layer in the checkpoint's graph.",
@@ -117,7 +138,8 @@ class WrongEpsilon(Cause):
             evidence,
             found,
             scopes,
-            f"{listed(scopes)}: folded with epsilon {used} in {evidence.setting.export_name}, trained with {own}.",
+            f"{listed(scopes)}: folded with epsilon {used} in {evidence.setting.export_name}, trained with"
+            f" {own}.",
             f"Fold with epsilon={own}, that of the checkpoint's graph.",
         )
 
@@ -156,9 +178,15 @@ class WithoutMean(Cause):
     id: ClassVar[str] = "bn-folded-without-mean"
     title: ClassVar[str] = "folded offset without the mean"
     page: ClassVar[Page] = Page(
-        what="The kernel holds the scale, but what is added behind it is not `beta + (bias - mean) * scale`: each channel is shifted.",
+        what=(
+            "The kernel holds the scale, but what is added behind it is not `beta + (bias - mean) * scale`: each"
+            " channel is shifted."
+        ),
         how="A folding script that takes beta alone for the new bias, or forgets the convolution's own.",
-        proof=f"{_SHARED}; the kernel is a right fold, and the constant added behind it is beta bit for bit, absent, or another.",
+        proof=(
+            f"{_SHARED}; the kernel is a right fold, and the constant added behind it is beta alone, absent, or"
+            " another."
+        ),
         fix="Add `beta + (bias - mean) * gamma / sqrt(variance + epsilon)` behind the folded kernel.",
     )
 

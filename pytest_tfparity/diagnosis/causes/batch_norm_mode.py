@@ -1,0 +1,244 @@
+"""Batch norm in training mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
+
+from ...graph.batchnorm import FUSED
+from ...graph.graft import Repair, Ungraftable
+from ..cause import Cause, Page, Suspicion
+from ..evidence import Evidence
+from ..norms import Pair, Switched, nodes_of, pairs_of, repairs_of, scopes_of, some, switched
+from ..wording import listed
+
+_KERAS = "keras_learning_phase"
+_RANDOM = frozenset(
+    {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "StatelessRandomUniform"}
+)
+_CONDITIONAL = re.compile(r"(smart_)?cond(_\d+)?")
+
+
+def _moded(evidence: Evidence) -> list[Pair]:
+    """The batch norms that use the current batch in the export and stored statistics in the reference."""
+    return [
+        pair
+        for pair in pairs_of(evidence)
+        if pair.ours.mode == "inference" and pair.theirs.mode in ("training", "unknown")
+    ]
+
+
+def _by_decider(evidence: Evidence, pairs: Sequence[Pair]) -> list[tuple[Switched | None, list[Pair]]]:
+    """The pairs by what decides their mode, where another value of that is enough to put it right."""
+    groups: dict[str | None, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(pair.theirs.decided_by, []).append(pair)
+    found: list[tuple[Switched | None, list[Pair]]] = []
+    for decider, group in groups.items():
+        switch = None
+        if decider is not None:
+            switch = switched(evidence, decider, [pair.theirs for pair in group])
+        found.append((switch, group))
+    return found
+
+
+def _is_keras(name: str | None) -> bool:
+    return name is not None and _KERAS in name.rpartition("/")[2]
+
+
+class TrainingMode(Cause):
+    """A batch norm that normalises with the current batch."""
+
+    id: ClassVar[str] = "bn-training-mode"
+    title: ClassVar[str] = "batch norm exported in training mode"
+    page: ClassVar[Page] = Page(
+        what=(
+            "A batch norm of the export normalises with the mean and variance of the batch that it is given,"
+            " and ignores the moving statistics that training gathered. The answer for one sample then depends"
+            " on the samples beside it; a batch of one is worst, and behind a dense layer it no longer"
+            " depends on the input at all."
+        ),
+        how=(
+            "The graph was built with `training=True` (or with the default of `slim.batch_norm`, which is"
+            " `is_training=True`) and frozen as it is; or a phase placeholder has the default True, is bound to True"
+            " by `input_map`, or is read the wrong way round; or one layer, or a second tower, was called"
+            " without passing the flag on."
+        ),
+        proof=(
+            "On the path that is really taken, a fused op has `is_training=true`, or the moments of the input over"
+            " the batch axis feed the normalisation; in the checkpoint's graph the same layer reads its moving"
+            " statistics. The layer is computed in memory as the checkpoint's graph does (or the placeholder"
+            " is fed) and the export compared again."
+        ),
+        fix=(
+            "Build the export graph with `training=False`, restore the checkpoint into it and freeze that graph;"
+            " never freeze the training graph. Where a placeholder decides, feed it, or export with it pinned."
+        ),
+        links=(
+            "https://github.com/tensorflow/tensorflow/pull/15599",
+            "https://github.com/tensorflow/tensorflow/issues/9724",
+            "https://github.com/tensorflow/tensorflow/issues/16895",
+            "https://github.com/tensorflow/models/issues/3590",
+            "https://github.com/davidsandberg/facenet/issues/189",
+        ),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        pairs = [pair for pair in _moded(evidence) if not _is_keras(pair.theirs.decided_by)]
+        if pairs:
+            yield _training(self.id, evidence, pairs)
+        yield from self._reference_trains(evidence)
+
+    def _reference_trains(self, evidence: Evidence) -> Iterator[Suspicion]:
+        """The other way round: the graph that stands for the checkpoint is a training graph."""
+        pairs = [
+            pair
+            for pair in pairs_of(evidence)
+            if pair.ours.mode == "training" and pair.theirs.mode == "inference"
+        ]
+        if not pairs:
+            return
+        setting = evidence.setting
+        phases = [pair.ours.decided_by for pair in pairs if pair.ours.decided_by is not None]
+        feed = f"state `feeds: {{{phases[0]}:0: ...}}` for the reference, or " if phases else ""
+        yield Suspicion(
+            cause=self.id,
+            nodes=nodes_of(evidence, pairs),
+            scopes=scopes_of(pairs),
+            message=(
+                f"The graph of {setting.reference_name} runs {some(pairs)} in training mode, while"
+                f" {setting.export_name} uses the moving statistics: here the reference is a training graph."
+            ),
+            fix=f"As the reference, {feed}give a `meta` (or `builder`) that was built with training=False.",
+            repair=repairs_of(evidence, pairs),
+        )
+
+
+class KerasLearningPhase(Cause):
+    """The learning phase of Keras is 1 in the export."""
+
+    id: ClassVar[str] = "keras-learning-phase"
+    title: ClassVar[str] = "Keras learning phase 1 at export"
+    page: ClassVar[Page] = Page(
+        what=(
+            "The export runs in Keras' training phase: batch norms normalise with the current batch, and dropout"
+            " is active, so that the same feed gives different answers."
+        ),
+        how=(
+            "`keras_learning_phase` is still a placeholder of the export and is fed, or has as its default, True."
+            " After `K.set_learning_phase(1)` before the model was built, the phase is a constant instead and"
+            " nothing in the file says Keras: that looks the same as `bn-training-mode`."
+        ),
+        proof=(
+            "The placeholder decides conditionals on the path to the outputs; with False fed to it in memory"
+            " the export matches."
+        ),
+        fix=(
+            "Call `K.clear_session()` and `K.set_learning_phase(0)` before the model is rebuilt, load the weights,"
+            " freeze; or feed `keras_learning_phase:0 = False` wherever the export is served."
+        ),
+        links=(
+            "https://github.com/tensorflow/tensorflow/issues/31331",
+            "https://stackoverflow.com/questions/51858203",
+        ),
+    )
+
+    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
+        pairs = [pair for pair in _moded(evidence) if _is_keras(pair.theirs.decided_by)]
+        if pairs:
+            yield _training(self.id, evidence, pairs)
+
+
+def _training(cause: str, evidence: Evidence, pairs: list[Pair]) -> Suspicion:
+    setting = evidence.setting
+    groups = _by_decider(evidence, pairs)
+    switches = [switch for switch, _ in groups if switch is not None]
+    rest = [pair for switch, group in groups if switch is None for pair in group]
+    repair: Repair = tuple(edit for switch in switches for edit in switch.repair)
+    repair += repairs_of(evidence, rest)
+    random = _randomised(evidence, repair) if switches else ()
+    total = len(evidence.export_norms)
+    share = "its only batch norm" if total == 1 else f"{len(pairs)} of its {total} batch norms"
+    message = (
+        f"{setting.export_name} runs {some(pairs)} ({share}) in training mode{_decided(switches)}:"
+        f" {'it normalises' if len(pairs) == 1 else 'they normalise'} with the current batch and"
+        f" {'ignores' if len(pairs) == 1 else 'ignore'} moving_mean and moving_variance."
+    )
+    if random:
+        message += f" It also keeps the random numbers of {listed(random)} on."
+    return Suspicion(
+        cause=cause,
+        nodes=nodes_of(evidence, pairs),
+        scopes=tuple(dict.fromkeys([*scopes_of(pairs), *random])),
+        message=message,
+        fix=_fix(cause, evidence, switches, rest),
+        evidence=_signs(evidence, pairs),
+        repair=repair,
+    )
+
+
+def _randomised(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
+    """The layers whose random numbers are drawn no more once ``repair`` is made: dropout in the same mode."""
+    try:
+        after = evidence.after(repair).export_flow.nodes
+    except Ungraftable:
+        return ()
+    drawn = [
+        node.name
+        for node in evidence.export_flow.nodes.values()
+        if node.op in _RANDOM and node.name not in after
+    ]
+    return tuple(dict.fromkeys(_before_conditional(name) for name in drawn))
+
+
+def _before_conditional(name: str) -> str:
+    """The layer around the conditional that ``name`` stands in: ``drop`` for ``drop/cond/dropout/random``."""
+    parts = name.split("/")[:-1]
+    for index, part in enumerate(parts):
+        if index and _CONDITIONAL.fullmatch(part):
+            return "/".join(parts[:index])
+    return "/".join(parts[:1])
+
+
+def _decided(switches: Sequence[Switched]) -> str:
+    if not switches:
+        return ""
+    said = [
+        f"{'placeholder' if switch.placeholder else 'constant'} {switch.node} decides that"
+        for switch in switches
+    ]
+    return f" ({listed(said)})"
+
+
+def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Sequence[Pair]) -> str:
+    feeds = [f"{switch.node}:0={switch.value}" for switch in switches if switch.placeholder]
+    again = f"restore {evidence.setting.reference_name}, freeze again"
+    parts = []
+    if feeds:
+        parts.append(f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned.")
+    if cause == KerasLearningPhase.id:
+        parts.append(
+            "K.clear_session() and K.set_learning_phase(0) before the model is rebuilt settle it at export."
+        )
+    elif rest or not feeds:
+        constants = [f"{switch.node}={switch.value}" for switch in switches if not switch.placeholder]
+        flag = f"with {listed(constants)}" if constants and not rest else "with training=False"
+        parts.append(f"Build the export graph {flag}, {again}.")
+    return " ".join(parts)
+
+
+def _signs(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    nodes = [evidence.export_flow.nodes.get(pair.theirs.node) for pair in pairs]
+    fused = sum(node is not None and node.op in FUSED for node in nodes)
+    signs = []
+    if fused:
+        many = "" if len(pairs) == fused else f" in {fused} of them"
+        signs.append(f"is_training=true{many} in the export, false in the checkpoint's graph")
+    if fused < len(pairs):
+        many = f" in {len(pairs) - fused} of them" if fused else ""
+        signs.append(f"moments over the batch axis of the input feed the normalisation{many}")
+    return ("; ".join(signs) + ".",)
+
+
+CAUSES: tuple[Cause, ...] = (KerasLearningPhase(), TrainingMode())

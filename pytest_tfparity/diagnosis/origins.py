@@ -1,0 +1,68 @@
+"""The weights that a restore may have put into a layer before it was folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+import numpy as np
+
+from ..graph.batchnorm import BatchNorm
+from ..graph.graft import tensor_of
+from ..graph.graph import Tensor
+from .evidence import Evidence
+from .images import values
+from .names import averaged_by, shadow_of
+
+Weights = Mapping[str, Tensor]
+
+
+def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
+    """Sets of weights that a restore may have put into the layer, the reference's first, each once.
+
+    The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start, and
+    those of other checkpoints.
+    """
+    seen: set[tuple[bytes, ...]] = set()
+    digest = evidence.setting.contents.digest
+    for weights in _all_origins(evidence, norm):
+        key = tuple(digest(weights[name]) for name in sorted(weights))
+        if key not in seen:
+            seen.add(key)
+            yield weights
+
+
+def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
+    names = [name for name in (norm.kernel, norm.bias, *norm.weights) if name is not None]
+    statistics = [name for name in (norm.mean, norm.variance) if name is not None]
+    held = ((name, evidence.value(evidence.reference, name)) for name in names)
+    expected = {name: value for name, value in held if value is not None}
+    yield expected
+    tensors, keys = evidence.setting.checkpoint, evidence.setting.keys
+    raw_keys = {name: averaged_by(key, tensors) or key for name in names if (key := keys.get(name))}
+    raw = {**expected, **{name: tensors[key] for name, key in raw_keys.items() if key in tensors}}
+    averages = {name: shadow_of(key, tensors) for name, key in raw_keys.items()}
+    averaged = {**raw, **{name: tensors[key] for name, key in averages.items() if key is not None}}
+    yield raw
+    yield averaged
+    for one, other in ((averaged, raw), (raw, averaged)):
+        yield {name: (other if name in statistics else one)[name] for name in one}
+    start = {norm.mean: np.float32(0), norm.variance: np.float32(1)}
+    fresh = {
+        name: tensor_of(np.full(value.shape, start[name], values(value).dtype))
+        for name, value in expected.items()
+        if name in statistics
+    }
+    for trained in (expected, raw, averaged):
+        yield {**trained, **fresh}
+    for elsewhere in evidence.setting.others().values():
+        yield from _of(elsewhere, expected, raw_keys)
+
+
+def _of(other: Weights, expected: Weights, raw_keys: Mapping[str, str]) -> Iterable[Weights]:
+    """The weights of another checkpoint, raw and averaged, as far as it has them in the same shapes."""
+    averages = {name: shadow_of(key, other) or key for name, key in raw_keys.items()}
+    for keys in (raw_keys, averages):
+        fits = [key in other and other[key].shape == expected[name].shape for name, key in keys.items()]
+        if all(fits):
+            yield dict(chain(expected.items(), ((name, other[key]) for name, key in keys.items())))
