@@ -121,6 +121,8 @@ def _prove(
         return accepted, end, remaining
     doubtful = [each for each in needed if each.suspicion.certainty == "suggestive"]
     trials = [doubtful] if len(doubtful) > 1 else []
+    if len(doubtful) > _MOST_TRIALS:  # too many to try each: one run says which nodes differ by themselves
+        trials.append([each for each in doubtful if _harmless(start, each)])
     for left_out in [*trials, *([each] for each in doubtful[:_MOST_TRIALS])]:
         others = [other for other in accepted if not any(other is each for each in left_out)]
         without = _replayed(start, others) if len(others) < len(accepted) and others else None
@@ -128,6 +130,12 @@ def _prove(
         if without is not None and measured is not None and measured.passed:
             accepted, end, remaining = others, without, measured
     return accepted, end, remaining
+
+
+def _harmless(start: Evidence, accepted: _Accepted) -> bool:
+    """Whether every node that a suspicion names answers as the reference does to the reference's inputs."""
+    measured = [start.activations.get(name) for name in accepted.suspicion.nodes]
+    return bool(measured) and all(each is not None and each.own == 0.0 for each in measured)
 
 
 def _effects(start: Evidence, accepted: Sequence[_Accepted]) -> dict[int, float]:
