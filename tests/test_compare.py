@@ -372,8 +372,8 @@ def test_chunks_and_layouts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     export = reference + rng.integers(-4, 5, reference.shape) / 16
     for statistic in ("max", "mean", "median", "quantile(0.9)"):
         whole = judged(reference, export, atol=0.1, rtol=0.01, statistic=statistic)
-        monkeypatch.setattr("pytest_tfparity.deviation.CHUNK", 10)
-        monkeypatch.setattr("pytest_tfparity.top_k.CHUNK", 10)
+        monkeypatch.setattr("pytest_tfparity.comparison.deviation.CHUNK", 10)
+        monkeypatch.setattr("pytest_tfparity.comparison.top_k.CHUNK", 10)
         pieces = judged(reference, np.asfortranarray(export), atol=0.1, rtol=0.01, statistic=statistic)
         turned = judged(reference.T.copy().T, export, atol=0.1, rtol=0.01, statistic=statistic)
         monkeypatch.undo()

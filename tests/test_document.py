@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_tfparity.errors import SettingsError
+from pytest_tfparity.settings import schema
 from pytest_tfparity.settings.document import parse_document, plain_value
 from pytest_tfparity.settings.manifest import load_manifest, read_manifest
 from pytest_tfparity.settings.marked import Marked, Wrong
-from pytest_tfparity.settings.resolve import resolve, schema
+from pytest_tfparity.settings.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def as_marked(tree: object) -> Marked:
 def test_whatever_a_manifest_holds_it_loads_or_says_what_is_wrong(
     tree: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_tfparity.manifest.read_document", lambda path: as_marked(tree))
+    monkeypatch.setattr("pytest_tfparity.settings.manifest.read_document", lambda path: as_marked(tree))
     manifest = read_manifest(tmp_path / "tfparity.yaml")
     for problem in manifest.problems:
         assert problem.message.endswith((".", "?"))

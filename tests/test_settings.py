@@ -11,6 +11,7 @@ import pytest
 
 from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
+from pytest_tfparity.settings import schema
 from pytest_tfparity.settings.manifest import load_manifest
 from pytest_tfparity.settings.resolve import (
     BytesSource,
@@ -21,7 +22,6 @@ from pytest_tfparity.settings.resolve import (
     ParitySpec,
     RandomSource,
     resolve,
-    schema,
     spec_from_files,
 )
 

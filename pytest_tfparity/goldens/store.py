@@ -1,7 +1,7 @@
 """The golden store: inputs and the reference's outputs, kept in files.
 
 ``NAME.npz`` holds the arrays (see :mod:`~pytest_tfparity.archive`), ``NAME.yaml`` beside it says what they
-are (see :mod:`~pytest_tfparity.golden_summary`).
+are (see :mod:`~pytest_tfparity.goldens.summary`).
 """
 
 from __future__ import annotations
