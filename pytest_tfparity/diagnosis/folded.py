@@ -11,7 +11,7 @@ from ..graph.batchnorm import BatchNorm
 from ..graph.batchnorm_fold import FUSED_PAD, Fold, Linear, solve_fold
 from ..graph.batchnorm_live import LiveGraph
 from ..graph.batchnorm_statistics import weight
-from ..graph.graft import Constant, Graft, Repair, tensor_of
+from ..graph.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
 from ..graph.graph import Array, Node, Tensor, TensorName
 from .evidence import Evidence
 from .fold_kernels import Matrix, Weights, as_low, matrix, rounded, solved, vectors
@@ -64,7 +64,7 @@ def unfolded(evidence: Evidence, folded: Folded) -> Repair:
     """Put kernel and batch norm back as in the reference, made of the weights that the export was made of."""
     norm, linear = folded.norm, folded.linear
     edges: dict[TensorName, TensorName] = {}
-    edits: list[Constant | Graft] = []
+    edits: list[Edit] = []
     if linear is None:
         scale = evidence.export_flow.nodes[folded.scale or ""]
         varying = [source for source in scale.inputs if weight(evidence.export_flow, source) is None]
@@ -82,7 +82,7 @@ def unfolded(evidence: Evidence, folded: Folded) -> Repair:
         for name, value in folded.weights.items():
             if name != norm.kernel and TensorName(name, 0) not in edges:
                 taken.append(free_name(evidence, name, taken))
-                edits.append(Constant(node=taken[-1], value=value))
+                edits.append(Rewrite(node=constant_node(taken[-1], value)))
                 edges[TensorName(name, 0)] = TensorName(taken[-1], 0)
     if folded.kept is not None:
         # The norm stays: only what the fold changed before it is put back.

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph.batchnorm import BatchNorm
 from ..graph.batchnorm_live import LiveGraph
-from ..graph.graft import Constant, Feed, Graft, Repair, Ungraftable, tensor_of
+from ..graph.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
 from .evidence import Evidence
 from .images import values
@@ -24,7 +24,7 @@ def as_reference(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> Repa
     Weights that the export lacks are the reference's, so that a fault of the others stays to be seen.
     """
     edges = {ours.input: theirs.input}
-    constants: list[Constant] = []
+    constants: list[Rewrite] = []
     for mine, other in zip(ours.weights, theirs.weights, strict=True):
         if mine is None or other is None:
             continue
@@ -70,7 +70,7 @@ def _boundary(
     return at
 
 
-def _in_shape(evidence: Evidence, mine: str, other: str, constants: list[Constant]) -> str | None:
+def _in_shape(evidence: Evidence, mine: str, other: str, constants: list[Rewrite]) -> str | None:
     """The export's weight ``other``, in the shape of the reference's ``mine``; None if it does not fit."""
     ours, theirs = evidence.value(evidence.reference, mine), evidence.value(evidence.export, other)
     if ours is None or theirs is None or ours.shape == theirs.shape:
@@ -78,7 +78,8 @@ def _in_shape(evidence: Evidence, mine: str, other: str, constants: list[Constan
     if int(np.prod(ours.shape)) != int(np.prod(theirs.shape)):
         return None
     name = free_name(evidence, f"{other}/reshaped")
-    constants.append(Constant(node=name, value=tensor_of(values(theirs).reshape(ours.shape), theirs.dtype)))
+    held = tensor_of(values(theirs).reshape(ours.shape), theirs.dtype)
+    constants.append(Rewrite(node=constant_node(name, held)))
     return name
 
 
