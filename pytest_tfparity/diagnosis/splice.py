@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ..graph import op_table
-from ..graph.graph import Node, TensorName
+from ..graph.graph import Attr, Node, TensorName
 from ..graph.proof import Side
 from ..models import ops
 from ..models.control_flow import opens_loop
@@ -57,7 +57,7 @@ class Half:
             found[name] = Node(name, node.op, node.inputs, controls, attrs)
         return _sorted(found)
 
-    def _type_of(self, source: TensorName) -> Mapping[str, object]:
+    def _type_of(self, source: TensorName) -> Mapping[str, Attr]:
         return {"T": self.side.graph.nodes[source.node].attrs["T"]}
 
     @cached_property
