@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fault_cases_batch_norm import BATCH_NORM
+from fault_cases_elsewhere import ELSEWHERE
 from fault_cases_graph import GRAPH
 from fault_cases_keras import KERAS
 from fault_cases_right import RIGHT
@@ -10,4 +11,4 @@ from fault_cases_together import TOGETHER
 from fault_cases_weights import WEIGHTS
 from faults import Case
 
-CASES: tuple[Case, ...] = (*BATCH_NORM, *WEIGHTS, *GRAPH, *KERAS, *TOGETHER, *RIGHT)
+CASES: tuple[Case, ...] = (*BATCH_NORM, *WEIGHTS, *GRAPH, *KERAS, *ELSEWHERE, *TOGETHER, *RIGHT)
