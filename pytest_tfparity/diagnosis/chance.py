@@ -38,10 +38,14 @@ class Chance:
 
 
 def drawn_in(side: Side) -> dict[str, str]:
-    """The random ops that the outputs depend on (name to op); not those of a dropout that keeps everything."""
+    """The random ops that the outputs depend on (name to op), those with a seed in the file too.
+
+    Those of a dropout that keeps everything are none.
+    """
     form = form_of(side)
     found = {}
-    for index in form.doubtful():
+    fixed = [index for index in form.live() if form.nodes[index].op.startswith("StatelessRandom")]
+    for index in (*form.doubtful(), *fixed):
         node = form.nodes[index]
         inner = {op for function in node.functions.values() for op in _ops(function)}
         op = next((each for each in sorted({node.op, *inner}) if _draws(each)), None)
@@ -82,7 +86,7 @@ def _cause(
     if join.name in names and not first and any("RandomUniform" in op for op in drawn):
         return "dropout-active"  # inside a loop's or a conditional's function
     normal = any("Normal" in op for op in drawn)
-    masked = bool(ops & _COMPARISONS) and not normal
+    masked = bool((ops | {join.op}) & _COMPARISONS) and not normal
     if masked and (join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))):
         return "dropout-active"
     jitter = first and any(_few(flow, name) for name in names)

@@ -77,7 +77,21 @@ class Differences:
             return "dropout-scaling"
         if divergence.kind is Kind.ONLY_IN_REFERENCE and self._layers(divergence):
             return "graph-wiring-differs"
+        if self.elsewhere(divergence):
+            return "graph-wiring-differs"
         return _general(divergence)
+
+    def elsewhere(self, divergence: Divergence) -> bool:
+        """Whether all nodes of a divergence have partners: they are there, but read by other nodes."""
+        if (
+            divergence.kind not in (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT, Kind.OP)
+            or not divergence.readers
+        ):
+            return False
+        ours, theirs = self.evidence.alignment.nodes, self.evidence.reference_of
+        return all(name in ours for name in divergence.reference) and all(
+            name in theirs for name in divergence.export
+        )
 
     def _layers(self, divergence: Divergence) -> bool:
         """Whether whole layers with weights of their own are bypassed: no pass removes these."""
@@ -214,6 +228,8 @@ class Differences:
         sides = [(flows[0], self.ours(divergence)), (flows[1], self.theirs(divergence))]
         if nodes and all(_scales(flow, side) for flow, side in sides):
             return "input-scaling"
+        if divergence.kind is Kind.OP and all(_scales(flow, side, single=False) for flow, side in sides):
+            return "input-scaling"
         return "preprocess-missing" if divergence.kind is Kind.ONLY_IN_REFERENCE else None
 
     def _factor(self, divergence: Divergence) -> float | None:
@@ -226,12 +242,16 @@ class Differences:
         if divergence.kind is Kind.ATTRIBUTE:
             return divergence.attribute in _HARMLESS_ATTRS
         if divergence.kind is Kind.OP:
-            return True
+            return not self.elsewhere(divergence)
         if divergence.kind is Kind.CONSTANT:
             values = self.constants(divergence)
             return values is not None and values[0].dtype.kind in "iu"
         nodes = [*self.ours(divergence), *self.theirs(divergence)]
-        return divergence.kind is not Kind.WIRING and all(node.op in _HARMLESS for node in nodes)
+        return (
+            divergence.kind is not Kind.WIRING
+            and not self.elsewhere(divergence)
+            and all(node.op in _HARMLESS for node in nodes)
+        )
 
 
 def factor_of(flow: LiveGraph, nodes: list[Node]) -> float | None:
@@ -288,12 +308,14 @@ def _reorders(flow: LiveGraph, nodes: list[Node]) -> bool:
     return all(map(test, nodes)) and bool(nodes)
 
 
-def _scales(flow: LiveGraph, nodes: list[Node]) -> bool:
-    """Whether nodes do nothing but scale and shift by single numbers."""
+def _scales(flow: LiveGraph, nodes: list[Node], *, single: bool = True) -> bool:
+    """Whether nodes do nothing but scale and shift by constants, with ``single`` by one number each."""
     for node in nodes:
         if node.op not in _AFFINE:
             return False
         values = [flow.constant(source) for source in node.inputs]
-        if node.op not in ("Cast", "Neg") and not any(v is not None and v.size == 1 for v in values):
+        if node.op not in ("Cast", "Neg") and not any(
+            v is not None and (v.size == 1 or not single) for v in values
+        ):
             return False
     return True

@@ -13,7 +13,7 @@ from ..errors import TfparityError
 from ..graph.align import Alignment, Divergence, align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
-from ..graph.batchnorm_live import LiveGraph, live_graph, taken_graph
+from ..graph.batchnorm_live import VARIABLES, LiveGraph, live_graph, taken_graph
 from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
 from ..graph.fingerprint import Contents
 from ..graph.graft import Graft, Repair, repaired
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = Mapping[str, Tensor]
 
 _OF_THE_REFERENCE = (
-    "live_reference", "reference_flow", "taken_reference", "reference_norms", "statistics", "starts", "trained",
+    "live_reference", "reference_flow", "reference_readings", "taken_reference", "reference_norms", "statistics", "starts", "trained",
 )  # fmt: skip
 """What no repair of the export changes."""
 
@@ -106,10 +106,24 @@ class Evidence:
         """Which node is which, and where their own computations differ."""
         return align(self.reference, self.export, self.setting.contents)
 
-    @property
+    @cached_property
     def divergences(self) -> tuple[Divergence, ...]:
-        """Where both sides part, those nearest to the inputs first."""
-        return self.alignment.divergences
+        """Where both sides part, those nearest to the inputs first.
+
+        A variable that the checkpoint lacks is no such place: there is nothing to compare with.
+        """
+        return tuple(each for each in self.alignment.divergences if not self._is_lost(each))
+
+    def _is_lost(self, divergence: Divergence) -> bool:
+        if len(divergence.reference) != 1 or divergence.reference[0] in self.reference.variables:
+            return False
+        node = self.reference.graph.nodes.get(divergence.reference[0])
+        held = (self.export.graph.nodes.get(name) for name in divergence.export)
+        return (
+            node is not None
+            and node.op in VARIABLES
+            and all(each is not None and each.op == "Const" for each in held)
+        )
 
     @cached_property
     def proof(self) -> Proof:
@@ -203,6 +217,16 @@ class Evidence:
     def export_flow(self) -> LiveGraph:
         """The export with its predicates followed."""
         return _flow(self.export)
+
+    @cached_property
+    def reference_readings(self) -> Mapping[str, tuple[str, ...]]:
+        """Node of the reference to the nodes that read it, through all that only passes it on."""
+        return _readings(self.reference_flow)
+
+    @cached_property
+    def export_readings(self) -> Mapping[str, tuple[str, ...]]:
+        """Node of the export to the nodes that read it, through all that only passes it on."""
+        return _readings(self.export_flow)
 
     @cached_property
     def taken_reference(self) -> Graph:
@@ -411,6 +435,14 @@ class Evidence:
         names = ("gamma", "beta", "mean", "variance", "kernel", "bias")
         keys = self.setting.keys
         return replace(norm, **{name: keys.get(old, old) for name in names if (old := getattr(norm, name))})
+
+
+def _readings(flow: LiveGraph) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for name, node in flow.nodes.items():
+        for source in node.inputs:
+            found.setdefault(flow.source(source).node, {})[name] = None
+    return {source: tuple(readers) for source, readers in found.items()}
 
 
 def _flow(side: Side) -> LiveGraph:

@@ -29,11 +29,25 @@ def mended(evidence: Evidence, divergence: Divergence) -> Repair:
     if divergence.kind is Kind.WIRING:
         return _wiring(evidence, divergence)
     edits: list[Graft] = []
-    for reader in divergence.readers:
+    for reader in _readers(evidence, divergence):
         found = tuple(_read_from(evidence, divergence, reader))
         whole = None if found else evidence.as_reference(reader, own=divergence.reference)
         edits += found or ((whole,) if whole is not None else ())
     return (*edits, *_outputs(evidence, divergence))
+
+
+def _readers(evidence: Evidence, divergence: Divergence) -> list[str]:
+    """Every node of the export that reads what diverges, or whose partner does."""
+    found = dict.fromkeys(divergence.readers)
+    for name in divergence.export:
+        found.update(dict.fromkeys(evidence.export_readings.get(name, ())))
+    for name in divergence.reference:
+        partners = (evidence.alignment.nodes.get(each) for each in evidence.reference_readings.get(name, ()))
+        found.update(dict.fromkeys(each for each in partners if each is not None))
+    if divergence.export:
+        aligned = evidence.reference_of
+        found = {name: None for name in found if name not in divergence.export and name in aligned}
+    return [name for name in found if evidence.reference_of.get(name) not in divergence.reference]
 
 
 def _constant(evidence: Evidence, divergence: Divergence) -> Repair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -35,7 +36,7 @@ class _Random(Cause):
             return
         switches = list(_switches(evidence, evidence.differences[self.id]))
         joins = [chance.join for chance in found]
-        scopes = [scope for chance in found for scope in common_scope((chance.join, *chance.drawn))]
+        scopes = [_layer(scope) for chance in found for scope in common_scope((chance.join, *chance.drawn))]
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys([*(name for name, _ in switches), *joins])),
@@ -84,7 +85,7 @@ class DropoutActive(_Random):
         live = "is a live dropout" if len(found) == 1 else "are live dropouts"
         switches = list(_switches(evidence, evidence.differences[self.id]))
         why = f" {shown(evidence, evidence.differences[self.id][0])}." if switches else ""
-        return f"{names} {live} in {evidence.setting.export_name}: its answers are random.{why}"
+        return f"{names} {live} in {evidence.setting.export_name}: values are dropped at random.{why}"
 
 
 class RandomAugmentation(_Random):
@@ -155,6 +156,14 @@ class DropoutScaling(Structural):
             f"{named(divergence)[0]} multiplies{by} in {evidence.setting.export_name} alone: a keep_prob of a dropout,"
             " by its place."
         )
+
+
+def _layer(scope: str) -> str:
+    """The layer around the scope that the dropout function makes for itself."""
+    outer, _, last = scope.rpartition("/")
+    own = re.fullmatch(r"(stateless_)?dropout(_\d+)?", last)
+    inside = last.startswith("stateless") or outer.rpartition("/")[2].lower().startswith("drop")
+    return outer if outer and own and inside else scope
 
 
 def _switches(evidence: Evidence, found: Sequence[Divergence]) -> Iterator[tuple[str, str]]:

@@ -122,10 +122,18 @@ class WiringDiffers(Structural):
     )
 
     def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
+        if evidence.differences.elsewhere(divergence):
+            return divergence.readers
         bypassed = divergence.kind is Kind.ONLY_IN_REFERENCE
         return (*divergence.readers, *named(divergence)) if bypassed else named(divergence)
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
+        ours, theirs = ops_of(evidence, divergence)
+        name = evidence.setting.export_name
+        if divergence.kind is Kind.ONLY_IN_EXPORT:
+            return f"{divergence.readers[0]} reads {theirs} in {name}, and what comes before in the checkpoint's graph."
+        if divergence.kind is Kind.OP:
+            return f"{divergence.readers[0]} reads {ours} in the checkpoint's graph and {theirs} in {name}."
         if divergence.kind is Kind.ONLY_IN_REFERENCE:
             return (
                 f"{divergence.readers[0]} reads past {ops_of(evidence, divergence)[0]} in"
