@@ -186,10 +186,10 @@ def halved(evidence: Evidence) -> list[str]:
         node, other = evidence.live_export.get(theirs), evidence.reference.graph.nodes.get(ours)
         if node is None or other is None or node.op in ("Cast", "Const"):
             continue
-        mine, other_type = node.attrs.get("T"), other.attrs.get("T")
-        if isinstance(mine, DType) and isinstance(other_type, DType):
-            if mine.number in (HALF, BFLOAT16) and other_type.number in _FLOATS:
-                found.append(theirs)
+        types = [each.attrs.get("T") for each in (node, other)]
+        numbers = [each.number for each in types if isinstance(each, DType)]
+        if len(numbers) == 2 and numbers[0] in (HALF, BFLOAT16) and numbers[1] in _FLOATS:
+            found.append(theirs)
     return found
 
 
