@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from ..graph.align import Kind
 from ..graph.batchnorm import FUSED, BatchNorm
 from ..graph.graft import Repair, Ungraftable
 from .evidence import Evidence
@@ -39,14 +42,20 @@ def _respelt(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> bool:
     alike = (
         ours.mode == theirs.mode == "inference"
         and ours.axis == theirs.axis
-        and ours.epsilon == theirs.epsilon
-        and (ours.gamma is None) == (theirs.gamma is None)
-        and (ours.beta is None) == (theirs.beta is None)
+        and np.float32(ours.epsilon) == np.float32(theirs.epsilon)
+        and (ours.has_gamma, ours.has_beta) == (theirs.has_gamma, theirs.has_beta)
         and None not in (ours.mean, theirs.mean, ours.variance, theirs.variance)
+        and [each is None for each in ours.weights] == [each is None for each in theirs.weights]
     )
     if not alike:
         return False
     nodes = evidence.reference_flow.nodes.get(ours.node), evidence.export_flow.nodes.get(theirs.node)
     if nodes[0] is None or nodes[1] is None:
         return False
-    return (nodes[0].op in FUSED) != (nodes[1].op in FUSED)
+    if nodes[0].op in FUSED or nodes[1].op in FUSED:
+        return (nodes[0].op in FUSED) != (nodes[1].op in FUSED)
+    return any(
+        ours.node in divergence.reference or theirs.node in divergence.export
+        for divergence in evidence.divergences
+        if divergence.kind not in (Kind.CONSTANT, Kind.ATTRIBUTE)
+    )

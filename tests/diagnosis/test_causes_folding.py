@@ -1,0 +1,217 @@
+"""Batch norm folded into a kernel: right folds are no finding, wrong ones are named for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from layer_graphs import Layers, Values, evidence, findings, offset_of, only, scale_of, weights
+from pytest_tfparity.diagnosis.folds import neutral_folds
+from pytest_tfparity.graph.proof import Side
+
+SCOPES = ("a", "b", "c")
+Layer = Callable[[Layers, str, str], str]
+
+
+def plain(net: Layers, scope: str, x: str) -> str:
+    """Convolution and batch norm as in training."""
+    return net.norm(f"{scope}/bn", net.conv(f"{scope}/conv", x))
+
+
+def fold(
+    net: Layers,
+    scope: str,
+    x: str,
+    *,
+    epsilon: float = 1e-3,
+    offset: Callable[[Values, str], np.ndarray] | None = None,
+    scaled: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.multiply,
+) -> str:
+    values, bn = net.values, f"{scope}/bn"
+    kernel = scaled(values[f"{scope}/conv/kernel"], scale_of(values, bn, epsilon))
+    added = offset_of(values, bn, epsilon) if offset is None else offset(values, bn)
+    return net.offset(f"{bn}/FusedBatchNormV3", net.conv(f"{scope}/conv", x, kernel), added)
+
+
+def chain(values: Values, layers: dict[str, Layer], *, frozen: bool) -> Side:
+    net = Layers(values, frozen=frozen)
+    x = net.image()
+    for scope, layer in layers.items():
+        x = net.relu(f"{scope}/relu", layer(net, scope, x))
+    return net.side(x)
+
+
+def reference(values: Values, layer: Layer = plain) -> Side:
+    return chain(values, dict.fromkeys(SCOPES, layer), frozen=False)
+
+
+def repaired_by_folds_alone(ours: Side, theirs: Side) -> bool:
+    found = evidence(ours, theirs)
+    for repair in neutral_folds(found):
+        found = found.after(repair)
+    return found.proof.proven
+
+
+def test_right_folds_are_taken_out_of_the_comparison() -> None:
+    values = weights(*SCOPES)
+    theirs = chain(values, {"a": fold, "b": plain, "c": fold}, frozen=True)
+    assert repaired_by_folds_alone(reference(values), theirs)
+
+
+def test_another_fault_beside_right_folds_is_the_only_finding() -> None:
+    values = weights(*SCOPES)
+    theirs = chain(
+        values,
+        {"a": fold, "b": lambda net, scope, x: net.norm(f"{scope}/bn", net.conv(f"{scope}/conv", x), epsilon=1e-5),
+         "c": fold},
+        frozen=True,
+    )  # fmt: skip
+    assert only(findings(reference(values), theirs), "bn-epsilon-mismatch").scopes == ("b/bn",)
+
+
+def test_a_fold_that_counts_the_convolutions_own_bias_is_right() -> None:
+    values = weights(*SCOPES)
+
+    def biased(net: Layers, scope: str, x: str) -> str:
+        return net.norm(f"{scope}/bn", net.bias(f"{scope}/conv", net.conv(f"{scope}/conv", x)))
+
+    def one_sum(net: Layers, scope: str, x: str) -> str:
+        scale = scale_of(net.values, f"{scope}/bn")
+        own = net.values[f"{scope}/conv/bias"] * scale
+        x = net.conv(f"{scope}/conv", x, net.values[f"{scope}/conv/kernel"] * scale)
+        return net.offset(f"{scope}/bn/add", x, own + offset_of(net.values, f"{scope}/bn"))
+
+    def two_sums(net: Layers, scope: str, x: str) -> str:
+        scale = scale_of(net.values, f"{scope}/bn")
+        x = net.conv(f"{scope}/conv", x, net.values[f"{scope}/conv/kernel"] * scale)
+        x = net.bias(f"{scope}/conv", x, value=net.values[f"{scope}/conv/bias"] * scale)
+        return net.offset(f"{scope}/bn/add", x, offset_of(net.values, f"{scope}/bn"))
+
+    for layer in (one_sum, two_sums):
+        theirs = chain(values, dict.fromkeys(SCOPES, layer), frozen=True)
+        assert repaired_by_folds_alone(reference(values, biased), theirs)
+
+
+def test_a_batch_norm_that_became_a_scale_and_an_offset_is_right() -> None:
+    values = weights(*SCOPES)
+
+    def scaled(net: Layers, scope: str, x: str) -> str:
+        factor = net.const(f"{scope}/scale", scale_of(net.values, f"{scope}/bn"))
+        product = net.add("Mul", f"{scope}/mul", net.conv(f"{scope}/conv", x), factor)
+        return net.add(
+            "AddV2",
+            f"{scope}/add",
+            product,
+            net.const(f"{scope}/shift", offset_of(net.values, f"{scope}/bn")),
+        )
+
+    theirs = chain(values, {"a": scaled, "b": plain, "c": scaled}, frozen=True)
+    assert repaired_by_folds_alone(reference(values), theirs)
+
+
+def test_another_spelling_of_a_batch_norm_is_right() -> None:
+    values = weights(*SCOPES)
+
+    def spelt(net: Layers, scope: str, x: str) -> str:
+        return net.plain_norm(f"{scope}/bn", net.conv(f"{scope}/conv", x))
+
+    assert repaired_by_folds_alone(
+        reference(values), chain(values, dict.fromkeys(SCOPES, spelt), frozen=True)
+    )
+
+
+def test_a_fold_of_weights_that_are_not_the_references_becomes_a_batch_norm_of_them() -> None:
+    values = weights(*SCOPES)
+    averages = {f"{name}/ExponentialMovingAverage": value * 0.5 for name, value in values.items()}
+    ours = reference({name: averages[f"{name}/ExponentialMovingAverage"] for name in values})
+    theirs = chain(values, dict.fromkeys(SCOPES, fold), frozen=True)
+    found = evidence(ours, theirs, values | averages)
+    for repair in neutral_folds(found):
+        found = found.after(repair)
+    assert {each.kind.value for each in found.divergences} == {"constant"}
+    assert len(found.divergences) == 5 * len(SCOPES)
+
+
+def test_statistics_at_their_start_are_seen_through_a_fold() -> None:
+    values = weights(*SCOPES)
+    start = {"b/bn/moving_mean": np.zeros(8, np.float32), "b/bn/moving_variance": np.ones(8, np.float32)}
+    found = evidence(reference(values), chain(values | start, dict.fromkeys(SCOPES, fold), frozen=True))
+    for repair in neutral_folds(found):
+        found = found.after(repair)
+    assert [each.export for each in found.divergences] == [("b/bn/moving_mean",), ("b/bn/moving_variance",)]
+
+
+@pytest.mark.parametrize(
+    ("options", "cause", "said"),
+    [
+        ({"epsilon": 1e-5}, "bn-folded-wrong-epsilon", "folded with epsilon 1e-05 in model.pb, trained with 0.001"),
+        (
+            {"scaled": lambda kernel, scale: kernel * scale[:, None]},
+            "bn-folded-wrong-axis",
+            "b/conv/kernel: the scale of b/bn is multiplied along the input channels",
+        ),
+        (
+            {"offset": lambda values, bn: values[f"{bn}/beta"]},
+            "bn-folded-without-mean",
+            "the offset behind b/conv/Conv2D is beta alone; it must be beta - mean * scale",
+        ),
+        (
+            {"offset": lambda values, bn: values[f"{bn}/beta"] - values[f"{bn}/moving_mean"]},
+            "bn-folded-without-mean",
+            "the offset behind b/conv/Conv2D is another one",
+        ),
+        ({"scaled": lambda kernel, scale: kernel * scale**2}, "bn-folded-twice", "the scale of b/bn twice"),
+    ],
+)  # fmt: skip
+def test_a_wrong_fold_is_named_for_what_is_wrong(options: dict[str, object], cause: str, said: str) -> None:
+    values = weights(*SCOPES)
+
+    def wrong(net: Layers, scope: str, x: str) -> str:
+        return fold(net, scope, x, **options)
+
+    theirs = chain(values, {"a": fold, "b": wrong, "c": plain}, frozen=True)
+    finding = only(findings(reference(values), theirs), cause)
+    assert said in finding.message
+    assert {scope.partition("/")[0] for scope in finding.scopes} == {"b"}
+    assert "b/conv/Conv2D" in finding.nodes
+
+
+def test_a_scale_in_the_kernel_before_a_batch_norm_that_still_runs_is_twice() -> None:
+    values = weights(*SCOPES)
+
+    def twice(net: Layers, scope: str, x: str) -> str:
+        kernel = net.values[f"{scope}/conv/kernel"] * scale_of(net.values, f"{scope}/bn")
+        return net.norm(f"{scope}/bn", net.conv(f"{scope}/conv", x, kernel))
+
+    theirs = chain(values, {"a": plain, "b": twice, "c": plain}, frozen=True)
+    finding = only(findings(reference(values), theirs), "bn-folded-twice")
+    assert finding.scopes == ("b/conv",)
+    assert (
+        finding.message == "b/conv/kernel in model.pb already contains the scale of b/bn, which still runs."
+    )
+
+
+def test_another_kernel_before_a_batch_norm_is_no_fold() -> None:
+    values = weights(*SCOPES)
+    other = values | {"b/conv/kernel": values["c/conv/kernel"]}
+    found = evidence(reference(values), chain(other, dict.fromkeys(SCOPES, plain), frozen=True))
+    assert found.folded == ()
+
+
+def test_a_fold_that_went_through_half_precision_leaves_half_precision_to_explain() -> None:
+    values = weights(*SCOPES)
+
+    def half(net: Layers, scope: str, x: str) -> str:
+        def low(array: np.ndarray) -> np.ndarray:
+            return array.astype(np.float16).astype(np.float32)
+
+        kernel = low(net.values[f"{scope}/conv/kernel"] * scale_of(net.values, f"{scope}/bn"))
+        added = low(offset_of(net.values, f"{scope}/bn"))
+        return net.offset(f"{scope}/bn/add", net.conv(f"{scope}/conv", x, kernel), added)
+
+    found = evidence(reference(values), chain(values, dict.fromkeys(SCOPES, half), frozen=True))
+    for repair in neutral_folds(found):
+        found = found.after(repair)
+    assert {each.kind.value for each in found.divergences} == {"constant"}
