@@ -144,13 +144,13 @@ class _Walk:
         """Whether one of two nodes with the same op has its true partner close before the other."""
         if self.same_place(a, b):
             return False
-        near = self.theirs.before(b, _NEAR)
-        if any(self.is_same(a, other) for other in near):
+        near = [(a, other) for other in self.theirs.before(b, _NEAR)]
+        near += [(other, b) for other in self.ours.before(a, _NEAR)]
+        if any(self.ours.prints[mine] == self.theirs.prints[other] for mine, other in near):
             return True
-        return any(self.is_same(other, b) for other in self.ours.before(a, _NEAR))
-
-    def is_same(self, a: int, b: int) -> bool:
-        return self.ours.prints[a] == self.theirs.prints[b] or self.same_place(a, b)
+        # Automatic names shift when a node is added: what nodes do to their input says more.
+        alike = self.ours.settings(a) == self.theirs.settings(b) is not None
+        return not alike and any(self.same_place(mine, other) for mine, other in near)
 
     def same_place(self, a: int, b: int) -> bool:
         """Whether name or weights say that two nodes are the same one, whatever comes before them."""

@@ -71,6 +71,11 @@ class View:
         telling = any(_size(self.nodes[source]) >= _TELLING for source in sources)
         return tuple(self.prints[source] for source in sources) if telling else ()
 
+    def settings(self, index: int) -> bytes | None:
+        """What a node does to its input: op, attributes and constants; None for a node without constants."""
+        sources = [edge.node for edge in self.nodes[index].inputs if edge.node not in self._varying]
+        return self.own(index) + b"".join(self.prints[source] for source in sources) if sources else None
+
     def outline(self, index: int) -> bytes | None:
         """Op, attributes and the shapes of its weights; None for a node without weights."""
         node = self.nodes[index]
