@@ -4,7 +4,7 @@ Each network becomes a folder as a training script would leave it: ``model.ckpt.
 ``.meta`` from ``tf.compat.v1.train.Saver``, ``model.pb`` from ``convert_variables_to_constants``
 and ``inputs.npz``, a golden batch. The input is ``image:0``, the output ``logits:0``. Weights are
 random but sane: He-initialised kernels and moving statistics that are not 0 and 1, so that
-nothing overflows and no batch norm is a no-op.
+nothing overflows and no batch norm is a no-op. ``--fault`` spoils one batch norm of the frozen graph alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ Network = Callable[[], tuple[Tensor, tuple[int, ...]]]
 
 v1 = tf.compat.v1
 BATCH = 8
+FAULTY = "block3/unit_3/bottleneck/conv2/BatchNorm"
+"""The batch norm of ResNet-50 that ``--fault`` spoils: the 33rd of 53."""
 
 
 def convolution(
@@ -201,7 +203,34 @@ def chain(nodes: int) -> tuple[Tensor, tuple[int, ...]]:
     return x, (BATCH, 4)
 
 
-def save(network: Network, folder: Path, seed: int) -> None:
+def in_training_mode(frozen: Any) -> None:
+    """Let one batch norm use the batch's own statistics, as one built with ``is_training=True`` does."""
+    norm = node_of(frozen, f"{FAULTY}/FusedBatchNormV3")
+    norm.attr["is_training"].b = True
+    for index, name in ((3, f"{FAULTY}/Const"), (4, f"{FAULTY}/Const_1")):
+        empty = frozen.node.add(name=name, op="Const")
+        empty.attr["dtype"].type = tf.float32.as_datatype_enum
+        empty.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([], tf.float32, [0]))
+        norm.input[index] = name
+
+
+def at_initial_statistics(frozen: Any) -> None:
+    """Leave the moving statistics of one batch norm where they start: means 0, variances 1."""
+    for name, value in (("moving_mean", 0.0), ("moving_variance", 1.0)):
+        tensor = node_of(frozen, f"{FAULTY}/{name}").attr["value"].tensor
+        initial = np.full(tf.make_ndarray(tensor).shape, value, np.float32)
+        tensor.CopyFrom(tf.make_tensor_proto(initial))
+
+
+def node_of(frozen: Any, name: str) -> Any:
+    """Find a node of a GraphDef."""
+    return next(node for node in frozen.node if node.name == name)
+
+
+FAULTS = {"training": in_training_mode, "initial": at_initial_statistics}
+
+
+def save(network: Network, folder: Path, seed: int, fault: str | None = None) -> None:
     """Write checkpoint, frozen graph and golden batch of one network into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with tf.Graph().as_default() as graph, v1.Session() as session:
@@ -211,6 +240,8 @@ def save(network: Network, folder: Path, seed: int) -> None:
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(folder / "model.ckpt"))
         frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["logits"])
+    if fault is not None:
+        FAULTS[fault](frozen)
     (folder / "model.pb").write_bytes(frozen.SerializeToString())
     images = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     np.savez(folder / "inputs.npz", **{"image:0": images})
@@ -222,6 +253,9 @@ def main() -> None:
     parser.add_argument("kind", choices=["resnet50", "inception", "small", "chain"])
     parser.add_argument("folders", type=Path, nargs="+", help="one network each, with weights of its own")
     parser.add_argument("--nodes", type=int, default=1000, help="length of a chain")
+    parser.add_argument(
+        "--fault", choices=FAULTS, help="what is wrong with one batch norm of resnet50's export"
+    )
     options = parser.parse_args()
     v1.disable_resource_variables()
     kinds = {
@@ -231,7 +265,7 @@ def main() -> None:
         "chain": partial(chain, options.nodes),
     }
     for seed, folder in enumerate(options.folders):
-        save(kinds[options.kind], folder, seed)
+        save(kinds[options.kind], folder, seed, options.fault)
 
 
 if __name__ == "__main__":

@@ -7,35 +7,43 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 v1 = tf.compat.v1
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 
-def run_checkpoint(prefix: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    with tf.Graph().as_default(), v1.Session() as session:
-        saver = v1.train.import_meta_graph(prefix + ".meta")
-        saver.restore(session, prefix)
-        return session.run("logits:0", inputs)
+def load_checkpoint(prefix: str) -> Any:
+    with tf.Graph().as_default() as graph:
+        session = v1.Session(graph=graph)
+        v1.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
+        return session
 
 
-def run_frozen_graph(path: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
+def load_frozen_graph(path: Path) -> Any:
     graph_def = v1.GraphDef()
     graph_def.ParseFromString(path.read_bytes())
-    with tf.Graph().as_default() as graph, v1.Session() as session:
+    with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
-        return session.run("logits:0", {graph.get_tensor_by_name(name): x for name, x in inputs.items()})
+        return v1.Session(graph=graph)
+
+
+def load_inputs(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "inputs.npz") as file:
+        return dict(file)
 
 
 def main() -> None:
     for folder in map(Path, sys.argv[1:]):
-        with np.load(folder / "inputs.npz") as file:
-            inputs = dict(file)
-        expected = run_checkpoint(str(folder / "model.ckpt"), inputs)
-        actual = run_frozen_graph(folder / "model.pb", inputs)
-        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+        inputs = load_inputs(folder)
+        with load_checkpoint(str(folder / "model.ckpt")) as session:
+            expected = session.run("logits:0", inputs)
+        with load_frozen_graph(folder / "model.pb") as session:
+            actual = session.run("logits:0", inputs)
+        np.testing.assert_allclose(actual, expected, **TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure a plain TensorFlow script against pytest with this plugin: ``python benchmarks/run.py``.
+"""Measure plain TensorFlow scripts and Polygraphy against pytest with this plugin: ``python benchmarks/run.py``.
 
 Whole processes, from start to exit: wall time and the largest resident set of each, as the
 operating system counts them. See README.md beside this file.
@@ -7,6 +7,7 @@ operating system counts them. See README.md beside this file.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -20,10 +21,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-BUILD = 1
-"""Raise it when networks.py changes: folders built by another number are built anew."""
-PLUGIN = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_tfparity.plugin")
+from cases import CASES, SIDES, Case, build
+
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"
 }
@@ -31,84 +30,34 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHON
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """Networks of one kind, checked in one process."""
-
-    name: str
-    kind: str
-    models: int = 1
-    nodes: int = 0
-    plain_rounds: int | None = None
-    """At most so many rounds of the plain script, where it takes minutes; None for all."""
-
-    def folders(self, networks: Path) -> list[Path]:
-        return [networks / self.name / f"model{index:03}" for index in range(self.models)]
-
-
-CASES = (
-    Case(name="resnet50", kind="resnet50"),
-    Case(name="inception", kind="inception"),
-    Case(name="small", kind="small"),
-    Case(name="manifest-100", kind="small", models=100),
-    Case(name="chain-1000", kind="chain", nodes=1_000),
-    Case(name="chain-10000", kind="chain", nodes=10_000),
-    Case(name="chain-100000", kind="chain", nodes=100_000, plain_rounds=1),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Run:
-    """One process: seconds from start to exit, peak resident set in MiB."""
+    """One process: seconds from start to exit, processor seconds, peak resident set in MiB."""
 
     seconds: float
+    processor: float
     mebibytes: float
 
 
 @dataclass(kw_only=True)
 class Measurement:
-    """All counted runs of one case and what the plugin's report said of it."""
+    """All counted runs of one case by side, and what the plugin's report said of it."""
 
     case: str
-    plain: list[Run] = field(default_factory=list)
-    plugin: list[Run] = field(default_factory=list)
-    verdicts: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
+
+    def median(self, side: str, what: str) -> float:
+        return float(statistics.median(getattr(run, what) for run in self.runs[side]))
+
+    def ratio(self, side: str, what: str) -> float | None:
+        """The plugin's median to that of a side."""
+        if side == "plugin" or "plugin" not in self.runs:
+            return None
+        return self.median("plugin", what) / self.median(side, what)
 
 
-def build(case: Case, networks: Path) -> None:
-    """Make the case's networks and manifest once; TensorFlow stays in another process."""
-    home = networks / case.name
-    done = home / "built.json"
-    recipe = {"build": BUILD, "kind": case.kind, "models": case.models, "nodes": case.nodes}
-    if done.is_file() and json.loads(done.read_text()) == recipe:
-        return
-    print(f"building {case.name} in {home}", file=sys.stderr, flush=True)
-    command = [sys.executable, str(HERE / "networks.py"), case.kind, *map(str, case.folders(networks))]
-    if case.nodes:
-        command += ["--nodes", str(case.nodes)]
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "build.log").open("w") as log:
-        subprocess.run(command, check=True, stdout=log, stderr=log)
-    (home / "pytest.ini").write_text("[pytest]\n")
-    (home / "tfparity.yaml").write_text(manifest(case, networks))
-    done.write_text(json.dumps(recipe))
-
-
-def manifest(case: Case, networks: Path) -> str:
-    """State the checks that plain.py makes: same files, same batch, same tolerance."""
-    lines = ["defaults: {atol: 1.0e-4, rtol: 1.0e-4}", "models:"]
-    for folder in case.folders(networks):
-        lines += [
-            f"  {folder.name}:",
-            f"    reference: {{checkpoint: {folder.name}/model.ckpt}}",
-            f"    export: {{frozen_graph: {folder.name}/model.pb}}",
-            f'    inputs: {{"image:0": {{npz: {folder.name}/inputs.npz}}}}',
-            '    outputs: ["logits:0"]',
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def measure(command: Sequence[str], folder: Path) -> Run:
-    """Run a command to its end and ask the kernel for what it took.
+def measure(command: Sequence[str], folder: Path, *, expected: int = 0) -> Run:
+    """Run a command to its end and ask the kernel for what it took; it must exit with ``expected``.
 
     ``wait4`` reports the peak of this child alone (and of children it waited for itself), unlike
     ``RUSAGE_CHILDREN``, which is the maximum over all children so far.
@@ -119,87 +68,85 @@ def measure(command: Sequence[str], folder: Path) -> Run:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
+        if process.returncode != expected:
             output.seek(0)
             sys.exit(
-                f"{' '.join(command)}\n{output.read().decode(errors='replace')}\nexit {process.returncode}"
+                f"{' '.join(command)}\n{output.read().decode(errors='replace')}"
+                f"\nexit {process.returncode}, not {expected}"
             )
     per_mebibyte = 2**20 if sys.platform == "darwin" else 2**10
-    return Run(seconds=seconds, mebibytes=usage.ru_maxrss / per_mebibyte)
+    return Run(
+        seconds=seconds,
+        processor=usage.ru_utime + usage.ru_stime,
+        mebibytes=usage.ru_maxrss / per_mebibyte,
+    )
 
 
-def verdicts(case: Case, home: Path, plugin: Sequence[str]) -> dict[str, int]:
-    """Run the plugin once with a report and count its verdicts; this run is also the warm-up."""
+def said(case: Case, home: Path, plugin: Sequence[str]) -> dict[str, int]:
+    """Run the plugin once with a report and count what it says; this run is also the warm-up."""
     with tempfile.TemporaryDirectory() as folder:
-        measure([*plugin, f"--tfparity-report={folder}"], home)
+        measure([*plugin, f"--tfparity-report={folder}"], home, expected=exit_code(case))
         checks = json.loads((Path(folder) / "report.json").read_text())["checks"]
+    if len(checks) != case.models:
+        sys.exit(f"{case.name}: {case.models} checks expected, report.json has {len(checks)}")
     counts: dict[str, int] = {}
     for check in checks:
-        counts[check["verdict"]] = counts.get(check["verdict"], 0) + 1
-    if sum(counts.values()) != case.models:
-        sys.exit(f"{case.name}: {case.models} checks expected, report.json has {counts}")
+        causes = [f"{f['cause']} {f['certainty']} at {', '.join(f['scopes'])}" for f in check["findings"]]
+        verdict = "; ".join([check["verdict"], *causes])
+        counts[verdict] = counts.get(verdict, 0) + 1
     return counts
 
 
+def exit_code(case: Case) -> int:
+    """What every side exits with: pytest and a script that raises both say 1."""
+    return 1 if case.fault else 0
+
+
 def measure_case(
-    case: Case, networks: Path, *, rounds: int, sides: Sequence[str], pytest_args: str
+    case: Case, networks: Path, *, rounds: int, sides: Sequence[str], pytest_args: Sequence[str]
 ) -> Measurement:
-    """Warm up, then alternate plain script and plugin."""
+    """Warm up, then take turns."""
     home = networks / case.name
-    plain = [sys.executable, str(HERE / "plain.py"), *map(str, case.folders(networks))]
-    plugin = [sys.executable, *PLUGIN, *pytest_args.split(), "tfparity.yaml"]
+    chosen = [side for side in case.sides if side in sides]
+    commands = {side: case.command(side, networks) for side in chosen}
     result = Measurement(case=case.name)
-    plain_rounds = min(rounds, case.plain_rounds or rounds) if "plain" in sides else 0
-    plugin_rounds = rounds if "plugin" in sides else 0
-    if plain_rounds and case.plain_rounds is None:
-        measure(plain, home)
-    if plugin_rounds:
-        result.verdicts = verdicts(case, home, plugin)
+    if "plugin" in commands:
+        commands["plugin"] += pytest_args
+        result.said = said(case, home, commands["plugin"])
+    if "plain" in commands and "plain" not in case.slow:
+        measure(commands["plain"], home, expected=exit_code(case))
     for index in range(rounds):
-        if index < plain_rounds:
-            result.plain.append(measure(plain, home))
-        if index < plugin_rounds:
-            result.plugin.append(measure(plugin, home))
+        for side, command in commands.items():
+            if index < case.slow.get(side, rounds):
+                result.runs.setdefault(side, []).append(measure(command, home, expected=exit_code(case)))
     return result
 
 
-def median(runs: Sequence[Run], what: str) -> float | None:
-    return statistics.median(getattr(run, what) for run in runs) if runs else None
-
-
-def summary(result: Measurement) -> dict[str, float | None]:
-    """Medians and the ratios of medians, plugin to plain."""
-    numbers: dict[str, float | None] = {}
-    for what in ("seconds", "mebibytes"):
-        plain, plugin = median(result.plain, what), median(result.plugin, what)
-        numbers |= {f"plain_{what}": plain, f"plugin_{what}": plugin}
-        numbers[f"{what}_ratio"] = plugin / plain if plain and plugin else None
-    return numbers
-
-
-COLUMNS = (
-    ("plain s", "plain_seconds", 2),
-    ("plugin s", "plugin_seconds", 2),
-    ("ratio", "seconds_ratio", 2),
-    ("plain MiB", "plain_mebibytes", 0),
-    ("plugin MiB", "plugin_mebibytes", 0),
-    ("ratio", "mebibytes_ratio", 2),
+MEASURES = ("seconds", "processor", "mebibytes")
+HEADER = (
+    f"{'case':<19}{'side':<12}{'s':>9}{'CPU s':>9}{'MiB':>7}   plugin to side: {'s':>6}{'CPU s':>7}{'MiB':>7}"
 )
 
 
-def header() -> str:
-    titles = "".join(title.rjust(12) for title, _, _ in COLUMNS)
-    return f"{'case':<14}{titles}  verdicts"
+def rows(result: Measurement) -> list[str]:
+    """Medians of each side, and of the plugin's to them; then what the plugin said."""
+    lines = []
+    for side in result.runs:
+        seconds, processor, mebibytes = (result.median(side, what) for what in MEASURES)
+        line = f"{result.case:<19}{side:<12}{seconds:>9.2f}{processor:>9.2f}{mebibytes:>7.0f}{'':>19}"
+        ratios = [result.ratio(side, what) for what in MEASURES]
+        lines.append(line + "".join("" if ratio is None else f"{ratio:>7.3f}" for ratio in ratios))
+    lines += [f"{'':<19}{count} {verdict}" for verdict, count in sorted(result.said.items())]
+    return lines
 
 
-def row(result: Measurement) -> str:
-    numbers = summary(result)
-    cells = ""
-    for _, key, digits in COLUMNS:
-        value = numbers[key]
-        cells += ("-" if value is None else f"{value:.{digits}f}").rjust(12)
-    said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(result.verdicts.items()))
-    return f"{result.case:<14}{cells}  {said}".rstrip()
+def summary(result: Measurement) -> dict[str, dict[str, float | None]]:
+    """Medians and the ratios of medians, plugin to side."""
+    medians: dict[str, dict[str, float | None]] = {}
+    for side in result.runs:
+        medians[side] = {what: result.median(side, what) for what in MEASURES}
+        medians[side] |= {f"plugin_to_{what}": result.ratio(side, what) for what in MEASURES}
+    return medians
 
 
 def environment() -> dict[str, str | int | None]:
@@ -211,7 +158,7 @@ def environment() -> dict[str, str | int | None]:
         except metadata.PackageNotFoundError:
             return None
 
-    packages = ("tensorflow", "numpy", "protobuf", "pytest", "pytest-tfparity")
+    packages = ("tensorflow", "numpy", "protobuf", "pytest", "polygraphy", "pytest-tfparity")
     versions = {package: version(package) for package in packages}
     return {
         "python": platform.python_version(),
@@ -228,13 +175,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"default: all of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each side (default 5)")
     parser.add_argument(
-        "--side", choices=["plain", "plugin"], action="append", help="measure this side only (default: both)"
+        "--side",
+        choices=SIDES,
+        action="append",
+        help="measure this side only; may be repeated (default: all)",
     )
     parser.add_argument(
         "--networks",
         type=Path,
         default=Path(tempfile.gettempdir()) / "tfparity-benchmarks",
-        help="where networks are built once and kept, about 0.7 GB (default: %(default)s)",
+        help="where networks are built once and kept, about 1.1 GB (default: %(default)s)",
     )
     parser.add_argument(
         "--pytest-args", default="", help="further options for pytest, such as --tfparity-run=always"
@@ -252,21 +202,25 @@ def main() -> None:
     options = parse_arguments()
     networks = options.networks.resolve()
     chosen = [case for case in CASES if not options.cases or case.name in options.cases]
-    sides = options.side or ["plain", "plugin"]
+    sides = options.side or list(SIDES)
+    needs_polygraphy = any("polygraphy" in case.sides for case in chosen)
+    if needs_polygraphy and "polygraphy" in sides and importlib.util.find_spec("polygraphy") is None:
+        print("left out polygraphy: pip install polygraphy", file=sys.stderr)
+        sides.remove("polygraphy")
     for case in chosen:
         build(case, networks)
-    print(header(), flush=True)
+    print(HEADER, flush=True)
     results = []
     for case in chosen:
         result = measure_case(
-            case, networks, rounds=options.rounds, sides=sides, pytest_args=options.pytest_args
+            case, networks, rounds=options.rounds, sides=sides, pytest_args=options.pytest_args.split()
         )
-        print(row(result), flush=True)
+        print("\n".join(rows(result)), flush=True)
         results.append(result)
     if options.json:
         content = {
             "environment": environment(),
-            "cases": [asdict(r) | {"median": summary(r)} for r in results],
+            "cases": [asdict(result) | {"median": summary(result)} for result in results],
         }
         options.json.write_text(json.dumps(content, indent=2) + "\n")
 
