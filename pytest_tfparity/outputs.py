@@ -20,13 +20,13 @@ Role: TypeAlias = Literal["reference", "export", "golden"]
 class Origin:
     """Which model made the outputs, and from which inputs.
 
-    ``inputs`` is a digest of the values fed, None where they are not known. ``judge`` compares
-    these outputs (as export) with others (as reference).
+    ``inputs`` are the values fed, by the reference's names. ``judge`` compares these outputs (as
+    export) with others (as reference).
     """
 
     role: Role
     model: str
-    inputs: str | None
+    inputs: Mapping[str, Array]
     judge: Callable[[Outputs, Outputs], ParityResult]
 
 
@@ -81,7 +81,7 @@ def _sides(left: Outputs, right: Outputs) -> tuple[Outputs, Outputs]:
             " says nothing about the export. Compare frozen_graph.run(...) with checkpoint_session.run(...)"
             " or with golden_outputs."
         )
-    if None not in (left.origin.inputs, right.origin.inputs) and left.origin.inputs != right.origin.inputs:
+    if digest_of(left.origin.inputs) != digest_of(right.origin.inputs):
         raise UsageError(
             f"The two outputs of {left.origin.model!r} were made from different inputs."
             " Run both sides on the same inputs before comparing them."

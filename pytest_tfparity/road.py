@@ -7,7 +7,7 @@ fails runs both and compares numbers. Nothing here knows of pytest.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +65,7 @@ def check(
         result = _decide(spec, models, draft, clock, inputs, update)
     except TfparityError as error:
         result = replace(draft, verdict="error", error=str(error))
-    return replace(result, seconds=clock.seconds())
+    return replace(_once(result), seconds=clock.seconds())
 
 
 def judge(
@@ -76,15 +76,24 @@ def judge(
     *,
     nodeid: str = "",
     golden: bool = False,
+    inputs: Mapping[str, Array] | None = None,
 ) -> ParityResult:
-    """Compare outputs that a test has computed itself, under the tolerances of ``spec``."""
+    """Compare outputs that a test has computed itself, under the tolerances of ``spec``.
+
+    ``inputs`` (by the reference's names) are what both sides answered to: with them a difference in
+    the declared outputs is explained too.
+    """
     clock = Clock()
     draft = draft_result(spec, nodeid)
     pair = open_pair(spec, models)
     outputs = tuple(_compare_computed(pair, reference, export, "golden" if golden else "reference"))
     with clock("proof"):
         proof = try_proof(pair)
-    return replace(_loadable(pair, _judged(draft, outputs, proof)), seconds=clock.seconds())
+    result = _loadable(pair, _judged(draft, outputs, proof))
+    declared = all(output.reference in reference for output in pair.outputs)
+    if result.verdict == "fail" and inputs is not None and declared and not result.findings:
+        result = _examined(Run(pair=pair, proof=proof, clock=clock), result, inputs, reference)
+    return replace(_once(result), seconds=clock.seconds())
 
 
 def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodeid: str = "") -> ParityResult:
@@ -240,6 +249,12 @@ def _loadable(pair: Pair, result: ParityResult) -> ParityResult:
     return replace(result, verdict="fail", findings=(finding,), notes=notes)
 
 
+def _once(result: ParityResult) -> ParityResult:
+    """What a finding says already is no warning as well."""
+    said = {finding.cause for finding in result.findings}
+    return replace(result, health=tuple(health for health in result.health if health.cause not in said))
+
+
 def _with_health(spec: ParitySpec, result: ParityResult) -> ParityResult:
     """Under ``health: error`` an unsound checkpoint fails a check that would pass."""
     if spec.health != "error" or not result.health or not result.passed:
@@ -323,14 +338,23 @@ def _explained(
     if run.pair.reference is None:
         return result
     with run.clock("diagnosis"):
-        try:
-            diagnosis = examine_error(run.pair, error, inputs, expected)
-        except TfparityError:
-            return result
-    return result if diagnosis is None else _with_diagnosis(result, diagnosis)
+        return _with_diagnosis(result, lambda: examine_error(run.pair, error, inputs, expected))
 
 
-def _with_diagnosis(result: ParityResult, diagnosis: Diagnosis) -> ParityResult:
+def _with_diagnosis(result: ParityResult, explain: Callable[[], Diagnosis | None]) -> ParityResult:
+    """``result`` with what ``explain`` finds; whatever happens there, the verdict stands."""
+    try:
+        diagnosis = explain()
+    except TfparityError as error:
+        return result if str(error) == result.error else _noted(result, f"No diagnosis: {error}")
+    except Exception as defect:
+        return _noted(
+            result,
+            f"The diagnosis broke off ({type(defect).__name__}: {defect}); that is a defect of pytest-tfparity,"
+            " please report it. The verdict stands.",
+        )
+    if diagnosis is None:
+        return result
     return replace(
         result,
         findings=diagnosis.findings,
@@ -347,14 +371,17 @@ def _examined(
     if run.pair.reference is None or result.verdict == "proven":
         return result
     with run.clock("diagnosis"):
+        if result.verdict == "fail":
+            return _with_diagnosis(result, lambda: examine(run.pair, result.outputs, inputs, expected))
         try:
-            if result.verdict == "pass":
-                found = () if run.pair.spec.health == "ignore" else stale(run.pair, result.outputs)
-                return replace(result, health=(*result.health, *found))
-            diagnosis = examine(run.pair, result.outputs, inputs, expected)
+            found = () if run.pair.spec.health == "ignore" else stale(run.pair, result.outputs)
         except UnreadableFile as error:
-            return replace(result, notes=(*result.notes, f"No diagnosis: {error}"))
-    return _with_diagnosis(result, diagnosis)
+            return _noted(result, f"Whose weights these are is not known: {error}")
+    return replace(result, health=(*result.health, *found))
+
+
+def _noted(result: ParityResult, note: str) -> ParityResult:
+    return replace(result, notes=(*result.notes, note))
 
 
 def _judged(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:

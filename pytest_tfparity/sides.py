@@ -48,7 +48,7 @@ class Bench:
     def golden_outputs(self, update: Update | None) -> Outputs:
         """The stored outputs of the reference."""
         golden = self._golden(update)
-        return self.outputs("golden", golden.outputs, digest_of(golden.inputs))
+        return self.outputs("golden", golden.outputs, golden.inputs)
 
     def _inputs(self, update: Update | None) -> Mapping[str, Array]:
         return load_inputs(self.spec) if self.spec.golden is None else self._golden(update).inputs
@@ -67,15 +67,19 @@ class Bench:
             export,
             nodeid=self.nodeid,
             golden=reference.origin.role == "golden",
+            inputs=reference.origin.inputs,
         )
         self.record(result)
         return result
 
     def outputs(
-        self, role: Literal["export", "reference", "golden"], arrays: Mapping[str, Array], digest: str | None
+        self,
+        role: Literal["export", "reference", "golden"],
+        arrays: Mapping[str, Array],
+        inputs: Mapping[str, Array],
     ) -> Outputs:
         """``arrays`` as comparable outputs of one side."""
-        return Outputs(arrays, Origin(role=role, model=self.spec.name, inputs=digest, judge=self.judge))
+        return Outputs(arrays, Origin(role=role, model=self.spec.name, inputs=inputs, judge=self.judge))
 
 
 class GoldenInputs(Mapping[str, Array]):
@@ -144,7 +148,7 @@ class _Side:
         feeds = self._by_reference_name(pair, inputs or {})
         if outputs is not None:
             pair = replace(pair, outputs=tuple(self._requested(pair, list(outputs))))
-        return self.bench.outputs(self._role, pair.run(self._role, feeds), digest_of(feeds))
+        return self.bench.outputs(self._role, pair.run(self._role, feeds), feeds)
 
     def _by_reference_name(self, pair: Pair, inputs: Mapping[str, Array]) -> dict[str, Array]:
         names = {getattr(entry, self._role): entry.reference for entry in pair.inputs}
@@ -192,7 +196,7 @@ class CheckpointSide(_Side):
                 f"The checkpoint of {self.bench.spec.name} is not at hand, and the goldens answer for the golden"
                 " inputs alone: run it on golden_inputs."
             )
-        return self.bench.outputs("golden", golden.outputs, digest_of(golden.inputs))
+        return self.bench.outputs("golden", golden.outputs, golden.inputs)
 
 
 def assert_parity(

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from ..result import Finding, OutputComparison, ParityResult
 
+_NAMED = 3
+"""How many layers a finding names on its first line."""
+
 
 def headline(result: ParityResult) -> str:
     """The verdict in one line that stands alone in a summary of many tests."""
@@ -106,15 +109,22 @@ def _outputs(result: ParityResult, width: int) -> Iterator[str]:
 
 
 def _finding(finding: Finding, width: int) -> Iterator[str]:
-    name = finding.scopes[0] if finding.scopes else finding.nodes[0] if finding.nodes else "graph"
-    more = len(finding.scopes) - 1
-    yield f"  {name}{f' (+{more} more)' if more > 0 else ''}   {finding.cause}   {finding.certainty}"
+    places = finding.scopes or finding.nodes or ("graph",)
+    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    yield f"  {', '.join(places[:_NAMED])}{more}   {finding.cause}   {finding.certainty}"
     yield from _wrapped(finding.message, width, "    ")
     for evidence in finding.evidence:
         yield from _wrapped(evidence, width, "    ")
     if finding.repaired_max_abs is not None:
-        yield f"    Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
+        yield f"    {repair(finding)}"
     yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
+
+
+def repair(finding: Finding) -> str:
+    """What became of the repair, in a sentence."""
+    if finding.repaired_max_abs == 0:
+        return "Repaired in memory, the export computes exactly what the reference computes."
+    return f"Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
 
 
 def _tolerances(result: ParityResult) -> Iterator[str]:
@@ -125,7 +135,8 @@ def _tolerances(result: ParityResult) -> Iterator[str]:
     choices = []
     for name in ("atol", "rtol"):
         needed = [getattr(output, f"required_{name}") for output in failing]
-        if all(value is not None and math.isfinite(value) for value in needed):
+        most = math.inf if name == "atol" else 1.0  # a relative tolerance above 1 allows anything
+        if all(value is not None and math.isfinite(value) and value <= most for value in needed):
             choices.append(f"{name}={at_least(max(needed))}")
     if choices:
         yield f"  Smallest tolerance that would pass: {' or '.join(choices)}"

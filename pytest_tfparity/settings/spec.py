@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,5 +137,6 @@ class ParitySpec:
     line: int | None = None
 
     def shown(self, path: Path) -> str:
-        """``path`` as the user named it: relative to ``root`` where it lies below."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        """``path`` as the user named it: relative to ``root``, unless it lies far away."""
+        relative = Path(os.path.relpath(path, self.root))
+        return str(path) if relative.parts[:3] == ("..",) * 3 else relative.as_posix()

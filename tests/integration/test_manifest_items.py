@@ -16,7 +16,7 @@ def test_a_wrong_export_fails_with_the_worst_element_and_no_traceback(broken_pro
         [
             "net: export differs from checkpoint: * values of *, max abs * (atol 1e-05), and 1 more output",
             "  worst element *: reference *, export *",
-            "  Smallest tolerance that would pass: atol=* or rtol=*",
+            "  Smallest tolerance that would pass: atol=*",
             "parity: 1 different",
             "FAILED tfparity.yaml::net - net: export differs from checkpoint: *",
         ]
