@@ -58,6 +58,10 @@ class Differences:
         ]
 
     def _cause(self, divergence: Divergence) -> str:
+        if divergence.inside and self._random(divergence) is None:
+            first = before_weights(self.evidence, divergence)
+            causes = {_inner(each, first) for each in divergence.inside}
+            return causes.pop() if len(causes) == 1 else "graph-op-differs"
         for test in (
             self._random,
             self._softmax,
@@ -252,6 +256,30 @@ class Differences:
             and not self.elsewhere(divergence)
             and all(node.op in _HARMLESS for node in nodes)
         )
+
+
+def _inner(divergence: Divergence, first: bool) -> str:
+    """The cause that a divergence inside a function speaks for; ``first``: before all weights."""
+    ours, theirs = divergence.ops
+    if divergence.kind is Kind.ATTRIBUTE and ours[0].startswith(_DECODERS):
+        return "decode-attr"
+    if divergence.kind is Kind.ATTRIBUTE and ours[0].startswith(_RESIZES):
+        return "resize-attr"
+    if divergence.kind is Kind.ATTRIBUTE and divergence.attribute in ("padding", "explicit_paddings"):
+        return "padding"
+    both = [any(op.startswith(_RESIZES) for op in ops) for ops in divergence.ops]
+    if divergence.kind is Kind.OP and all(both):
+        return "resize-op"
+    ops = {*ours, *theirs}
+    if first and ops and ops <= {"ReverseV2", "Reverse"}:
+        return "channel-order"
+    if first and ops and ops <= _AFFINE:
+        return "input-scaling"
+    if first and divergence.kind is Kind.CONSTANT:
+        return "preprocess-const"
+    if first and divergence.kind is Kind.ONLY_IN_REFERENCE:
+        return "preprocess-missing"
+    return _general(divergence)
 
 
 def factor_of(flow: LiveGraph, nodes: list[Node]) -> float | None:

@@ -70,7 +70,14 @@ def _fed(evidence: Evidence, divergence: Divergence) -> Tensor | None:
 
 def _attribute(evidence: Evidence, divergence: Divergence) -> Repair:
     name = divergence.export[0]
-    if divergence.attribute is None or divergence.values is None or name not in evidence.export.graph.nodes:
+    node = evidence.export.graph.nodes.get(name)
+    if divergence.attribute is None or node is None:
+        return ()
+    if divergence.values is None:  # a function differs
+        partner = evidence.reference.graph.nodes.get(divergence.reference[0])
+        attribute = divergence.attribute.partition(" ")[0]
+        if partner is not None and len(partner.inputs) == len(node.inputs) and attribute in partner.attrs:
+            return (Attribute(node=name, name=attribute, value=partner.attrs[attribute]),)
         whole = evidence.as_reference(name)
         return () if whole is None else (whole,)
     return (Attribute(node=name, name=divergence.attribute, value=divergence.values[0]),)

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from .align_view import View
 from .fingerprint import Contents
 from .graph import Attr, DType, Function, Shape
-from .normal import Edge, NormalNode
+from .normal import Edge, NormalGraph, NormalNode
 from .normal_attributes import attribute, commutes, encoded, listed
 from .proof import Side, forms_of
 from .tensors import dtype_name
@@ -44,6 +44,8 @@ class Divergence:
     first; a constant is named after its variable. ``attribute`` and ``values`` (reference, export)
     are set for attributes. ``readers`` are the nodes of the export (of the reference if it lacks
     them) that read what differs. ``downstream`` says that another divergence lies before this one.
+    ``inside`` are the divergences inside a function that differs, by the names in its body; ``ops``
+    are those of the nodes (reference, export).
     """
 
     kind: Kind
@@ -54,6 +56,8 @@ class Divergence:
     values: tuple[Attr, Attr] | None = None
     readers: tuple[str, ...] = ()
     downstream: bool = False
+    inside: tuple[Divergence, ...] = ()
+    ops: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     @property
     def node(self) -> str:
@@ -198,8 +202,19 @@ class _Walk:
             prints = [None if form is None else self.ours.function(form) for form in forms]
             if prints[0] != prints[1]:
                 changed.append(name)
-                self.report(Kind.ATTRIBUTE, (a,), (b,), f"function {name} differs", attribute=name)
+                inside = () if forms[0] is None or forms[1] is None else self.inside(forms[0], forms[1])
+                detail = "".join(f": {each.node}: {each.detail}" for each in inside[:1])
+                detail = f"function {name} differs{detail}"
+                self.report(Kind.ATTRIBUTE, (a,), (b,), detail, attribute=name, inside=inside)
         return changed
+
+    def inside(self, ours: NormalGraph, theirs: NormalGraph) -> tuple[Divergence, ...]:
+        """Where two functions differ."""
+        walk = _Walk(View(ours, self.contents), View(theirs, self.contents), self.contents)
+        for mine, other in zip(ours.outputs, theirs.outputs, strict=False):
+            walk.queue.append((mine, other, None))
+        walk.run()
+        return walk.sorted_divergences()
 
     def inputs(self, a: int, b: int) -> list[tuple[Edge, Edge]]:
         """The inputs of two nodes that should be the same; those that read something else are reported."""
@@ -382,6 +397,7 @@ class _Walk:
         reader: Pair | None = None,
         attribute: str | None = None,
         values: tuple[Attr, Attr] | None = None,
+        inside: tuple[Divergence, ...] = (),
     ) -> None:
         readers: tuple[str, ...] = () if reader is None else (self.theirs.nodes[reader[1]].name,)
         key = (kind, ours, theirs, attribute, detail if kind is Kind.WIRING else "")
@@ -398,6 +414,11 @@ class _Walk:
             attribute=attribute,
             values=values,
             readers=readers,
+            inside=inside,
+            ops=(
+                tuple(self.ours.nodes[index].spelling for index in ours),
+                tuple(self.theirs.nodes[index].spelling for index in theirs),
+            ),
         )
         self.found[key] = _Found(made, ours, theirs)
 

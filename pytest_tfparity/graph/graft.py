@@ -47,7 +47,10 @@ class Graft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """Attribute ``name`` of node ``node`` of the export is ``value``; None takes it away."""
+    """Attribute ``name`` of node ``node`` of the export is ``value``; None takes it away.
+
+    A function is the reference's of that name.
+    """
 
     node: str
     name: str
@@ -129,10 +132,23 @@ class _Patch:
             attrs = {name: value for name, value in node.attrs.items() if name != edit.name}
             attrs |= {} if edit.value is None else {edit.name: edit.value}
             self.nodes[edit.node] = replace(node, attrs=attrs)
+            self.take_functions(self.nodes[edit.node])
         elif isinstance(edit, Wire):
             self.wire(edit.node, edit.position, edit.source)
         else:
             self.graft(edit)
+
+    def take_functions(self, node: Node) -> None:
+        """Give the export the reference's functions that ``node`` calls."""
+        theirs, ours = self.functions, self.reference.graph.functions
+        if not ours:
+            return
+        for name in called(node, ours):
+            if name in theirs and theirs[name] != ours[name]:
+                callers = [each for each in self.nodes.values() if name in called(each, theirs)]
+                if any(each.name != node.name for each in callers):
+                    raise Ungraftable(f"both sides have a function {name}, and they are not the same")
+            theirs[name] = ours[name]
 
     def wire(self, name: str, position: int, source: TensorName) -> None:
         inputs = list(self.nodes[name].inputs)
@@ -213,7 +229,9 @@ class _Copy:
 
     def found(self, name: str) -> Node | None:
         whole = self.patch.reference.graph.nodes
-        return whole.get(name) if self.edit.graph is None else self.edit.graph.nodes.get(name, whole.get(name))
+        return (
+            whole.get(name) if self.edit.graph is None else self.edit.graph.nodes.get(name, whole.get(name))
+        )
 
     def known(self, source: TensorName) -> TensorName | None:
         """The export's tensor for ``source`` where nothing is to be copied for it."""
@@ -248,7 +266,7 @@ class _Copy:
         attrs = {"T": node.attrs["dtype"]} if op != node.op and "dtype" in node.attrs else node.attrs
         if op == node.op and any(self._is_resource(source) for source in node.inputs):
             raise Ungraftable(f"{node.op} {node.name} reads a resource variable")
-        self._add_functions(node)
+        self.patch.take_functions(node)
         controls = tuple(control for each in node.controls if (control := self.control(each)) is not None)
         inputs = tuple(self.translated(source) for source in node.inputs)
         self.patch.nodes[name] = Node(name=name, op=op, inputs=inputs, controls=controls, attrs=attrs)
@@ -270,15 +288,6 @@ class _Copy:
     def _is_resource(self, source: TensorName) -> bool:
         node = self.patch.reference.graph.nodes.get(source.node)
         return node is not None and node.op == "VarHandleOp"
-
-    def _add_functions(self, node: Node) -> None:
-        if not self.patch.reference.graph.functions:
-            return
-        theirs, ours = self.patch.functions, self.patch.reference.graph.functions
-        for name in called(node, ours):
-            if name in theirs and theirs[name] != ours[name]:
-                raise Ungraftable(f"both sides have a function {name}, and they are not the same")
-            theirs[name] = ours[name]
 
     def fresh(self, name: str) -> str:
         candidate, number = name, 0

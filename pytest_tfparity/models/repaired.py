@@ -28,11 +28,13 @@ def graph_def_of(side: Side, names: Sequence[TensorName], export: Model, referen
     original = export.graph_def()
     found.versions.CopyFrom(original.versions)
     found.library.CopyFrom(original.library)
-    known = {function.signature.name for function in original.library.function}
-    if set(side.graph.functions) - known:
-        for function in reference.graph_def().library.function:
-            if function.signature.name not in known:
-                found.library.function.add().CopyFrom(function)
+    bodies = side.graph.functions
+    taken = {name for name, body in bodies.items() if body is not export.graph.functions.get(name)}
+    if taken:
+        kept = [each for each in found.library.function if each.signature.name not in taken]
+        added = [each for each in reference.graph_def().library.function if each.signature.name in taken]
+        del found.library.function[:]
+        found.library.function.extend([*kept, *added])
     for node in _named(side, names).nodes.values():
         found.node.add().ParseFromString(node_bytes(node))
     return found

@@ -94,8 +94,15 @@ def shown(evidence: Evidence, divergence: Divergence) -> str:
     if divergence.kind is Kind.OP:
         ours = _ops(evidence, divergence.reference, reference=True)
         return f"{ours} in the checkpoint's graph, {_ops(evidence, divergence.export, reference=False)} in {name}"
-    detail = divergence.detail.replace("the reference", "the checkpoint's graph").replace("the export", name)
-    return f"{divergence.node}: {detail}"
+    if divergence.inside:
+        inner = divergence.inside[0]
+        within = _worded(f"{inner.node}: {inner.detail}", name)
+        return f"{divergence.node}: in its {divergence.attribute}, {within}"
+    return f"{divergence.node}: {_worded(divergence.detail, name)}"
+
+
+def _worded(detail: str, name: str) -> str:
+    return detail.replace("the reference", "the checkpoint's graph").replace("the export", name)
 
 
 def op_of(evidence: Evidence, node: str, *, reference: bool) -> str:
