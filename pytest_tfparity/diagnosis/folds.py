@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..graph.align import Kind
 from ..graph.batchnorm import FUSED, BatchNorm
+from ..graph.batchnorm_live import VARIABLES, LiveGraph
 from ..graph.graft import Repair, Ungraftable
+from ..graph.graph import TensorName
 from .evidence import Evidence
 from .folded import unfolded
 from .norms import as_reference
+
+_MOST_STEPS = 256
+_PLAIN = VARIABLES | {"Const", "Placeholder"}
+_ALIKE = {"AddV2": "Add", "BiasAdd": "Add"} | dict.fromkeys(FUSED, "FusedBatchNorm")
 
 
 def neutral_folds(evidence: Evidence) -> Iterator[Repair]:
@@ -49,13 +54,32 @@ def _respelt(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> bool:
     )
     if not alike:
         return False
-    nodes = evidence.reference_flow.nodes.get(ours.node), evidence.export_flow.nodes.get(theirs.node)
-    if nodes[0] is None or nodes[1] is None:
-        return False
-    if nodes[0].op in FUSED or nodes[1].op in FUSED:
-        return (nodes[0].op in FUSED) != (nodes[1].op in FUSED)
-    return any(
-        ours.node in divergence.reference or theirs.node in divergence.export
-        for divergence in evidence.divergences
-        if divergence.kind not in (Kind.CONSTANT, Kind.ATTRIBUTE)
-    )
+    return _spelling(evidence.reference_flow, ours) != _spelling(evidence.export_flow, theirs)
+
+
+def _spelling(flow: LiveGraph, norm: BatchNorm) -> str:
+    """The ops between a layer's output and its input and weights."""
+    parts = dict(zip(norm.weights, ("gamma", "beta", "mean", "variance"), strict=True))
+    known: dict[TensorName, str] = {norm.input: "input"}
+    known |= {TensorName(name, 0): role for name, role in parts.items() if name is not None}
+    waiting = [TensorName(norm.node, 0)]
+    for _ in range(_MOST_STEPS):  # a loop would never end
+        if not waiting:
+            break
+        tensor = waiting[-1]
+        node = flow.node(tensor)
+        sources = [] if node is None else [flow.source(source) for source in node.inputs]
+        missing = [source for source in sources if source not in known]
+        if missing and node is not None and node.op not in _PLAIN:
+            waiting += missing
+            continue
+        waiting.pop()
+        if node is None or node.op in _PLAIN:
+            known[tensor] = "constant"
+            continue
+        texts = [known[source] for source in sources]
+        op = _ALIKE.get(node.op, node.op)
+        if op in ("Add", "Mul"):
+            texts.sort()
+        known[tensor] = f"{op}({', '.join(texts)})"
+    return known.get(TensorName(norm.node, 0), "")

@@ -171,7 +171,7 @@ class _Patch:
                 inputs = tuple(new if source == edit.export else source for source in node.inputs)
                 self.nodes[name] = replace(node, inputs=inputs)
         self.outputs = [new if output == edit.export else output for output in self.outputs]
-        if edit.reference.node == edit.export.node:
+        if new.node in copied.added and new.port == edit.export.port == 0:
             self.take_over(new.node, edit.export.node)
 
     def take_over(self, new: str, old: str) -> None:
