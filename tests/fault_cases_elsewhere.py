@@ -123,6 +123,18 @@ ELSEWHERE = (
         findings=(Found(cause="bn-epsilon-mismatch", scopes=("tower/norm_1",)),),
     ),
     Case(
+        name="raw weights are folded where averages are meant",
+        reference=Reference(network="blocks", shadows="trainable", ema="trainable"),
+        weights=raw(),
+        edit=blocks_folded(1, 2, 3),
+        findings=(
+            Found(
+                cause="ema-not-applied",
+                scopes=(*(f"block{n}/conv|block{n}/bn" for n in (1, 2, 3)), "fc"),
+            ),
+        ),
+    ),
+    Case(
         name="channels are reversed before a rightly folded network without names",
         reference=SCANNER,
         changes={"input/swapped": None},

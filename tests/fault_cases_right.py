@@ -56,6 +56,18 @@ RIGHT = (
         "a right export of raw weights beside averages",
         Reference(network="residual", shadows="all", ema=None),
     ),
+    *(
+        right(
+            f"a right export of averages of {network} that the saver of the graph restores",
+            Reference(network=network, shadows="trainable", ema="saver"),
+        )
+        for network in ("blocks", "tabular")
+    ),
+    right(
+        "a right export of a hundred batch norms",
+        Reference(network="residual", changes={"units": 50}),
+        slow=True,
+    ),
     right("a right export beside an older step", Reference(network="blocks", earlier=True)),
     *(
         right(f"a right export of {network} under another prefix", network, **elsewhere(network, "import"))

@@ -136,4 +136,28 @@ TOGETHER = (
             Found(cause="bn-stats-initial-values", scopes=("decoder/norm",)),
         ),
     ),
+    Case(
+        name="one of a hundred batch norms trains and another has initial statistics",
+        reference=Reference(network="residual", changes={"units": 50}),
+        changes={"net/unit31/a/BatchNorm": {"training": True}},
+        weights=at_start("net/unit12/b/BatchNorm", only=STATISTICS),
+        atol=1e-3,
+        findings=(
+            Found(cause="bn-training-mode", scopes=("net/unit31/a/BatchNorm",)),
+            Found(cause="bn-stats-initial-values", scopes=("net/unit12/b/BatchNorm",)),
+        ),
+        slow=True,
+    ),
+    Case(
+        name="one of a hundred batch norms reads its averages and one activation is missing",
+        reference=Reference(network="residual", changes={"units": 50}, shadows="all", ema="trainable"),
+        changes={"net/unit44/a/Relu": None},
+        weights=averaged("net/unit7/a/BatchNorm", only=STATISTICS),
+        atol=1e-3,
+        findings=(
+            Found(cause="ema-applied-to-bn-stats", scopes=("net/unit7/a/BatchNorm",)),
+            Found(cause="graph-op-missing", scopes=("net/unit44/a|net/unit44/a/Relu",)),
+        ),
+        slow=True,
+    ),
 )

@@ -116,6 +116,12 @@ EMA = (
         slow=True,
     ),
     Case(
+        name="raw weights are frozen where the saver of the graph restores averages",
+        reference=average_of("blocks", ema="saver"),
+        weights=raw(),
+        findings=(Found(cause="ema-not-applied", scopes=layers("blocks")),),
+    ),
+    Case(
         name="moving averages are frozen where raw weights are meant",
         reference=average_of("residual", ema=None),
         weights=averaged(),

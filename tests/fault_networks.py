@@ -98,11 +98,11 @@ UNITS = tuple(f"net/unit{number}/{part}" for number in range(1, 7) for part in "
 
 
 def _residual(layers: Layers) -> None:
-    """Six residual units, thirteen batch norms, named as slim names them."""
+    """Six residual units (or more), thirteen batch norms, named as slim names them."""
     x = v1.placeholder(tf.float32, [None, 6, 6, 4], "pixels")
     x = unit(layers, x, "net/stem")
     outputs = [x]
-    for number in range(1, 7):
+    for number in range(1, 1 + layers.changes.get("units", 6)):
         y = unit(layers, x, f"net/unit{number}/a")
         y = unit(layers, y, f"net/unit{number}/b", activation=False)
         shortcut = layers.changes.get(f"net/unit{number}/shortcut", lambda outputs: outputs[-1])(outputs)

@@ -40,8 +40,8 @@ class Reference:
     """A checkpoint and its graph: a network, what that graph does otherwise, what was saved.
 
     ``shadows``: ``"trainable"`` or ``"all"`` variables have moving averages; ``ema``: which of them are
-    right. ``saved`` changes the tensors before they are saved. ``earlier``: an older step lies beside it.
-    ``others`` are checkpoints of another step or run that lie beside it.
+    right (``"saver"``: the trainable ones, which the saver of the graph says and not the check).
+    ``saved`` changes the tensors before they are saved. ``earlier``: an older step lies beside it.
     """
 
     network: str
@@ -154,13 +154,15 @@ def _write_reference(reference: Reference) -> Written:
     saved = reference.saved(tensors) if reference.saved is not None else tensors
     folder = Path(tempfile.mkdtemp(prefix="reference-", dir=_home()))
     prefix = _save(graph, variables, saved, folder, 1000)
+    if reference.ema == "saver":
+        _let_saver_average(graph, prefix)
     if reference.earlier:
         _save(graph, variables, older(saved), folder, 600)
     averages = {
         name
         for name in saved
         if name + SHADOW in saved
-        and (reference.ema == "all" or (reference.ema == "trainable" and name in trainable))
+        and (reference.ema == "all" or (reference.ema in ("trainable", "saver") and name in trainable))
     }
     right = {
         name: saved.get(name + SHADOW if name in averages else name, value)
@@ -179,6 +181,14 @@ def _save(graph: Any, variables: Sequence[Any], values: Weights, folder: Path, s
             {initialiser.inputs[1]: values[name] for name, initialiser in initialisers.items()},
         )
         return Path(v1.train.Saver(kept, max_to_keep=9).save(session, str(folder / "model.ckpt"), step))
+
+
+def _let_saver_average(graph: Any, prefix: Path) -> None:
+    """Write the graph again with a saver that restores averages, as an evaluation job does."""
+    with graph.as_default():
+        averages = v1.train.ExponentialMovingAverage(0.9).variables_to_restore()
+        saver = v1.train.Saver(averages)
+        v1.train.export_meta_graph(f"{prefix}.meta", graph=graph, saver_def=saver.saver_def)
 
 
 def _frozen(network: Network, changes: Changes, outputs: tuple[str, ...]) -> Any:
@@ -240,7 +250,7 @@ def examined(case: Case) -> ParityResult:
         feeds=dict(case.reference.feeds),
         export_feeds=dict(case.feeds),
         atol=case.atol,
-        **({"ema": case.reference.ema} if case.reference.ema else {}),
+        **({"ema": case.reference.ema} if case.reference.ema in ("trainable", "all") else {}),
     )
     models = ModelStore()
     try:
