@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from .errors import FeedError, ModelError, SettingsError, TensorNotFound, UnreadableFile, did_you_mean
+from .graph.fingerprint import Contents
 from .graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
 from .graph.proof import Side
 from .models.feeds import checked
@@ -61,7 +62,7 @@ _INPUT = frozenset({"Placeholder", "PlaceholderV2"})
 class Pair:
     """Both sides of ``spec``; ``reference`` is None where the goldens must stand in for it.
 
-    ``inputs`` and ``outputs`` are complete and exist on both sides.
+    ``inputs`` and ``outputs`` are complete and exist on both sides. ``contents`` remembers what was hashed.
     """
 
     spec: ParitySpec
@@ -69,6 +70,7 @@ class Pair:
     export: Model
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
+    contents: Contents = field(default_factory=Contents)
 
     def model(self, role: Literal["reference", "export"]) -> Model:
         """The model of one side."""

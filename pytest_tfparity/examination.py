@@ -14,8 +14,8 @@ from .diagnosis.activations import measure as activations
 from .diagnosis.behaviour import Answers, Role, Trials
 from .diagnosis.causes import CAUSES, ON_WRONG_INPUTS
 from .diagnosis.causes.comparability import UnloadableReferences
-from .diagnosis.diagnose import Diagnosis, diagnose
-from .diagnosis.evidence import Evidence, Setting, Tensors
+from .diagnosis.diagnose import Diagnosis, diagnose, suspect
+from .diagnosis.evidence import Setting, Tensors
 from .diagnosis.health import checkpoint_health
 from .diagnosis.images import is_float, values
 from .discovery import Pair
@@ -161,6 +161,7 @@ def setting_of(
     return Setting(
         reference=pair.side("reference"),
         original=pair.side("export"),
+        contents=pair.contents,
         checkpoint=checkpoint.bundle.tensors,
         keys=_keys(checkpoint),
         parts={name: key.slice for name, key in checkpoint.keys.items() if key.slice},
@@ -183,18 +184,16 @@ def write_repaired(pair: Pair, side: Side, path: Path) -> None:
 
 
 def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ...]:
-    """A warning if the export is within tolerance, but with weights that are not the checkpoint's."""
+    """A warning if the export is within tolerance, but with the weights of another step or run."""
     setting = replace(setting_of(pair, outputs, {}, {}), run=None)
-    evidence = Evidence(setting)
-    story = evidence.story
-    if story.kind not in ("other checkpoint", "unknown"):
-        return ()
-    whose = f"those of {story.checkpoint}" if story.checkpoint else "those of another step or run"
-    message = (
-        f"The export is within tolerance, but its weights are not those of {setting.reference_name}: they are"
-        f" {whose}. Export again."
+    return tuple(
+        Health(
+            cause="stale-export",
+            scopes=suspicion.scopes,
+            message=f"The export is within tolerance, but its weights are others: {suspicion.message}",
+        )
+        for suspicion in suspect(setting, ("stale-export", "other-run"))
     )
-    return (Health(cause="stale-export", scopes=(), message=message),)
 
 
 def nearby_checkpoints(checkpoint: Checkpoint) -> list[Path]:

@@ -125,7 +125,7 @@ def try_proof(pair: Pair) -> Proof:
     if pair.reference is None:
         return Proof.none("the checkpoint is not at hand: the goldens are the reference")
     try:
-        return prove(pair.side("reference"), pair.side("export"))
+        return prove(pair.side("reference"), pair.side("export"), pair.contents)
     except UnreadableFile as error:
         return Proof.none(str(error))
 

@@ -67,7 +67,7 @@ class Averages:
             return False
         exact = share * mean.astype(np.float64) + (1.0 - share) * raw.astype(np.float64)
         size = np.maximum(np.abs(raw), np.abs(mean)).max(initial=0.0)
-        return bool(np.abs(held - exact).max(initial=0.0) <= _ONE_SHARE * 1e-2 * size)
+        return bool(np.abs(held.astype(np.float64) - exact).max(initial=0.0) <= _ONE_SHARE * 1e-2 * size)
 
     def _part(self, wrong: WrongConstant, key: str | None) -> Array | None:
         setting = self.evidence.setting

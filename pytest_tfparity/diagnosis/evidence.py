@@ -39,8 +39,15 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = Mapping[str, Tensor]
 
 _OF_THE_REFERENCE = (
-    "live_reference", "reference_flow", "reference_readings", "taken_reference", "reference_norms", "statistics", "starts", "trained",
-)  # fmt: skip
+    "live_reference",
+    "reference_flow",
+    "reference_readings",
+    "taken_reference",
+    "reference_norms",
+    "statistics",
+    "starts",
+    "trained",
+)
 """What no repair of the export changes."""
 
 
@@ -311,8 +318,6 @@ class Evidence:
     @cached_property
     def provenances(self) -> Mapping[str, Provenance]:
         """Where each float constant of the export comes from, by its node name."""
-        biases = {linear.kernel: linear.bias for linear in self.linears if linear.bias is not None}
-        norms = [self.by_key(norm) for norm in self.reference_norms]
         differing = {name for divergence in self.divergences for name in divergence.export}
         keys = {name: key for name in self.variable_of if (key := self.expected_key(name)) is not None}
         equal = {
@@ -327,8 +332,6 @@ class Evidence:
             variables_of=self.variable_of,
             others=self.setting.others() if len(equal) < len(keys) else {},
             initial=self._initial_values(),
-            batch_norms=norms,
-            biases=biases,
             parts={name: parts[node] for name, node in self.reference_of.items() if node in parts},
             equal=equal,
         )

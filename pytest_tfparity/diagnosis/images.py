@@ -200,20 +200,27 @@ def _quantised(array: Array, original: Array) -> Image | None:
 
 def quantised(array: Array, original: Array) -> float | None:
     """The step between few, equally spaced values, each the nearest one to the original's; None if it is not so."""
-    if array.size < 32 or np.unique(_head(array)).size > 256:
+    if array.size < 32:
         return None
-    levels = np.unique(array).astype(np.float64)
-    if not 2 <= levels.size <= 256 or levels.size * 2 > np.unique(original).size:
+    head = np.unique(_head(array)).astype(np.float64)
+    if not 2 <= head.size <= 256 or head.size * 2 > np.unique(_head(original)).size:
         return None
-    gaps = np.diff(levels)
-    off = np.abs(array.astype(np.float64) - original.astype(np.float64)).max()
+    gaps = np.diff(head)
+    off = float(np.abs(np.subtract(array, original)).max())
     for steps in (1, 2, 3):  # in a small array no two neighbouring levels may occur
         step = float(gaps.min()) / steps
-        if off > step * 0.51:
+        if not off <= step * 0.51:
             return None
         if np.abs(gaps / step - np.rint(gaps / step)).max() <= 1e-2:
-            return step
+            return step if _on_steps(array, head[0], step) else None
     return None
+
+
+def _on_steps(array: Array, low: float, step: float) -> bool:
+    """Whether every value lies a whole number of steps above ``low``, and there are at most 256 of them."""
+    places = (array - np.float32(low)) / np.float32(step)
+    whole = np.rint(places)
+    return bool(np.abs(places - whole).max() <= 0.05 and whole.max() - whole.min() <= 256)
 
 
 def mixture(array: Array, shadow: Array, raw: Array) -> float | None:

@@ -122,7 +122,7 @@ def _within(wrong: WrongConstant, steps: float) -> bool:
     held, right = values(wrong.held), values(wrong.right)
     if not informative(right):
         return False
-    return bool(np.abs(held - right).max() <= 0.51 * _range(wrong.right) / steps)
+    return bool(np.abs(np.subtract(held, right)).max() <= 0.51 * _range(wrong.right) / steps)
 
 
 def _stored(evidence: Evidence) -> Iterator[Lowered]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ..graph.batchnorm import BatchNorm
-from ..graph.batchnorm_fold import Fold, solve_fold
 from ..graph.graph import Array, Tensor
 from ..graph.slices import resolved, slice_shape, slice_spec
 from .images import (
@@ -46,7 +44,6 @@ Kind: TypeAlias = Literal[
     "rounded",
     "scaled",
     "mixture",
-    "folded",
     "initial",
     "other shape",
     "unknown",
@@ -67,7 +64,7 @@ class Provenance:
     - ``float16``, ``bfloat16`` (``rounding``), ``cast`` (another float type), ``reshaped``,
       ``transposed`` (``permutation``), ``permuted`` (the same values in another order), ``negated``,
       ``rounded`` (to equal steps of ``number``), ``scaled`` (by ``number``): what it is of ``source``;
-    - ``mixture``: ``number * shadow + (1 - number) * raw``; ``folded``: see ``fold``;
+    - ``mixture``: ``number * shadow + (1 - number) * raw``;
     - ``initial``: zeros or ones (or a known initial value) where the variable has something else;
     - ``other shape``: the variable has another number of elements or another shape with other values;
     - ``unknown``: none of these; ``cosine`` is that with the own variable.
@@ -87,7 +84,6 @@ class Provenance:
     permutation: tuple[int, ...] | None = None
     rounding: Literal["nearest", "truncated"] | None = None
     number: float | None = None
-    fold: Fold | None = None
     cosine: float | None = None
     shape: tuple[int, ...] = ()
 
@@ -142,9 +138,6 @@ def provenance(
     variables_of: Mapping[str, str] | None = None,
     others: Mapping[str, Mapping[str, Tensor]] | None = None,
     initial: Mapping[str, Tensor] | None = None,
-    batch_norms: Sequence[BatchNorm] = (),
-    restored: Mapping[str, Tensor] | None = None,
-    biases: Mapping[str, str] | None = None,
     parts: Mapping[str, str] | None = None,
     equal: Mapping[str, str] | None = None,
 ) -> tuple[Provenance, ...]:
@@ -152,17 +145,13 @@ def provenance(
 
     ``variables_of`` maps a constant to the checkpoint's variable in whose place it stands; a
     constant that has a variable's name stands in its place anyway. ``others`` are other checkpoints of
-    the folder, by what to call them; ``initial`` initial values by variable. ``batch_norms`` are
-    the reference's, ``restored`` its variables' values (default: the checkpoint's), ``biases`` the
-    constant that the export adds behind each kernel constant: with them folds are solved. ``parts``
-    says of a constant that stands for a part of its variable which one (as RestoreV2 spells it), ``equal``
-    of one that is known to equal a tensor of the checkpoint which one.
+    the folder, by what to call them; ``initial`` initial values by variable. ``parts`` says of a
+    constant that stands for a part of its variable which one (as RestoreV2 spells it), ``equal`` of one that
+    is known to equal a tensor of the checkpoint which one.
     """
     index = _Index(checkpoint)
     parts, equal = parts or {}, equal or {}
     places = {name: name for name in constants if name in checkpoint} | dict(variables_of or {})
-    wrong = {name: tensor for name, tensor in constants.items() if name not in equal}
-    folds = _folds(wrong, constants, places, batch_norms, restored or checkpoint, biases or {})
     found = []
     for name, tensor in constants.items():
         if tensor.dtype.number == _STRING or not is_float(values(tensor)):
@@ -171,10 +160,7 @@ def provenance(
         if name in equal:
             found.append(_equal(name, tensor, equal[name], place))
             continue
-        one = _origin(name, tensor, place, index, others or {}, initial or {})
-        if name in folds and one.kind not in ("own", "shadow"):
-            one = replace(one, kind="folded", fold=folds[name], source=places.get(name), cosine=None)
-        found.append(one)
+        found.append(_origin(name, tensor, place, index, others or {}, initial or {}))
     return tuple(found)
 
 
@@ -379,44 +365,3 @@ def _imaged(known: Provenance, source: str, found: Image) -> Provenance:
         rounding=found.rounding,
         number=found.number,
     )
-
-
-def _folds(
-    wrong: Mapping[str, Tensor],
-    constants: Mapping[str, Tensor],
-    places: Mapping[str, str],
-    batch_norms: Sequence[BatchNorm],
-    restored: Mapping[str, Tensor],
-    biases: Mapping[str, str],
-) -> dict[str, Fold]:
-    """The folds that the reference's batch norms explain, by kernel constant and by its bias."""
-    by_kernel = {norm.kernel: norm for norm in batch_norms if norm.kernel is not None}
-    folds: dict[str, Fold] = {}
-    for name, tensor in wrong.items():
-        norm = by_kernel.get(places.get(name, ""))
-        needed = () if norm is None else (norm.kernel, norm.mean, norm.variance)
-        parts = [values(restored[each]) for each in needed if each is not None and each in restored]
-        if norm is None or len(parts) < 3:
-            continue
-        kernel, mean, variance = parts
-        bias = biases.get(name)
-        gamma, beta = (
-            None if each is None or each not in restored else values(restored[each])
-            for each in norm.weights[:2]
-        )
-        found = solve_fold(
-            kernel,
-            values(tensor),
-            gamma,
-            beta,
-            mean,
-            variance,
-            values(constants[bias]) if bias is not None and bias in constants else None,
-            epsilon=norm.epsilon,
-            own_bias=values(restored[norm.bias]) if norm.bias and norm.bias in restored else None,
-        )
-        if found is not None:
-            folds[name] = found.of(name, norm)
-            if found.bias == "correct" and bias is not None:
-                folds[bias] = folds[name]
-    return folds

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_tfparity.diagnosis.story import restore_story
 from pytest_tfparity.diagnosis.weights import Provenance, provenance
-from pytest_tfparity.graph.batchnorm import BatchNorm
-from pytest_tfparity.graph.graph import DType, Tensor, TensorName
+from pytest_tfparity.graph.graph import DType, Tensor
 
 SHADOW = "/ExponentialMovingAverage"
 _NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}
@@ -154,35 +153,6 @@ def test_nan_is_compared_by_its_bits() -> None:
     value[2] = np.nan
     (found,) = provenance({"w": tensor(value.copy())}, {"w": tensor(value)})
     assert found.kind == "own"
-
-
-def test_a_fold_is_solved_with_its_bias() -> None:
-    tensors = checkpoint()
-    gamma, beta = random(4, seed=21) + 2, random(4, seed=22)
-    tensors |= {"a/bn/gamma": tensor(gamma), "a/bn/beta": tensor(beta)}
-    mean, variance = (tensors[f"a/bn/moving_{each}"].array for each in ("mean", "variance"))
-    scale = gamma / np.sqrt(variance + np.float32(1e-3))
-    constants = {"a/kernel": tensor(kernel() * scale), "a/offset": tensor(beta - mean * scale)}
-    norm = BatchNorm(
-        scope="a/bn",
-        node="a/bn/FusedBatchNormV3",
-        output=TensorName("a/bn/FusedBatchNormV3", 0),
-        input=TensorName("a/Conv2D", 0),
-        mode="inference",
-        decided_by=None,
-        gamma="a/bn/gamma",
-        beta="a/bn/beta",
-        mean="a/bn/moving_mean",
-        variance="a/bn/moving_variance",
-        epsilon=1e-3,
-        axis=-1,
-        kernel="a/kernel",
-    )
-    found = provenance(constants, tensors, batch_norms=[norm], biases={"a/kernel": "a/offset"})
-    assert [each.kind for each in found] == ["folded", "folded"]
-    assert found[0].fold is not None
-    assert found[0].fold.correct
-    assert found[0].fold.batch_norm == norm
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 31), st.integers(0, 143))

@@ -45,7 +45,7 @@ class ShapesDiffer(Cause):
     @staticmethod
     def _reshaped(wrong: WrongConstant) -> bool:
         shapes_differ = tuple(wrong.held.shape) != tuple(wrong.right.shape)
-        return shapes_differ and wrong.kind not in ("transposed", "reshaped", "folded")
+        return shapes_differ and wrong.kind not in ("transposed", "reshaped")
 
 
 class KernelTransposed(Cause):
