@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import TfparityError
@@ -80,6 +80,12 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
         remaining=remaining,
         notes=notes,
     )
+
+
+def suspect(setting: Setting, ids: Collection[str]) -> tuple[Suspicion, ...]:
+    """What the causes ``ids`` alone see, right folds taken out; nothing is run."""
+    accepted, _ = _explain(Evidence(setting), [cause for cause in CAUSES if cause.id in ids])
+    return tuple(each.suspicion for each in accepted)
 
 
 def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted], Evidence]:
