@@ -186,8 +186,9 @@ def _save(graph: Any, variables: Sequence[Any], values: Weights, folder: Path, s
 def _let_saver_average(graph: Any, prefix: Path) -> None:
     """Write the graph again with a saver that restores averages, as an evaluation job does."""
     with graph.as_default():
-        averages = v1.train.ExponentialMovingAverage(0.9).variables_to_restore()
-        saver = v1.train.Saver(averages)
+        variables = {each.op.name: each for each in v1.global_variables()}
+        keys = {name + SHADOW if name + SHADOW in variables else name: name for name in variables}
+        saver = v1.train.Saver({key: variables[name] for key, name in keys.items() if SHADOW not in name})
         v1.train.export_meta_graph(f"{prefix}.meta", graph=graph, saver_def=saver.saver_def)
 
 
