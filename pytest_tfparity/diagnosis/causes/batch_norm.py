@@ -274,9 +274,9 @@ class NamesShifted(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=nodes_of(evidence, pairs),
-            scopes=tuple(dict.fromkeys([*scopes, *scopes_of(pairs)])),
+            scopes=scopes_of(pairs),
             message=(
-                f"{listed(scopes)} use statistics of other layers, each under its own name: {_layer(first)}"
+                f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own name: {_layer(first)}"
                 f" reads {first.theirs.mean} in {evidence.setting.export_name} and"
                 f" {first.ours.mean} in the checkpoint's graph."
             ),

@@ -160,14 +160,14 @@ class WrongAxis(Cause):
         found = wrong_folds(evidence, lambda each: _folded(each) and each.fold.axis == "input")
         if not found:
             return
-        scopes = norm_scopes(evidence, found)
+        norms = norm_scopes(evidence, found)
         kernels = [folded.linear.kernel for folded in found if folded.linear is not None]
         yield suspicion(
             self.id,
             evidence,
             found,
-            scopes,
-            f"{listed(kernels)}: the scale of {listed(scopes)} is multiplied along the input channels.",
+            [linear_scope(folded) for folded in found],
+            f"{listed(kernels)}: the scale of {listed(norms)} is multiplied along the input channels.",
             "Multiply the scale along the kernel's output channels, its last axis.",
         )
 
