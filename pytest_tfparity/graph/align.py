@@ -152,8 +152,10 @@ class _Walk:
         near += [(other, b) for other in self.ours.before(a, _NEAR)]
         if any(self.ours.prints[mine] == self.theirs.prints[other] for mine, other in near):
             return True
-        # Automatic names shift when a node is added: what nodes do to their input says more.
+        # Automatic names shift when a node is added, and weights may be exchanged: what nodes do to
+        # their input, and what has been done to it before, says more.
         alike = self.ours.settings(a) == self.theirs.settings(b) is not None
+        alike = alike or self.ours.skeletons[a] == self.theirs.skeletons[b]
         return not alike and any(self.same_place(mine, other) for mine, other in near)
 
     def same_place(self, a: int, b: int) -> bool:
