@@ -84,7 +84,8 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest here, in this process."""
-        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
+        # this process makes errors of warnings; a project of its own does not
+        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "default", *arguments)
 
     def run_apart(self, *arguments: str) -> pytest.RunResult:
         """Run pytest here, in a process of its own."""

@@ -1,0 +1,93 @@
+"""What is wrong with a checkpoint although parity holds: warnings, or failures under ``health: error``."""
+
+import numpy as np
+import pytest
+from conftest import MANIFEST, Project
+from networks import build, freeze, images, load, weights
+
+
+def train(project: Project, steps: int = 20, **changed: np.ndarray) -> None:
+    """Write checkpoint, meta graph and export of one session, with some values replaced."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        build()
+        values = weights(v1.global_variables())
+        values["global_step"] = np.asarray(steps, np.int64)
+        values.update({name.replace("__", "/"): value for name, value in changed.items()})
+        load(session, values)
+        v1.train.Saver().save(session, str(project.path / "model.ckpt-7"))
+        freeze(session, project.path / "model.pb")
+    np.savez(project.path / "images.npz", image=images())
+    project.write("tfparity.yaml", MANIFEST)
+
+
+@pytest.fixture
+def never_updated(empty_project: Project) -> Project:
+    train(
+        empty_project,
+        block__bn__moving_mean=np.zeros(3, np.float32),
+        block__bn__moving_variance=np.ones(3, np.float32),
+    )
+    return empty_project
+
+
+def test_statistics_that_were_never_updated_warn(never_updated: Project) -> None:
+    result = never_updated.run()
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*HealthWarning: net: block/bn*moving_mean*UPDATE_OPS*"])
+
+
+def test_under_health_error_they_fail(never_updated: Project) -> None:
+    result = never_updated.run("--tfparity-health=error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net: The checkpoint is unsound: block/bn*"])
+
+
+def test_under_health_ignore_nothing_is_said(never_updated: Project) -> None:
+    never_updated.run("--tfparity-health=ignore").assert_outcomes(passed=1, warnings=0)
+
+
+def test_warnings_as_errors_fail_with_the_sentence_alone(never_updated: Project) -> None:
+    result = never_updated.run("-W", "error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net: block/bn*UPDATE_OPS*"])
+    result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")
+
+
+def test_a_checkpoint_that_was_not_trained_yet_is_no_fault(empty_project: Project) -> None:
+    train(
+        empty_project,
+        steps=0,
+        block__bn__moving_mean=np.zeros(3, np.float32),
+        block__bn__moving_variance=np.ones(3, np.float32),
+    )
+    empty_project.run().assert_outcomes(passed=1, warnings=0)
+
+
+def test_parity_with_the_weights_of_another_step_warns(empty_project: Project) -> None:
+    train(empty_project)
+    export = (empty_project.path / "model.pb").read_bytes()
+    for file in list(empty_project.path.glob("model.ckpt-7.*")):
+        file.rename(file.with_name(file.name.replace("ckpt-7", "ckpt-6")))
+    moved = {name: value * (1 + 1e-6) for name, value in kernels().items()}
+    train(empty_project, **moved)
+    (empty_project.path / "model.pb").write_bytes(export)
+    result = empty_project.run("--tfparity-atol=1e-3")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*HealthWarning: net: The export is within tolerance, but*model.ckpt-6*"])
+
+
+def kernels() -> dict[str, np.ndarray]:
+    """The float variables of the network as ``train`` sets them, by keyword."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default():
+        build()
+        values = weights(tf.compat.v1.global_variables())
+    return {
+        name.replace("/", "__"): value.astype(np.float32)
+        for name, value in values.items()
+        if name != "global_step"
+    }
