@@ -187,8 +187,9 @@ def _let_saver_average(graph: Any, prefix: Path) -> None:
     """Write the graph again with a saver that restores averages, as an evaluation job does."""
     with graph.as_default():
         variables = {each.op.name: each for each in v1.global_variables()}
-        keys = {name + SHADOW if name + SHADOW in variables else name: name for name in variables}
-        saver = v1.train.Saver({key: variables[name] for key, name in keys.items() if SHADOW not in name})
+        kept = {name: each for name, each in variables.items() if not name.endswith(SHADOW)}
+        keys = {name: name + SHADOW if name + SHADOW in variables else name for name in kept}
+        saver = v1.train.Saver({keys[name]: each for name, each in kept.items()})
         v1.train.export_meta_graph(f"{prefix}.meta", graph=graph, saver_def=saver.saver_def)
 
 
