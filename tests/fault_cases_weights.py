@@ -351,7 +351,7 @@ RESTORE = (
         weights=of_older_step,
         atol=100.0,
         verdict=("pass",),
-        health={"stale-export": ()},
+        health={"stale-export": layers("blocks")},
     ),
 )
 
