@@ -245,12 +245,12 @@ class Evidence:
     @cached_property
     def reference_norms(self) -> tuple[BatchNorm, ...]:
         """The live batch norms of the reference."""
-        return _norms(self.reference)
+        return _norms(self.reference, self.reference_flow)
 
     @cached_property
     def export_norms(self) -> tuple[BatchNorm, ...]:
         """The live batch norms of the export as it is now."""
-        return _norms(self.export)
+        return _norms(self.export, self.export_flow)
 
     @cached_property
     def norm_pairs(self) -> tuple[BatchNormPair, ...]:
@@ -274,7 +274,7 @@ class Evidence:
     def linears(self) -> tuple[Linear, ...]:
         """The convolutions and products of the export that a batch norm may be folded into."""
         side = self.export
-        return fold_candidates(side.graph, side.outputs, side.inputs, side.feeds)
+        return fold_candidates(side.graph, side.outputs, side.inputs, side.feeds, live=self.export_flow)
 
     def value(self, side: Side, name: str | None) -> Tensor | None:
         """The constant or variable ``name`` of a side, or None if it has no value."""
@@ -452,5 +452,5 @@ def _flow(side: Side) -> LiveGraph:
     return live_graph(side.graph, side.outputs, side.inputs, side.feeds)
 
 
-def _norms(side: Side) -> tuple[BatchNorm, ...]:
-    return find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
+def _norms(side: Side, flow: LiveGraph) -> tuple[BatchNorm, ...]:
+    return find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables, live=flow)

@@ -98,17 +98,19 @@ def find_batch_norms(
     inputs: Iterable[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
+    *,
+    live: LiveGraph | None = None,
 ) -> tuple[BatchNorm, ...]:
     """Every batch norm that ``outputs`` need, in the order of the graph's file.
 
     ``inputs`` are fed something that is not known, ``feeds`` these constants. ``variables``
     are the variables that have a value, by node name: nodes of these names count as weights
-    whatever their op. A layer that is applied twice is two records.
+    whatever their op. ``live`` is what of the graph is taken, if that is known already. A layer that is
+    applied twice is two records.
     """
     from .batchnorm_arithmetic import arithmetic
 
-    outputs = tuple(outputs)
-    live = live_graph(graph, outputs, inputs, feeds)
+    live = live or live_graph(graph, tuple(outputs), inputs, feeds)
     known = frozenset(variables or ())
     found = [*_fused(live), *_global(live), *arithmetic(live, known)]
     position = {name: index for index, name in enumerate(graph.nodes)}

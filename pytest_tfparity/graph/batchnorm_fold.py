@@ -102,9 +102,14 @@ def fold_candidates(
     outputs: Iterable[TensorName],
     inputs: Iterable[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
+    *,
+    live: LiveGraph | None = None,
 ) -> tuple[Linear, ...]:
-    """Every live convolution or product with a constant kernel, with the bias behind it, in live order."""
-    live = live_graph(graph, tuple(outputs), inputs, feeds)
+    """Every live convolution or product with a constant kernel, with the bias behind it, in live order.
+
+    ``live`` is what of the graph is taken, if that is known already.
+    """
+    live = live or live_graph(graph, tuple(outputs), inputs, feeds)
     found = []
     shared: dict[str, int] = {}
     for node in live.nodes.values():

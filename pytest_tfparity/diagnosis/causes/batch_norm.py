@@ -276,8 +276,8 @@ class NamesShifted(Cause):
             nodes=nodes_of(evidence, pairs),
             scopes=scopes_of(pairs),
             message=(
-                f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own name: {_layer(first)}"
-                f" reads {first.theirs.mean} in {evidence.setting.export_name} and"
+                f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own"
+                f" name: {_layer(first)} reads {first.theirs.mean} in {evidence.setting.export_name} and"
                 f" {first.ours.mean} in the checkpoint's graph."
             ),
             fix=(
