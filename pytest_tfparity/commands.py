@@ -29,7 +29,7 @@ def check(options: argparse.Namespace) -> int:
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
             spec = _complete(spec, models)
-        result = decide(spec, models, nodeid=spec.name)
+        result = decide(spec, models, nodeid=spec.name, details=options.report is not None)
     print("\n".join(report(result)))
     if result.unproven and result.verdict == "pass":
         print(f"Not proven, but measured on these inputs: {result.unproven}.")

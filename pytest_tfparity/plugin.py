@@ -149,6 +149,7 @@ def parity_session(config: pytest.Config) -> ParitySession:
             top=config.rootpath,
             manifest=manifest_setting(config),
             update=update_mode(config.getoption("--tfparity-update")),
+            details=bool(config.getoption("--tfparity-report")),
         )
     return config.stash[SESSION]
 

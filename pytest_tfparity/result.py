@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from .result_details import Details
+
 Verdict: TypeAlias = Literal["proven", "pass", "fail", "error"]
 Certainty: TypeAlias = Literal["proven", "decisive", "suggestive"]
 
@@ -84,7 +86,7 @@ class ParityResult:
     ``unproven`` says why a pass is not a proof (None where it is one), ``notes`` what a reader
     should know beside the verdict, ``reference``, ``export`` and ``golden`` are the files as the user
     named them. ``golden_action`` (created, updated, unchanged) and ``golden_change`` (the largest
-    absolute change) say what an update did.
+    absolute change) say what an update did. ``details`` are for pictures, there only if a report was asked for.
     """
 
     nodeid: str
@@ -104,6 +106,7 @@ class ParityResult:
     golden: str | None = None
     golden_action: str | None = None
     golden_change: float | None = None
+    details: Details | None = None
 
     @property
     def passed(self) -> bool:
@@ -131,6 +134,7 @@ class ParityResult:
         )
         plain["seconds"] = Seconds(**plain.get("seconds", {}))
         plain["notes"] = tuple(plain.get("notes", ()))
+        plain["details"] = Details.from_json(plain["details"]) if plain.get("details") else None
         return cls(**plain)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from .collector import paused_collector
 from .comparison.compare import compare
+from .details import details_of
 from .diagnosis.diagnose import Diagnosis
 from .discovery import Pair, open_pair
 from .environment import environment
@@ -53,16 +54,18 @@ def check(
     nodeid: str = "",
     inputs: Mapping[str, Array] | None = None,
     update: Update | None = None,
+    details: bool = False,
 ) -> ParityResult:
     """Decide one check; never raises for what the user can mend, that is verdict ``"error"``.
 
     ``inputs`` (by the reference's tensor names) replace those that the spec states. ``update``
     writes the goldens from the reference first: all that differ, or only those that are missing.
+    ``details`` adds what the pictures of a report need.
     """
     clock = Clock()
     draft = draft_result(spec, nodeid)
     try:
-        result = _decide(spec, models, draft, clock, inputs, update)
+        result = _decide(spec, models, draft, clock, inputs, update, details)
     except TfparityError as error:
         result = replace(draft, verdict="error", error=str(error))
     return replace(_once(result), seconds=clock.seconds())
@@ -77,11 +80,12 @@ def judge(
     nodeid: str = "",
     golden: bool = False,
     inputs: Mapping[str, Array] | None = None,
+    details: bool = False,
 ) -> ParityResult:
     """Compare outputs that a test has computed itself, under the tolerances of ``spec``.
 
     ``inputs`` (by the reference's names) are what both sides answered to: with them a difference in
-    the declared outputs is explained too.
+    the declared outputs is explained too. ``details`` adds what the pictures of a report need.
     """
     clock = Clock()
     draft = draft_result(spec, nodeid)
@@ -91,8 +95,10 @@ def judge(
         proof = try_proof(pair)
     result = _loadable(pair, _judged(draft, outputs, proof))
     declared = all(output.reference in reference for output in pair.outputs)
+    run = Run(pair=pair, proof=proof, clock=clock, details=details)
     if result.verdict == "fail" and inputs is not None and declared and not result.findings:
-        result = _examined(Run(pair=pair, proof=proof, clock=clock), result, inputs, reference)
+        result = _examined(run, result, inputs, reference)
+    result = _detailed(run, result, inputs or {}, reference, export)
     return replace(_once(result), seconds=clock.seconds())
 
 
@@ -192,6 +198,7 @@ def _decide(
     clock: Clock,
     inputs: Mapping[str, Array] | None,
     update: Update | None,
+    details: bool,
 ) -> ParityResult:
     if spec.compare == "weights":
         with clock("proof"):
@@ -203,7 +210,7 @@ def _decide(
             proof = try_proof(pair)
             if spec.health != "ignore":
                 draft = replace(draft, health=_healthy(pair))
-    run = Run(pair=pair, proof=proof, clock=clock)
+    run = Run(pair=pair, proof=proof, clock=clock, details=details)
     if update and spec.golden is not None:
         draft = _update(run, draft, update)
     golden = read_golden(spec.golden) if spec.golden is not None else None
@@ -265,11 +272,13 @@ def _with_health(spec: ParitySpec, result: ParityResult) -> ParityResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Both sides of a check on their way down the road."""
+    """Both sides of a check on their way down the road; ``diagnoses`` is what was found on it."""
 
     pair: Pair
     proof: Proof
     clock: Clock
+    details: bool = False
+    diagnoses: list[Diagnosis] = field(default_factory=list)
 
     def reference(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The reference's answer, by its own tensor names."""
@@ -315,6 +324,7 @@ def _numbers(
         return _explained(run, draft, error, inputs, expected)
     outputs = _compare_all(run.pair, expected, answers, against)
     result = _examined(run, _judged(draft, outputs, run.proof), inputs, expected)
+    result = _detailed(run, result, inputs, expected, answers)
     stale = [output for output in drift if not output.passed]
     if stale:
         worst = max((output.max_abs or 0.0 for output in stale), default=0.0)
@@ -338,10 +348,11 @@ def _explained(
     if run.pair.reference is None:
         return result
     with run.clock("diagnosis"):
-        return _with_diagnosis(result, lambda: examine_error(run.pair, error, inputs, expected))
+        result = _with_diagnosis(run, result, lambda: examine_error(run.pair, error, inputs, expected))
+    return _detailed(run, result, inputs, {}, {}) if run.diagnoses else result
 
 
-def _with_diagnosis(result: ParityResult, explain: Callable[[], Diagnosis | None]) -> ParityResult:
+def _with_diagnosis(run: Run, result: ParityResult, explain: Callable[[], Diagnosis | None]) -> ParityResult:
     """``result`` with what ``explain`` finds; whatever happens there, the verdict stands."""
     try:
         diagnosis = explain()
@@ -355,6 +366,7 @@ def _with_diagnosis(result: ParityResult, explain: Callable[[], Diagnosis | None
         )
     if diagnosis is None:
         return result
+    run.diagnoses.append(diagnosis)
     return replace(
         result,
         findings=diagnosis.findings,
@@ -372,12 +384,28 @@ def _examined(
         return result
     with run.clock("diagnosis"):
         if result.verdict == "fail":
-            return _with_diagnosis(result, lambda: examine(run.pair, result.outputs, inputs, expected))
+            return _with_diagnosis(run, result, lambda: examine(run.pair, result.outputs, inputs, expected))
         try:
             found = () if run.pair.spec.health == "ignore" else stale(run.pair, result.outputs)
         except UnreadableFile as error:
             return _noted(result, f"Whose weights these are is not known: {error}")
     return replace(result, health=(*result.health, *found))
+
+
+def _detailed(
+    run: Run,
+    result: ParityResult,
+    inputs: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    answers: Mapping[str, Array],
+) -> ParityResult:
+    """The result with what the pictures of a report need, if one was asked for and there is a difference."""
+    if not run.details or result.verdict == "proven":
+        return result
+    diagnosis = run.diagnoses[-1] if run.diagnoses else None
+    with run.clock("diagnosis"):
+        details = details_of(run.pair, result.outputs, inputs, expected, answers, diagnosis)
+    return replace(result, details=details)
 
 
 def _noted(result: ParityResult, note: str) -> ParityResult:

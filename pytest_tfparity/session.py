@@ -24,7 +24,8 @@ class ParitySession:
     """Opens every model once and knows how each check is stated. Close it at the end.
 
     ``options`` and ``ini`` are the settings of the command line and the ini file by name;
-    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends.
+    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends. ``details``
+    says that a report will want pictures.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class ParitySession:
         top: Path,
         manifest: Path | None = None,
         update: Update | None = None,
+        details: bool = False,
     ) -> None:
         self.models = ModelStore()
         self.update = update
+        self.details = details
         self._options = options
         self._ini = ini
         self._top = top
@@ -129,8 +132,8 @@ class ParitySession:
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
         """Decide one check, in the worker process if the spec asks for isolation."""
         if spec.isolate:
-            return self.worker.check(spec, nodeid=nodeid, update=self.update)
-        return check(spec, self.models, nodeid=nodeid, update=self.update)
+            return self.worker.check(spec, nodeid=nodeid, update=self.update, details=self.details)
+        return check(spec, self.models, nodeid=nodeid, update=self.update, details=self.details)
 
     def bench(
         self,
@@ -145,7 +148,13 @@ class ParitySession:
         if spec.manifest is not None and spec.name in self.manifest(spec.manifest).models:
             stated = self.manifest_spec(spec.manifest, spec.name)
         return Bench(
-            spec=spec, stated=stated, models=self.models, nodeid=nodeid, record=record, written=written
+            spec=spec,
+            stated=stated,
+            models=self.models,
+            nodeid=nodeid,
+            record=record,
+            written=written,
+            details=self.details,
         )
 
     def _resolve(

@@ -36,6 +36,7 @@ class Bench:
     nodeid: str
     record: Callable[[ParityResult], None]
     written: Callable[[ParityResult], None]
+    details: bool = False
 
     def pair(self) -> Pair:
         """Both sides, opened."""
@@ -68,6 +69,7 @@ class Bench:
             nodeid=self.nodeid,
             golden=reference.origin.role == "golden",
             inputs=reference.origin.inputs,
+            details=self.details,
         )
         self.record(result)
         return result
@@ -228,7 +230,7 @@ def assert_parity(
     spec = with_tolerance(bench.spec, atol=atol, rtol=rtol)
     own = isinstance(golden_inputs, GoldenInputs) and golden_inputs.spec == bench.spec
     inputs = None if own or golden_inputs is None else dict(golden_inputs)
-    result = check(spec, bench.models, nodeid=bench.nodeid, inputs=inputs)
+    result = check(spec, bench.models, nodeid=bench.nodeid, inputs=inputs, details=bench.details)
     bench.record(result)
     if not result.passed:
         raise ParityFailure("\n".join(report(result)), result)

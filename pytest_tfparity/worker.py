@@ -20,13 +20,15 @@ class Worker:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
 
-    def check(self, spec: ParitySpec, *, nodeid: str, update: Update | None) -> ParityResult:
+    def check(
+        self, spec: ParitySpec, *, nodeid: str, update: Update | None, details: bool = False
+    ) -> ParityResult:
         """Decide one check in the worker; a crash there is verdict ``"error"``."""
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context)
         try:
-            return self._pool.submit(_check, spec, nodeid, update).result()
+            return self._pool.submit(_check, spec, nodeid, update, details).result()
         except BrokenProcessPool:
             self.close()
             message = (
@@ -47,5 +49,5 @@ def _models() -> ModelStore:
     return ModelStore()
 
 
-def _check(spec: ParitySpec, nodeid: str, update: Update | None) -> ParityResult:
-    return check(spec, _models(), nodeid=nodeid, update=update)
+def _check(spec: ParitySpec, nodeid: str, update: Update | None, details: bool) -> ParityResult:
+    return check(spec, _models(), nodeid=nodeid, update=update, details=details)

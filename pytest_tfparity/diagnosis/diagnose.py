@@ -37,8 +37,8 @@ class Diagnosis:
 
     ``first_divergence`` is the divergent node nearest to the inputs, ``downstream`` how many nodes of the
     export differ only because of what comes before them. ``repaired`` is the export with all repairs
-    made, ``remaining`` how that compares (None where it could not be compared). ``notes`` say what is left
-    unexplained.
+    made, ``remaining`` how that compares (None where it could not be compared). ``evidence`` is what both
+    sides show before any repair. ``notes`` say what is left unexplained.
     """
 
     findings: tuple[Finding, ...]
@@ -46,6 +46,7 @@ class Diagnosis:
     downstream: int
     repaired: Side
     remaining: Remaining | None
+    evidence: Evidence
     notes: tuple[str, ...] = ()
 
 
@@ -78,6 +79,7 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
         downstream=_downstream(start, findings),
         repaired=end.export,
         remaining=remaining,
+        evidence=start,
         notes=notes,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from ..errors import InputError
 from .importing import first_line
 from .tensorflow import tensorflow
+
+_LOSSLESS = 64 * 64
+"""Pixels up to which an image is kept as it is."""
 
 
 def decode_images(paths: Sequence[Path], channels: int) -> npt.NDArray[np.uint8]:
@@ -53,3 +57,24 @@ def _decoded(path: Path, channels: int) -> npt.NDArray[np.uint8]:
 def _size(image: npt.NDArray[np.uint8]) -> str:
     height, width, _ = image.shape
     return f"{width} x {height}"
+
+
+def encoded_image(image: npt.NDArray[np.uint8], side: int) -> tuple[str, int, int]:
+    """An image [height, width, channels] as a ``data:`` address, its width and its height.
+
+    Larger ones are made smaller so that neither side is longer than ``side`` pixels; small ones are kept bit for
+    bit. Transparency is left out.
+    """
+    tf = tensorflow()
+    height, width = image.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        pixels = tf.constant(image[..., :3] if image.shape[2] == 4 else image)
+        if scale < 1.0:
+            pixels = tf.cast(tf.round(tf.image.resize(pixels, size, method="area")), tf.uint8)
+        small = size[0] * size[1] <= _LOSSLESS
+        encoded = tf.io.encode_png(pixels) if small else tf.io.encode_jpeg(pixels, quality=90)
+        data: bytes = session.run(encoded)
+    kind = "png" if small else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", size[1], size[0]

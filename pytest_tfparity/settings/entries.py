@@ -15,7 +15,17 @@ from . import schema
 from .marked import Marked, Wrong, must_be
 from .schema import KINDS, Key
 from .sections import Layer, Place, Reading, complete, read_section, sentence, values_of
-from .spec import BytesSource, CallSource, ImageSource, InputSource, InputSpec, NpzSource, RandomSource
+from .spec import (
+    BytesSource,
+    CallSource,
+    GradCamSpec,
+    ImageSource,
+    InputSource,
+    InputSpec,
+    NpzSource,
+    RandomSource,
+    TensorPair,
+)
 from .values import listed, tensor_of, text_of, top_k_of
 
 
@@ -176,6 +186,31 @@ def _output(reading: Reading, item: Marked, owner: str) -> OutputEntry | None:
         return None
     own = {name: value for name, value in settings.items() if name not in ("reference", "export")}
     return OutputEntry(reference=plain["reference"], export=plain.get("export", plain["reference"]), own=own)
+
+
+def read_tensors(reading: Reading, value: Marked, key: Key, owner: str) -> TensorPair | None:
+    """A tensor of both sides; None if something in it is wrong."""
+    if not isinstance(value.value, dict):
+        name = tensor_of(text_of(value, KINDS[key.kind]))
+        return TensorPair(reference=name, export=name)
+    settings = read_section(reading, schema.TENSORS, value, f"{key.name!r} of {owner}")
+    if not complete(settings):
+        return None
+    if "reference" not in settings:
+        raise Wrong("needs 'reference', its name in the reference")
+    plain = values_of(settings)
+    return TensorPair(reference=plain["reference"], export=plain.get("export", plain["reference"]))
+
+
+def read_grad_cam(reading: Reading, value: Marked, key: Key, owner: str) -> GradCamSpec | None:
+    """The tensors of Grad-CAM; None if something in it is wrong."""
+    settings = read_section(reading, schema.GRAD_CAM, value, f"'grad_cam' of {owner}")
+    if not complete(settings):
+        return None
+    missing = [repr(each.name) for each in schema.GRAD_CAM.keys if each.name not in settings]
+    if missing:
+        raise Wrong(f"needs {' and '.join(missing)} too")
+    return GradCamSpec(**values_of(settings))
 
 
 def read_paths(reading: Reading, value: Marked, key: Key, owner: str) -> tuple[Path, ...]:

@@ -77,6 +77,8 @@ KINDS: Mapping[str, str] = {
     "ema": "none, trainable, all or a list of name patterns",
     "feeds": "a mapping of tensor names to constants",
     "tensor": "a tensor name such as 'logits:0'",
+    "tensors": "a tensor name, or a mapping such as {reference: 'a:0', export: 'b:0'}",
+    "grad_cam": "a mapping such as {image: 'image:0', activations: 'conv:0', gradients: 'grad:0'}",
     "text": "text",
     "shape": "a list of whole numbers such as [8, 28, 28, 1]",
     "dtype": "a dtype such as float32",

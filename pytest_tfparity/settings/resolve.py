@@ -186,6 +186,7 @@ def _spec(layers: _Layers, *, name: str, root: Path, place: Place | None) -> Par
         ),
         tolerance=_tolerance(layers.together),
         golden=plain.get("golden"),
+        grad_cam=plain.get("grad_cam"),
         manifest=place.file if place else None,
         line=place.line if place else None,
         **{key.name: plain[key.name] for key in CONDUCT if key.name in plain},

@@ -219,6 +219,30 @@ TOP_K = Section(
     ),
 )
 
+_TENSOR = (
+    Key("reference", "tensor", "The name of the tensor in the reference."),
+    Key(
+        "export",
+        "tensor",
+        "The name of the tensor in the export, if it is another.",
+        default="the reference's name",
+    ),
+)
+TENSORS = Section(
+    name="tensors", home="a tensor", description="A tensor by its name on both sides.", keys=_TENSOR
+)
+
+GRAD_CAM = Section(
+    name="grad_cam",
+    home="'grad_cam'",
+    description="The tensors of both graphs that show in a report where a network looks in an image.",
+    keys=(
+        Key("image", "tensors", "The images, a batch of them: an input or what a graph decodes."),
+        Key("activations", "tensors", "What the last convolution answers."),
+        Key("gradients", "tensors", "The gradient of the winning class with respect to the activations."),
+    ),
+)
+
 DEFAULTS = Section(
     name="defaults",
     home="'defaults'",
@@ -245,6 +269,7 @@ MODEL = Section(
             default="the outputs that both graphs have in common",
         ),
         Key("golden", "golden", "The file that keeps inputs and reference outputs."),
+        Key("grad_cam", "grad_cam", GRAD_CAM.description),
         *TOLERANCE,
         *CONDUCT,
     ),
@@ -260,7 +285,20 @@ MANIFEST = Section(
     ),
 )
 
-SECTIONS = (MANIFEST, DEFAULTS, MODEL, REFERENCE, EXPORT, INPUT, RANDOM, IMAGES, OUTPUT, TOP_K)
+SECTIONS = (
+    MANIFEST,
+    DEFAULTS,
+    MODEL,
+    REFERENCE,
+    EXPORT,
+    INPUT,
+    RANDOM,
+    IMAGES,
+    OUTPUT,
+    TOP_K,
+    GRAD_CAM,
+    TENSORS,
+)
 """Every section, from the top level down: the order of the reference page."""
 
 MARKER = Section(

@@ -111,6 +111,23 @@ class OutputSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TensorPair:
+    """A tensor by its name on both sides."""
+
+    reference: str
+    export: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradCamSpec:
+    """The tensors that Grad-CAM is made of: an image, the last convolution, the winning class's gradient there."""
+
+    image: TensorPair
+    activations: TensorPair
+    gradients: TensorPair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParitySpec:
     """One check, with every path absolute and every default filled in.
 
@@ -133,6 +150,7 @@ class ParitySpec:
     run: Literal["unproven", "always"] = "unproven"
     isolate: bool = False
     health: Literal["warn", "error", "ignore"] = "warn"
+    grad_cam: GradCamSpec | None = None
     manifest: Path | None = None
     line: int | None = None
 

@@ -68,6 +68,8 @@ READERS: Mapping[str, SectionReader] = {
     "random": entries.read_random,
     "inputs": entries.read_inputs,
     "outputs": entries.read_outputs,
+    "tensors": entries.read_tensors,
+    "grad_cam": entries.read_grad_cam,
 }
 
 
