@@ -184,6 +184,9 @@ def _record(
     if mode is None:
         return None
     output, outer = _behind(live, found.node)
+    read = (found.input, found.gamma, found.beta, found.mean, found.variance)
+    deciders = (live.enclosing(tensor) for tensor in read if tensor is not None)
+    enclosing = next((decider for decider in deciders if decider is not None), None)
     stored = (None, None) if mode == "training" else (means.stored, variances.stored)
     linear, kernel, bias = _linear(live, found.input, variables)
     axis = found.axis if found.axis is not None else means.axis or variances.axis or -1
@@ -194,7 +197,7 @@ def _record(
         output=output,
         input=live.source(found.input),
         mode=mode,
-        decided_by=means.predicate or variances.predicate or live.trace(found.input)[1] or outer,
+        decided_by=means.predicate or variances.predicate or live.trace(found.input)[1] or outer or enclosing,
         gamma=gamma,
         beta=beta,
         mean=stored[0],

@@ -97,6 +97,29 @@ class LiveGraph:
         choice = self.choices.get(node.name) if node.op in _MERGES and tensor.port == 0 else None
         return None if choice is None or choice.taken is None else node.inputs[choice.taken]
 
+    def enclosing(self, tensor: TensorName) -> str | None:
+        """What decides the conditional in whose branch ``tensor`` is read, if it comes from outside of one."""
+        for _ in range(len(self.nodes) + 1):
+            node = self.node(tensor)
+            if node is None or node.op in _MERGES:
+                return None
+            if node.op in _SWITCHES and not self.loops(node) and len(node.inputs) > 1:
+                return self.root(node.inputs[1])
+            onward = self.step(node, tensor)
+            if onward is None:
+                return None
+            tensor = onward
+        return None
+
+    def root(self, predicate: TensorName) -> str:
+        """The placeholder or constant that a predicate is made of."""
+        name = predicate.node
+        while (node := self.nodes.get(name)) is not None and node.inputs:
+            if node.op not in PASSES_ON and node.op != "LogicalNot":
+                break
+            name = node.inputs[0].node
+        return name
+
     def loops(self, node: Node) -> bool:
         """Whether ``node`` is the Switch of a loop: what it passes on is another tensor in each turn."""
         if node.op not in _SWITCHES or len(node.inputs) < 2:

@@ -80,8 +80,8 @@ def test_a_training_graph_as_reference_is_told_from_a_training_export() -> None:
     assert "the reference is a training graph" in finding.message
 
 
-def switched(phase: str, *, dropout: bool = False) -> Norm:
-    """Both modes of a fused batch norm, chosen by ``phase``."""
+def switched(phase: str, *, inside: bool = False) -> Norm:
+    """Both modes of a fused batch norm, chosen by ``phase``; ``inside``: each with a ReLU behind it."""
 
     def make(net: Layers, scope: str, x: str) -> str:
         net.add("Switch", f"{scope}/Switch", x, phase, T=FLOAT)
@@ -95,12 +95,17 @@ def switched(phase: str, *, dropout: bool = False) -> Norm:
             name.rpartition("/")[2], name, f"{scope}/Switch:1", *reads[:2], *empty, is_training=True, **attrs
         )
         net.add("FusedBatchNormV3", f"{name}_1", f"{scope}/Switch", *reads, is_training=False, **attrs)
-        return net.add("Merge", f"{scope}/cond/Merge", f"{name}_1", name, T=FLOAT, N=2)
+        sides = [f"{name}_1", name]
+        if inside:
+            sides = [net.relu(f"{scope}/cond/relu_{index}", side) for index, side in enumerate(sides)]
+        return net.add("Merge", f"{scope}/cond/Merge", *sides, T=FLOAT, N=2)
 
     return make
 
 
-def conditional(values: Values, phase: str, *, frozen: bool, default: bool, op: str) -> Side:
+def conditional(
+    values: Values, phase: str, *, frozen: bool, default: bool, op: str, inside: bool = False
+) -> Side:
     net = Layers(values, frozen=frozen)
     if op == "Const":
         net.add("Const", phase, dtype=BOOL, value=tensor(default, "bool"))
@@ -109,7 +114,9 @@ def conditional(values: Values, phase: str, *, frozen: bool, default: bool, op: 
         net.add(op, phase, f"{phase}/default", dtype=BOOL)
     x = net.image()
     for scope in SCOPES:
-        x = net.relu(f"{scope}/relu", switched(phase)(net, f"{scope}/bn", net.conv(f"{scope}/conv", x)))
+        x = net.relu(
+            f"{scope}/relu", switched(phase, inside=inside)(net, f"{scope}/bn", net.conv(f"{scope}/conv", x))
+        )
     return net.side(x, feeds={} if frozen else {phase: np.asarray(False)})
 
 
@@ -131,6 +138,16 @@ def test_a_phase_that_decides_the_mode_is_named_and_fed(phase: str, op: str, cau
     assert finding.scopes == ("a/bn", "b/bn", "c/bn")
     assert phase in finding.message
     assert fix in finding.fix
+
+
+def test_a_phase_is_found_although_more_than_the_batch_norm_hangs_on_it() -> None:
+    values = weights(*SCOPES)
+    ours, theirs = (
+        conditional(values, "phase", frozen=frozen, default=True, op="PlaceholderWithDefault", inside=True)
+        for frozen in (False, True)
+    )
+    finding = only(findings(ours, theirs), "bn-training-mode")
+    assert "placeholder phase decides that" in finding.message
 
 
 def test_a_phase_with_the_right_default_is_no_fault() -> None:
