@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from ...graph.align import Divergence
+from ...graph.align import Divergence, Kind
 from ...graph.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ..cause import Cause, Page, Suspicion
@@ -187,11 +187,14 @@ def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:
 def _repair(evidence: Evidence, found: Sequence[Chance], divergences: Sequence[Divergence]) -> Repair:
     """The places as in the reference; where that leaves random numbers, the masks cut out."""
     repair = tuple(edit for each in divergences for edit in evidence.as_reference_at(each))
-    drawn = {name for chance in found for name in chance.drawn}
-    if repair and not drawn & set(_left(evidence, repair)):
-        return repair
     cut = tuple(edit for chance in found for edit in _cut(evidence, chance))
-    return cut if cut and not drawn & set(_left(evidence, cut)) else repair
+    # What stands beside a dropout in the same place may be a fault of its own: leave it to be found.
+    wide = any(each.kind is Kind.OP for each in divergences)
+    drawn = {name for chance in found for name in chance.drawn}
+    for tried in (cut, repair) if wide else (repair, cut):
+        if tried and not drawn & set(_left(evidence, tried)):
+            return tried
+    return repair
 
 
 def _left(evidence: Evidence, repair: Repair) -> dict[str, str]:

@@ -117,7 +117,7 @@ class PreprocessMissing(Structural):
         "Put the step into the export graph as it is in the checkpoint's, or do it to what is fed."
     )
     page: ClassVar[Page] = Page(
-        what="A step between the fed input and the first layer of the checkpoint's graph, a crop say, is not in the export.",
+        what="A step before the first layer of the checkpoint's graph, a crop say, is not in the export.",
         how="The export graph was built with a preprocessing function of its own.",
         proof="The op stands in the checkpoint's graph alone. It is put back in memory and the export compared again.",
         fix="Build both graphs with one preprocessing function.",

@@ -98,7 +98,8 @@ class OpDiffers(Structural):
             return f"{ours} in the checkpoint's graph is {theirs} in {name}."
         values = evidence.differences.constants(divergence)
         if values is not None:
-            return f"{divergence.node} is {spelt(values[0])} in the checkpoint's graph and {spelt(values[1])} in {name}."
+            ours, theirs = map(spelt, values)
+            return f"{divergence.node} is {ours} in the checkpoint's graph and {theirs} in {name}."
         return f"{shown(evidence, divergence)}."
 
 

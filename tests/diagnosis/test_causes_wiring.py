@@ -1,0 +1,236 @@
+"""Other ops, other edges, other outputs and inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from layer_graphs import FLOAT, Layers, findings, only, setting
+from pytest_tfparity.diagnosis.diagnose import diagnose
+from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.result import OutputComparison
+from staged_graphs import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
+
+PLAIN = staged(frozen=False)
+SOFTMAX = op("Softmax", "prob")
+
+
+def spelt_softmax(net: Layers, x: str) -> str:
+    axis = net.const("prob/axis", [-1], "int32")
+    exp = net.add("Exp", "prob/Exp", x, T=FLOAT)
+    return net.add("RealDiv", "prob/div", exp, net.add("Sum", "prob/Sum", exp, axis, T=FLOAT), T=FLOAT)
+
+
+def test_logits_under_the_name_of_probabilities_miss_a_softmax() -> None:
+    named = op("Identity", "prob")
+    for stage in (SOFTMAX, spelt_softmax):
+        found = findings(staged(frozen=False, output=stage), staged(frozen=True, output=named))
+        only(found, "missing-softmax")
+
+
+def test_another_activation_that_is_missing_at_the_end_is_an_op() -> None:
+    export = staged(frozen=True, output=op("Identity", "prob"))
+    finding = only(findings(staged(frozen=False, output=op("Sigmoid", "prob")), export), "graph-op-missing")
+    assert finding.nodes == ("prob",)
+    assert finding.message == "model.pb lacks Sigmoid prob."
+
+
+def test_a_softmax_too_many_is_told_as_an_op() -> None:
+    export = staged(frozen=True, output=all_of(SOFTMAX, op("Softmax", "prob_1")))
+    assert only(findings(staged(frozen=False, output=SOFTMAX), export), "graph-op-differs").nodes
+
+
+def test_a_missing_activation_is_put_back_for_everyone_who_reads_it() -> None:
+    def skipped(net: Layers, x: str) -> str:
+        return net.add("AddV2", "sum", net.conv("second/conv", x), x, T=FLOAT)
+
+    found = findings(
+        staged(frozen=False, second=skipped), staged(frozen=True, second=skipped, activation=None)
+    )
+    assert only(found, "graph-op-missing").nodes == ("first/act",)
+
+
+def test_another_activation_and_another_slope_are_one_finding() -> None:
+    ours = staged(frozen=False, middle=op("LeakyRelu", "leaky", alpha=0.2))
+    theirs = staged(
+        frozen=True, middle=op("LeakyRelu", "leaky", alpha=0.1), activation=op("Tanh", "first/act")
+    )
+    found = findings(ours, theirs)
+    # Another op may be another spelling of the same; that the slope differs is certain.
+    assert {node for each in found for node in each.nodes} == {"leaky", "first/act"}
+    assert {each.cause for each in found} == {"graph-op-differs"}
+    assert all(each.certainty == "proven" for each in found)
+
+
+def test_a_constant_that_is_no_weight_is_told_with_both_values() -> None:
+    found = findings(
+        staged(frozen=False, middle=multiplied("gain", 2.0)),
+        staged(frozen=True, middle=multiplied("gain", 3.0)),
+    )
+    assert (
+        only(found, "graph-op-differs").message == "gain/y is 2 in the checkpoint's graph and 3 in model.pb."
+    )
+
+
+def test_operands_that_change_places_are_wiring() -> None:
+    def minus(*order: int) -> Stage:
+        def stage(net: Layers, x: str) -> str:
+            parts = (x, op("Tanh", "tanh")(net, x))
+            return net.add("Sub", "difference", *(parts[index] for index in order), T=FLOAT)
+
+        return stage
+
+    found = findings(staged(frozen=False, middle=minus(0, 1)), staged(frozen=True, middle=minus(1, 0)))
+    assert only(found, "graph-wiring-differs").nodes == ("difference",)
+
+
+def test_a_skip_connection_that_starts_elsewhere_is_wiring() -> None:
+    def skip(late: bool) -> Stage:
+        def stage(net: Layers, x: str) -> str:
+            inner = op("Tanh", "tanh")(net, x)
+            return net.add("AddV2", "sum", inner, inner if late else x, T=FLOAT)
+
+        return stage
+
+    found = findings(staged(frozen=False, middle=skip(False)), staged(frozen=True, middle=skip(True)))
+    assert only(found, "graph-wiring-differs").nodes == ("sum",)
+
+
+def test_a_layer_that_is_read_past_is_wiring() -> None:
+    def layered(net: Layers, x: str) -> str:
+        return net.conv("aux/conv", x)
+
+    finding = only(
+        findings(staged(frozen=False, middle=layered), staged(frozen=True)), "graph-wiring-differs"
+    )
+    assert finding.nodes == ("second/conv/Conv2D", "aux/conv/Conv2D")
+
+
+# --- outputs and inputs
+
+
+def head(net: Layers, x: str) -> str:
+    return net.conv("aux/conv", x)
+
+
+def test_an_auxiliary_head_is_another_output() -> None:
+    export = with_inputs(staged(frozen=True, also=head), "x", outputs=("aux/conv/Conv2D",))
+    finding = only(findings(staged(frozen=False, also=head), export), "wrong-output-node")
+    assert finding.message == (
+        "aux/conv/Conv2D:0 of model.pb is aux/conv/Conv2D:0 of the checkpoint's graph, not second/conv/Conv2D:0."
+    )
+    assert finding.fix == "Export second/conv/Conv2D (output_node_names)."
+
+
+def test_outputs_that_changed_places_are_two_findings_of_one_cause() -> None:
+    pair = ("second/conv/Conv2D", "aux/conv/Conv2D")
+    reference = staged(frozen=False, also=head, outputs=pair)
+    found = findings(reference, staged(frozen=True, also=head, outputs=pair[::-1]))
+    assert {each.cause for each in found} == {"wrong-output-node"}
+    assert all(each.certainty == "proven" for each in found)
+
+
+def test_a_copy_of_the_network_in_training_is_no_other_output() -> None:
+    def tower(net: Layers, x: str) -> str:
+        kept = dropout("train/drop")(net, x)
+        return net.add(
+            "Conv2D",
+            "train/out",
+            kept,
+            "second/conv/kernel/read",
+            T=FLOAT,
+            strides=(1, 1, 1, 1),
+            padding=b"SAME",
+        )
+
+    export = with_inputs(staged(frozen=True, also=tower), "x", outputs=("train/out",))
+    found = findings(staged(frozen=False, also=tower), export)
+    assert "dropout-active" in {each.cause for each in found}
+    assert "wrong-output-node" not in {each.cause for each in found}
+
+
+def test_an_input_behind_the_preprocessing_is_told() -> None:
+    steps = all_of(shifted("preprocess/sub", 1.0), multiplied("preprocess/mul", 2.0))
+    reference = staged(frozen=False, input=steps)
+
+    def cut(net: Layers, x: str) -> str:
+        return net.add("Placeholder", "preprocess/mul", dtype=FLOAT)
+
+    export = with_inputs(staged(frozen=True, input=cut), "preprocess/mul")
+    finding = only(findings(reference, export), "wrong-input-node")
+    assert finding.nodes == ("preprocess/mul",)
+    assert finding.scopes == ("preprocess",)
+    assert (
+        "preprocess/mul is an input of model.pb; the checkpoint's graph computes it from x" in finding.message
+    )
+
+
+def two_inputs(*, frozen: bool, swapped: bool, act: str = "Relu") -> Side:
+    net = Layers(VALUES, frozen=frozen)
+    left, right = net.add("Placeholder", "left", dtype=FLOAT), net.add("Placeholder", "right", dtype=FLOAT)
+    left, right = (right, left) if swapped else (left, right)
+    one = net.add(act, "act", net.conv("first/conv", left), T=FLOAT)
+    out = net.add("Sub", "out", one, net.conv("second/conv", right), T=FLOAT)
+    return with_inputs(net.side(out), "left", "right")
+
+
+def test_exchanged_inputs_are_told_also_beside_another_fault() -> None:
+    reference = two_inputs(frozen=False, swapped=False)
+    finding = only(findings(reference, two_inputs(frozen=True, swapped=True)), "inputs-swapped")
+    assert finding.scopes == ("left", "right")
+    found = findings(reference, two_inputs(frozen=True, swapped=True, act="Elu"))
+    assert {each.cause for each in found} == {"inputs-swapped", "graph-op-differs"}
+    assert all(each.certainty == "proven" for each in found)
+
+
+# --- what is no fault
+
+
+def test_what_changes_no_number_is_not_named_beside_a_fault() -> None:
+    """Equality of fingerprints is not asked for here: whatever runs, agrees once the slope is right."""
+    reference = staged(frozen=False, middle=op("LeakyRelu", "leaky", alpha=0.2))
+    export = staged(
+        frozen=True,
+        middle=op("LeakyRelu", "leaky", alpha=0.1),
+        input=set_by("Reshape", "spelling/reshape", [-1, 8, 8, 3]),
+    )
+
+    def run(side: Side) -> tuple[OutputComparison, ...]:
+        alphas = [node.attrs["alpha"] for node in side.graph.nodes.values() if node.op == "LeakyRelu"]
+        return (compared(0.0 if np.allclose(alphas, 0.2) else 1.0),)
+
+    diagnosis = diagnose(replace(setting(reference, export), run=run))
+    assert [(each.cause, each.nodes) for each in diagnosis.findings] == [("graph-op-differs", ("leaky",))]
+    assert diagnosis.findings[0].certainty == "proven"
+
+
+def test_findings_come_in_the_order_of_what_each_explains() -> None:
+    reference = staged(frozen=False, middle=multiplied("gain", 2.0), output=SOFTMAX)
+    export = staged(frozen=True, middle=multiplied("gain", 3.0))
+
+    def run(side: Side) -> tuple[OutputComparison, ...]:
+        ops = {side.graph.nodes[each.node].op for each in side.outputs}
+        right = bool((side.graph.nodes["gain/y"].attrs["value"].array == 2.0).all())  # type: ignore[union-attr]
+        return (compared((0.0 if "Softmax" in ops else 5.0) + (0.0 if right else 0.1)),)
+
+    diagnosis = diagnose(replace(setting(reference, export), run=run))
+    assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-op-differs"]
+    assert diagnosis.findings[0].evidence[-1] == "by itself it makes 5 of difference"
+
+
+def compared(difference: float) -> OutputComparison:
+    return OutputComparison(
+        reference="out:0",
+        export="out:0",
+        max_abs=difference,
+        max_rel=None,
+        worst_index=None,
+        failing=int(difference > 0),
+        total=1,
+        atol=1e-5,
+        rtol=0.0,
+        required_atol=difference,
+        required_rtol=None,
+        passed=difference == 0,
+    )
