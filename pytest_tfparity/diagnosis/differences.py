@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from ..graph.align import Divergence, Kind
-from ..graph.batchnorm_live import LiveGraph
-from ..graph.graph import Array, Node, TensorName
+from ..graph.graph import Array, Node
 from .chance import Chance, chances
+from .effects import (
+    AFFINE,
+    DECODERS,
+    FLATTENERS,
+    GATHERS,
+    HARMLESS,
+    HARMLESS_ATTRS,
+    JOINS,
+    PADDED,
+    PADS,
+    PARTS,
+    RESIZES,
+    SOFTMAX,
+    factor_of,
+    general_cause,
+    inner_cause,
+    origin,
+    permutes,
+    reorders,
+    scales,
+)
 from .evidence import Evidence
 from .place import before_weights, nodes_of
-
-_RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
-_DECODERS = ("Decode", "ExtractJpeg")
-_PADS = frozenset({"Pad", "PadV2", "MirrorPad", "SpaceToBatchND"})
-_PADDED = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "Dilation2D", "Erosion2D", "ExtractImagePatches")
-_AFFINE = frozenset({"Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Neg", "Cast"})
-_SCALES = frozenset({"Mul", "Div", "RealDiv"})
-_JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
-_PARTS = frozenset({"Split", "SplitV", "Unpack"})
-_FLATTENERS = frozenset({"Reshape"})
-_GATHERS = frozenset({"Gather", "GatherV2"})
-_SOFTMAX = frozenset(
-    {
-        "Softmax", "Exp", "Sum", "Max", "Sub", "Div", "RealDiv", "Reshape", "Shape", "Slice", "ConcatV2",
-        "StridedSlice", "Pack", "Rank", "Identity", "Transpose",
-    }
-)  # fmt: skip
-# What only changes how numbers are arranged or stored may change none of them.
-_HARMLESS = frozenset(
-    {
-        "Reshape", "ExpandDims", "Squeeze", "Cast", "Identity", "Shape", "Pack", "StridedSlice", "Fill",
-        "BroadcastTo", "Tile", "ConcatV2", "Transpose", "Const", "BatchToSpaceND", "SpaceToBatchND",
-    }
-)  # fmt: skip
-_HARMLESS_ATTRS = frozenset({"data_format", "shrink_axis_mask", "begin_mask", "end_mask", "new_axis_mask"})
 
 
 class Differences:
@@ -60,7 +51,7 @@ class Differences:
     def _cause(self, divergence: Divergence) -> str:
         if divergence.inside and self._random(divergence) is None:
             first = before_weights(self.evidence, divergence)
-            causes = {_inner(each, first) for each in divergence.inside}
+            causes = {inner_cause(each, first) for each in divergence.inside}
             return causes.pop() if len(causes) == 1 else "graph-op-differs"
         for test in (
             self._random,
@@ -83,7 +74,7 @@ class Differences:
             return "graph-wiring-differs"
         if self.elsewhere(divergence):
             return "graph-wiring-differs"
-        return _general(divergence)
+        return general_cause(divergence)
 
     def elsewhere(self, divergence: Divergence) -> bool:
         """Whether all nodes of a divergence have partners: they are there, but read by other nodes."""
@@ -150,8 +141,8 @@ class Differences:
         ops = {node.op for node in self.ours(divergence)}
         flow = self.evidence.reference_flow
         last = {flow.source(output).node for output in self.evidence.reference.outputs}
-        spelt_out = "Exp" in ops and "Sum" in ops and ops <= _SOFTMAX
-        if not ("Softmax" in ops and ops <= _SOFTMAX) and not spelt_out:
+        spelt_out = "Exp" in ops and "Sum" in ops and ops <= SOFTMAX
+        if not ("Softmax" in ops and ops <= SOFTMAX) and not spelt_out:
             return None
         at_end = divergence.kind is Kind.ONLY_IN_REFERENCE and bool(last & set(divergence.reference))
         return "missing-softmax" if at_end else None
@@ -160,24 +151,24 @@ class Differences:
         flows = self.evidence.reference_flow, self.evidence.export_flow
         if divergence.kind is Kind.CONSTANT:
             values = self.constants(divergence)
-            gathers = any(node.op in _GATHERS for node in self.readers(divergence))
-            permuted = values is not None and gathers and _permutation(values[0]) and _permutation(values[1])
+            gathers = any(node.op in GATHERS for node in self.readers(divergence))
+            permuted = values is not None and gathers and permutes(values[0]) and permutes(values[1])
             return "channel-order" if permuted else None
         if not before_weights(self.evidence, divergence):
             return None
         if divergence.kind is Kind.WIRING:
             nodes = self.ours(divergence)
             parts = [
-                part.op in _PARTS or part.op == "StridedSlice"
+                part.op in PARTS or part.op == "StridedSlice"
                 for node in nodes
                 for source in node.inputs
-                if (part := _origin(flows[0], source)) is not None
+                if (part := origin(flows[0], source)) is not None
             ]
-            joins = any(node.op in _JOINS for node in nodes)
+            joins = any(node.op in JOINS for node in nodes)
             return "channel-order" if joins and any(parts) else None
         sides = [(flows[0], self.ours(divergence)), (flows[1], self.theirs(divergence))]
         if any(node for _, nodes in sides for node in nodes) and all(
-            _reorders(flow, nodes) for flow, nodes in sides if nodes
+            reorders(flow, nodes) for flow, nodes in sides if nodes
         ):
             return "channel-order"
         return None
@@ -185,10 +176,10 @@ class Differences:
     def _resize(self, divergence: Divergence) -> str | None:
         ours, theirs = self.ours(divergence), self.theirs(divergence)
         if divergence.kind is Kind.ATTRIBUTE and ours:
-            if ours[0].op.startswith(_DECODERS):
+            if ours[0].op.startswith(DECODERS):
                 return "decode-attr"
-            return "resize-attr" if ours[0].op.startswith(_RESIZES) else None
-        both = [next((n for n in nodes if n.op.startswith(_RESIZES)), None) for nodes in (ours, theirs)]
+            return "resize-attr" if ours[0].op.startswith(RESIZES) else None
+        both = [next((n for n in nodes if n.op.startswith(RESIZES)), None) for nodes in (ours, theirs)]
         if divergence.kind is Kind.OP and both[0] is not None and both[1] is not None:
             return "resize-op" if both[0].op != both[1].op else None
         return None
@@ -197,10 +188,10 @@ class Differences:
         if divergence.kind is Kind.ATTRIBUTE:
             return "padding" if divergence.attribute in ("padding", "explicit_paddings") else None
         if divergence.kind is Kind.CONSTANT:
-            return "padding" if any(node.op in _PADS for node in self.readers(divergence)) else None
+            return "padding" if any(node.op in PADS for node in self.readers(divergence)) else None
         nodes = [*self.ours(divergence), *self.theirs(divergence)]
-        convolved = any(node.op.startswith(_PADDED) for node in self.readers(divergence))
-        padding = bool(nodes) and all(node.op in _PADS for node in nodes)
+        convolved = any(node.op.startswith(PADDED) for node in self.readers(divergence))
+        padding = bool(nodes) and all(node.op in PADS for node in nodes)
         return "padding" if padding and (convolved or divergence.kind is Kind.OP) else None
 
     def _transposed(self, divergence: Divergence) -> str | None:
@@ -217,22 +208,22 @@ class Differences:
                 return None
             if any(node.op not in ("Transpose", "Reshape", "Identity", "Shape") for node in nodes):
                 return None
-            if any(node.op in _FLATTENERS for node in nodes):
+            if any(node.op in FLATTENERS for node in nodes):
                 return "flatten-order"
-        return "flatten-order" if any(node.op in _FLATTENERS for node in readers) else "axis-transposed"
+        return "flatten-order" if any(node.op in FLATTENERS for node in readers) else "axis-transposed"
 
     def _preprocessing(self, divergence: Divergence) -> str | None:
         flows = self.evidence.reference_flow, self.evidence.export_flow
         if divergence.kind is Kind.CONSTANT:
             values = self.constants(divergence)
-            affine = any(node.op in _AFFINE for node in self.readers(divergence))
+            affine = any(node.op in AFFINE for node in self.readers(divergence))
             single = values is not None and values[0].size == values[1].size == 1
             return "input-scaling" if affine and single else "preprocess-const"
         nodes = [*self.ours(divergence), *self.theirs(divergence)]
         sides = [(flows[0], self.ours(divergence)), (flows[1], self.theirs(divergence))]
-        if nodes and all(_scales(flow, side) for flow, side in sides):
+        if nodes and all(scales(flow, side) for flow, side in sides):
             return "input-scaling"
-        if divergence.kind is Kind.OP and all(_scales(flow, side, single=False) for flow, side in sides):
+        if divergence.kind is Kind.OP and all(scales(flow, side, single=False) for flow, side in sides):
             return "input-scaling"
         return "preprocess-missing" if divergence.kind is Kind.ONLY_IN_REFERENCE else None
 
@@ -244,7 +235,7 @@ class Differences:
     def harmless(self, divergence: Divergence) -> bool:
         """Whether a divergence could change no number: another spelling, another arrangement."""
         if divergence.kind is Kind.ATTRIBUTE:
-            return divergence.attribute in _HARMLESS_ATTRS
+            return divergence.attribute in HARMLESS_ATTRS
         if divergence.kind is Kind.OP:
             return not self.elsewhere(divergence)
         if divergence.kind is Kind.CONSTANT:
@@ -254,96 +245,5 @@ class Differences:
         return (
             divergence.kind is not Kind.WIRING
             and not self.elsewhere(divergence)
-            and all(node.op in _HARMLESS for node in nodes)
+            and all(node.op in HARMLESS for node in nodes)
         )
-
-
-def _inner(divergence: Divergence, first: bool) -> str:
-    """The cause that a divergence inside a function speaks for; ``first``: before all weights."""
-    ours, theirs = divergence.ops
-    if divergence.kind is Kind.ATTRIBUTE and ours[0].startswith(_DECODERS):
-        return "decode-attr"
-    if divergence.kind is Kind.ATTRIBUTE and ours[0].startswith(_RESIZES):
-        return "resize-attr"
-    if divergence.kind is Kind.ATTRIBUTE and divergence.attribute in ("padding", "explicit_paddings"):
-        return "padding"
-    both = [any(op.startswith(_RESIZES) for op in ops) for ops in divergence.ops]
-    if divergence.kind is Kind.OP and all(both):
-        return "resize-op"
-    ops = {*ours, *theirs}
-    if first and ops and ops <= {"ReverseV2", "Reverse"}:
-        return "channel-order"
-    if first and ops and ops <= _AFFINE:
-        return "input-scaling"
-    if first and divergence.kind is Kind.CONSTANT:
-        return "preprocess-const"
-    if first and divergence.kind is Kind.ONLY_IN_REFERENCE:
-        return "preprocess-missing"
-    return _general(divergence)
-
-
-def factor_of(flow: LiveGraph, nodes: list[Node]) -> float | None:
-    """The one number that ``nodes`` multiply the data by; None if they do anything else."""
-    if not nodes or any(node.op not in _SCALES for node in nodes):
-        return None
-    factor = 1.0
-    for node in nodes:
-        values = [flow.constant(source) for source in node.inputs]
-        single = [value for value in values if value is not None and value.size == 1]
-        if len(single) != 1 or (node.op != "Mul" and values[1] is None):
-            return None
-        number = float(single[0].reshape(()))
-        factor *= number if node.op == "Mul" else 1 / number if number else 0.0
-    return factor
-
-
-def _general(divergence: Divergence) -> str:
-    general: Mapping[Kind, str] = {
-        Kind.WIRING: "graph-wiring-differs",
-        Kind.ONLY_IN_REFERENCE: "graph-op-missing",
-    }
-    return general.get(divergence.kind, "graph-op-differs")
-
-
-def _origin(flow: LiveGraph, tensor: TensorName) -> Node | None:
-    return flow.node(flow.source(tensor))
-
-
-def _permutation(values: Array) -> bool:
-    """Whether these are the indices of some channels, each once."""
-    plain = np.sort(np.asarray(values).reshape(-1))
-    return plain.dtype.kind in "iu" and 2 <= plain.size <= 16 and bool((plain == np.arange(plain.size)).all())
-
-
-def _reorders(flow: LiveGraph, nodes: list[Node]) -> bool:
-    """Whether nodes do nothing but put channels into another order."""
-    ops = {node.op for node in nodes}
-    if ops <= _JOINS | _PARTS and ops & _JOINS and ops & _PARTS:
-        return True
-
-    def test(node: Node) -> bool:
-        if node.op in ("ReverseV2", "Reverse"):
-            axes = flow.constant(node.inputs[1])
-            return axes is not None and axes.size in (1, 4)
-        if node.op in _GATHERS:
-            indices = flow.constant(node.inputs[1])
-            return indices is not None and _permutation(indices)
-        if node.op == "StridedSlice":
-            strides = flow.constant(node.inputs[3])
-            return strides is not None and bool((strides.reshape(-1) == -1).any())
-        return False
-
-    return all(map(test, nodes)) and bool(nodes)
-
-
-def _scales(flow: LiveGraph, nodes: list[Node], *, single: bool = True) -> bool:
-    """Whether nodes do nothing but scale and shift by constants, with ``single`` by one number each."""
-    for node in nodes:
-        if node.op not in _AFFINE:
-            return False
-        values = [flow.constant(source) for source in node.inputs]
-        if node.op not in ("Cast", "Neg") and not any(
-            v is not None and (v.size == 1 or not single) for v in values
-        ):
-            return False
-    return True

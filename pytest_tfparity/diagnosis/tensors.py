@@ -22,11 +22,11 @@ class Tensors:
     contents: Contents
 
     @classmethod
-    def of(cls, side: Side, contents: Contents | None = None) -> Tensors:
+    def of(cls, side: Side, contents: Contents) -> Tensors:
         """All tensors of ``side`` that follow from its inputs, first output of each node."""
         names = _following(side)
         whole = replace(side, outputs=(*side.outputs, *names))
-        return cls(side=side, form=form_of(whole), contents=contents or Contents())
+        return cls(side=side, form=form_of(whole), contents=contents)
 
     @cached_property
     def prints(self) -> dict[TensorName, bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import ClassVar
 
+from ...graph.align import Kind
 from ...graph.graft import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.proof import Side
@@ -134,9 +135,10 @@ class WrongOutputNode(Cause):
             for index, print_ in enumerate(evidence.proof.reference)
             if print_ != evidence.proof.export[index]
         ]
-        if not wrong:
+        if not wrong or not _misplaced(evidence):
             return
-        ours, theirs = Tensors.of(evidence.reference), Tensors.of(evidence.export)
+        contents = evidence.setting.contents
+        ours, theirs = Tensors.of(evidence.reference, contents), Tensors.of(evidence.export, contents)
         for index in wrong:
             expected, got = evidence.reference.outputs[index], evidence.export.outputs[index]
             found = ours.named(theirs.print_of(got), got)
@@ -160,6 +162,20 @@ class WrongOutputNode(Cause):
                     ),
                 ),
             )
+
+
+def _misplaced(evidence: Evidence) -> bool:
+    """Whether outputs may stand in the wrong place at all: more differs than settings and values."""
+    reference, export = evidence.reference, evidence.export
+    if len(reference.outputs) > 1 or reference.outputs != export.outputs:
+        return True
+    for each in evidence.divergences:
+        if each.kind not in (Kind.CONSTANT, Kind.ATTRIBUTE):
+            return True
+        moved = each.export[0] != each.reference[0] and each.export[0] in reference.variables
+        if each.kind is Kind.CONSTANT and moved:
+            return True
+    return False
 
 
 def _elsewhere(

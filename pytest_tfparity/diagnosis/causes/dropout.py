@@ -11,7 +11,7 @@ from ...graph.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ..cause import Cause, Page, Suspicion
 from ..chance import Chance, drawn_in
-from ..differences import factor_of
+from ..effects import factor_of
 from ..evidence import Evidence
 from ..place import common_scope
 from ..wording import counted, listed
