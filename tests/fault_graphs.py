@@ -195,7 +195,7 @@ def phase_fixed(name: str, value: bool = False) -> Edit:
     return edit
 
 
-def cut_at(name: str, shape: tuple[int, ...], inside: tuple[str, ...] = ()) -> Edit:
+def cut_at(name: str, shape: tuple[int, ...]) -> Edit:
     """``strip_unused``: node ``name`` becomes an input, and what came before it is gone."""
 
     def edit(graph: Any, checkpoint: Weights) -> None:

@@ -32,7 +32,6 @@ from pytest_tfparity.road import check
 from pytest_tfparity.settings.resolve import spec_from_files
 
 v1 = tf.compat.v1
-PROVEN = ("proven",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
