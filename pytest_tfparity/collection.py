@@ -12,6 +12,7 @@ import pytest
 from .errors import SettingsError, TfparityError
 from .outputs import Outputs
 from .plugin import parity_session
+from .reports.junit import properties
 from .reports.terminal import headline, report
 from .result import ParityResult
 from .road import ParityFailure
@@ -131,8 +132,11 @@ def line_of(item: pytest.Item) -> int:
 
 
 def explanation(outputs: Outputs) -> list[str] | None:
-    """The report of the comparison that just failed, for an assertion."""
-    return report(outputs.comparison, width=WIDTH) if outputs.comparison is not None else None
+    """The first line of the report, for an assertion; pytest would cut the rest of it off.
+
+    The whole report follows in a section of its own.
+    """
+    return [headline(outputs.comparison)] if outputs.comparison is not None else None
 
 
 def attach(item: pytest.Item, call: pytest.CallInfo[None], test: pytest.TestReport) -> None:
@@ -143,6 +147,8 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], test: pytest.TestRepo
     test.tfparity_written = [result.to_json() for result in written]  # type: ignore[attr-defined]
     written.clear()
     results = item.stash.get(RESULTS, [])
+    if test.when == "call":
+        item.user_properties.extend(properties(results))  # JUnit reads those of the teardown's report
     if isinstance(error, TfparityError):
         assert call.excinfo is not None
         path, line = _place(call.excinfo, item)
@@ -185,10 +191,32 @@ def summarise(
     if folder and not hasattr(config, "workerinput"):
         path = write_report(Path(config.invocation_params.dir, folder), results, environment())
         lines.append(f"report: {path}")
+    _tell_github(config, terminal, reports)
     if lines:
         terminal.section("tfparity", sep="-")
         for line in lines:
             terminal.line(line)
+
+
+def _tell_github(
+    config: pytest.Config, terminal: pytest.TerminalReporter, reports: Sequence[pytest.TestReport]
+) -> None:
+    """On GitHub: mark the lines of failed checks, and write the summary of the step."""
+    from .reports.github import annotation, summary
+
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    results = _carried(reports, "tfparity")
+    if page and results:
+        with open(page, "a", encoding="utf-8") as file:
+            file.write(summary(results))
+    others = config.pluginmanager.hasplugin("pytest_github_actions_annotate_failures")
+    if os.environ.get("GITHUB_ACTIONS") != "true" or others:
+        return
+    for test in reports:
+        path, line, _ = test.location
+        for result in _carried([test], "tfparity"):
+            if not result.passed:
+                terminal.line(annotation(result, path, (line or 0) + 1))
 
 
 def is_full(config: pytest.Config) -> bool:
@@ -221,8 +249,9 @@ def _append_unshown(test: pytest.TestReport, results: Sequence[ParityResult]) ->
     """Add the reports that the assertion did not show (``-p no:assertion``, a bare ``==``)."""
     shown = str(test.longrepr)
     for result in results:
-        if not result.passed and headline(result) not in shown:
-            test.sections.append(("tfparity", "\n".join(report(result, width=WIDTH))))
+        lines = report(result, width=WIDTH)
+        if not result.passed and lines[-1].strip() not in shown:
+            test.sections.append(("tfparity", "\n".join(lines)))
 
 
 def _place(excinfo: pytest.ExceptionInfo[BaseException], item: pytest.Item) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from conftest import MANIFEST, Project
 from networks import build, freeze, images, load, weights
 

@@ -1,0 +1,67 @@
+"""What GitHub shows of a run: annotations on lines, and a summary in Markdown.
+
+Workflow commands:
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..result import Finding, ParityResult
+from .terminal import headline, number, repair
+
+_WORDS = {"proven": "proven equal", "pass": "within tolerance", "fail": "**different**", "error": "**not comparable**"}
+
+
+def annotation(result: ParityResult, file: str, line: int) -> str:
+    """A workflow command that marks ``file`` at ``line`` (from 1) with what went wrong."""
+    lines = [headline(result), *(f"{finding.cause}: {finding.message}" for finding in result.findings[:3])]
+    title = _property(f"parity: {result.model}")
+    return f"::error file={_property(file)},line={line},title={title}::{_data(chr(10).join(lines))}"
+
+
+def summary(results: Sequence[ParityResult]) -> str:
+    """All checks of a session as a Markdown table, and what is wrong with those that fail."""
+    rows = [
+        "## Export parity",
+        "",
+        "| check | verdict | largest difference | cause |",
+        "|---|---|---|---|",
+        *(_row(result) for result in sorted(results, key=lambda each: (each.passed, each.nodeid))),
+    ]
+    for result in results:
+        if not result.passed:
+            rows += ["", f"### {_text(result.model)}", "", _text(headline(result))]
+            rows += [line for finding in result.findings for line in _finding(finding)]
+    return "\n".join(rows) + "\n"
+
+
+def _row(result: ParityResult) -> str:
+    differences = [output.max_abs for output in result.outputs if output.max_abs is not None]
+    largest = number(max(differences)) if differences else ""
+    causes = ", ".join(f"`{finding.cause}`" for finding in result.findings)
+    return f"| {_text(result.model)} | {_WORDS[result.verdict]} | {largest} | {causes} |"
+
+
+def _finding(finding: Finding) -> list[str]:
+    proof = [repair(finding)] if finding.repaired_max_abs is not None else []
+    places = ", ".join(f"`{scope}`" for scope in finding.scopes[:8])
+    return [
+        "",
+        f"- **{finding.cause}** ({finding.certainty}): {places}",
+        *(f"  {_text(text)}" for text in (finding.message, *proof, f"Fix: {finding.fix}")),
+    ]
+
+
+def _text(text: str) -> str:
+    """``text`` with what Markdown would take for a table's or HTML's own marks taken out of the way."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
