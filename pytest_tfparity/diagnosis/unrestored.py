@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from .evidence import Evidence
 from .images import cosine, values
 from .wrong_constants import WrongConstant
 
 Fate: TypeAlias = Literal["initial", "older", "foreign"]
+
+_LOST = ("unknown", "initial", "other shape", "other checkpoint")
 
 NEAR = 0.5
 """From this cosine on two kernels are of one run: independent ones of 30 weights stay below it."""
@@ -46,9 +50,9 @@ class _Group:
 def unrestored(evidence: Evidence) -> Unrestored:
     """The weights of unknown origin, and what the evidence says became of them."""
     wrong = [each for each in evidence.wrong_constants if each.kind in ("unknown", "initial")]
-    wrong = [each for each in wrong if _same_shape(each)]
+    wrong = [each for each in wrong if _same_shape(each) and bool(np.isfinite(values(each.held)).all())]
     right = _right(evidence)
-    if all(each.statistic for each in wrong):
+    if all(each.statistic or _is_plain(each) for each in wrong):
         return Unrestored(whole=False)
     if not right:
         fate = _fate(evidence, wrong)
@@ -86,17 +90,22 @@ def _as(fate: Fate, wrong: Sequence[WrongConstant], evidence: Evidence, *, whole
     return Unrestored(whole=whole, foreign=tuple(wrong), cosine=angle)
 
 
+def _is_plain(wrong: WrongConstant) -> bool:
+    """Whether this is one number of unknown origin: by itself it tells no story."""
+    return wrong.kind == "unknown" and wrong.origin is not None and not wrong.origin.informative
+
+
 def _same_shape(wrong: WrongConstant) -> bool:
     return tuple(wrong.held.shape) == tuple(wrong.right.shape)
 
 
 def _right(evidence: Evidence) -> list[str]:
-    """The reference's weights that the export holds as they are, those that could be constant apart."""
-    wrong = {each.constant for each in evidence.wrong_constants}
+    """The reference's weights that the export took from the checkpoint, those that could be constant apart."""
+    lost = {each.constant for each in evidence.wrong_constants if each.kind in _LOST}
     return [
         node
         for name, each in evidence.provenances.items()
-        if each.informative and each.kind in ("own", "shadow") and name not in wrong
+        if each.informative and each.variable is not None and each.kind not in _LOST and name not in lost
         for node in (evidence.reference_of.get(name),)
         if node is not None and node not in evidence.statistics
     ]

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...graph.graph import Tensor
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
@@ -34,25 +35,34 @@ class NotFinite(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = [each for each in _wrong(evidence) if not _finite(each.held) and _finite(each.right)]
-        if group:
-            bad = [
-                f"{each.constant} ({int((~np.isfinite(values(each.held))).sum())} of {values(each.held).size})"
-                for each in group
-            ]
-            yield Suspicion(
-                cause=self.id,
-                nodes=nodes(evidence, group),
-                scopes=scopes(evidence, group),
-                message=f"{listed(bad)} of {evidence.setting.export_name} holds NaN or infinity; in"
-                f" {evidence.setting.reference_name} the same statistics are finite.",
-                fix="Export again from the checkpoint, in float32 throughout.",
-                repair=repair(group),
-            )
+        spoilt = [each for each in evidence.wrong_constants if not _finite(each.held) and _finite(each.right)]
+        for cause, group in (
+            (self.id, [each for each in spoilt if each.statistic]),
+            ("non-finite", [each for each in spoilt if not each.statistic]),
+        ):
+            if group:
+                yield self._suspicion(cause, evidence, group)
+
+    @staticmethod
+    def _suspicion(cause: str, evidence: Evidence, group: list[WrongConstant]) -> Suspicion:
+        bad = [
+            f"{each.constant} ({int((~np.isfinite(values(each.held))).sum())} of {values(each.held).size})"
+            for each in group
+        ]
+        verb = "holds" if len(group) == 1 else "hold"
+        return Suspicion(
+            cause=cause,
+            nodes=nodes(evidence, group),
+            scopes=scopes(evidence, group),
+            message=f"{listed(bad)} of {evidence.setting.export_name} {verb} NaN or infinity; in"
+            f" {evidence.setting.reference_name} all values there are finite.",
+            fix="Export again from the checkpoint, in float32 throughout.",
+            repair=repair(group),
+        )
 
 
-def _finite(tensor: object) -> bool:
-    array = values(tensor)  # type: ignore[arg-type]
+def _finite(tensor: Tensor) -> bool:
+    array = values(tensor)
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
