@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from ...graph.batchnorm import FUSED
+from ...graph.batchnorm_live import LiveGraph
 from ...graph.graft import Repair, Ungraftable
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
@@ -192,6 +193,10 @@ def _randomised(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_before_conditional(name) for name in drawn))
 
 
+def _draws(flow: LiveGraph) -> bool:
+    return any(node.op in _RANDOM for node in flow.nodes.values())
+
+
 def _before_conditional(name: str) -> str:
     """The layer around the conditional that ``name`` stands in: ``drop`` for ``drop/cond/dropout/random``."""
     parts = name.split("/")[:-1]
@@ -225,6 +230,10 @@ def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Seq
         constants = [f"{switch.node}={switch.value}" for switch in switches if not switch.placeholder]
         flag = f"with {listed(constants)}" if constants and not rest else "with training=False"
         parts.append(f"Build the export graph {flag}, {again}.")
+        if rest and _draws(evidence.export_flow) and not _draws(evidence.reference_flow):
+            parts.append(
+                "Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
+            )
     return " ".join(parts)
 
 
