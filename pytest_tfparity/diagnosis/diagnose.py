@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import TfparityError
 from ..graph.align import Divergence
@@ -18,6 +18,8 @@ from .folds import neutral_folds
 
 _MOST_TRIALS = 8
 """How many findings are tried one by one for whether parity needs their repair."""
+_LONG = 300
+"""Letters of a message from which nothing is added to it."""
 _MOST_WEIGHED = 4
 """Up to how many findings are weighed against each other; each costs a run."""
 
@@ -70,6 +72,7 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
         _finding(each, remaining if proven else None, effects.get(index))
         for index, each in sorted(enumerate(accepted), key=lambda item: -effects.get(item[0], 0.0))
     ]
+    findings = _merged(findings)
     notes = () if proven or not accepted else (_remaining(end, remaining),)
     return Diagnosis(
         findings=tuple(
@@ -209,6 +212,26 @@ def _finding(accepted: _Accepted, remaining: Remaining | None, effect: float | N
         evidence=(*suspicion.evidence, *alone),
         repaired_max_abs=remaining.max_abs if proven and remaining is not None else None,
     )
+
+
+def _merged(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding for those that say the same of several places: of one cause, with one fix."""
+    found: dict[tuple[str, str, str], Finding] = {}
+    for each in findings:
+        key = (each.cause, each.certainty, each.fix)
+        before = found.get(key)
+        if before is None:
+            found[key] = each
+            continue
+        told = before.message if len(before.message) > _LONG else f"{before.message} {each.message}"
+        found[key] = replace(
+            before,
+            nodes=tuple(dict.fromkeys((*before.nodes, *each.nodes))),
+            scopes=tuple(dict.fromkeys((*before.scopes, *each.scopes))),
+            message=told,
+            evidence=(*before.evidence, *each.evidence),
+        )
+    return list(found.values())
 
 
 def _importance(finding: Finding) -> tuple[int, int]:

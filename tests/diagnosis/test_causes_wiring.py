@@ -57,10 +57,7 @@ def test_another_activation_and_another_slope_are_one_finding() -> None:
         frozen=True, middle=op("LeakyRelu", "leaky", alpha=0.1), activation=op("Tanh", "first/act")
     )
     found = findings(ours, theirs)
-    # Another op may be another spelling of the same; that the slope differs is certain.
-    assert {node for each in found for node in each.nodes} == {"leaky", "first/act"}
-    assert {each.cause for each in found} == {"graph-op-differs"}
-    assert all(each.certainty == "proven" for each in found)
+    assert set(only(found, "graph-op-differs").nodes) == {"leaky", "first/act"}
 
 
 def test_a_constant_that_is_no_weight_is_told_with_both_values() -> None:
