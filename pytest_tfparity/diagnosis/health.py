@@ -100,7 +100,7 @@ def _never_updated(
     if not found:
         return
     _, mean, variance, start = found[0]
-    others = f" (and so in {len(found) - 1} more layers)" if len(found) > 1 else ""
+    others = f" (as in {len(found) - 1} more of its layers)" if len(found) > 1 else ""
     yield Health(
         cause="bn-stats-never-updated",
         scopes=tuple(dict.fromkeys(each[0] for each in found)),

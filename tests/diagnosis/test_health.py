@@ -108,3 +108,18 @@ def test_an_average_that_still_holds_its_start_is_warned_of_where_it_is_used() -
 def test_an_average_that_converged_is_healthy() -> None:
     tensors, graph = averages(0.9)
     assert checkpoint_health(tensors, graph=graph) == ()
+
+
+def test_layers_with_one_fault_are_one_warning() -> None:
+    tensors = trained(**UNTOUCHED)
+    tensors |= {name.replace("net/", "top/"): value for name, value in trained(None, **UNTOUCHED).items()}
+    (found,) = checkpoint_health(tensors)
+    assert found.scopes == ("net/bn", "top/bn")
+    assert "(as in 1 more of its layers)" in found.message
+
+
+def test_a_graph_that_updates_no_statistic_did_not_train_a_checkpoint_with_moved_ones() -> None:
+    tensors = trained(**UNTOUCHED)
+    tensors |= {name.replace("net/", "top/"): value for name, value in trained(None).items()}
+    (found,) = checkpoint_health(tensors, graph=training_graph(False))
+    assert found.scopes == ("net/bn",)
