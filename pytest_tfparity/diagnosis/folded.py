@@ -232,6 +232,7 @@ def _shared(evidence: Evidence, folded: Folded) -> Folded:
         if not varying:
             break
         outside += [name for name in flow.readers.get(varying[0], ()) if name != here.name]
+        outside += [output.node for output in evidence.export.outputs if output.node == varying[0]]
         here = flow.nodes.get(varying[0])
     twins = [other.node for other in evidence.linears if other.kernel == linear.kernel]
     return replace(

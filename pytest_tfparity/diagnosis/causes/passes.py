@@ -58,7 +58,7 @@ class SharedConvolution(Cause):
             nodes=tuple(dict.fromkeys([*convolutions, *others])),
             scopes=tuple(dict.fromkeys(layer_scope(name) for name in convolutions)),
             message=(
-                f"{listed(convolutions)} feeds {listed(others)} besides its batch norm, and folding that batch"
+                f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
                 f" norm ({listed([folded.norm.scope for folded in found])}) into"
                 f" {evidence.setting.export_name} changed what the others read."
             ),
@@ -66,6 +66,12 @@ class SharedConvolution(Cause):
             evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
             repair=repair,
         )
+
+
+def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
+    outside = [name for name in others if name not in convolutions]
+    said = f"feeds {listed(outside)}" if outside else "is an output"
+    return f"{listed(convolutions)} {said}"
 
 
 class SharedWeights(Cause):
