@@ -16,9 +16,10 @@ from .goldens.store import Golden
 from .graph.graph import Array
 from .models.store import ModelStore
 from .outputs import Origin, Outputs, digest_of
+from .questions import golden_of, load_inputs
 from .reports.terminal import report
 from .result import ParityResult
-from .road import ParityFailure, Update, check, golden_of, judge, load_inputs, write_goldens
+from .road import ParityFailure, Update, check, judge, write_goldens
 from .settings.spec import ParitySpec
 
 
