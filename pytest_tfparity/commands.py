@@ -60,9 +60,8 @@ def init(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Print the page of a cause, or the list of all."""
-    from .diagnosis.causes import CAUSES
+    from .diagnosis.causes import CATALOGUE as pages
 
-    pages = {cause.id: cause for cause in CAUSES}
     if options.cause is None:
         width = max(map(len, pages))
         print("\n".join(f"{name:{width}}  {pages[name].title}" for name in sorted(pages)))

@@ -25,6 +25,7 @@ from . import (
     passes,
     preprocessing,
     statistics,
+    unsound,
     weights,
     wiring,
 )
@@ -53,3 +54,6 @@ CAUSES: tuple[Cause, ...] = (
 
 ON_WRONG_INPUTS: tuple[Cause, ...] = (*batches.EARLY,)
 """The causes that can be behind inputs that a side does not take: then nothing else is to be concluded."""
+
+CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*reversed(CAUSES), *unsound.UNSOUND)}
+"""Every entry by its id, those that only the health of a checkpoint shows among them."""

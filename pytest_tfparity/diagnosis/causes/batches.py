@@ -38,7 +38,7 @@ class BatchDimPinned(Cause):
     """The export takes or makes batches of one size alone."""
 
     id = "batch-dim-pinned"
-    title = "The batch size is built into the export"
+    title = "the batch size is built into the export"
     page = Page(
         what="A shape in the export names a number of rows where the checkpoint's graph leaves it open. Batches"
         " of another size fail, or only the first rows are evaluated.",
@@ -162,7 +162,7 @@ class OutputCouplesBatch(Cause):
     """A row of an output depends on the other rows of the batch."""
 
     id = "output-couples-batch"
-    title = "An output depends on the other rows of its batch"
+    title = "an output depends on the other rows of its batch"
     page = Page(
         what="One output of the export computes something over the whole batch, so the same row gets another"
         " answer in other company. The other outputs may agree.",

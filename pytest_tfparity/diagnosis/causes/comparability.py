@@ -24,7 +24,7 @@ class ExportNotFrozen(Cause):
     """Variables are left on the way to the outputs."""
 
     id = "export-not-frozen"
-    title = "Variables are still variables in the export"
+    title = "variables are still variables in the export"
     page = Page(
         what="A frozen graph holds every weight as a constant. In this file some weights that the outputs need"
         " are still variables: a program that loads it finds them uninitialised and stops"
@@ -83,7 +83,7 @@ class UnloadableReferences(Cause):
     """Nodes that assign to constants: TensorFlow refuses the file."""
 
     id = "pb-unloadable-ref-edges"
-    title = "The frozen graph cannot be imported: it still assigns to what are now constants"
+    title = "the frozen graph cannot be imported: it still assigns to what are now constants"
     apart = True
     page = Page(
         what="The file holds ops that change a variable (`RefSwitch`, `AssignSub`, `Assign`), and that variable"
@@ -165,7 +165,7 @@ class UnregisteredOp(Cause):
     """An op on the way to the outputs that TensorFlow does not know."""
 
     id = "unregistered-op"
-    title = "An op that this TensorFlow does not know"
+    title = "an op that this TensorFlow does not know"
     page = Page(
         what="A node that the outputs need has an op that is not registered in the TensorFlow at hand, so the"
         " graph cannot be run here.",
@@ -231,7 +231,7 @@ class StatefulReference(Cause):
     """Running the reference changes it."""
 
     id = "stateful-reference"
-    title = "The reference changes when it is run"
+    title = "the reference changes when it is run"
     page = Page(
         what="The outputs of the reference hang on an op that assigns to a variable, so each run changes the"
         " next one: the reference is not a function of its inputs, and nothing can be equal to it.",

@@ -19,7 +19,7 @@ class NanInBoth(Cause):
     """Outputs are NaN on both sides."""
 
     id = "nan-in-both"
-    title = "Outputs are NaN on both sides"
+    title = "outputs are NaN on both sides"
     apart = True
     page = Page(
         what="Both sides answer NaN at the same places. They are equal bit for bit and still no parity: there is"
@@ -73,7 +73,7 @@ class NonFinite(Cause):
     """The export makes NaN or infinity where the reference does not."""
 
     id = "non-finite"
-    title = "The export answers NaN or infinity where the checkpoint does not"
+    title = "the export answers NaN or infinity where the checkpoint does not"
     page = Page(
         what="A node of the export turns finite values into NaN or infinity; the checkpoint's graph computes"
         " finite values there.",

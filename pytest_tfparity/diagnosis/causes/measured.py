@@ -16,7 +16,7 @@ class Measured(Cause):
     """Nodes that answer differently to the same inputs; asked last, for what nothing else explains."""
 
     id = "graph-op-differs"
-    title = "Another op, or another attribute of it"
+    title = "another op, or another attribute of it"
     page = Page(
         what="A node of the export computes something else than the node in its place in the checkpoint's graph.",
         how="The model code changed after training (an activation, a pooling, a constant), or a graph"

@@ -1,0 +1,134 @@
+"""``python -m pytest_tfparity``: check, init, explain."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import Project
+from networks import Network
+from pytest_tfparity.__main__ import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def files(folder: Path, networks: Callable[..., Network]) -> Callable[..., Network]:
+    """Copy the files of a network into the current folder."""
+
+    def copied(**options: object) -> Network:
+        network = networks(**options)
+        for file in network.folder.iterdir():
+            shutil.copy(file, folder / file.name)
+        np.savez(folder / "images.npz", **{"image:0": network.images})
+        return network
+
+    return copied
+
+
+def test_check_proves_a_right_export(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    assert main(["check", "model.ckpt-7", "model.pb"]) == 0
+    assert capsys.readouterr().out == "model: proven: the export computes what the checkpoint computes\n"
+
+
+def test_check_explains_a_wrong_export(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(training_bn=True)
+    assert main(["check", "model.ckpt-7", "model.pb", "--inputs", "images.npz", "--report", "out"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("model: export differs from checkpoint: ")
+    assert "  block/bn   bn-training-mode   proven\n" in printed
+    assert (Path("out") / "report.json").is_file()
+
+
+def test_check_makes_up_inputs_where_none_are_given(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(wrong_weights=True)
+    assert main(["check", "model.ckpt-7", "model.pb", "--output", "logits:0"]) == 1
+    assert "values of logits:0" in capsys.readouterr().out
+
+
+def test_check_writes_the_repaired_export(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(training_bn=True)
+    assert main(["check", "model.ckpt-7", "model.pb", "--write-repaired", "repaired.pb"]) == 1
+    assert "Wrote repaired.pb: with every finding repaired it matches to 0." in capsys.readouterr().out
+    assert main(["check", "model.ckpt-7", "repaired.pb"]) == 0
+    assert "proven" in capsys.readouterr().out
+
+
+def test_check_can_compare_the_weights_alone(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    Path("model.ckpt-7.meta").unlink()
+    assert main(["check", "model.ckpt-7", "model.pb", "--compare", "weights"]) == 0
+    assert "the weights alone were compared" in capsys.readouterr().out
+    files(wrong_weights=True)
+    assert main(["check", "model.ckpt-7", "model.pb", "--compare", "weights"]) == 1
+    assert "fc/kernel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["check", "model.ckpt-8", "model.pb"], "model.ckpt-8"),
+        (["check", "model.ckpt-7", "modle.pb"], "modle.pb"),
+        (["check", "model.ckpt-7", "model.pb", "--atol", "-1"], "atol"),
+        (["check", "model.ckpt-7", "model.pb", "--output", "logit"], "Did you mean 'logits"),
+        (["check", "model.ckpt-7", "model.pb", "--inputs", "model.pb"], "model.pb cannot be read as an .npz"),
+        (["explain", "bn-training"], "Did you mean 'bn-training-mode'"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_exit_code_2(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    files()
+    assert main(arguments) == 2
+    printed = "".join(capsys.readouterr())
+    assert sentence in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": True}], ids=["plain", "averaged"])
+def test_init_writes_a_manifest_that_passes_on_a_right_export(
+    empty_project: Project,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, object],
+) -> None:
+    empty_project.add(**options)
+    monkeypatch.chdir(empty_project.path)
+    assert main(["init", "model.ckpt-7", "model.pb"]) == 0
+    assert (
+        "wrote tfparity.yaml: model model, inputs image:0, outputs probabilities:0" in capsys.readouterr().out
+    )
+    empty_project.run("--tfparity-run=always").assert_outcomes(passed=1)
+    assert main(["init", "model.ckpt-7", "model.pb"]) == 2
+    assert "tfparity.yaml is there already" in capsys.readouterr().err
+
+
+def test_explain_lists_the_causes_and_prints_the_page_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    causes = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert len(causes) > 60
+    for cause in causes:
+        assert main(["explain", cause]) == 0
+        page = capsys.readouterr().out
+        assert page.startswith(f"# {cause}: ")
+        for heading in ("## How it comes about", "## How it is proven", "## How to fix it"):
+            before, after = page.split(f"\n\n{heading}\n\n")
+            assert len(before.strip().splitlines()[-1]) > 15
+            assert len(after.strip()) > 15
