@@ -60,18 +60,18 @@ def init(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Print the page of a cause, or the list of all."""
-    from .diagnosis.causes import CATALOGUE as pages
+    from .diagnosis.causes import CATALOGUE
 
     if options.cause is None:
-        width = max(map(len, pages))
-        print("\n".join(f"{name:{width}}  {pages[name].title}" for name in sorted(pages)))
+        width = max(map(len, CATALOGUE))
+        print("\n".join(f"{name:{width}}  {CATALOGUE[name].title}" for name in sorted(CATALOGUE)))
         return 0
-    if options.cause not in pages:
+    if options.cause not in CATALOGUE:
         raise SettingsError(
-            f"There is no cause {options.cause!r}.{did_you_mean(options.cause, pages)}"
+            f"There is no cause {options.cause!r}.{did_you_mean(options.cause, CATALOGUE)}"
             " `python -m pytest_tfparity explain` lists them."
         )
-    print(page(pages[options.cause]))
+    print(page(CATALOGUE[options.cause]))
     return 0
 
 
