@@ -29,6 +29,7 @@ LINEAR = frozenset(
 )  # fmt: skip
 
 _CONDITIONAL = re.compile(r"(smart_cond|cond|then|else|true_fn|false_fn|_?\d+)(_\d+)?$")
+_AGAIN = re.compile(r"_\d+$")
 _ARITHMETIC = re.compile(r"batchnorm(_\d+)?$")
 
 
@@ -192,7 +193,7 @@ def _record(
     axis = found.axis if found.axis is not None else means.axis or variances.axis or -1
     gamma, beta = (weight(live, each, variables) for each in (found.gamma, found.beta))
     return BatchNorm(
-        scope=layer_scope(found.node.name, fused=found.training is not None),
+        scope=_scope(layer_scope(found.node.name, fused=found.training is not None), (gamma, beta, *stored)),
         node=found.node.name,
         output=output,
         input=live.source(found.input),
@@ -294,6 +295,19 @@ def _momenta(graph: Graph) -> dict[str, float]:
                 if target is not None:
                     momenta[target.name] = round(1.0 - float(value.array), 6)
     return momenta
+
+
+def _scope(scope: str, weights: Iterable[str | None]) -> str:
+    """The layer's scope by its weights where that is the same layer: ``net/bn`` for ops in ``net_1/bn_1``.
+
+    Ops get a new scope each time a layer is applied or its scope is entered again; its weights do not.
+    """
+    parents = {name.rpartition("/")[0] for name in weights if name is not None}
+    if len(parents) != 1:
+        return scope
+    parent = parents.pop()
+    last, own = (_AGAIN.sub("", each.rpartition("/")[2]) for each in (parent, scope))
+    return parent if parent and last == own else scope
 
 
 def layer_scope(node: str, *, fused: bool = True) -> str:
