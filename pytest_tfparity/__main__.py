@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .errors import TfparityError
 
     try:
-        done: int = getattr(commands, options.command)(options)
+        done: int = getattr(commands, getattr(options, "function", options.command))(options)
     except TfparityError as error:
         print(error, file=sys.stderr)
         return 2
@@ -50,7 +50,16 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="write the export with all findings repaired to this file, if that restores parity",
     )
-    check.add_argument("--report", metavar="DIR", type=Path, help="write report.json into this folder")
+    check.add_argument(
+        "--report", metavar="DIR", type=Path, help="write report.json and a page into this folder"
+    )
+
+    report = commands.add_parser("report", help="make the page of a report again, or merge several reports")
+    report.set_defaults(function="report_again")
+    report.add_argument("folder", metavar="DIR", type=Path, nargs="+", help="a folder with a report.json")
+    report.add_argument(
+        "--output", metavar="DIR", type=Path, help="where to write (default: DIR, if it is one)"
+    )
 
     explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
     explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")

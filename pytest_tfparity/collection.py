@@ -177,7 +177,7 @@ def summarise(
 ) -> None:
     """The closing lines of a session: goldens written, goldens unused, where the report is."""
     from .environment import environment
-    from .reports.json import write_report
+    from .reports.folder import write_reports
     from .reports.summary import closing_lines, golden_lines
 
     results = _carried(reports, "tfparity")
@@ -189,8 +189,8 @@ def summarise(
         lines += _stale(config, {Path(path) for path in used})
     folder = config.getoption("--tfparity-report")
     if folder and not hasattr(config, "workerinput"):
-        path = write_report(Path(config.invocation_params.dir, folder), results, environment())
-        lines.append(f"report: {path}")
+        written = write_reports(Path(config.invocation_params.dir, folder), results, environment())
+        lines.append(f"report: {written}")
     _tell_github(config, terminal, reports)
     if lines:
         terminal.section("tfparity", sep="-")

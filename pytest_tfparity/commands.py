@@ -15,7 +15,8 @@ from .errors import SettingsError, TfparityError, did_you_mean
 from .guess import completed, guess
 from .models.store import ModelStore
 from .reports.explain import page
-from .reports.json import write_report
+from .reports.folder import merged, write_reports
+from .reports.html import lacking, write_page
 from .reports.terminal import report
 from .road import check as decide
 from .road import try_proof
@@ -36,7 +37,7 @@ def check(options: argparse.Namespace) -> int:
     if options.write_repaired and not result.passed:
         print(_write_repaired(spec, options.write_repaired))
     if options.report:
-        print(f"Report: {write_report(options.report, [result], environment())}")
+        print(f"Report: {write_reports(options.report, [result], environment())}")
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
 
 
@@ -55,6 +56,30 @@ def init(options: argparse.Namespace) -> int:
         f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
     )
     print(f"check it: pytest {path}")
+    return 0
+
+
+def report_again(options: argparse.Namespace) -> int:
+    """Make the page of one or several reports, merged."""
+    files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
+    output: Path | None = options.output
+    if output is None and len(files) > 1:
+        raise SettingsError("Say where the merged report goes: --output DIR")
+    try:
+        results, versions = merged(files)
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    missing = lacking()
+    if missing:
+        raise SettingsError(
+            f"A page needs {', '.join(missing)}. Install what it is made with: pip install 'pytest-tfparity[report]'"
+        )
+    if output is None:
+        print(f"Report: {write_page(files[0].parent, results, versions)}")
+    else:
+        print(f"Report: {write_reports(output, results, versions)}")
     return 0
 
 

@@ -44,7 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--tfparity-prune", action="store_true", help="Remove goldens that no check uses, on a full run."
     )
     group.addoption(
-        "--tfparity-report", metavar="DIR", default=None, help="Write report.json into this folder."
+        "--tfparity-report",
+        metavar="DIR",
+        default=None,
+        help="Write report.json, and a page of pictures, into this folder.",
     )
     group.addoption(
         "--tfparity-manifest",

@@ -46,11 +46,14 @@ def _import_all(folder: Path) -> None:
     """Make a whole check once. pytester forgets modules that a test session imported, and C extensions
     (numpy, yaml, TensorFlow) cannot be imported twice in one process: so they come in here."""
     import pytest_tfparity.collection  # noqa: F401
+    from pytest_tfparity.reports.html import lacking
     from pytest_tfparity.models.store import ModelStore
     from pytest_tfparity.road import check
     from pytest_tfparity.session import ParitySession
     from pytest_tfparity.settings.resolve import spec_from_files
 
+    if not lacking():
+        import pytest_tfparity.reports.html.page  # noqa: F401
     ParitySession(options={}, ini={}, top=folder).close()
     network = small_network(folder)
     np.savez(folder / "images.npz", **{"image:0": network.images})

@@ -53,14 +53,19 @@ def details_of(
             "The table of averages": lambda: _counted("weights", weight_rows(evidence, MOST_WEIGHTS)),
             "The drawings": lambda: {"neighbourhoods": neighbourhoods(evidence, findings)},
         }
-    found: dict[str, Any] = {}
     problems: list[str] = []
+    found: dict[str, Any] = {}
     for name, make in parts.items():
-        try:
-            found |= make()
-        except Exception as error:  # whatever it is, it must not cost the verdict
-            problems.append(f"{name} could not be made: {_sentence(error)}")
+        found |= _made(name, make, problems)
     return Details(**found, problems=tuple(problems))
+
+
+def _made(name: str, make: Callable[[], dict[str, Any]], problems: list[str]) -> dict[str, Any]:
+    try:
+        return make()
+    except Exception as error:  # whatever it is, it must not cost the verdict
+        problems.append(f"{name} could not be made: {_sentence(error)}")
+        return {}
 
 
 def _counted(name: str, rows: tuple[tuple[Any, ...], int]) -> dict[str, Any]:

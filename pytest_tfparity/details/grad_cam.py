@@ -63,9 +63,9 @@ def _tensors(
             f"{names[1]} has shape {list(activations.shape)} and {names[2]} {list(gradients.shape)}; both must be"
             " [batch, height, width, channels]."
         )
-    if image.ndim != 4 or not {image.shape[1], image.shape[3]} & {1, 3, 4}:
+    if image.ndim != 4 or min(image.shape[1], image.shape[3]) > 4:
         raise ModelError(f"{names[0]} has shape {list(image.shape)}, which is no batch of images.")
-    if image.shape[3] not in (1, 3, 4):  # channels first, as the graph computes
+    if image.shape[3] > 4:  # channels first, as the graph computes
         image, activations, gradients = (
             array.transpose(0, 2, 3, 1) for array in (image, activations, gradients)
         )
@@ -98,7 +98,9 @@ def _heat_map(
 
 
 def _pixels(image: Array) -> npt.NDArray[np.uint8]:
-    """An image of any scale as bytes: the smallest value black, the largest white."""
+    """An image of any scale as bytes, the smallest value black, the largest white; grey or RGB."""
+    if image.shape[2] != 3:
+        image = image[..., :3] if image.shape[2] == 4 else image[..., :1]
     if image.dtype == np.uint8:
         return np.asarray(image)
     values = np.nan_to_num(image.astype(np.float64))

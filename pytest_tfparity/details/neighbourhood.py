@@ -15,6 +15,7 @@ MOST_NODES = 12
 MOST_STEPS = 2
 MOST_READERS = 4
 """Readers of a node that are followed: a constant that everything reads explains nothing."""
+_PASSES_ON = frozenset({"Identity", "StopGradient", "Snapshot", "ReadVariableOp"})
 
 
 def neighbourhoods(evidence: Evidence, findings: Sequence[Finding]) -> tuple[Neighbourhood, ...]:
@@ -48,7 +49,8 @@ class _Around:
             "reference": evidence.live_reference,
             "export": evidence.live_export,
         }
-        self.readers = {side: _readers(nodes) for side, nodes in self.live.items()}
+        self.inputs = {side: _inputs(nodes) for side, nodes in self.live.items()}
+        self.readers = {side: _readers(inputs) for side, inputs in self.inputs.items()}
         self.different = evidence.different()
 
     def places(self, node: str) -> tuple[str | None, str | None]:
@@ -71,13 +73,13 @@ class _Around:
 
     def drawing(self, side: str, start: str, named: set[str]) -> Drawing:
         """The nodes nearest to ``start``, breadth first."""
-        live, readers = self.live[side], self.readers[side]
+        live, inputs, readers = self.live[side], self.inputs[side], self.readers[side]
         found, queue = {start: 0}, deque([start])
         while queue and len(found) < MOST_NODES:
             name = queue.popleft()
             if found[name] >= MOST_STEPS:
                 continue
-            beside = [source.node for source in live[name].inputs]
+            beside = list(inputs.get(name, ()))
             beside += readers.get(name, ())[:MOST_READERS] if name == start or live[name].inputs else ()
             for other in beside:
                 if other in live and other not in found and len(found) < MOST_NODES:
@@ -86,10 +88,10 @@ class _Around:
         names = [name for name in live if name in found]  # inputs come first
         places = {name: index for index, name in enumerate(names)}
         edges = {
-            (places[source.node], places[name])
+            (places[source], places[name])
             for name in names
-            for source in live[name].inputs
-            if source.node in places
+            for source in inputs.get(name, ())
+            if source in places
         }
         return Drawing(
             nodes=tuple(
@@ -108,9 +110,21 @@ class _Around:
         return "differs" if other is None or other in self.different else "same"
 
 
-def _readers(live: Mapping[str, Node]) -> dict[str, list[str]]:
+def _inputs(live: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    """What each node reads, seen through what merely passes a value on, each once."""
+    source: dict[str, str] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, node in live.items():  # inputs come first
+        read = dict.fromkeys(source.get(each.node, each.node) for each in node.inputs if each.node in live)
+        found[name] = tuple(read)
+        if node.op in _PASSES_ON and len(read) == 1:
+            source[name] = found[name][0]
+    return found
+
+
+def _readers(inputs: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
     readers: dict[str, list[str]] = {}
-    for name, node in live.items():
-        for source in node.inputs:
-            readers.setdefault(source.node, []).append(name)
+    for name, sources in inputs.items():
+        for source in sources:
+            readers.setdefault(source, []).append(name)
     return readers

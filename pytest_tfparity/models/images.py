@@ -63,14 +63,14 @@ def encoded_image(image: npt.NDArray[np.uint8], side: int) -> tuple[str, int, in
     """An image [height, width, channels] as a ``data:`` address, its width and its height.
 
     Larger ones are made smaller so that neither side is longer than ``side`` pixels; small ones are kept bit for
-    bit. Transparency is left out.
+    bit. Grey or RGB.
     """
     tf = tensorflow()
     height, width = image.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
-        pixels = tf.constant(image[..., :3] if image.shape[2] == 4 else image)
+        pixels = tf.constant(image)
         if scale < 1.0:
             pixels = tf.cast(tf.round(tf.image.resize(pixels, size, method="area")), tf.uint8)
         small = size[0] * size[1] <= _LOSSLESS

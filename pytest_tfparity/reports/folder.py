@@ -1,0 +1,38 @@
+"""The folder of ``--tfparity-report``: report.json for programs, index.html for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..result import ParityResult
+from .html import lacking, write_page
+from .json import read_report, write_report
+from .size import fitted
+
+
+def write_reports(folder: Path, results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
+    """Write the report in every form that can be made; a line about where it is."""
+    results = fitted(results)
+    path = write_report(folder, results, environment)
+    if lacking():
+        return f"{path} (for a page to look at: pip install 'pytest-tfparity[report]')"
+    try:
+        return f"{write_page(folder, results, environment)}, {path}"
+    except Exception as error:  # a page that cannot be drawn must not cost the report, nor the session
+        return f"{path} (the page could not be made: {type(error).__name__}: {error})"
+
+
+def merged(paths: Iterable[Path]) -> tuple[list[ParityResult], dict[str, str]]:
+    """The checks of several ``report.json``, each once, and what was installed where they were made.
+
+    Raises ValueError in a sentence, OSError.
+    """
+    results: list[ParityResult] = []
+    environments: dict[str, dict[str, None]] = {}
+    for path in paths:
+        found, environment = read_report(path)
+        results += [result for result in found if result not in results]
+        for name, version in environment.items():
+            environments.setdefault(name, {})[version] = None
+    return results, {name: " / ".join(versions) for name, versions in environments.items()}

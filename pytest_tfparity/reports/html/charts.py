@@ -1,0 +1,195 @@
+"""The charts of a check as inline SVG.
+
+Drawn by pygal: its charts are plain SVG with a ``<title>`` for each mark, so a name shows on hover without a
+script; all colours are classes, so the page's style sheet turns them dark; and a chart of 500 nodes is some 60 KB
+in a few hundredths of a second. (matplotlib writes colours into each mark and takes ten times as long;
+Plotly, Bokeh and Vega draw with scripts of megabytes and show nothing without them.)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import pygal
+from markupsafe import Markup
+from pygal.style import Style
+
+from ...result import OutputComparison
+from ...result_details import NodeDifference, OutputDifferences
+from ..terminal import number
+
+# pygal leaves a finder of old make behind, for plugins of its own: with it every later import warns.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
+
+_STYLE = Style(font_family="inherit", label_font_size=12, major_label_font_size=12, title_font_size=12)
+_LONG = re.compile(r"-?\d+\.\d{2,}")
+_UNWANTED = ("desc", "style", "script", "defs")
+_FEWEST_DECADES = 3
+
+
+def depth_chart(nodes: Sequence[NodeDifference]) -> Markup:
+    """Accumulated and own difference of each node in graph order, on a logarithmic scale."""
+    scale = _Scale.of(
+        [value for node in nodes for value in (node.accumulated, node.own) if value],
+        zero=True,
+        infinite=any(node.accumulated is None for node in nodes),
+    )
+    chart = _chart(pygal.XY, 960, 320, y_labels=scale.labels, range=scale.range, show_x_labels=False)
+    chart.add(
+        "accumulated",
+        [_point(node.index, scale.place(node.accumulated), _node_title(node)) for node in nodes],
+        stroke=True,
+        dots_size=2,
+    )
+    own = [node for node in nodes if node.own and not node.culprit]
+    chart.add(
+        "own", [_point(node.index, scale.place(node.own), _node_title(node)) for node in own], dots_size=3
+    )
+    chart.add(
+        "culprits",
+        [
+            _point(node.index, scale.place(node.own if node.own else node.accumulated), _node_title(node))
+            for node in nodes
+            if node.culprit
+        ],
+        dots_size=5,
+    )
+    return _svg(chart, f"Difference of {len(nodes)} nodes in graph order")
+
+
+def histogram(output: OutputDifferences, comparison: OutputComparison | None) -> Markup:
+    """How many values of an output differ by how much; those that an absolute tolerance excludes stand out."""
+    atol = comparison.atol if comparison is not None and not comparison.rtol else 0.0
+    scale = _Scale.of(output.edges, zero=False)
+    bars: tuple[list[Any], list[Any]] = ([], [])
+    for count, low, high in zip(output.counts, output.edges, output.edges[1:], strict=False):
+        if count:
+            title = f"{count} of {output.total} values differ by {number(low)} to {number(high)}"
+            place = (count, math.log10(low), math.log10(high))
+            bars[0.0 < atol * (1 + 1e-6) < high].append({"value": place, "tooltip": title})
+    chart = _chart(pygal.Histogram, 480, 280, x_labels=scale.labels, xrange=scale.range, max_scale=6)
+    chart.add("within", bars[0])
+    chart.add("beyond", bars[1])
+    return _svg(chart, f"Histogram of the differences of {output.export}")
+
+
+def scatter(output: OutputDifferences, comparison: OutputComparison | None) -> Markup:
+    """A sample of the values, export against reference; equal ones lie on the diagonal."""
+    values = [value for point in output.points for value in point]
+    low, high = min(values), max(values)
+    groups: tuple[list[Any], list[Any]] = ([], [])
+    for reference, export in reversed(output.points):  # the worst on top
+        title = (
+            f"reference {number(reference)}, export {number(export)}, difference {number(export - reference)}"
+        )
+        groups[_outside(reference, export, comparison)].append(_point(reference, export, title))
+    chart = _chart(pygal.XY, 480, 280, show_x_guides=True, max_scale=6)
+    chart.add("diagonal", [(low, low), (high, high)], stroke=True, show_dots=False)
+    chart.add("within", groups[0], dots_size=2.5)
+    chart.add("beyond", groups[1], dots_size=2.5)
+    return _svg(chart, f"{output.export}: export against reference, {len(output.points)} values")
+
+
+def _outside(reference: float, export: float, comparison: OutputComparison | None) -> bool:
+    if comparison is None:
+        return False
+    return abs(export - reference) > comparison.atol + comparison.rtol * abs(reference)
+
+
+class _Scale:
+    """A logarithmic axis from whole decade to whole decade, with a place for 0 and one for what is no number."""
+
+    def __init__(self, low: int, high: int, zero: bool, infinite: bool) -> None:
+        self.low, self.high = low, high
+        self._zero, self._infinite = zero, infinite
+
+    @classmethod
+    def of(cls, values: Iterable[float], *, zero: bool, infinite: bool = False) -> _Scale:
+        exponents = [math.log10(value) for value in values if value > 0]
+        low = math.floor(min(exponents, default=-6) + 1e-9)
+        high = math.ceil(max(exponents, default=0) - 1e-9)
+        return cls(min(low, high - _FEWEST_DECADES), high, zero, infinite)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return self.low - self._zero, self.high + self._infinite
+
+    @property
+    def labels(self) -> list[dict[str, Any]]:
+        step = max(1, math.ceil((self.high - self.low) / 6))
+        labels = [{"value": place, "label": f"1e{place}"} for place in range(self.high, self.low - 1, -step)]
+        zero = [{"value": self.low - 1, "label": "0"}] if self._zero else []
+        return (
+            zero + labels[::-1] + ([{"value": self.high + 1, "label": "no number"}] if self._infinite else [])
+        )
+
+    def place(self, value: float | None) -> float:
+        if value is None:
+            return self.high + 1
+        return math.log10(value) if value > 0 else self.low - 1
+
+
+def _node_title(node: NodeDifference) -> str:
+    parts = [f"{node.name} ({node.op})", f"accumulated {_size(node.accumulated)}"]
+    parts.append("own not measured" if node.own is None else f"own {number(node.own)}")
+    return "\n".join(["culprit: " + parts[0] if node.culprit else parts[0], *parts[1:]])
+
+
+def _size(value: float | None) -> str:
+    return "not finite, or of another shape" if value is None else number(value)
+
+
+def _point(x: float, y: float, title: str) -> dict[str, Any]:
+    return {"value": (x, y), "tooltip": title}
+
+
+def _chart(kind: Any, width: int, height: int, **options: Any) -> Any:
+    return kind(
+        width=width,
+        height=height,
+        margin=4,
+        style=_STYLE,
+        css=(),
+        js=(),
+        show_legend=False,
+        truncate_label=-1,
+        stroke=False,
+        allow_interruptions=True,
+        disable_xml_declaration=True,
+        formatter=number,
+        x_value_formatter=number,
+        value_formatter=number,
+        **options,
+    )
+
+
+def _svg(chart: Any, label: str) -> Markup:
+    """The chart without what only pygal's own script and style would use, its numbers short."""
+    kind = type(chart).__name__.lower()
+    chart.add_xml_filter(lambda root: _plain(root, label, kind))
+    return Markup(chart.render(is_unicode=True))  # pygal escapes what it is given
+
+
+def _plain(root: ElementTree.Element, label: str, kind: str) -> ElementTree.Element:
+    for parent in list(root.iter()):
+        for child in list(parent):
+            name = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else "comment"
+            empty = name == "g" and len(child) == 0
+            axis_title = name == "title" and parent.get("class", "").startswith("guides")
+            if name in _UNWANTED or name == "comment" or empty or axis_title:
+                parent.remove(child)
+    for child in [each for each in root if isinstance(each.tag, str) and each.tag.endswith("title")]:
+        root.remove(child)
+    for element in root.iter():
+        element.attrib.pop("id", None)
+        for key, value in element.attrib.items():
+            element.set(key, _LONG.sub(lambda found: f"{float(found[0]):.1f}", value))
+    root.set("role", "img")
+    root.set("aria-label", label)
+    root.set("class", f"chart {kind}")
+    return root

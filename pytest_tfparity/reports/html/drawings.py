@@ -1,0 +1,124 @@
+"""Small graphs as drawings: grandalf (Sugiyama's layered layout) says where nodes and edges go.
+
+It is pure Python, where Graphviz would have to be installed beside Python on every CI machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grandalf.graphs import Edge, Graph, Vertex
+from grandalf.layouts import SugiyamaLayout
+from grandalf.routing import EdgeViewer, route_with_lines
+
+from ...result_details import Drawing
+
+WIDTH, HEIGHT = 176.0, 40.0
+_GAP_X, _GAP_Y = 14.0, 26.0
+_MARGIN = 6.0
+_LETTERS = 22
+"""Letters that fit into a node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A node: its upper left corner, two lines of text, and its whole name."""
+
+    x: float
+    y: float
+    op: str
+    label: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laid:
+    """A drawing whose places are known; ``lines`` are the points of the edges as SVG writes them."""
+
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    lines: tuple[str, ...]
+    description: str
+
+
+class _View:
+    """The size of a node, and where the layout puts its middle."""
+
+    def __init__(self) -> None:
+        self.w, self.h = WIDTH, HEIGHT
+        self.xy = (0.0, 0.0)
+
+
+def laid(drawing: Drawing) -> Laid:
+    """Where the nodes and edges of ``drawing`` go; inputs on top."""
+    vertices = [Vertex(index) for index in range(len(drawing.nodes))]
+    for vertex in vertices:
+        vertex.view = _View()
+    edges = [Edge(vertices[source], vertices[target]) for source, target in drawing.edges if source != target]
+    for edge in edges:
+        edge.view = EdgeViewer()
+    left = 0.0
+    for component in Graph(vertices, edges).C:
+        left = _place(component, left)
+    middles = [vertex.view.xy for vertex in vertices]
+    points = [_points(edge) for edge in edges]
+    low_x = min(x for x, _ in middles) - WIDTH / 2 - _MARGIN
+    low_y = min(y for _, y in middles) - HEIGHT / 2 - _MARGIN
+    every_x = [x + WIDTH / 2 for x, _ in middles] + [x for line in points for x, _ in line]
+    return Laid(
+        width=round(max(every_x) - low_x + _MARGIN, 1),
+        height=round(max(y for _, y in middles) + HEIGHT / 2 - low_y + _MARGIN, 1),
+        boxes=tuple(
+            Box(
+                x=round(x - WIDTH / 2 - low_x, 1),
+                y=round(y - HEIGHT / 2 - low_y, 1),
+                op=_fitting(node.op),
+                label=_fitting(node.name),
+                name=node.name,
+                role=node.role,
+            )
+            for node, (x, y) in zip(drawing.nodes, middles, strict=True)
+        ),
+        lines=tuple(" ".join(f"{x - low_x:.1f},{y - low_y:.1f}" for x, y in line) for line in points),
+        description=_description(drawing),
+    )
+
+
+def _place(component: object, left: float) -> float:
+    """Lay out one connected part, to the right of ``left``; return where the next one may begin."""
+    layout = SugiyamaLayout(component)
+    layout.xspace, layout.yspace = _GAP_X, _GAP_Y
+    layout.route_edge = route_with_lines
+    layout.init_all()
+    layout.draw(4)
+    vertices = list(component.sV)  # type: ignore[attr-defined]
+    shift = left - min(vertex.view.xy[0] for vertex in vertices)
+    for vertex in vertices:
+        vertex.view.xy = (vertex.view.xy[0] + shift, vertex.view.xy[1])
+    for edge in component.sE:  # type: ignore[attr-defined]
+        edge.view._pts = [(x + shift, y) for x, y in edge.view._pts]
+    return float(max(vertex.view.xy[0] for vertex in vertices)) + WIDTH + _GAP_X
+
+
+def _points(edge: Edge) -> list[tuple[float, float]]:
+    """The edge from the lower side of its source to the upper side of its target."""
+    (x0, y0), (x1, y1) = edge.v[0].view.xy, edge.v[1].view.xy
+    between = [point for point in edge.view._pts[1:-1] if min(y0, y1) < point[1] < max(y0, y1)]
+    down = 1 if y1 >= y0 else -1
+    return [(x0, y0 + down * HEIGHT / 2), *between, (x1, y1 - down * HEIGHT / 2)]
+
+
+def _fitting(name: str) -> str:
+    """The end of a name, which tells nodes of one layer apart, as long as fits."""
+    return name if len(name) <= _LETTERS else "…" + name[-_LETTERS + 1 :]
+
+
+def _description(drawing: Drawing) -> str:
+    """The drawing in words."""
+    names = [
+        f"{node.name} ({node.op}{', culprit' if node.role == 'culprit' else ''})" for node in drawing.nodes
+    ]
+    read = [f"{names[source]} goes into {names[target]}" for source, target in drawing.edges]
+    return "; ".join(read) if read else ", ".join(names)

@@ -1,0 +1,158 @@
+"""The page: every check with its verdict, what is wrong, and pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from ...result import Finding, OutputComparison, ParityResult
+from ...result_details import BatchNormRow, NodeDifference, OutputDifferences, Quantiles, WeightSummary
+from ..terminal import at_least, headline, number
+from . import charts, drawings, heat
+
+VERDICTS = {
+    "fail": "different",
+    "error": "not comparable",
+    "pass": "within tolerance",
+    "proven": "proven equal",
+}
+"""The verdicts in words, the worst first."""
+
+
+def page(results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
+    """The whole page; checks that fail come first."""
+    order = list(VERDICTS)
+    ordered = sorted(results, key=lambda result: (order.index(result.verdict), result.nodeid))
+    counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in VERDICTS}
+    template = _templates().get_template("page.html.j2")
+    made: str = template.render(
+        results=ordered,
+        environment=environment,
+        counts={verdict: count for verdict, count in counts.items() if count},
+        style=Markup(_asset("style.css")),
+        script=Markup(_asset("script.js")),
+    )
+    return made
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("pytest_tfparity.reports.html"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    templates.globals.update(
+        verdicts=VERDICTS,
+        depth_chart=charts.depth_chart,
+        histogram=charts.histogram,
+        scatter=charts.scatter,
+        laid=drawings.laid,
+        heat_pictures=heat.pictures,
+        comparison_of=_comparison_of,
+        boxes=_boxes,
+        place=_place,
+        changed=_changed,
+        has_own=_has_own,
+        plural=_plural,
+    )
+    templates.filters.update(
+        number=number, name=_breakable, verdict_line=_verdict_line, at_least=at_least, proof=_proof
+    )
+    return templates
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text("utf-8")
+
+
+def _breakable(name: str) -> Markup:
+    """A long name that may be broken behind each slash."""
+    return Markup("/<wbr>").join(escape(part) for part in name.split("/"))
+
+
+def _verdict_line(result: ParityResult) -> str:
+    """The headline without the name of the model."""
+    return headline(result).removeprefix(f"{result.model}: ")
+
+
+def _proof(finding: Finding) -> str:
+    if finding.repaired_max_abs is None:
+        return ""
+    if finding.repaired_max_abs == 0:
+        return "Repaired in memory, the export computes exactly what the reference computes."
+    return f"Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
+
+
+def _place(finding: Finding) -> tuple[str, ...]:
+    return finding.scopes or finding.nodes or ("graph",)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _comparison_of(result: ParityResult, output: OutputDifferences) -> OutputComparison | None:
+    return next((each for each in result.outputs if each.export == output.export), None)
+
+
+def _has_own(nodes: Sequence[NodeDifference]) -> bool:
+    return any(node.own and not node.culprit for node in nodes)
+
+
+def _changed(row: BatchNormRow) -> bool:
+    return row.reference_mode != row.export_mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """Where a weight's values lie on a common scale, in percent of its width."""
+
+    side: str
+    low: float
+    high: float
+    inner_low: float
+    inner_high: float
+    middle: float
+    title: str
+
+
+def _boxes(weight: WeightSummary) -> list[_Box]:
+    """Both sides of a weight on one scale.
+
+    Boxes of the style sheet and no charts: a table has hundreds of them, and a chart each would be most of the page.
+    """
+    sides = [("reference", weight.reference), ("export", weight.export)]
+    values = [value for _, found in sides if found for value in found]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span = high - low or max(abs(high), 1.0)
+    start = low if high > low else low - span / 2
+
+    def percent(value: float) -> float:
+        return round(100.0 * (value - start) / span, 1)
+
+    return [_box(side, found, percent) for side, found in sides if found]
+
+
+def _box(side: str, found: Quantiles, percent: object) -> _Box:
+    assert callable(percent)
+    ordered = sorted(found)
+    last = len(ordered) - 1
+    inner = (ordered[round(last * 0.25)], ordered[round(last * 0.75)])
+    middle = ordered[last // 2] if last % 2 == 0 else (ordered[last // 2] + ordered[last // 2 + 1]) / 2
+    return _Box(
+        side=side,
+        low=percent(ordered[0]),
+        high=percent(ordered[-1]),
+        inner_low=percent(inner[0]),
+        inner_high=percent(inner[1]),
+        middle=percent(middle),
+        title=f"{side}: {number(ordered[0])} to {number(ordered[-1])}, median {number(middle)}",
+    )
