@@ -19,6 +19,8 @@ from .pruning import Part, effects, harmless, prune, written_variable
 from .tensorflow import tensorflow
 
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
+_FEW_PIECES = 4
+"""Feeding weights costs a copy of them at every run: less than holding them in the graph for so many runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,8 @@ class Sessions:
             source.label,
             {tensor: value for tensor, value in inputs_only.items() if tensor in read},
         )
-        opened = self._opened(part, tuple(wanted.values()), feeds, kind)
+        often = len(cut.pieces) > _FEW_PIECES
+        opened = self._opened(part, tuple(wanted.values()), feeds, kind, often=often)
         results = [self._run(opened, wanted, {**piece, **source.constants}) for piece in cut.pieces]
         return joined(source.label, cut.size, results)
 
@@ -83,7 +86,7 @@ class Sessions:
             self._refuse_effects(part, tensors)
             if outputs is not None:
                 self.source.check(part)
-            self._open[key] = self._import(part, tensors, {}, "graph")
+            self._open[key] = self._import(part, tensors, {}, "graph", feed_weights=False)
         return self._open[key].session
 
     def close(self) -> None:
@@ -108,11 +111,21 @@ class Sessions:
         self.source.check(part)
         return part
 
-    def _opened(self, part: Part, wanted: tuple[TensorName, ...], feeds: Arrays, kind: SessionKind) -> _Open:
+    def _opened(
+        self,
+        part: Part,
+        wanted: tuple[TensorName, ...],
+        feeds: Arrays,
+        kind: SessionKind,
+        *,
+        often: bool,
+    ) -> _Open:
+        """A session for the part. One that runs ``often``, or that optimises, holds its constants itself."""
+        feed_weights = kind == "graph" and not often
         ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
-        key = (frozenset(wanted), ranks, frozenset(_predicates(feeds).items()), kind)
+        key = (frozenset(wanted), ranks, frozenset(_predicates(feeds).items()), kind, feed_weights)
         if key not in self._open:
-            self._open[key] = self._import(part, wanted, feeds, kind)
+            self._open[key] = self._import(part, wanted, feeds, kind, feed_weights=feed_weights)
         return self._open[key]
 
     def _import(
@@ -121,6 +134,8 @@ class Sessions:
         wanted: tuple[TensorName, ...],
         feeds: Arrays,
         kind: SessionKind,
+        *,
+        feed_weights: bool,
     ) -> _Open:
         source = self.source
         imported = import_part(
@@ -131,6 +146,7 @@ class Sessions:
             outputs=wanted,
             ranks={tensor: value.ndim for tensor, value in feeds.items()},
             producer_ops=source.producer_ops(),
+            feed_weights=feed_weights,
         )
         session = tensorflow().compat.v1.Session(graph=imported.graph, config=session_config(kind))
         try:
@@ -150,7 +166,7 @@ class Sessions:
         fetches = {name: self._fetch(imported, name, tensor) for name, tensor in wanted.items()}
         feed = {
             f"{imported.fed[tensor]}:0": value for tensor, value in feeds.items() if tensor in imported.fed
-        }
+        } | {f"{name}:0": weight.array for name, weight in imported.weights.items()}
         try:
             results = opened.session.run(fetches, feed)
         except tensorflow().errors.OpError as error:
@@ -237,6 +253,7 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
 
 
 def session_config(kind: SessionKind) -> Any:
+    """A ``ConfigProto``: with ``"graph"`` the graph optimiser is off, memory of a GPU is taken as needed."""
     config = tensorflow().compat.v1.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
     if kind == "graph":
