@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from .comparison.compare import compare
 from .discovery import Pair
@@ -13,6 +13,9 @@ from .graph.graph import Array
 from .graph.proof import Proof
 from .questions import golden_outputs
 from .result import OutputComparison, ParityResult
+from .settings.spec import OutputSpec
+
+Against: TypeAlias = Literal["reference", "golden"]
 
 
 def judged(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:
@@ -37,19 +40,25 @@ def compare_all(
     pair: Pair,
     expected: Mapping[str, Array],
     got: Mapping[str, Array],
-    against: Literal["reference", "golden"],
+    against: Against,
 ) -> tuple[OutputComparison, ...]:
     """Every output of the check: ``got`` from the export, ``expected`` by the reference's names."""
     return tuple(
-        compare(
-            expected[output.reference],
-            got[output.export],
-            output.tolerance,
-            reference_name=output.reference,
-            export_name=output.export,
-            against=against,
-        )
+        _compared(output, expected[output.reference], got[output.export], output.export, against)
         for output in pair.outputs
+    )
+
+
+def _compared(
+    output: OutputSpec, expected: Array, got: Array, name: str, against: Against
+) -> OutputComparison:
+    return compare(
+        expected,
+        got,
+        output.tolerance,
+        reference_name=output.reference,
+        export_name=name,
+        against=against,
     )
 
 
@@ -57,7 +66,7 @@ def compare_computed(
     pair: Pair,
     reference: Mapping[str, Array],
     export: Mapping[str, Array],
-    against: Literal["reference", "golden"],
+    against: Against,
 ) -> Iterator[OutputComparison]:
     """Pair what two ``run`` calls returned: declared outputs first, then by equal tensor names."""
     declared = {output.export: output for output in pair.outputs}
@@ -102,13 +111,6 @@ def drift_of(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tupl
     """How the reference's own answer compares with the goldens."""
     stored = golden_outputs(pair, golden)
     return tuple(
-        compare(
-            stored[output.reference],
-            reference[output.reference],
-            output.tolerance,
-            reference_name=output.reference,
-            export_name=output.reference,
-            against="golden",
-        )
+        _compared(output, stored[output.reference], reference[output.reference], output.reference, "golden")
         for output in pair.outputs
     )
