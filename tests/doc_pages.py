@@ -6,6 +6,7 @@ A block is what stands between two fences. Comments right before it tell what is
     <!-- part of: model -->             this is part of a model of a manifest
     <!-- read, not run: REASON -->      the manifest is read only
     <!-- not run: REASON -->            nothing is done with it
+    <!-- with the extra: NAME -->       it is run where this extra is installed
     <!-- excerpt of: FILE -->           this is part of a JSON file
 """
 
