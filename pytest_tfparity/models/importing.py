@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from ..errors import FeedError, ModelError
-from ..graph.graph import DType, Graph, TensorName
+from ..graph.graph import DType, Graph, Node, Tensor, TensorName
 from . import ops
 from .feeds import Signature, signature
 from .pruning import Part
 from .tensorflow import tensorflow
 
+_LARGE = 1 << 14
+"""Constants of more elements are fed as weights, where that is asked for."""
+
+_FED_AS_WEIGHTS = frozenset({1, 2, 19})
+"""float, double, half: what no shape is made of, and what numpy holds as TensorFlow does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """``graph`` is a ``tf.Graph``; ``fed`` maps each tensor that can be fed to its placeholder there."""
+    """``graph`` is a ``tf.Graph``; ``fed`` maps each tensor that can be fed to its placeholder there.
+
+    ``weights`` are large constants that must be fed at every run, by the placeholder's name.
+    """
 
     graph: Any
     fed: Mapping[TensorName, str]
+    weights: Mapping[str, Tensor]
 
 
 def import_part(
@@ -31,13 +42,16 @@ def import_part(
     outputs: Sequence[TensorName],
     ranks: Mapping[TensorName, int],
     producer_ops: Any = None,
+    feed_weights: bool = False,
 ) -> Imported:
     """Import ``part`` of ``graph_def`` (which ``graph`` was read from) into a fresh ``tf.Graph``.
 
     The tensors of ``ranks`` are fed: each that the part reads becomes a placeholder; where its shape is not
     known it takes the rank given, so that shape inference refuses a wrong one before a kernel meets it.
     Devices, ``_output_shapes`` and ``_class`` are left out. ``producer_ops`` are the op definitions that the
-    graph was written with. Raises ModelError: unknown ops, a graph that TensorFlow refuses.
+    graph was written with. With ``feed_weights`` large constants become placeholders too: TensorFlow copies a
+    constant some five times on its way into a session, which can take longer than running the graph.
+    Raises ModelError: unknown ops, a graph that TensorFlow refuses.
     """
     tf = tensorflow()
     _require_known_ops(label, graph, part)
@@ -50,12 +64,15 @@ def import_part(
     sources = {node.name: node for node in graph_def.node if node.name in wanted}
     for tensor, name in fed.items():
         _add_placeholder(pruned, name, _signature(graph, tensor, sources[tensor.node]), ranks[tensor])
+    weights = _weights(part, outputs, fed) if feed_weights and not part.initialisers else {}
     for node in graph_def.node:
-        if node.name in part.nodes:
+        if node.name in weights:
+            _add_weight(pruned, node, weights[node.name])
+        elif node.name in part.nodes:
             _add_node(pruned, node, part, fed)
     _add_functions(pruned, graph_def, part)
     try:
-        return Imported(graph=_imported(tf, pruned, producer_ops), fed=fed)
+        return Imported(graph=_imported(tf, pruned, producer_ops), fed=fed, weights=weights)
     except (
         Exception
     ) as error:  # ValueError, TypeError, KeyError and every kind of OpError, as TensorFlow pleases
@@ -207,6 +224,30 @@ def _add_placeholder(pruned: Any, name: str, expected: Signature, rank: int) -> 
     shape.SetInParent()
     for size in dims:
         shape.dim.add(size=size)
+
+
+def _weights(part: Part, outputs: Sequence[TensorName], fed: Mapping[TensorName, str]) -> dict[str, Tensor]:
+    """The large constants of the part that a placeholder can stand for."""
+    kept = {tensor.node for tensor in outputs} | {tensor.node for tensor in fed}
+    return {
+        name: value
+        for name, node in part.nodes.items()
+        if (value := _large_constant(node)) is not None and name not in kept and name not in part.controls
+    }
+
+
+def _large_constant(node: Node) -> Tensor | None:
+    value = node.attrs.get("value") if node.op == "Const" else None
+    if not isinstance(value, Tensor) or value.dtype.number not in _FED_AS_WEIGHTS:
+        return None
+    return value if prod(value.shape) > _LARGE and min(value.shape, default=1) > 0 else None
+
+
+def _add_weight(pruned: Any, original: Any, value: Tensor) -> None:
+    node = pruned.node.add(name=original.name, op="Placeholder")
+    node.attr["dtype"].type = value.dtype.number
+    for size in value.shape:
+        node.attr["shape"].shape.dim.add(size=size)
 
 
 def _add_context(pruned: Any, graph_def: Any, name: str, source: TensorName) -> None:

@@ -33,7 +33,7 @@ class NanInBoth(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        if all(output.passed for output in evidence.setting.outputs):
+        if not any(output.problem for output in evidence.setting.outputs):
             return
         answers = _answers(evidence)
         if answers is None:

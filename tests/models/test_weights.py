@@ -1,0 +1,114 @@
+"""Large constants are fed to a session, not held by its graph, and answer the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import networks
+from pytest_tfparity.graph.graph import TensorName
+from pytest_tfparity.models.frozen_graph import FrozenGraph
+from pytest_tfparity.models.importing import import_part
+from pytest_tfparity.models.model import SessionKind
+from pytest_tfparity.models.pruning import prune
+from pytest_tfparity.settings.resolve import ExportSpec
+
+tf = pytest.importorskip("tensorflow")
+v1 = tf.compat.v1
+X = np.random.default_rng(0).normal(size=(12, 256)).astype(np.float32)
+
+
+def dense(path: Path, batch: int | None = None, dtype: Any = tf.float32) -> FrozenGraph:
+    """x @ W for a W of 65,536 elements, as a frozen graph."""
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [batch, 256], "x")
+        weights = tf.constant(np.random.default_rng(1).normal(size=(256, 256)), dtype, name="W")
+        y = tf.matmul(x, tf.cast(weights, tf.float32))
+        tf.identity(y, "y")
+    return FrozenGraph(ExportSpec(frozen_graph=networks.write_graph(graph.as_graph_def(), path)))
+
+
+def ops_of(model: FrozenGraph) -> set[str]:
+    """The kinds of nodes named W in the graphs of the sessions that are open."""
+    opened = model._sessions._open.values()
+    return {each.imported.graph.get_operation_by_name("W").type for each in opened}
+
+
+@pytest.mark.parametrize(
+    ("kind", "held"), [("graph", "Placeholder"), ("default", "Const")], ids=["as written", "optimised"]
+)
+def test_weights_are_fed_where_nothing_is_optimised(tmp_path: Path, kind: SessionKind, held: str) -> None:
+    model = dense(tmp_path / "dense.pb")
+    for rows in (X, X[:1]):
+        np.testing.assert_allclose(
+            model.run({"x": rows}, ["y"], session=kind)["y"],
+            rows @ model.run({}, ["W"])["W"],
+            rtol=1e-4,
+            atol=1e-4,
+        )
+    assert held in ops_of(model)
+    model.close()
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64, tf.float16, tf.bfloat16, tf.int32])
+def test_fed_weights_answer_bit_for_bit_what_constants_do(tmp_path: Path, dtype: Any) -> None:
+    model = dense(tmp_path / "dense.pb", dtype=dtype)
+    answer = model.run({"x": X}, ["y"])["y"]
+    with model.session(["y"]) as session:
+        np.testing.assert_array_equal(answer, session.run("y:0", {"x:0": X}))
+    model.close()
+
+
+def test_a_weight_that_is_asked_for_is_given(tmp_path: Path) -> None:
+    model = dense(tmp_path / "dense.pb")
+    found = model.run({"x": X}, ["W", "y"])
+    np.testing.assert_allclose(found["y"], X @ found["W"], rtol=1e-4, atol=1e-4)
+    model.close()
+
+
+def test_a_graph_that_runs_slice_by_slice_holds_its_weights(tmp_path: Path) -> None:
+    model = dense(tmp_path / "dense.pb", batch=1)
+    answer = model.run({"x": X}, ["y"])["y"]
+    assert ops_of(model) == {"Const"}
+    np.testing.assert_allclose(answer, X @ model.run({}, ["W"])["W"], rtol=1e-4, atol=1e-4)
+    model.close()
+
+
+def test_constants_of_a_branch_stay_in_it(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        v1.disable_control_flow_v2()
+        phase = v1.placeholder(tf.bool, [], "phase")
+        one, two = (np.full(40_000, value, np.float32) for value in (1, 2))
+        y = v1.cond(phase, lambda: tf.constant(one) * 1.0, lambda: tf.constant(two) * 1.0)
+        tf.identity(y, "y")
+        v1.enable_control_flow_v2()
+    path = networks.write_graph(graph.as_graph_def(), tmp_path / "cond.pb")
+    model = FrozenGraph(ExportSpec(frozen_graph=path))
+    for value, expected in ((True, 1.0), (False, 2.0)):
+        answer = model.run({"phase": np.array(value)}, ["y"])["y"]
+        assert set(answer) == {expected}
+    model.close()
+
+
+def test_shapes_are_not_made_of_what_is_fed(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None], "x")
+        indices = tf.constant(np.arange(40_000, dtype=np.int32), name="indices")
+        tf.identity(tf.gather(x, indices), "y")
+    path = networks.write_graph(graph.as_graph_def(), tmp_path / "gather.pb")
+    model = FrozenGraph(ExportSpec(frozen_graph=path))
+    part = prune(model.graph, [TensorName("y", 0)], {TensorName("x", 0)})
+    imported = import_part(
+        label="gather",
+        graph=model.graph,
+        graph_def=model.graph_def(),
+        part=part,
+        outputs=[TensorName("y", 0)],
+        ranks={TensorName("x", 0): 1},
+        feed_weights=True,
+    )
+    assert imported.weights == {}
+    model.close()
