@@ -104,9 +104,8 @@ def _section(section: Section) -> Iterator[str]:
     for key in own:
         yield from _key(section, key)
     if shared:
-        where = sorted({homes[key] for key in shared})
         names = ", ".join(_link(homes[key], key) for key in shared)
-        yield f"{'And the same' if own else 'The same'} keys as in `{where[0]}`: {names}."
+        yield f"{'And the same' if own else 'The same'} keys as in {_title(schema.MODEL).lower()}: {names}."
         yield ""
 
 
@@ -119,8 +118,7 @@ def _key(section: Section, key: Key) -> Iterator[str]:
 
 def _value(key: Key) -> str:
     """What may stand there, what holds where nothing does, and where to read on."""
-    value = schema.KINDS[key.kind]
-    value = _code(value[0].upper() + value[1:])
+    value = _code(re.sub(r"^(a|text)\b", lambda word: word[0].capitalize(), schema.KINDS[key.kind]))
     if key.kind == "choice":
         value = " or ".join(f"`{choice}`" for choice in key.choices)
     elif key.choices:
