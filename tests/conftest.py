@@ -15,6 +15,7 @@ from networks import Network, small_network
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
 pytest_plugins = ["pytester"]
 
+QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # hypothesis takes seconds to load
 MANIFEST = """\
 models:
   net:
@@ -45,9 +46,9 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Network]
 def _import_all(folder: Path) -> None:
     """Make a whole check once. pytester forgets modules that a test session imported, and C extensions
     (numpy, yaml, TensorFlow) cannot be imported twice in one process: so they come in here."""
-    import pytest_tfparity.collection  # noqa: F401
-    from pytest_tfparity.reports.html import lacking
+    import pytest_tfparity.collection
     from pytest_tfparity.models.store import ModelStore
+    from pytest_tfparity.reports.html import lacking
     from pytest_tfparity.road import check
     from pytest_tfparity.session import ParitySession
     from pytest_tfparity.settings.resolve import spec_from_files
@@ -88,11 +89,11 @@ class Project:
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest here, in this process."""
         # this process makes errors of warnings; a project of its own does not
-        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "default", *arguments)
+        return self.pytester.runpytest_inprocess(*QUIET, "-W", "default", *arguments)
 
     def run_apart(self, *arguments: str) -> pytest.RunResult:
         """Run pytest here, in a process of its own."""
-        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+        return self.pytester.runpytest_subprocess(*QUIET, *arguments)
 
 
 @pytest.fixture
