@@ -9,8 +9,8 @@ from dataclasses import replace
 from ..result import ParityResult
 from ..result_details import Details
 
-LIMIT = 2_000_000
-"""Bytes of details that all checks may have together; the page takes about twice as many."""
+LIMIT = 1_500_000
+"""Bytes of details that all checks may have together; the page takes up to three times as many."""
 
 
 def fitted(results: Sequence[ParityResult], limit: int = LIMIT) -> list[ParityResult]:
