@@ -1,6 +1,6 @@
 """What one would write next, to find the layer: ``python fetch.py FOLDER``.
 
-The plain script, but with every tensor that both graphs compute fetched and compared in numpy.
+The plain script, but with every tensor that both graphs have fetched and compared in numpy.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from plain import TOLERANCE, load_checkpoint, load_frozen_graph, load_inputs
 
 
 def shared_tensors(reference: Any, export: Any) -> list[str]:
-    """Name what both TensorFlow graphs compute, in the export's order: not its inputs and constants."""
+    """Name what both TensorFlow graphs have, weights included, in the export's order; not what is fed."""
     names = {operation.name for operation in reference.get_operations()}
     return [
         f"{operation.name}:0"
         for operation in export.get_operations()
-        if operation.name in names and operation.outputs and operation.type not in ("Const", "Placeholder")
+        if operation.name in names and operation.outputs and operation.type != "Placeholder"
     ]
 
 

@@ -1,6 +1,6 @@
 """The same question put to NVIDIA Polygraphy: ``python nvidia_polygraphy.py FOLDER``.
 
-Its TensorFlow runner and comparator, with every tensor that both graphs compute marked as an output.
+Its TensorFlow runner and comparator, with every tensor that both graphs have marked as an output.
 ``GraphFromCkpt`` and ``SessionFromGraph`` cannot be used for the checkpoint: the second makes a
 session of its own and runs the initialisers, which loses what the first has restored. Here the checkpoint
 is restored once Polygraphy has made its session.
