@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from ..result import Finding, ParityResult
 from .terminal import headline, number, repair
 
-_WORDS = {"proven": "proven equal", "pass": "within tolerance", "fail": "**different**", "error": "**not comparable**"}
+_WORDS = {
+    "proven": "proven equal",
+    "pass": "within tolerance",
+    "fail": "**different**",
+    "error": "**not comparable**",
+}
 
 
 def annotation(result: ParityResult, file: str, line: int) -> str:
