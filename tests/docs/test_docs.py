@@ -33,7 +33,7 @@ from pytest_tfparity.settings.manifest import load_manifest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "example_project"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CHAPTERS = [chapter for page in PAGES for chapter in chapters(page)]
 MODEL = {
     "reference": {"checkpoint": "artifacts/model.ckpt-400", "ema": "trainable"},
