@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,14 @@ class Checkpoint:
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """A ``tf.compat.v1.Session`` with the restored part that ``outputs`` need (None: all it can)."""
         return self._sessions.session(outputs)
+
+    @property
+    def open_bytes(self) -> int:
+        """See :attr:`.model.Model.open_bytes`."""
+        if "_sessions" not in self.__dict__:
+            return 0
+        index = checkpoint_file(self._run_prefix, ".index")
+        return sum(path.stat().st_size for path in index.parent.glob(f"{glob.escape(index.stem)}.data-*"))
 
     def close(self) -> None:
         """Close the sessions and forget TensorFlow's copy of the graph."""

@@ -61,6 +61,11 @@ class FrozenGraph:
         """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
         return self._sessions.session(outputs)
 
+    @property
+    def open_bytes(self) -> int:
+        """See :attr:`.model.Model.open_bytes`."""
+        return self.spec.frozen_graph.stat().st_size if "_sessions" in self.__dict__ else 0
+
     def close(self) -> None:
         """Close the sessions and forget TensorFlow's copy of the graph."""
         if "_sessions" in self.__dict__:

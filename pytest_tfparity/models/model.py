@@ -51,5 +51,9 @@ class Model(Protocol):
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """A ``tf.compat.v1.Session`` that holds the part that ``outputs`` need (None: all harmless)."""
 
+    @property
+    def open_bytes(self) -> int:
+        """Size of the files of this model while TensorFlow holds it, else 0."""
+
     def close(self) -> None:
         """Close every TensorFlow session. The model can be used again afterwards."""

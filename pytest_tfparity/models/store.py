@@ -16,8 +16,16 @@ from .model import Model
 _M = TypeVar("_M", FrozenGraph, Checkpoint)
 
 
+OPEN_BYTES = 1 << 29
+"""Bytes of files whose models may be open in TensorFlow at once; a session takes several times as much."""
+
+
 class ModelStore:
-    """Loads each model once and shares it. A model whose files were written again is loaded again."""
+    """Loads each model once and shares it. A model whose files were written again is loaded again.
+
+    When the open models together grow large, those that were not asked for lately give up their
+    sessions; they open again when they are run.
+    """
 
     def __init__(self) -> None:
         self._models: dict[str, tuple[object, Model]] = {}
@@ -51,14 +59,23 @@ class ModelStore:
         self._models.clear()
 
     def _shared(self, key: str, stamp: object, make: Callable[[], _M]) -> _M:
-        known = self._models.get(key)
-        if known is not None:
-            if known[0] == stamp:
-                return known[1]  # type: ignore[return-value]
+        known = self._models.pop(key, None)
+        if known is not None and known[0] != stamp:
             known[1].close()
-        model = make()
-        self._models[key] = (stamp, model)
-        return model
+            known = None
+        self._models[key] = known or (stamp, make())
+        self._make_room()
+        return self._models[key][1]  # type: ignore[return-value]
+
+    def _make_room(self) -> None:
+        """Close the models that were asked for longest ago, but never the last three: a pair and the next."""
+        models = [model for _, model in self._models.values()]
+        size = sum(model.open_bytes for model in models)
+        for model in models[:-3]:
+            if size <= OPEN_BYTES:
+                return
+            size -= model.open_bytes
+            model.close()
 
 
 def _files(spec: ReferenceSpec) -> list[Path]:

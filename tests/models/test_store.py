@@ -56,6 +56,26 @@ def test_closing_the_store_closes_sessions(tmp_path: Path) -> None:
         session.run("logits:0")
 
 
+def test_models_that_were_not_asked_for_lately_give_up_their_sessions_when_room_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_tfparity.models.store.OPEN_BYTES", 1)
+    store = ModelStore()
+    made = [networks.small_network(tmp_path / str(index), seed=index) for index in range(4)]
+    answers = []
+    for network in made:
+        export = store.export(ExportSpec(frozen_graph=network.frozen_graph))
+        reference = store.reference(ReferenceSpec(checkpoint=network.checkpoint), network.folder)
+        answers += [
+            model.run({"image": network.images}, ["logits"])["logits"] for model in (export, reference)
+        ]
+    models = [store.export(ExportSpec(frozen_graph=network.frozen_graph)) for network in made]
+    assert [model.open_bytes > 0 for model in models] == [False, False, False, True]
+    again = models[0].run({"image": made[0].images}, ["logits"])["logits"]
+    np.testing.assert_array_equal(again, answers[0])
+    store.close()
+
+
 def test_a_reference_is_at_hand_if_its_index_is(tmp_path: Path) -> None:
     network = networks.small_network(tmp_path)
     store = ModelStore()

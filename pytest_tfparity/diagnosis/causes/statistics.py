@@ -143,13 +143,23 @@ class InitialValues(Cause):
             message=f"{listed(layers)}: {evidence.setting.export_name} holds initial statistics"
             f" ({' / '.join(f'{value:g}' for value in held)}) although {evidence.setting.reference_name} has"
             " trained ones.",
-            fix="Restore tf.global_variables(), not tf.trainable_variables().",
+            fix=_restore(len(layers), evidence),
             evidence=(
                 f"{counted(len(group), 'statistic')} of {counted(len(layers), 'layer')};"
                 " the other weights of these layers are the checkpoint's.",
             ),
             repair=repair(group),
         )
+
+
+def _restore(layers: int, evidence: Evidence) -> str:
+    """What to change: all layers point to the list that was restored, single ones to a gap in it."""
+    if layers == len(evidence.reference_norms):
+        return "Restore tf.global_variables(), not tf.trainable_variables()."
+    return (
+        "Restore these statistics as well: the list or map that the restore goes by leaves them out. Let it fail"
+        " on a missing name."
+    )
 
 
 class Differ(Cause):
