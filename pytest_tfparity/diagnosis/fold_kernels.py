@@ -20,7 +20,7 @@ Matrix: TypeAlias = npt.NDArray[Any]
 _ROWS = 24
 """Numbers of each channel by which a fold is solved; the others are then held against it."""
 
-_LOW = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+HALVES = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 """Relative rounding of half precision, doubled."""
 
 _TINY = 1e-7
@@ -82,7 +82,7 @@ def vectors(norm: BatchNorm, weights: Weights) -> list[Array | None]:
 
 def rounded(norm: BatchNorm, linear: Linear, weights: Weights, kernel: Matrix) -> str | None:
     """The half precision that a right fold of ``weights`` went through to become ``kernel``, or None."""
-    kind = next((each for each in _LOW if np.array_equal(kernel, as_low(kernel, each))), None)
+    kind = next((each for each in HALVES if np.array_equal(kernel, as_low(kernel, each))), None)
     gamma, _, _, variance = vectors(norm, weights)
     if kind is None or variance is None or norm.kernel is None:
         return None
@@ -92,7 +92,7 @@ def rounded(norm: BatchNorm, linear: Linear, weights: Weights, kernel: Matrix) -
     exact = before * (
         np.asarray(1.0 if gamma is None else gamma) / np.sqrt(np.asarray(variance, np.float64) + norm.epsilon)
     )
-    close = np.abs(kernel - exact) <= _LOW[kind] * np.abs(exact) + _TINY
+    close = np.abs(kernel - exact) <= HALVES[kind] * np.abs(exact) + _TINY
     return kind if close.all() else None
 
 

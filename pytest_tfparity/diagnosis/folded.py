@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
 from ..graph.batchnorm import BatchNorm
-from ..graph.batchnorm_fold import FUSED_PAD, Fold, Linear, solve_fold
+from ..graph.batchnorm_fold import FUSED_PAD, OF_SHAPE, Fold, Linear, solve_fold
 from ..graph.batchnorm_live import LiveGraph
 from ..graph.batchnorm_statistics import weight
 from ..graph.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
@@ -127,6 +128,32 @@ def find_folded(evidence: Evidence) -> Iterator[Folded]:
             yield folded
 
 
+def folded_over(evidence: Evidence, kernels: Collection[str]) -> Iterator[Folded]:
+    """The batch norms behind ``kernels`` (of the reference) that the export has only as an offset.
+
+    For kernels of unknown origin: the fold itself cannot be checked then, and is taken to be of the same weights.
+    """
+    kept = {pair.reference.node for pair in evidence.norm_pairs if pair.reference and pair.export}
+    for norm, linear in _matched(evidence):
+        if norm.kernel in kernels and norm.node not in kept and linear.added:
+            names = (norm.kernel, norm.bias, *norm.weights)
+            held = {name: evidence.value(evidence.reference, name) for name in names if name is not None}
+            added = len(linear.added) if norm.bias is not None else 1
+            yield Folded(
+                norm=norm,
+                fold=_right_fold(norm),
+                weights={name: value for name, value in held.items() if value is not None},
+                expected=True,
+                output=linear.added[added - 1].output,
+                linear=linear,
+                added=added,
+            )
+
+
+def _right_fold(norm: BatchNorm) -> Fold:
+    return Fold(epsilon=norm.epsilon, own_epsilon=True, axis="output", power=1, bias="correct", residual=0.0)
+
+
 # --- which kernel is which
 
 
@@ -180,9 +207,9 @@ def _in_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: BatchN
     kernel = matrix(values(theirs), linear, _channels(evidence, norm))
     if kernel is None:
         return None
-    tries = list(origins(evidence, norm))
     for right in (True, False):
-        for index, weights in enumerate(tries if right else tries[:_OWN]):
+        tries = origins(evidence, norm)
+        for index, weights in enumerate(tries if right else islice(tries, _OWN)):
             for added in _ways(norm, linear, kept, right=right):
                 offset = _offset_of(evidence, linear, added)
                 fold = solved(norm, linear, weights, kernel, offset, right=right)
@@ -231,7 +258,11 @@ def _shared(evidence: Evidence, folded: Folded) -> Folded:
         varying = [each.node for each in here.inputs if weight(flow, each) is None]
         if not varying:
             break
-        outside += [name for name in flow.readers.get(varying[0], ()) if name != here.name]
+        outside += [
+            name
+            for name in flow.readers.get(varying[0], ())
+            if name != here.name and flow.nodes[name].op not in OF_SHAPE
+        ]
         outside += [output.node for output in evidence.export.outputs if output.node == varying[0]]
         here = flow.nodes.get(varying[0])
     twins = [other.node for other in evidence.linears if other.kernel == linear.kernel]
@@ -252,13 +283,18 @@ def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix
         name: tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
         for name, value in expected.items()
     }
-    fold = Fold(epsilon=norm.epsilon, own_epsilon=True, axis="output", power=1, bias="correct", residual=0.0)
     added = len(linear.added) if norm.bias is not None else 1
     place = linear.added[added - 1].output
     return _shared(
         evidence,
         Folded(
-            norm=norm, fold=fold, weights=weights, expected=False, output=place, linear=linear, added=added
+            norm=norm,
+            fold=_right_fold(norm),
+            weights=weights,
+            expected=False,
+            output=place,
+            linear=linear,
+            added=added,
         ),
     )
 

@@ -11,6 +11,7 @@ from ..graph.batchnorm import BatchNorm
 from ..graph.graft import tensor_of
 from ..graph.graph import Tensor
 from .evidence import Evidence
+from .fold_kernels import HALVES, as_low
 from .images import values
 from .names import averaged_by, shadow_of
 
@@ -20,8 +21,8 @@ Weights = Mapping[str, Tensor]
 def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     """Sets of weights that a restore may have put into the layer, the reference's first, each once.
 
-    The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start, and
-    those of other checkpoints.
+    The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start,
+    those of other checkpoints, each in half precision, and the kernels of other layers.
     """
     seen: set[tuple[bytes, ...]] = set()
     digest = evidence.setting.contents.digest
@@ -57,6 +58,31 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
         yield {**trained, **fresh}
     for elsewhere in evidence.setting.others().values():
         yield from _of(elsewhere, expected, raw_keys)
+    for kind in HALVES:
+        for trained in (expected, raw, averaged):
+            yield {name: _lowered(value, kind) for name, value in trained.items()}
+    yield from _mistaken(evidence, norm, expected)
+
+
+def _lowered(value: Tensor, kind: str) -> Tensor:
+    return tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
+
+
+def _mistaken(evidence: Evidence, norm: BatchNorm, expected: Weights) -> Iterator[Weights]:
+    """The layer with the kernel, and with all weights, of each other layer where they fit."""
+    roles = (norm.kernel, norm.bias, *norm.weights)
+    for other in evidence.reference_norms:
+        theirs = (other.kernel, other.bias, *other.weights)
+        if other is norm or [each is None for each in theirs] != [each is None for each in roles]:
+            continue
+        found = {
+            name: value
+            for name, source in zip(roles, theirs, strict=True)
+            if name is not None and (value := evidence.value(evidence.reference, source)) is not None
+        }
+        if all(name in found and found[name].shape == value.shape for name, value in expected.items()):
+            yield {**expected, norm.kernel or "": found[norm.kernel or ""]}
+            yield found
 
 
 def _of(other: Weights, expected: Weights, raw_keys: Mapping[str, str]) -> Iterable[Weights]:

@@ -34,6 +34,9 @@ _OF_THE_CONVOLUTION = frozenset({"Squeeze", "BatchToSpaceND"})
 _ONWARD = (LAYOUT | PASSES_ON | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
 """What may stand between a convolution and its bias."""
 
+OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+"""What reads of a tensor how large it is, none of its numbers."""
+
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -143,6 +146,7 @@ def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, i
     found: list[Added] = []
     while True:
         readers = [live.nodes[name] for name in live.readers.get(node.name, ())]
+        readers = [each for each in readers if each.op not in OF_SHAPE]
         reader = next((each for each in readers if _addend(live, each) is not None), None)
         if reader is not None and len(found) < _MOST_ADDED:
             bias = _addend(live, reader)

@@ -7,11 +7,14 @@ from typing import ClassVar
 
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
+from ..folded import folded_over, unfolded
 from ..images import same, values
 from ..unrestored import Unrestored, unrestored
 from ..wording import counted, listed
 from ..wrong_constants import WrongConstant, nodes, repair, scopes
 from .transposed import KernelTransposed, ShapesDiffer
+
+_LOST = ("unknown", "initial")
 
 
 def _suspicion(
@@ -22,16 +25,23 @@ def _suspicion(
     fix: str,
     *facts: str,
     certain: bool = True,
+    whole: bool = False,
 ) -> Suspicion:
+    """``whole`` says that no weight at all is the checkpoint's, those of folded batch norms included."""
+    folds = list(folded_over(evidence, {each.node for each in group if each.kind in _LOST}))
+    norms = (
+        [evidence.layers.scope(name) for each in folds for name in each.norm.weights if name] if whole else []
+    )
+    unfolds = [edit for each in folds for edit in unfolded(evidence, each)]
     return Suspicion(
         cause=cause,
-        nodes=nodes(evidence, group),
-        scopes=scopes(evidence, group),
+        nodes=tuple(dict.fromkeys((*nodes(evidence, group), *(each.output.node for each in folds)))),
+        scopes=tuple(dict.fromkeys((*scopes(evidence, group), *norms))),
         message=message,
         fix=fix,
         evidence=tuple(facts),
         certainty="decisive" if certain else "suggestive",
-        repair=repair(group),
+        repair=(*repair(group), *unfolds),
     )
 
 
@@ -155,6 +165,7 @@ class Stale(Cause):
             f"Export {setting.reference_name} again.",
             f"{counted(len(found.older), 'constant')} differ, none is an initial value.",
             certain=False,
+            whole=found.whole,
         )
 
     def _of_a_checkpoint(self, evidence: Evidence, group: list[WrongConstant]) -> Suspicion:
@@ -216,6 +227,7 @@ class InitialValues(Cause):
             " gives.",
             "Restore after initialising, freeze the session that restored, and do not mix a rebuilt network with"
             " import_meta_graph.",
+            whole=True,
         )
 
 
@@ -250,6 +262,7 @@ class OtherRun(Cause):
             f" comes from another training run.{doubt}",
             f"Export {setting.reference_name}, or name the checkpoint that this export was made from.",
             certain=False,
+            whole=True,
         )
 
 
