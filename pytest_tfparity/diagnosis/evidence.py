@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..errors import TfparityError
-from ..graph.align import Alignment, Divergence, align
+from ..graph.align import Alignment, Divergence, Kind, align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
 from ..graph.batchnorm_live import VARIABLES, LiveGraph, live_graph, taken_graph
@@ -139,8 +139,12 @@ class Evidence:
 
     @cached_property
     def reference_of(self) -> Mapping[str, str]:
-        """Node of the export to the aligned node of the reference."""
-        return {export: reference for reference, export in self.alignment.nodes.items()}
+        """Node of the export to the aligned node of the reference, which several copies of a constant may share."""
+        found = {export: reference for reference, export in self.alignment.nodes.items()}
+        for each in self.divergences:
+            if each.kind is Kind.CONSTANT:
+                found.setdefault(each.export[0], each.reference[0])
+        return found
 
     @cached_property
     def live_export(self) -> Mapping[str, Node]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _PART = re.compile(r"/part_\d+$")
+_AGAIN = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,14 @@ class Layers:
     norms: Mapping[str, str] = field(default_factory=dict)
     _containers: set[str] = field(default_factory=set)
     _direct: dict[str, set[str]] = field(default_factory=dict)
+    _around: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for name, rank in self.ranks.items():
             scope = _scope(whole(name))
             self._direct.setdefault(scope, set()).add(whole(name))
+            parts = scope.split("/")
+            self._around.update("/".join(parts[: index + 1]) for index in range(len(parts)))
             while rank > 1 and "/" in scope:
                 scope = _scope(scope)
                 self._containers.add(scope)
@@ -38,6 +42,17 @@ class Layers:
         name = whole(name)
         scope = _scope(name)
         return name if not scope or scope in self._containers else scope
+
+    def entered(self, scope: str) -> str:
+        """``net/conv`` for ``net/conv_1``, where only the former has weights.
+
+        Ops get a new scope each time a layer is applied or its scope is entered again; its weights do not.
+        """
+        found = ""
+        for part in scope.split("/"):
+            here, first = (f"{found}/{each}" if found else each for each in (part, _AGAIN.sub("", part)))
+            found = first if here not in self._around and first in self._around else here
+        return found
 
     def scopes(self, names: Iterable[str]) -> dict[str, str]:
         """The layer of each of ``names``. Of several kernels that stand side by side in one scope each is a

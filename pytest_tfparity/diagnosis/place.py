@@ -16,8 +16,9 @@ def scope_of(node: str) -> str:
 
 
 def scopes_of(nodes: Iterable[str]) -> tuple[str, ...]:
-    """The scopes of nodes, each once, none inside another."""
-    found = dict.fromkeys(map(scope_of, nodes))
+    """The scopes of nodes, each once, none inside another; nodes outside of all scopes if no other is left."""
+    names = list(nodes)
+    found = dict.fromkeys(map(scope_of, [name for name in names if "/" in name] or names))
     return tuple(each for each in found if not any(each.startswith(f"{other}/") for other in found))
 
 

@@ -142,3 +142,11 @@ def test_kernels_side_by_side_are_layers_of_their_own_unless_all_are_meant() -> 
     layers = Layers(ranks={"net/w1": 2, "net/w2": 2})
     assert layers.scopes(["net/w1"]) == {"net/w1": "net/w1"}
     assert set(layers.scopes(["net/w1", "net/w2"]).values()) == {"net"}
+
+
+def test_a_scope_that_was_entered_again_is_the_layer_with_the_weights() -> None:
+    layers = Layers(ranks={"net/conv/kernel": 4, "net/other/kernel": 4, "net/other_1/kernel": 4})
+    assert layers.entered("net/conv_1") == "net/conv"
+    assert layers.entered("net_1/conv_2/inner") == "net/conv/inner"
+    assert layers.entered("net/other_1") == "net/other_1"
+    assert layers.entered("add_1") == "add_1"

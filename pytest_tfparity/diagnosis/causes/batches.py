@@ -207,7 +207,7 @@ class OutputCouplesBatch(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(found),
-            scopes=tuple(dict.fromkeys(layer_of(name) for name in found)),
+            scopes=_scopes(found, coupled),
             message=f"{listed([str(output) for output in coupled])} of {evidence.setting.export_name} depends on"
             f" the other rows of the batch: {first.op} {first.name} reduces over axis 0, which the"
             " checkpoint's graph does not.",
@@ -219,6 +219,12 @@ class OutputCouplesBatch(Cause):
             else (),
             repair=tuple(repair),
         )
+
+
+def _scopes(names: Iterable[str], coupled: Iterable[TensorName]) -> tuple[str, ...]:
+    """The layers of nodes; where these stand outside of all scopes, those of the outputs that need them."""
+    found = [name for name in names if "/" in name] or [output.node for output in coupled]
+    return tuple(dict.fromkeys(map(layer_of, found)))
 
 
 def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
