@@ -16,6 +16,9 @@ from .graph.proof import Proof
 from .result import Health, ParityResult
 from .settings.spec import ParitySpec
 
+_NOT_FINITE = frozenset({"nan-in-both", "non-finite", "bn-variance-nonfinite"})
+"""What NaN or infinity in a weight is called, by a finding or by the checkpoint's health."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -71,9 +74,18 @@ def loadable(pair: Pair, result: ParityResult) -> ParityResult:
 
 
 def said_once(result: ParityResult) -> ParityResult:
-    """What a finding says already is no warning as well."""
+    """What a finding says already is no warning as well: of the same cause, or of the same NaN."""
     said = {finding.cause for finding in result.findings}
-    return replace(result, health=tuple(health for health in result.health if health.cause not in said))
+    named = {scope for found in result.findings if found.cause in _NOT_FINITE for scope in found.scopes}
+    return replace(
+        result,
+        health=tuple(
+            health
+            for health in result.health
+            if health.cause not in said
+            and not (health.cause in _NOT_FINITE and health.scopes and named.issuperset(health.scopes))
+        ),
+    )
 
 
 def with_health(spec: ParitySpec, result: ParityResult) -> ParityResult:

@@ -158,13 +158,11 @@ COMPARABILITY = (
             Found(cause="nan-in-both", scopes=("fc",), certainty="decisive"),
             Found(cause="graph-op-differs", scopes=(at("block1/relu"),), certainty="proven|decisive"),
         ),
-        health={"non-finite": ("fc",)},
     ),
     Case(
         name="the same function of a checkpoint that is not a number is no parity",
         reference=Reference(network="tabular", saved=not_a_number("heads/scores/kernel")),
         findings=found("nan-in-both", "heads/scores", certainty="decisive"),
-        health={"non-finite": ("heads/scores",)},
     ),
     Case(
         name="a weight of the export is infinite",
