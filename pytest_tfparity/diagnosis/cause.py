@@ -17,7 +17,8 @@ class Suspicion:
     ``nodes`` are named as in the export (as in the reference where the export lacks them), ``scopes``
     are the layers' name scopes. ``message`` says what is wrong, ``fix`` what to change, ``evidence``
     the facts that show it. ``certainty`` is what the evidence alone is worth. ``repair`` puts it
-    right in memory; empty where nothing can be repaired.
+    right in memory; empty where nothing can be repaired. ``change`` says what was changed but not where, so that
+    the same change of several places is known as one.
     """
 
     cause: str
@@ -28,6 +29,7 @@ class Suspicion:
     evidence: tuple[str, ...] = ()
     certainty: Literal["decisive", "suggestive"] = "decisive"
     repair: Repair = ()
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

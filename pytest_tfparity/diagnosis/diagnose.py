@@ -15,6 +15,7 @@ from .cause import Cause, Suspicion
 from .causes import CAUSES
 from .evidence import Evidence, Setting
 from .folds import neutral_folds
+from .reshaped import reshaped_weights
 
 _MOST_TRIALS = 8
 """How many findings are tried one by one for whether parity needs their repair."""
@@ -64,16 +65,20 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
     start = Evidence(setting)
     first = start.divergences[0] if start.divergences else None
-    accepted, end = _explain(start, causes)
-    accepted, end, remaining = _prove(start, accepted, end)
+    accepted, base, end = _explain(start, causes)
+    accepted, end, remaining = _prove(base, accepted, end)
     proven = remaining is not None and remaining.passed
-    effects = _effects(start, accepted) if proven else {}
+    effects = _effects(base, accepted) if proven else {}
     findings = [
-        _finding(each, remaining if proven else None, effects.get(index))
+        _finding(start, each, remaining if proven else None, effects.get(index))
         for index, each in sorted(enumerate(accepted), key=lambda item: -effects.get(item[0], 0.0))
     ]
     findings = _merged(findings)
-    notes = () if proven or not accepted else (_remaining(end, remaining),)
+    notes: tuple[str, ...] = ()
+    if not findings and setting.outputs:
+        notes = (_unexplained(start),)
+    elif not proven and findings:
+        notes = (_remaining(end, remaining),)
     return Diagnosis(
         findings=tuple(
             sorted(findings, key=(lambda each: _importance(each)[:1]) if effects else _importance)
@@ -89,16 +94,20 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
 
 def suspect(setting: Setting, ids: Collection[str]) -> tuple[Suspicion, ...]:
     """What the causes ``ids`` alone see, right folds taken out; nothing is run."""
-    accepted, _ = _explain(Evidence(setting), [cause for cause in CAUSES if cause.id in ids])
+    accepted, _, _ = _explain(Evidence(setting), [cause for cause in CAUSES if cause.id in ids])
     return tuple(each.suspicion for each in accepted)
 
 
-def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted], Evidence]:
-    """Ask every cause in turn; the export that the next one sees holds the repairs so far."""
+def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted], Evidence, Evidence]:
+    """Ask every cause in turn; the export that the next one sees holds the repairs so far.
+
+    Given back with what is left before the first cause and after the last one.
+    """
     accepted: list[_Accepted] = []
     evidence = start
     for repair in neutral_folds(start):
         evidence = _try(evidence, repair) or evidence
+    evidence = base = _try(evidence, reshaped_weights(evidence)) or evidence
     for cause in causes:
         if evidence.proof.proven and not cause.apart:
             continue
@@ -108,7 +117,7 @@ def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted],
             evidence = changed or evidence
             evidence.named = named
             accepted.append(_Accepted(suspicion=suspicion, repairable=changed is not None))
-    return accepted, evidence
+    return accepted, base, evidence
 
 
 def _constants(suspicion: Suspicion) -> set[str]:
@@ -125,9 +134,12 @@ def _try(evidence: Evidence, repair: Sequence[object]) -> Evidence | None:
 def _prove(
     start: Evidence, accepted: list[_Accepted], end: Evidence
 ) -> tuple[list[_Accepted], Evidence, Remaining | None]:
-    """Compare the repaired export, and drop the findings that parity does not need."""
+    """Compare the repaired export, and drop the findings that parity does not need.
+
+    What says the same of another place as one that is needed stays: it only happens not to matter there.
+    """
     remaining = measure(end)
-    needed = [each for each in accepted if each.repairable]
+    needed, all_of_them = [each for each in accepted if each.repairable], accepted
     if remaining is None or not remaining.passed or len(needed) < 2 or end.setting.run is None:
         return accepted, end, remaining
     doubtful = [each for each in needed if each.suspicion.certainty == "suggestive"]
@@ -140,6 +152,17 @@ def _prove(
         measured = measure(without) if without is not None else None
         if without is not None and measured is not None and measured.passed:
             accepted, end, remaining = others, without, measured
+    changes = {(each.suspicion.cause, each.suspicion.change) for each in accepted if each.suspicion.change}
+    kept = [
+        each
+        for each in all_of_them
+        if any(each is other for other in accepted)
+        or (each.suspicion.cause, each.suspicion.change) in changes
+    ]
+    again = _replayed(start, kept) if len(kept) > len(accepted) else None
+    measured = measure(again) if again is not None else None
+    if again is not None and measured is not None and measured.passed:
+        return kept, again, measured
     return accepted, end, remaining
 
 
@@ -193,7 +216,9 @@ def measure(evidence: Evidence) -> Remaining | None:
     )
 
 
-def _finding(accepted: _Accepted, remaining: Remaining | None, effect: float | None = None) -> Finding:
+def _finding(
+    start: Evidence, accepted: _Accepted, remaining: Remaining | None, effect: float | None = None
+) -> Finding:
     suspicion = accepted.suspicion
     alone = (
         ()
@@ -206,7 +231,7 @@ def _finding(accepted: _Accepted, remaining: Remaining | None, effect: float | N
         cause=suspicion.cause,
         certainty=certainty,
         nodes=suspicion.nodes,
-        scopes=suspicion.scopes,
+        scopes=tuple(dict.fromkeys(map(start.layers.entered, suspicion.scopes))),
         message=suspicion.message,
         fix=suspicion.fix,
         evidence=(*suspicion.evidence, *alone),
@@ -238,6 +263,17 @@ def _importance(finding: Finding) -> tuple[int, int]:
     """Certain ones first, then those of many layers; sorting keeps the order of those that are alike."""
     rank = {"proven": 0, "decisive": 1, "suggestive": 2}[finding.certainty]
     return rank, -len(finding.scopes)
+
+
+def _unexplained(start: Evidence) -> str:
+    """What is known where no cause was found."""
+    if start.divergences:
+        first = start.divergences[0]
+        return f"No known cause explains the difference. Both graphs part first at {first.node} ({first.detail})."
+    return (
+        "No known cause explains the difference: as far as the files tell, both sides compute the same from the"
+        " same weights. What is left is how they are run: random numbers, rounding, another version of TensorFlow."
+    )
 
 
 def _remaining(end: Evidence, remaining: Remaining | None) -> str:

@@ -92,9 +92,22 @@ class Differences:
         """Whether whole layers with weights of their own are bypassed: no pass removes these."""
         variables = self.evidence.reference.variables
         flow = self.evidence.reference_flow
-        return bool(divergence.readers) and any(
+        if not divergence.readers or self._passed_over(divergence):
+            return False
+        return any(
             flow.source(source).node in variables for node in self.ours(divergence) for source in node.inputs
         )
+
+    def _passed_over(self, divergence: Divergence) -> bool:
+        """Whether one op alone is bypassed: the export reads what the op reads; what else it read is unused."""
+        flows = self.evidence.reference_flow, self.evidence.export_flow
+        last = self.ours(divergence)[:1]
+        sources = [flows[0].source(source) for node in last for source in node.inputs]
+        if any(source.node in self.evidence.reference.variables for source in sources):
+            return False
+        read = {flows[1].source(each) for node in self.readers(divergence) for each in node.inputs}
+        partners = [self.evidence.counterpart(source) for source in sources]
+        return any(partner is not None and flows[1].source(partner) in read for partner in partners)
 
     # --- what a divergence consists of
 

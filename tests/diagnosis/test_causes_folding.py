@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from layer_graphs import Layers, Values, evidence, findings, offset_of, only, scale_of, weights
+from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.folds import neutral_folds
+from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof import Side
 
 SCOPES = ("a", "b", "c")
@@ -215,3 +216,83 @@ def test_a_fold_that_went_through_half_precision_leaves_half_precision_to_explai
     for repair in neutral_folds(found):
         found = found.after(repair)
     assert {each.kind.value for each in found.divergences} == {"constant"}
+
+
+def low(values: Values) -> Values:
+    return {name: value.astype(np.float16).astype(np.float32) for name, value in values.items()}
+
+
+def test_weights_in_half_precision_are_seen_through_a_fold() -> None:
+    values = weights(*SCOPES)
+    theirs = chain(low(values), {"a": fold, "b": plain, "c": fold}, frozen=True)
+    finding = only(findings(reference(values), theirs), "weights-fp16")
+    assert {"a/conv", "a/bn", "b/conv", "b/bn", "c/conv", "c/bn"} == set(finding.scopes)
+
+
+def test_two_kernels_that_changed_places_are_seen_through_a_fold() -> None:
+    values = weights(*SCOPES)
+    one, other = "a/conv/kernel", "c/conv/kernel"
+    swapped = values | {one: values[other], other: values[one]}
+    found = findings(reference(values), chain(swapped, dict.fromkeys(SCOPES, fold), frozen=True))
+    assert only(found, "ckpt-tensor-mapped-to-wrong-variable").scopes == ("a/conv", "c/conv")
+
+
+def test_another_run_under_a_fold_is_one_finding() -> None:
+    values = weights(*SCOPES)
+    theirs = chain(weights(*SCOPES, seed=1), dict.fromkeys(SCOPES, fold), frozen=True)
+    finding = only(findings(reference(values), theirs), "other-run")
+    assert {"a/conv", "a/bn", "b/conv", "b/bn", "c/conv", "c/bn"} == set(finding.scopes)
+
+
+def test_a_batch_norm_that_is_gone_beside_right_kernels_is_no_fold() -> None:
+    values = weights(*SCOPES)
+
+    def bare(net: Layers, scope: str, x: str) -> str:
+        return net.offset(
+            f"{scope}/bn/FusedBatchNormV3", net.conv(f"{scope}/conv", x), np.ones(8, np.float32)
+        )
+
+    theirs = chain(values, {"a": plain, "b": bare, "c": plain}, frozen=True)
+    assert only(findings(reference(values), theirs), "graph-op-differs").scopes == ("b/bn",)
+
+
+def test_the_shape_of_a_convolution_is_no_reader_of_its_numbers() -> None:
+    values = weights(*SCOPES)
+
+    def flattened(layer: Layer) -> Layer:
+        def made(net: Layers, scope: str, x: str) -> str:
+            y = layer(net, scope, x)
+            shape = net.add("Shape", f"{scope}/Shape", f"{scope}/conv/Conv2D", T=FLOAT, out_type=DType(3))
+            return net.add("Reshape", f"{scope}/back", y, shape, T=FLOAT, Tshape=DType(3))
+
+        return made
+
+    ours = reference(values, flattened(plain))
+    assert repaired_by_folds_alone(ours, chain(values, dict.fromkeys(SCOPES, flattened(fold)), frozen=True))
+
+
+def test_a_kernel_that_a_pass_has_reshaped_is_still_the_layers() -> None:
+    values = weights(*SCOPES)
+
+    def spread(net: Layers, scope: str, x: str) -> str:
+        kernel = f"{scope}/conv/kernel"
+        if net.frozen:
+            turned = net.const(f"{kernel}/folded", net.values[kernel].reshape(3, 3, 8, 8))
+        else:
+            turned = net.add(
+                "Reshape", f"{kernel}/Reshape", net.weight(kernel), net.const(f"{kernel}/shape", [3, 3, 8, 8], "int32"),
+                T=FLOAT, Tshape=DType(3),
+            )  # fmt: skip
+        y = net.add(
+            "Conv2D", f"{scope}/conv/Conv2D", x, turned, strides=(1, 1, 1, 1), padding=b"SAME", T=FLOAT
+        )
+        return net.norm(f"{scope}/bn", y)
+
+    flat = values | {
+        f"{scope}/conv/kernel": values[f"{scope}/conv/kernel"].reshape(72, 8) for scope in SCOPES
+    }
+    ours = chain(flat, dict.fromkeys(SCOPES, spread), frozen=False)
+    theirs = chain(
+        flat | {"b/conv/kernel": low(flat)["b/conv/kernel"]}, dict.fromkeys(SCOPES, spread), frozen=True
+    )
+    assert only(findings(ours, theirs), "weights-fp16").scopes == ("b/conv",)

@@ -104,6 +104,56 @@ def test_a_layer_that_is_read_past_is_wiring() -> None:
     assert finding.nodes == ("second/conv/Conv2D", "aux/conv/Conv2D")
 
 
+def gated(net: Layers, x: str) -> str:
+    gate = net.add("Sigmoid", "gate/sigmoid", net.conv("aux/conv", x), T=FLOAT)
+    return net.add("Mul", "gate/mul", x, gate, T=FLOAT)
+
+
+def test_a_product_that_is_gone_with_the_branch_it_read_is_missing() -> None:
+    finding = only(findings(staged(frozen=False, middle=gated), staged(frozen=True)), "graph-op-missing")
+    assert finding.nodes == ("gate/mul", "gate/sigmoid", "aux/conv/Conv2D")
+
+
+def test_a_node_without_a_scope_is_called_as_the_reference_calls_it() -> None:
+    found = findings(
+        staged(frozen=False, middle=op("Tanh", "block/step/act")), staged(frozen=True, middle=op("Elu", "n7"))
+    )
+    finding = only(found, "graph-op-differs")
+    assert (finding.nodes, finding.scopes) == (("n7",), ("block/step",))
+
+
+def test_the_same_change_where_it_does_not_matter_is_named_too() -> None:
+    def acting(first: str, second: str, third: str, *, frozen: bool) -> Side:
+        rest = all_of(
+            op(second, "second/act"), lambda net, x: net.conv("aux/conv", x), op(third, "third/act")
+        )
+        return staged(frozen=frozen, activation=op(first, "first/act"), output=rest)
+
+    runs = setting(acting("Relu6", "Relu6", "Tanh", frozen=False), acting("Relu", "Relu", "Elu", frozen=True))
+
+    def run(export: Side) -> tuple[OutputComparison, ...]:
+        """As if only the first ever met a value on which it matters."""
+        node = export.graph.nodes["second/conv/Conv2D"].inputs[0].node
+        return (compared(float(export.graph.nodes[node].op != "Relu6")),)
+
+    found = diagnose(replace(runs, run=run, outputs=run(runs.original))).findings
+    assert [(each.cause, set(each.nodes)) for each in found] == [
+        ("graph-op-differs", {"first/act", "second/act"})
+    ]
+
+
+def test_a_difference_without_a_cause_is_told_with_its_place() -> None:
+    ours = staged(frozen=False, middle=op("Tanh", "act"))
+    differs = (compared(1.0),)
+    held = replace(setting(ours, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
+    assert diagnose(held, ()).notes == (
+        "No known cause explains the difference. Both graphs part first at act (Tanh act in the reference, Elu act in"
+        " the export).",
+    )
+    same = replace(setting(ours, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
+    assert "both sides compute the same" in diagnose(same, ()).notes[0]
+
+
 # --- outputs and inputs
 
 

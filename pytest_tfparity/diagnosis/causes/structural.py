@@ -49,6 +49,7 @@ class Structural(Cause):
             evidence=tuple(shown(evidence, each) for each in found[:_SHOWN]),
             certainty="suggestive" if doubtful else "decisive",
             repair=self.repair(evidence, found),
+            change=", ".join(sorted({_change(evidence, each) for each in found})),
         )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
@@ -66,7 +67,7 @@ class Structural(Cause):
     def scopes(self, evidence: Evidence, found: Sequence[Divergence]) -> tuple[str, ...]:
         """The scopes of all places, none inside another."""
         scopes = [
-            scope for each in found for scope in common_scope(self.nodes(evidence, each) or (each.node,))
+            scope for each in found for scope in common_scope(_spoken(each, self.nodes(evidence, each)))
         ]
         return tuple(
             dict.fromkeys(
@@ -77,6 +78,24 @@ class Structural(Cause):
     def repair(self, evidence: Evidence, found: Sequence[Divergence]) -> Repair:
         """The edits that put all places right."""
         return tuple(edit for each in found for edit in evidence.as_reference_at(each))
+
+
+def _spoken(divergence: Divergence, nodes: tuple[str, ...]) -> tuple[str, ...]:
+    """The nodes to take the scope from: the reference's where the export's names have none."""
+    nodes = nodes or (divergence.node,)
+    partners = divergence.reference[:_SHOWN]
+    bare = not any("/" in name for name in nodes)
+    return partners if bare and any("/" in name for name in partners) else nodes
+
+
+def _change(evidence: Evidence, divergence: Divergence) -> str:
+    """What differs, without the place: ``op Relu6 Relu``."""
+    ours, theirs = (
+        " ".join(op_of(evidence, name, reference=reference) for name in names[:_SHOWN])
+        for names, reference in ((divergence.reference, True), (divergence.export, False))
+    )
+    values = "" if divergence.values is None else f" {divergence.attribute} {divergence.values}"
+    return f"{divergence.kind.value} {ours} {theirs}{values}"
 
 
 def named(divergence: Divergence) -> tuple[str, ...]:
