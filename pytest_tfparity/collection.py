@@ -13,7 +13,7 @@ from .errors import SettingsError, TfparityError
 from .outputs import Outputs
 from .plugin import parity_session
 from .reports.junit import properties
-from .reports.terminal import headline, report
+from .reports.terminal import Role, headline, report
 from .result import ParityResult
 from .road import ParityFailure
 from .settings.spec import ParitySpec
@@ -22,6 +22,16 @@ RESULTS: pytest.StashKey[list[ParityResult]] = pytest.StashKey()
 GOLDENS: pytest.StashKey[list[str]] = pytest.StashKey()
 WRITTEN: pytest.StashKey[list[ParityResult]] = pytest.StashKey()
 WIDTH = 100
+"""Columns where the terminal does not say how many it has: in files, pipes and CI."""
+_WIDEST = 120
+_LOOKS: dict[Role, dict[str, bool]] = {
+    "failure": {"red": True, "bold": True},
+    "cause": {"cyan": True, "bold": True},
+    "proven": {"green": True},
+    "decisive": {"green": True},
+    "suggestive": {"yellow": True},
+    "culprit": {"red": True},
+}
 
 
 class HealthWarning(UserWarning):
@@ -159,7 +169,7 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], test: pytest.TestRepo
     elif test.when == "call":
         test.tfparity = [result.to_json() for result in results]  # type: ignore[attr-defined]
         if test.failed:
-            _append_unshown(test, results)
+            _append_unshown(test, results, item.config.get_verbosity())
 
 
 def as_sentence(excinfo: pytest.ExceptionInfo[BaseException], message: str, path: str, line: int) -> Any:
@@ -170,6 +180,43 @@ def as_sentence(excinfo: pytest.ExceptionInfo[BaseException], message: str, path
         shown.reprcrash.message = message.splitlines()[0]
         shown.reprcrash.path, shown.reprcrash.lineno = path, line
     return shown
+
+
+def dress(config: pytest.Config, test: pytest.TestReport) -> None:
+    """Show the failed check of a manifest in the terminal's colours and width, as short or long as asked for.
+
+    Other readers of the report (JUnit) get the text as it is.
+    """
+    failed = [result for result in _carried([test], "tfparity") if not result.passed]
+    traceback = getattr(test.longrepr, "reprtraceback", None)
+    if len(failed) != 1 or traceback is None:
+        return
+    entry = traceback.reprentries[0]
+    if list(entry.lines) != report(failed[0], width=WIDTH):
+        return  # a test in Python: pytest shows where it failed
+    own = config.get_terminal_writer()
+
+    def toterminal(writer: Any) -> None:
+        lines = entry.lines
+        if writer is own:
+            lines = report(
+                failed[0],
+                width=_width(config),
+                verbosity=config.get_verbosity(),
+                paint=lambda text, role: writer.markup(text, **_LOOKS[role]),
+            )
+        for line in lines:
+            writer.line(line)
+
+    vars(entry)["toterminal"] = toterminal
+
+
+def _width(config: pytest.Config) -> int:
+    """The columns that a report may take."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not reporter.isatty:
+        return WIDTH
+    return min(config.get_terminal_writer().fullwidth, _WIDEST)
 
 
 def summarise(
@@ -245,12 +292,12 @@ def _carried(reports: Iterable[pytest.TestReport], what: str) -> list[ParityResu
     return [ParityResult.from_json(entry) for test in reports for entry in getattr(test, what, ())]
 
 
-def _append_unshown(test: pytest.TestReport, results: Sequence[ParityResult]) -> None:
+def _append_unshown(test: pytest.TestReport, results: Sequence[ParityResult], verbosity: int) -> None:
     """Add the reports that the assertion did not show (``-p no:assertion``, a bare ``==``)."""
     shown = str(test.longrepr)
     for result in results:
-        lines = report(result, width=WIDTH)
-        if not result.passed and lines[-1].strip() not in shown:
+        if not result.passed and report(result, width=WIDTH)[-1].strip() not in shown:
+            lines = report(result, width=WIDTH, verbosity=max(verbosity, 0))
             test.sections.append(("tfparity", "\n".join(lines)))
 
 

@@ -152,7 +152,7 @@ def parity_session(config: pytest.Config) -> ParitySession:
             top=config.rootpath,
             manifest=manifest_setting(config),
             update=update_mode(config.getoption("--tfparity-update")),
-            details=bool(config.getoption("--tfparity-report")),
+            details=bool(config.getoption("--tfparity-report")) or config.get_verbosity() > 0,
         )
     return config.stash[SESSION]
 
@@ -164,8 +164,12 @@ class _Outcome:
         self.config = config
         self.reports: list[pytest.TestReport] = []
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "tfparity_goldens"):
+            from .collection import dress
+
+            dress(self.config, report)
             self.reports.append(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

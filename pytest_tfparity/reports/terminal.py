@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeAlias
 
 from ..result import Finding, OutputComparison, ParityResult
+from ..result_details import NodeDifference
 
 _NAMED = 3
 """How many layers a finding names on its first line."""
+_MOST_ROWS = 25
+"""Nodes in the table of ``-v``: with the rest of the report they fit on one screen."""
+
+Role: TypeAlias = Literal["failure", "cause", "proven", "decisive", "suggestive", "culprit"]
+Paint: TypeAlias = Callable[[str, Role], str]
+"""Gives a piece of text the look that its role has on the terminal."""
+
+
+def plain(text: str, role: Role) -> str:
+    """``text`` as it is."""
+    return text
 
 
 def headline(result: ParityResult) -> str:
@@ -29,20 +42,27 @@ def headline(result: ParityResult) -> str:
     return f"{result.model}: export differs from {_reference(result)}: {_difference(worst)}{others}"
 
 
-def report(result: ParityResult, *, width: int = 100) -> list[str]:
-    """The whole report of one check as lines without colour; the first one is :func:`headline`."""
-    lines = [headline(result)]
+def report(result: ParityResult, *, width: int = 100, verbosity: int = 0, paint: Paint = plain) -> list[str]:
+    """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 the only one.
+
+    From verbosity 1 on there is a table of the nodes that differ, if the result has details.
+    """
+    lines = [paint(headline(result), "failure") if not result.passed else headline(result)]
+    if verbosity < 0:
+        return lines
     if result.verdict == "error":
         lines += ["", *_indented((result.error or "").splitlines()[1:], width)] if _more(result) else []
         for finding in result.findings:
-            lines += _section(_finding(finding, width))
+            lines += _section(_finding(finding, width, paint))
         return lines
     lines += _section(_outputs(result, width))
     for finding in result.findings:
-        lines += _section(_finding(finding, width))
+        lines += _section(_finding(finding, width, paint))
     if result.downstream:
         noun = "node differs" if result.downstream == 1 else "nodes differ"
         lines += _section([f"  {result.downstream} {noun} downstream of it."])
+    if verbosity > 0 and result.details is not None:
+        lines += _section(_nodes(result.details.nodes, width, paint))
     lines += _section(_tolerances(result))
     shown = result.notes if any(not output.passed for output in result.outputs) else result.notes[1:]
     lines += _section(_indented(shown, width))
@@ -108,10 +128,11 @@ def _outputs(result: ParityResult, width: int) -> Iterator[str]:
         yield f"  and {len(failing) - 8} more outputs"
 
 
-def _finding(finding: Finding, width: int) -> Iterator[str]:
+def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
     places = finding.scopes or finding.nodes or ("graph",)
     more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
-    yield f"  {', '.join(places[:_NAMED])}{more}   {finding.cause}   {finding.certainty}"
+    cause, certainty = paint(finding.cause, "cause"), paint(finding.certainty, finding.certainty)
+    yield f"  {', '.join(places[:_NAMED])}{more}   {cause}   {certainty}"
     yield from _wrapped(finding.message, width, "    ")
     for evidence in finding.evidence:
         yield from _wrapped(evidence, width, "    ")
@@ -125,6 +146,33 @@ def repair(finding: Finding) -> str:
     if finding.repaired_max_abs == 0:
         return "Repaired in memory, the export computes exactly what the reference computes."
     return f"Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
+
+
+def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterator[str]:
+    """The nodes that differ, inputs first. Of too many, culprits and those nearest to the inputs are shown."""
+    differing = [node for node in nodes if node.culprit or node.accumulated != 0 or node.own]
+    if not differing:
+        return
+    first = sorted(differing, key=lambda node: (not node.culprit, node.index))[:_MOST_ROWS]
+    shown = sorted(first, key=lambda node: node.index)
+    op = max(len("op"), *(len(node.op) for node in shown))
+    room = max(20, width - op - 29)
+    name = min(room, max(len("node"), *(len(node.name) for node in shown)))
+    yield f"    {'node':{name}}  {'op':{op}}  {'accumulated':>11}  {'own':>8}"
+    for node in shown:
+        row = f"{_clipped(node.name, name):{name}}  {node.op:{op}}  {_cell(node.accumulated):>11}  {_cell(node.own):>8}"
+        yield paint(f"  > {row}", "culprit") if node.culprit else f"    {row}"
+    if len(differing) > len(shown):
+        yield f"    and {len(differing) - len(shown)} more"
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else number(float(value))
+
+
+def _clipped(name: str, width: int) -> str:
+    """``name`` in at most ``width`` characters; its end tells more than its beginning."""
+    return name if len(name) <= width else f"...{name[3 - width :]}"
 
 
 def _tolerances(result: ParityResult) -> Iterator[str]:

@@ -1,0 +1,53 @@
+"""The terminal's report on its own: how long, how wide, what is painted."""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_tfparity.reports.terminal import report
+from report_results import failing
+
+LONG = failing(nodes=3000, scope="a_long_scope/" * 12 + "bn")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_of_many_nodes_keeps_to_the_width_and_one_screen(width: int) -> None:
+    plain, verbose = report(LONG, width=width), report(LONG, width=width, verbosity=1)
+    added = [line for line in verbose if line not in plain]
+    assert 20 < len(added) <= 28
+    assert len(verbose) < 60
+    assert all(len(line) <= max(width, 66) for line in added)
+    assert added[-1] == "    and 1475 more"
+    (culprit,) = [line for line in added if line.startswith("  > ")]
+    assert culprit.startswith("  > ...")
+    assert "/unit_1500/Conv2D" in culprit
+
+
+def test_rows_are_in_the_order_of_the_graph() -> None:
+    lines = report(failing(nodes=20), verbosity=1)
+    rows = [line for line in lines if "unit_" in line]
+    assert [row.split("unit_")[1].split("/")[0] for row in rows] == [str(index) for index in range(10, 20)]
+    assert rows[-1].split()[-2] == "-"
+
+
+def test_where_nothing_was_measured_there_is_no_table() -> None:
+    without = replace(failing(), details=None)
+    assert report(without, verbosity=1) == report(without)
+
+
+def test_quiet_is_one_line() -> None:
+    assert report(failing(), verbosity=-1) == report(failing())[:1]
+
+
+def test_paint_goes_to_the_words_that_decide() -> None:
+    painted: dict[str, str] = {}
+
+    def paint(text: str, role: str) -> str:
+        painted[role] = text
+        return f"<{text}>"
+
+    lines = report(failing(), verbosity=1, paint=paint)
+    assert painted["failure"] == report(failing())[0]
+    assert (painted["cause"], painted["proven"]) == ("bn-training-mode", "proven")
+    assert painted["culprit"].startswith("  > block1/bn/unit_15/Conv2D")
+    assert lines[0].startswith("<")
