@@ -157,7 +157,7 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], test: pytest.TestRepo
     test.tfparity_written = [result.to_json() for result in written]  # type: ignore[attr-defined]
     written.clear()
     results = item.stash.get(RESULTS, [])
-    if test.when == "call":
+    if test.when == "call" and _properties_in_cases(item.config):
         item.user_properties.extend(properties(results))  # JUnit reads those of the teardown's report
     if isinstance(error, TfparityError):
         assert call.excinfo is not None
@@ -170,6 +170,24 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], test: pytest.TestRepo
         test.tfparity = [result.to_json() for result in results]  # type: ignore[attr-defined]
         if test.failed:
             _append_unshown(test, results, item.config.get_verbosity())
+
+
+def _properties_in_cases(config: pytest.Config) -> bool:
+    """Whether the JUnit file may have properties in a test case: only the older family may.
+
+    The schema that Jenkins' xUnit plugin validates against (junit-10.xsd) allows them in a test suite
+    alone, and the plugin skips a file that breaks it.
+    """
+    return config.getini("junit_family") in ("xunit1", "legacy")
+
+
+def tell_junit(config: pytest.Config, reports: Sequence[pytest.TestReport]) -> None:
+    """Put the properties of all tests into the test suite, where a test case may not have them."""
+    for plugin in config.pluginmanager.get_plugins():
+        if hasattr(plugin, "add_global_property") and not _properties_in_cases(config):
+            for test in reports:
+                for name, value in properties(_carried([test], "tfparity")):
+                    plugin.add_global_property(f"{test.nodeid}::{name}", str(value))
 
 
 def as_sentence(excinfo: pytest.ExceptionInfo[BaseException], message: str, path: str, line: int) -> Any:

@@ -172,6 +172,13 @@ class _Outcome:
             dress(self.config, report)
             self.reports.append(report)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if self.reports:
+            from .collection import tell_junit
+
+            tell_junit(self.config, self.reports)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.reports or self.config.getoption("--tfparity-report"):
             from .collection import summarise

@@ -1,4 +1,4 @@
-"""What a JUnit file says of a parity test, as properties of the test case.
+"""What a JUnit file says of a parity test, as properties of the test suite or of the test case.
 
 Values are plain text and numbers: pytest-xdist drops a report that holds anything else.
 """

@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conftest import Project
+from conftest import MANIFEST, Project
+from junit_schema import violations
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
@@ -15,10 +16,38 @@ def test_junit_properties_name_verdict_cause_and_culprits(
     assert run("--junitxml=junit.xml", *workers).ret == 1
     tree = ElementTree.parse(broken_project.path / "junit.xml")
     found = {each.get("name"): each.get("value") for each in tree.iter("property")}
-    assert found["tfparity.verdict"] == "fail"
-    assert float(found["tfparity.max_abs"] or "") > 0
-    assert found["tfparity.cause"] == "bn-training-mode (proven)"
-    assert found["tfparity.culprits"] == "block/bn"
+    test = "tfparity.yaml::net::"
+    assert found[f"{test}tfparity.verdict"] == "fail"
+    assert float(found[f"{test}tfparity.max_abs"] or "") > 0
+    assert found[f"{test}tfparity.cause"] == "bn-training-mode (proven)"
+    assert found[f"{test}tfparity.culprits"] == "block/bn"
+    assert list(violations(tree.getroot())) == []  # the same that Jenkins asks
+
+
+def test_the_older_junit_family_has_the_properties_in_the_test_case(broken_project: Project) -> None:
+    broken_project.run("--junitxml=junit.xml", "-o", "junit_family=xunit1")
+    tree = ElementTree.parse(broken_project.path / "junit.xml")
+    (case,) = tree.iter("testcase")
+    assert {"name": "tfparity.verdict", "value": "fail"} in [each.attrib for each in case.iter("property")]
+    assert len(list(tree.iter("properties"))) == 1
+    assert "testcase may not hold properties" in list(violations(tree.getroot()))
+
+
+def test_a_junit_file_of_every_verdict_is_one_that_jenkins_reads(broken_project: Project) -> None:
+    model = MANIFEST.partition("\n")[2]
+    missing = model.replace("net:", "missing:").replace("logits:0", "logit:0")
+    broken_project.write("tfparity.yaml", MANIFEST + missing)
+    broken_project.write(
+        "test_net.py",
+        "def test_net(frozen_graph, checkpoint_session, golden_inputs):\n"
+        "    assert frozen_graph.run(golden_inputs) == checkpoint_session.run(golden_inputs)\n",
+    )
+    broken_project.run("--junitxml=junit.xml")
+    tree = ElementTree.parse(broken_project.path / "junit.xml")
+    found = {each.get("name"): each.get("value") for each in tree.iter("property")}
+    assert found["tfparity.yaml::missing::tfparity.verdict"] == "error"
+    assert found["test_net.py::test_net[net]::tfparity.verdict"] == "fail"
+    assert list(violations(tree.getroot())) == []
 
 
 def test_github_gets_annotations_on_the_manifests_line_and_a_summary(
