@@ -15,9 +15,9 @@ from .diagnosis.behaviour import Answers, Role, Trials
 from .diagnosis.causes import CAUSES, ON_WRONG_INPUTS
 from .diagnosis.causes.comparability import UnloadableReferences
 from .diagnosis.diagnose import Diagnosis, diagnose, suspect
-from .diagnosis.evidence import Setting, Tensors
 from .diagnosis.health import checkpoint_health
 from .diagnosis.images import is_float, values
+from .diagnosis.setting import Setting, Tensors
 from .discovery import Pair
 from .errors import FeedError, ModelError, TensorNotFound, TfparityError
 from .graph.batchnorm import BatchNorm, find_batch_norms

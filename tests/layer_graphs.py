@@ -8,7 +8,8 @@ import numpy as np
 
 from bn_graphs import Build, names, tensor
 from pytest_tfparity.diagnosis.diagnose import diagnose
-from pytest_tfparity.diagnosis.evidence import Evidence, Setting
+from pytest_tfparity.diagnosis.evidence import Evidence
+from pytest_tfparity.diagnosis.setting import Setting
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof import Side
 from pytest_tfparity.result import Finding

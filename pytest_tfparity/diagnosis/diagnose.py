@@ -13,9 +13,10 @@ from ..graph.proof import Side
 from ..result import Certainty, Finding, OutputComparison
 from .cause import Cause, Suspicion
 from .causes import CAUSES
-from .evidence import Evidence, Setting
+from .evidence import Evidence
 from .folds import neutral_folds
 from .reshaped import reshaped_weights
+from .setting import Setting
 
 _MOST_TRIALS = 8
 """How many findings are tried one by one for whether parity needs their repair."""

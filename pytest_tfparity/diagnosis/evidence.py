@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,19 +15,16 @@ from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
 from ..graph.batchnorm_live import VARIABLES, LiveGraph, live_graph, taken_graph
 from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
-from ..graph.fingerprint import Contents
 from ..graph.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
-from ..graph.op_table import op
 from ..graph.proof import Proof, Side, prove
-from ..result import OutputComparison
 from .activations import Activation
-from .behaviour import Behaviour, Trials
 from .images import informative, values
 from .initial import Start, starts, trained_variables
-from .layers import Layers
+from .layers import Layers, layers_of
 from .mending import mended
 from .names import averaged_by, shadow_of
+from .setting import Setting, Tensors
 from .story import RestoreStory, restore_story
 from .weights import Provenance, provenance
 from .wrong_constants import WrongConstant, find_wrong_constants
@@ -35,8 +32,6 @@ from .wrong_constants import WrongConstant, find_wrong_constants
 if TYPE_CHECKING:
     from .differences import Differences
     from .folded import Folded
-
-Tensors: TypeAlias = Mapping[str, Tensor]
 
 _OF_THE_REFERENCE = (
     "live_reference",
@@ -49,41 +44,6 @@ _OF_THE_REFERENCE = (
     "trained",
 )
 """What no repair of the export changes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What stays the same while a check is diagnosed.
-
-    ``checkpoint`` are all tensors of the checkpoint; ``keys`` says which of them each variable node of
-    the reference is restored from, ``parts`` which part of it (as RestoreV2 spells it) where not the whole.
-    ``others`` are the other checkpoints of its folder by name, read when
-    asked for. ``outputs`` is what was measured. ``run`` measures a changed export against
-    the reference, with other values for some inputs if they are given (by the reference's names);
-    None where nothing can be run. ``export_name`` and ``reference_name`` are the files as the user named them.
-    ``trials`` runs both sides in other ways than the comparison did; ``measure`` measures a changed export node by
-    node (the nodes that correspond, reference to export, are given). ``known_op`` says whether an op can be run.
-    """
-
-    reference: Side
-    original: Side
-    checkpoint: Tensors
-    keys: Mapping[str, str]
-    others: Callable[[], Mapping[str, Tensors]]
-    outputs: tuple[OutputComparison, ...]
-    export_name: str
-    reference_name: str
-    run: Callable[[Side], tuple[OutputComparison, ...]] | None = None
-    trials: Trials | None = None
-    measure: Callable[[Side, Mapping[str, str]], tuple[Activation, ...]] | None = None
-    known_op: Callable[[str], bool] = lambda name: op(name) is not None
-    contents: Contents = field(default_factory=Contents)
-    parts: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def behaviour(self) -> Behaviour | None:
-        """How both sides behave when run again or on one row; None where nothing can be run."""
-        return None if self.trials is None else Behaviour(trials=self.trials)
 
 
 class Evidence:
@@ -365,23 +325,7 @@ class Evidence:
     @cached_property
     def layers(self) -> Layers:
         """The layers of the network, by the names of its weights."""
-        ranks = {
-            name: len(value.shape)
-            for name, value in self.reference.variables.items()
-            if name in self.live_reference
-        }
-        counterparts = {node: name for name, node in self.reference_of.items() if node in ranks}
-        norms: dict[str, str] = {}
-        for pair in self.norm_pairs:
-            if pair.reference is None:
-                continue
-            for name in filter(None, pair.reference.weights):
-                scope = self._norm_scope(pair, name)
-                norms.setdefault(name, scope)
-                if name in counterparts:
-                    norms.setdefault(counterparts[name], scope)
-        ranks |= {counterparts[name]: rank for name, rank in ranks.items() if name in counterparts}
-        return Layers(ranks=ranks, norms=norms)
+        return layers_of(self)
 
     @cached_property
     def norm_of(self) -> Mapping[str, str]:
@@ -392,20 +336,6 @@ class Evidence:
                 for name in filter(None, pair.reference.weights):
                     found.setdefault(name, pair.export.node)
         return found
-
-    @staticmethod
-    def _norm_scope(pair: BatchNormPair, name: str) -> str:
-        """What a batch norm is called after one of its weights: the scope of these, else that of its ops."""
-        assert pair.reference is not None
-        norm = pair.export or pair.reference
-        own = name.rpartition("/")[0]
-        weights = filter(None, (pair.reference.gamma, pair.reference.beta))
-        around = {weight.rpartition("/")[0] for weight in weights} - {""}
-        if own and own in (norm.scope, pair.reference.scope):
-            return own
-        if len(around) == 1 and pair.reference.scope.endswith(min(around)):
-            return min(around)
-        return norm.scope or own or name
 
     def _initial_values(self) -> Mapping[str, Tensor]:
         """Initial values of one number throughout, by the checkpoint's variable."""

@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..graph.batchnorm_pairs import BatchNormPair
+
+if TYPE_CHECKING:
+    from .evidence import Evidence
 
 _PART = re.compile(r"/part_\d+$")
 _AGAIN = re.compile(r"_\d+$")
@@ -77,3 +83,35 @@ def whole(name: str) -> str:
 
 def _scope(name: str) -> str:
     return name.rpartition("/")[0]
+
+
+def layers_of(evidence: Evidence) -> Layers:
+    """The layers of the reference's live weights, those of the export in their places included."""
+    live = evidence.live_reference
+    ranks = {name: len(value.shape) for name, value in evidence.reference.variables.items() if name in live}
+    counterparts = {node: name for name, node in evidence.reference_of.items() if node in ranks}
+    norms: dict[str, str] = {}
+    for pair in evidence.norm_pairs:
+        if pair.reference is None:
+            continue
+        for name in filter(None, pair.reference.weights):
+            scope = _norm_scope(pair, name)
+            norms.setdefault(name, scope)
+            if name in counterparts:
+                norms.setdefault(counterparts[name], scope)
+    ranks |= {counterparts[name]: rank for name, rank in ranks.items() if name in counterparts}
+    return Layers(ranks=ranks, norms=norms)
+
+
+def _norm_scope(pair: BatchNormPair, name: str) -> str:
+    """What a batch norm is called after one of its weights: the scope of these, else that of its ops."""
+    assert pair.reference is not None
+    norm = pair.export or pair.reference
+    own = name.rpartition("/")[0]
+    weights = filter(None, (pair.reference.gamma, pair.reference.beta))
+    around = {weight.rpartition("/")[0] for weight in weights} - {""}
+    if own and own in (norm.scope, pair.reference.scope):
+        return own
+    if len(around) == 1 and pair.reference.scope.endswith(min(around)):
+        return min(around)
+    return norm.scope or own or name
