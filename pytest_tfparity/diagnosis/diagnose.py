@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import TfparityError
-from ..graph.align import Divergence
+from ..graph.divergence import Divergence
 from ..graph.graft import Constant, Ungraftable
 from ..graph.proof import Side
 from ..result import Certainty, Finding, OutputComparison

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..graph.align import Divergence, Kind
 from ..graph.batchnorm_live import LiveGraph
+from ..graph.divergence import Divergence, Kind
 from ..graph.graph import Array, Node, TensorName
 
 RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import TfparityError
-from ..graph.align import Alignment, Divergence, Kind, align
+from ..graph.align import align
 from ..graph.batchnorm import BatchNorm, find_batch_norms
 from ..graph.batchnorm_fold import Linear, fold_candidates
 from ..graph.batchnorm_live import VARIABLES, LiveGraph, live_graph, taken_graph
 from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
+from ..graph.divergence import Alignment, Divergence, Kind
 from ..graph.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
 from ..graph.proof import Proof, Side, prove

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph.align import Divergence, Kind
+from ..graph.divergence import Divergence, Kind
 from ..graph.graft import Attribute, Constant, Graft, Repair, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
 from ..graph.normal_attributes import commutes, plain_op, respelled

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..graph.align import Divergence, Kind
 from ..graph.batchnorm_live import LiveGraph
+from ..graph.divergence import Divergence, Kind
 from ..graph.graph import Node
 from .evidence import Evidence
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ..graph.align import Divergence, Kind
+from ..graph.divergence import Divergence, Kind
 from ..graph.graft import Constant
 from ..graph.graph import DType, Node, Tensor
 from .evidence import Evidence

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..graph.align import Divergence, Kind
+from ..graph.divergence import Divergence, Kind
 from ..graph.graft import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
 from ..graph.graph import Node, TensorName
 from .evidence import Evidence

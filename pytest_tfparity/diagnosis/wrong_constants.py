@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..graph.align import Kind
+from ..graph.divergence import Kind
 from ..graph.graft import Constant, Repair
 from ..graph.graph import Tensor
 from .images import same, values

@@ -8,73 +8,20 @@ is found again by fingerprints, by structure, then by names.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import TypeAlias
 
 from .align_view import View
+from .divergence import Alignment, Divergence, Kind, constants_told, nodes_told, shown
 from .fingerprint import Contents
-from .graph import Attr, DType, Function, Shape
-from .normal import Edge, NormalGraph, NormalNode
-from .normal_attributes import attribute, commutes, encoded, listed
+from .graph import Attr
+from .normal import Edge, NormalGraph
+from .normal_attributes import attribute, commutes, encoded
 from .proof import Side, forms_of
-from .tensors import dtype_name
 
 Pair: TypeAlias = "tuple[int, int]"
 _NEAR, _FAR, _SHOWN = 24, 200, 8
-
-
-class Kind(Enum):
-    """In what two graphs differ."""
-
-    CONSTANT = "constant"
-    ATTRIBUTE = "attribute"
-    OP = "op"
-    WIRING = "wiring"
-    ONLY_IN_REFERENCE = "only in the reference"
-    ONLY_IN_EXPORT = "only in the export"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Divergence:
-    """A place where the computation itself differs, whatever came before it.
-
-    ``reference`` and ``export`` are nodes of the original graphs, the one nearest to the output
-    first; a constant is named after its variable. ``attribute`` and ``values`` (reference, export)
-    are set for attributes. ``readers`` are the nodes of the export (of the reference if it lacks
-    them) that read what differs. ``downstream`` says that another divergence lies before this one.
-    ``inside`` are the divergences inside a function that differs, by the names in its body; ``ops``
-    are those of the nodes (reference, export).
-    """
-
-    kind: Kind
-    reference: tuple[str, ...]
-    export: tuple[str, ...]
-    detail: str
-    attribute: str | None = None
-    values: tuple[Attr, Attr] | None = None
-    readers: tuple[str, ...] = ()
-    downstream: bool = False
-    inside: tuple[Divergence, ...] = ()
-    ops: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-
-    @property
-    def node(self) -> str:
-        """The node to name: the export's, or the reference's where the export lacks it."""
-        return self.export[0] if self.export else self.reference[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alignment:
-    """The divergences, those nearest to the inputs first, and the nodes that correspond.
-
-    ``nodes`` maps nodes of the reference to nodes of the export, by the names of the original
-    graphs; what was inlined from functions or stands on one side only is not in it.
-    """
-
-    divergences: tuple[Divergence, ...]
-    nodes: Mapping[str, str]
 
 
 def divergences(reference: Side, export: Side) -> tuple[Divergence, ...]:
@@ -168,7 +115,7 @@ class _Walk:
 
     def constant(self, a: int, b: int, reader: Pair | None) -> None:
         self.pair(a, b)
-        detail = _constants(self.ours.nodes[a], self.theirs.nodes[b])
+        detail = constants_told(self.ours.nodes[a], self.theirs.nodes[b])
         self.report(Kind.CONSTANT, (a,), (b,), detail, reader=reader)
 
     def compare(self, a: int, b: int) -> None:
@@ -306,7 +253,7 @@ class _Walk:
         ours, theirs, pairs = self.between(a, b)
         for mine, other in pairs:
             self.queue.append((mine, other, None))
-        names = [_list(self.ours, ours), _list(self.theirs, theirs)]
+        names = [nodes_told(self.ours, ours), nodes_told(self.theirs, theirs)]
         if not theirs:
             self.report(Kind.ONLY_IN_REFERENCE, ours, (), f"the export lacks {names[0]}", reader=reader)
         elif not ours:
@@ -447,43 +394,3 @@ def _by_sign(indices: list[int], sign: _Sign) -> dict[object, list[int]]:
         if value is not None:
             found.setdefault(value, []).append(index)
     return found
-
-
-def _list(view: View, indices: tuple[int, ...]) -> str:
-    texts = [f"{view.nodes[index].op} {view.nodes[index].name}" for index in indices[:_SHOWN]]
-    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
-    return ", ".join(texts) + more
-
-
-def _constants(ours: NormalNode, theirs: NormalNode) -> str:
-    a, b = ours.value, theirs.value
-    if a is None or b is None:
-        return "only one side is constant"
-    if a.dtype != b.dtype:
-        return f"{dtype_name(a.dtype)} in the reference and {dtype_name(b.dtype)} in the export"
-    if a.shape != b.shape:
-        return f"shape {list(a.shape)} in the reference and {list(b.shape)} in the export"
-    if a.shape == () and a.array.dtype != object:
-        return f"{a.array.item()!r} in the reference and {b.array.item()!r} in the export"
-    different = int((a.array != b.array).sum())
-    return f"{different} of {a.array.size} values differ"
-
-
-def shown(value: Attr) -> str:
-    """An attribute as a user would write it."""
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, DType):
-        return dtype_name(value)
-    if isinstance(value, Shape):
-        return "unknown" if value.dims is None else str(list(value.dims))
-    if isinstance(value, Function):
-        return value.name
-    if isinstance(value, float):
-        return f"{value:g}"
-    values = listed(value)
-    return str(value) if values is None else "[" + ", ".join(map(shown, values)) + "]"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from plain_graphs import FLOAT, INT, Plan, side
-from pytest_tfparity.graph.align import Kind, align, divergences
+from pytest_tfparity.graph.align import align, divergences
+from pytest_tfparity.graph.divergence import Kind
 from pytest_tfparity.graph.proof import prove
 
 RANDOM = np.random.default_rng(5)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from plain_graphs import FLOAT, INT, Plan, proof, side
-from pytest_tfparity.graph.align import Kind, divergences
+from pytest_tfparity.graph.align import divergences
+from pytest_tfparity.graph.divergence import Kind
 from pytest_tfparity.graph.proof import prove, reference_fingerprint
 
 WHOLE = np.arange(24, dtype=np.float32).reshape(6, 4)

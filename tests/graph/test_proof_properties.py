@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_tfparity.graph.align import Kind, align
+from pytest_tfparity.graph.align import align
+from pytest_tfparity.graph.divergence import Kind
 from pytest_tfparity.graph.proof import prove
 from random_graphs import Draw, changed, rewritten
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ...graph.align import Divergence, Kind
+from ...graph.divergence import Divergence, Kind
 from ...graph.graph import Array, Node, TensorName
 from ...models.feeds import signature
 from ..cause import Cause, Page, Suspicion

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import ClassVar
 
-from ...graph.align import Kind
+from ...graph.divergence import Kind
 from ...graph.graft import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.proof import Side

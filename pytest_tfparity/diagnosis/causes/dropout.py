@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from ...graph.align import Divergence, Kind
+from ...graph.divergence import Divergence, Kind
 from ...graph.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ..cause import Cause, Page, Suspicion

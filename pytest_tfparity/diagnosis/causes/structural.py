@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...graph.align import Divergence, Kind
+from ...graph.divergence import Divergence, Kind
 from ...graph.graft import Repair
 from ...graph.graph import Array
 from ..cause import Cause, Suspicion
