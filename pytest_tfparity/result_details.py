@@ -25,7 +25,7 @@ class NodeDifference:
 
     ``accumulated`` is the largest absolute difference of both sides run on their own, ``own`` that of the
     node given the reference's inputs, ``scale`` the reference's largest absolute value. ``culprit`` says
-    that a finding names it.
+    that a finding names it, ``position`` is the node's place in the file of the export.
     """
 
     index: int
@@ -35,6 +35,7 @@ class NodeDifference:
     own: float | None
     scale: float
     culprit: bool = False
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

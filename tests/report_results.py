@@ -108,6 +108,7 @@ def node(index: int, count: int, scope: str) -> NodeDifference:
         own=0.02 if index == count // 2 else 1e-7 if differs else 0.0,
         scale=1.0,
         culprit=index == count // 2,
+        position=2 * index,
     )
 
 

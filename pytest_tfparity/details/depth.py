@@ -28,6 +28,7 @@ def node_differences(
         each for name, each in evidence.activations.items() if name in culprits or _is_step(evidence, name)
     ]
     kept = _chosen(steps, culprits, most)
+    positions = {name: position for position, name in enumerate(evidence.export.graph.nodes)}
     nodes = tuple(
         NodeDifference(
             index=index,
@@ -37,6 +38,7 @@ def node_differences(
             own=finite(steps[index].own),
             scale=short(steps[index].scale),
             culprit=steps[index].export in culprits,
+            position=positions.get(steps[index].export),
         )
         for index in kept
     )

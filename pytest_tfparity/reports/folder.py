@@ -1,4 +1,4 @@
-"""The folder of ``--tfparity-report``: report.json for programs, index.html for people."""
+"""The folder of ``--tfparity-report``: report.json for programs, index.html for people, overlays for Model Explorer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from ..result import ParityResult
 from .html import lacking, write_page
 from .json import read_report, write_report
+from .model_explorer import write_overlays
 from .size import fitted
 
 
 def write_reports(folder: Path, results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
     """Write the report in every form that can be made; a line about where it is."""
+    write_overlays(folder, results)
     results = fitted(results)
     path = write_report(folder, results, environment)
     if lacking():

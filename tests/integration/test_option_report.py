@@ -5,6 +5,7 @@ import json
 import pytest
 
 from conftest import MANIFEST, Project
+from pytest_tfparity.graph.graphdef import read_graph
 
 CHECK_KEYS = {
     "nodeid", "model", "verdict", "error", "outputs", "findings", "first_divergence", "downstream", "health", "seconds"
@@ -105,3 +106,20 @@ def test_a_session_without_parity_tests_says_nothing(empty_project: Project, opt
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("parity:*")
     assert (empty_project.path / "out").exists() == bool(option)
+
+
+def test_an_overlay_for_model_explorer_colours_the_culprit_in_the_frozen_graph(
+    broken_project: Project,
+) -> None:
+    broken_project.run("--tfparity-report=out")
+    content = json.loads((broken_project.path / "out" / "model_explorer" / "net.json").read_text())
+    names = list(read_graph(broken_project.path / "model.pb").nodes)
+    results = {names[int(place)]: result for place, result in content["main"]["results"].items()}
+    assert [name for name, result in results.items() if "bgColor" in result] == ["block/bn/FusedBatchNormV3"]
+    assert results["block/bn/FusedBatchNormV3"]["value"] > 0
+    assert {"Relu", "probabilities"} <= {name for name, result in results.items() if result["value"] > 0}
+
+
+def test_a_check_that_passes_has_no_overlay(project: Project) -> None:
+    project.run("--tfparity-report=out")
+    assert not (project.path / "out" / "model_explorer").exists()
