@@ -9,6 +9,13 @@ from typing import Literal
 
 from .result import Seconds
 
+_under_way: list[str] = []
+
+
+def under_way() -> str:
+    """The part of a check that this process is in; nothing between two parts."""
+    return (_under_way or [""])[-1]
+
 
 class Clock:
     """Adds up the wall time of each part of a check, in seconds."""
@@ -20,9 +27,11 @@ class Clock:
     def __call__(self, part: Literal["load", "proof", "run", "diagnosis"]) -> Iterator[None]:
         """Measure the block as ``part``."""
         started = time.perf_counter()
+        _under_way.append(part)
         try:
             yield
         finally:
+            _under_way.pop()
             self._spent[part] += time.perf_counter() - started
 
     def seconds(self) -> Seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ class ParityItem(pytest.Item):
 
     def runtest(self) -> None:
         """Make the check; raise ``ParityFailure`` with the report."""
-        result = parity_session(self.config).check(self.spec, self.nodeid)
+        with _progress(self.config, self.name):
+            result = parity_session(self.config).check(self.spec, self.nodeid)
         record(self, result)
         if not result.passed:
             raise ParityFailure("\n".join(report(result, width=WIDTH)), result)
@@ -235,6 +237,25 @@ def _width(config: pytest.Config) -> int:
     if reporter is None or not reporter.isatty:
         return WIDTH
     return min(config.get_terminal_writer().fullwidth, _WIDEST)
+
+
+@contextmanager
+def _progress(config: pytest.Config, model: str) -> Iterator[None]:
+    """Show on the terminal, which is not captured, what a long check is doing; nothing in pipes and workers."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
+        yield
+        return
+    try:
+        terminal = open("/dev/tty", "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+    except OSError:
+        yield
+        return
+    from .progress import progress
+
+    writer = config.get_terminal_writer()
+    with terminal, progress(model, terminal, writer.fullwidth - writer.width_of_current_line - 1):
+        yield
 
 
 def summarise(

@@ -1,10 +1,12 @@
 """What a failing check of a manifest looks like in a terminal: ``-v``, ``-q``, colours, width."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
-from conftest import Project
+from conftest import QUIET, Project
 
 ESCAPE = "\x1b["
 TABLE = "*node * op * accumulated * own"
@@ -72,3 +74,32 @@ def test_a_test_in_python_gets_the_table_in_its_own_section(broken_project: Proj
         "    assert frozen_graph.run(golden_inputs) == checkpoint_session.run(golden_inputs)\n",
     )
     broken_project.run("-v", "test_net.py").stdout.fnmatch_lines([TABLE, "  > block/bn/FusedBatchNormV3 *"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_long_work_has_a_progress_line_on_a_terminal(
+    broken_project: Project, workers: tuple[str, ...]
+) -> None:
+    pytest.importorskip("pty")
+    broken_project.write(
+        "conftest.py", "import pytest_tfparity.progress as progress\nprogress.AFTER = 0.05\n"
+    )
+    command = [sys.executable, "-m", "pytest", *QUIET, "--junitxml=junit.xml", *workers]
+    terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    done = subprocess.run(
+        [sys.executable, "-c", terminal, *command], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    lines = re.findall(rb"\x1b7\x1b\[K( net: \w+, \d+ s)?\x1b8", done.stdout)
+    if workers:
+        assert lines == []  # they would write over each other
+    else:
+        assert len(lines) > 1
+        assert lines[-1] == b""
+    assert " s\x1b" not in (broken_project.path / "junit.xml").read_text()
+
+
+def test_into_a_pipe_there_is_no_progress_line(broken_project: Project) -> None:
+    broken_project.write("conftest.py", "import pytest_tfparity.progress as progress\nprogress.AFTER = 0.0\n")
+    result = broken_project.run_apart("-s")
+    assert "\x1b7" not in result.stdout.str() + result.stderr.str()
