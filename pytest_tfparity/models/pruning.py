@@ -109,14 +109,37 @@ def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
 
 
 def effects(graph: Graph, part: Part) -> Iterator[Effect]:
-    """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none."""
+    """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
+
+    And those that a read of the variable that they change waits for: what is read is what they wrote.
+    """
     for node in part.nodes.values():
+        yield from _awaited(graph, node)
         if forbidden(node.op) and node.name not in part.initialisers:
             yield Effect(node.name, node.op)
         elif called := _functions(graph, [node]):
             inner = _effect_in(graph, called)
             if inner is not None:
                 yield Effect(node.name, inner.op, inner.function)
+
+
+def _awaited(graph: Graph, node: Node) -> Iterator[Effect]:
+    """The writers of the variable that ``node`` reads for which it waits, directly or in a group."""
+    if not node.controls or not node.inputs:
+        return
+    root = node.inputs[0].node
+    if root not in graph.nodes or graph.nodes[root].op not in ops.VARIABLES:
+        return
+    stack, seen = list(node.controls), set(node.controls)
+    while stack:
+        waited = graph.nodes.get(stack.pop())
+        if waited is None:
+            continue
+        if ops.writes(waited.op) and written_variable(graph, waited.name) == root:
+            yield Effect(waited.name, waited.op)
+        elif waited.op == "NoOp":
+            stack.extend(each for each in waited.controls if each not in seen)
+            seen.update(waited.controls)
 
 
 def _lost_reference(graph: Graph, node: Node) -> bool:

@@ -129,3 +129,20 @@ def test_random_ops_are_run(tmp_path: Path) -> None:
     noise = FrozenGraph(ExportSpec(frozen_graph=path)).run({}, ["noise"])["noise"]
     assert noise.min() >= 2
     assert noise.max() < 3
+
+
+@pytest.mark.parametrize("use_resource", [False, True], ids=["ref", "resource"])
+def test_a_read_that_waits_for_an_update_of_what_it_reads_is_refused(
+    tmp_path: Path, use_resource: bool
+) -> None:
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        x = v1.placeholder(tf.float32, [], "x")
+        mean = v1.get_variable("drift/mean", initializer=1.0, use_resource=use_resource)
+        with tf.control_dependencies([tf.group(v1.assign_sub(mean, 0.1))]):
+            current = mean.read_value() if use_resource else tf.identity(mean)
+        tf.multiply(x, current, name="y")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "drifting"))
+    model = Checkpoint(ReferenceSpec(checkpoint=tmp_path / "drifting"), tmp_path)
+    with pytest.raises(ModelError, match=r"Running y.* also runs Assign\w*.*which changes drift/mean"):
+        model.run({"x": np.float32(1)}, ["y"])
