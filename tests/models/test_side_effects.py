@@ -139,7 +139,7 @@ def test_a_read_that_waits_for_an_update_of_what_it_reads_is_refused(
         x = v1.placeholder(tf.float32, [], "x")
         mean = v1.get_variable("drift/mean", initializer=1.0, use_resource=use_resource)
         with tf.control_dependencies([tf.group(v1.assign_sub(mean, 0.1))]):
-            current = mean.read_value() if use_resource else tf.identity(mean)
+            current = mean.read_value()
         tf.multiply(x, current, name="y")
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path / "drifting"))
