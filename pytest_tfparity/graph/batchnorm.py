@@ -302,7 +302,7 @@ def _scope(scope: str, weights: Iterable[str | None]) -> str:
 
     Ops get a new scope each time a layer is applied or its scope is entered again; its weights do not.
     """
-    parents = {name.rpartition("/")[0] for name in weights if name is not None}
+    parents = {name.rpartition("/")[0] for name in weights if name is not None} - {scope}
     if len(parents) != 1:
         return scope
     parent = parents.pop()
