@@ -45,7 +45,7 @@ class _Random(Cause):
             fix=f"Feed {switches[0][0]}={switches[0][1]}, or export with that as its default."
             if switches
             else self.fix,
-            evidence=tuple(_facts(evidence, found)),
+            evidence=(*_facts(evidence, found), *_reruns(evidence)),
             repair=_repair(evidence, found, evidence.differences[self.id]),
         )
 
@@ -174,6 +174,13 @@ def _switches(evidence: Evidence, found: Sequence[Divergence]) -> Iterator[tuple
             node = evidence.export_flow.nodes[reader]
             if node.op == "PlaceholderWithDefault" and values is not None and values[0].size == 1:
                 yield reader, number(float(values[0].reshape(())))
+
+
+def _reruns(evidence: Evidence) -> Iterator[str]:
+    """What a second run in the same session shows, if the export can be run."""
+    behaviour = evidence.setting.behaviour
+    if behaviour is not None and behaviour.repeats("export") is False:
+        yield "Two runs in one session on the same inputs differ."
 
 
 def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:

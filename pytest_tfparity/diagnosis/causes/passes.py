@@ -245,10 +245,17 @@ class FusedPad(Cause):
                 self.id,
                 found,
                 f"{listed([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
-                " sample of a batch and repeats its answer for all others.",
+                f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
                 # With a batch of one it is right, and something else is wrong.
                 certain=False,
             )
+
+
+def _seen(evidence: Evidence) -> str:
+    """That the rows of this batch are alike, where running the export shows it."""
+    behaviour = evidence.setting.behaviour
+    alike = behaviour is not None and any(behaviour.equal_rows("export"))
+    return " Every row of this batch got the answer of the first." if alike else ""
 
 
 class FusedResize(Cause):
