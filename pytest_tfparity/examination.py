@@ -20,7 +20,7 @@ from .diagnosis.images import is_float, values
 from .diagnosis.setting import Setting, Tensors
 from .discovery import Pair
 from .errors import FeedError, ModelError, TensorNotFound, TfparityError
-from .graph.batchnorm import BatchNorm, find_batch_norms
+from .graph.batchnorm import find_batch_norms
 from .graph.bundle import Bundle, other_checkpoints
 from .graph.graph import Array
 from .graph.loadable import lost_references
@@ -44,7 +44,7 @@ def health_of(pair: Pair) -> tuple[Health, ...]:
     return checkpoint_health(
         tensors,
         batch_norms=[
-            _by_key(norm, _keys(checkpoint))
+            norm.named_by(_keys(checkpoint))
             for norm in find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
         ],
         named=[variable.name for variable in checkpoint.meta.variables],
@@ -207,9 +207,3 @@ def nearby_checkpoints(checkpoint: Checkpoint) -> list[Path]:
 
 def _keys(checkpoint: Checkpoint) -> Mapping[str, str]:
     return {name: key.key for name, key in checkpoint.keys.items()}
-
-
-def _by_key(norm: BatchNorm, keys: Mapping[str, str]) -> BatchNorm:
-    """A batch norm of the reference with its weights named as in the checkpoint."""
-    names = ("gamma", "beta", "mean", "variance")
-    return replace(norm, **{name: keys.get(old, old) for name in names if (old := getattr(norm, name))})

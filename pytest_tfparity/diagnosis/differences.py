@@ -135,12 +135,6 @@ class Differences:
             return None
         return held[0].array, held[1].array
 
-    def is_weight(self, divergence: Divergence) -> bool:
-        """Whether a constant stands in the place of a restored variable."""
-        return (
-            divergence.kind is Kind.CONSTANT and divergence.reference[0] in self.evidence.reference.variables
-        )
-
     # --- the kinds
 
     def _random(self, divergence: Divergence) -> str | None:

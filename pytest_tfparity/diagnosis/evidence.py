@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -370,9 +369,7 @@ class Evidence:
 
     def by_key(self, norm: BatchNorm) -> BatchNorm:
         """A batch norm of the reference with its weights named as in the checkpoint."""
-        names = ("gamma", "beta", "mean", "variance", "kernel", "bias")
-        keys = self.setting.keys
-        return replace(norm, **{name: keys.get(old, old) for name in names if (old := getattr(norm, name))})
+        return norm.named_by(self.setting.keys)
 
 
 def _readings(flow: LiveGraph) -> Mapping[str, tuple[str, ...]]:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..graph.graph import Array, Graph, Node, Tensor
 from .images import values
 
@@ -32,12 +30,6 @@ class Start:
 
     low: float
     high: float
-
-    def is_value(self, array: Array) -> bool:
-        """Whether ``array`` is exactly this, where this is one number."""
-        if self.low != self.high or array.size == 0:
-            return False
-        return bool((array == np.asarray(self.low, array.dtype)).all())
 
     def may_be(self, array: Array) -> bool:
         """Whether ``array`` may have been drawn from this: within the bounds, and filling them."""

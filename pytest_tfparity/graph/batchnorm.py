@@ -77,6 +77,11 @@ class BatchNorm:
         """Gamma, beta, mean, variance."""
         return (self.gamma, self.beta, self.mean, self.variance)
 
+    def named_by(self, keys: Mapping[str, str]) -> BatchNorm:
+        """This batch norm with its weights under other names, those of a checkpoint say; unknown ones stay."""
+        names = ("gamma", "beta", "mean", "variance", "kernel", "bias")
+        return replace(self, **{name: keys.get(old, old) for name in names if (old := getattr(self, name))})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalisation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -193,8 +192,3 @@ def _filled(live: LiveGraph, tensor: TensorName) -> bool:
         value = live.constant(tensor)
         return value is not None and (value.size == 0 or bool((value == value.reshape(-1)[0]).all()))
     return node.op not in VARIABLES
-
-
-def all_constant(live: LiveGraph, tensors: Iterable[TensorName], variables: frozenset[str]) -> bool:
-    """Whether each of ``tensors`` is a constant or a variable, or computed from nothing else."""
-    return all(statistic(live, tensor, variables).kind == "stored" for tensor in tensors)
