@@ -12,7 +12,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BUILD = 1
 """Raise it when networks.py changes: folders built by another number are built anew."""
-PLUGIN = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_tfparity.plugin", "tfparity.yaml")
+PLUGIN = (
+    "-m",
+    "pytest",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "pytest_tfparity.plugin.hooks",
+    "tfparity.yaml",
+)
 SCRIPTS = {"plain": "plain.py", "fetch": "fetch.py", "polygraphy": "nvidia_polygraphy.py"}
 SIDES = (*SCRIPTS, "plugin")
 

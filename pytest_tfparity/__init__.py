@@ -10,23 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .outputs import Outputs
-    from .plugin import parity
+    from .check.check import ParityFailure
+    from .check.outputs import Outputs
+    from .plugin.hooks import parity
+    from .plugin.models import assert_parity
     from .result import ParityResult
-    from .road import ParityFailure
     from .settings.spec import ParitySpec
-    from .sides import assert_parity
 
 __all__ = ["Outputs", "ParityFailure", "ParityResult", "ParitySpec", "assert_parity", "parity"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Outputs": "outputs",
-    "ParityFailure": "road",
+    "Outputs": "check.outputs",
+    "ParityFailure": "check.check",
     "ParityResult": "result",
     "ParitySpec": "settings.spec",
-    "assert_parity": "sides",
-    "parity": "plugin",
+    "assert_parity": "plugin.models",
+    "parity": "plugin.hooks",
 }
 
 

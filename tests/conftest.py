@@ -46,11 +46,11 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Network]
 def _import_all(folder: Path) -> None:
     """Make a whole check once. pytester forgets modules that a test session imported, and C extensions
     (numpy, yaml, TensorFlow) cannot be imported twice in one process: so they come in here."""
-    import pytest_tfparity.collection
-    from pytest_tfparity.models.store import ModelStore
+    import pytest_tfparity.plugin.items
+    from pytest_tfparity.check.check import check
+    from pytest_tfparity.formats.store import ModelStore
+    from pytest_tfparity.plugin.session import ParitySession
     from pytest_tfparity.reports.html import lacking
-    from pytest_tfparity.road import check
-    from pytest_tfparity.session import ParitySession
     from pytest_tfparity.settings.resolve import spec_from_files
 
     if not lacking():

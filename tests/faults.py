@@ -26,9 +26,9 @@ from fault_graphs import Edit, hold
 from fault_layers import Changes, Layers
 from fault_networks import NETWORKS, Network
 from fault_weights import SHADOW, Change, Weights, older, trained
-from pytest_tfparity.models.store import ModelStore
+from pytest_tfparity.check.check import check
+from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.result import ParityResult
-from pytest_tfparity.road import check
 from pytest_tfparity.settings.resolve import spec_from_files
 
 v1 = tf.compat.v1

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from bn_graphs import Build, names, tensor
+from pytest_tfparity.diagnosis.case import Setting
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.diagnosis.evidence import Evidence
-from pytest_tfparity.diagnosis.setting import Setting
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import Finding
 
 FLOAT = DType(1)

@@ -15,7 +15,7 @@ from pytest_tfparity.graph.graph import (
     Tensor,
     tensor_name,
 )
-from pytest_tfparity.graph.proof import Proof, Side, prove
+from pytest_tfparity.graph.proof.proof import Proof, Side, prove
 
 FLOAT, DOUBLE, INT, STRING, INT64, BOOL, HALF = (DType(number) for number in (1, 2, 3, 7, 9, 10, 19))
 _DTYPES = {

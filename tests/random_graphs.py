@@ -9,7 +9,7 @@ import numpy as np
 
 from plain_graphs import BOOL, FLOAT, INT
 from pytest_tfparity.graph.graph import DType, Graph, Node, Tensor, TensorName
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 
 _UNARY = ("Relu", "Relu6", "Sigmoid", "Tanh", "Neg", "Exp", "Abs", "Softplus", "Sqrt")
 _BINARY = ("AddV2", "Sub", "Mul", "Maximum", "Minimum", "SquaredDifference", "RealDiv")

@@ -15,7 +15,7 @@ import numpy as np
 from bn_graphs import names
 from layer_graphs import FLOAT, Layers, Values, weights
 from pytest_tfparity.graph.graph import TensorName
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 
 INT = 3
 Stage = Callable[[Layers, str], str]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from conftest import MANIFEST, Project
+from pytest_tfparity.check.details import gathered as details_module
+from pytest_tfparity.check.details.grad_cam import heat_maps
+from pytest_tfparity.check.details.numbers import largest_difference, quantiles
+from pytest_tfparity.check.details.values import MOST_POINTS, output_differences
 from pytest_tfparity.comparison.compare import Tolerance, compare
-from pytest_tfparity.details import details as details_module
-from pytest_tfparity.details.grad_cam import heat_maps
-from pytest_tfparity.details.numbers import largest_difference, quantiles
-from pytest_tfparity.details.values import MOST_POINTS, output_differences
 from pytest_tfparity.result_details import OutputDifferences
 
 
@@ -104,7 +104,7 @@ def test_without_a_report_nothing_of_it_is_computed(
     def refuse(*arguments: object) -> None:
         raise AssertionError("computed")
 
-    monkeypatch.setattr("pytest_tfparity.explaining.details_of", refuse)
+    monkeypatch.setattr("pytest_tfparity.check.explain.details_of", refuse)
     broken_project.run().assert_outcomes(failed=1)
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_tfparity.check.sources import load_input
 from pytest_tfparity.errors import InputError
 from pytest_tfparity.goldens.archive import write_archive
-from pytest_tfparity.inputs.load import load_input
 from pytest_tfparity.settings.spec import (
     BytesSource,
     CallSource,
@@ -226,9 +226,9 @@ def test_images_keep_their_numbers_in_another_dtype(tmp_path: Path, monkeypatch:
     path = tmp_path / "a.png"
     path.write_bytes(b"stands for an image")
     pixels = np.full((1, 2, 2, 3), 255, np.uint8)
-    decoder = types.ModuleType("pytest_tfparity.models.images")
+    decoder = types.ModuleType("pytest_tfparity.runtime.images")
     decoder.decode_images = lambda paths, channels: pixels[..., :channels]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pytest_tfparity.models.images", decoder)
+    monkeypatch.setitem(sys.modules, "pytest_tfparity.runtime.images", decoder)
     assert load(ImageSource(paths=(path,))).dtype == np.uint8
     array = load(ImageSource(paths=(path,), channels=1, dtype="float32"))
     assert (array.shape, array.dtype, array.max()) == ((1, 2, 2, 1), np.float32, 255.0)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pytest_tfparity.clock import Clock
-from pytest_tfparity.progress import progress
+from pytest_tfparity.check.clock import Clock
+from pytest_tfparity.plugin.progress import progress
 
 
 class Closed(io.StringIO):

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from plain_graphs import FLOAT, INT, Plan, tensor
+from pytest_tfparity.diagnosis.case import Setting
 from pytest_tfparity.diagnosis.causes import CAUSES
 from pytest_tfparity.diagnosis.diagnose import Diagnosis, diagnose
-from pytest_tfparity.diagnosis.setting import Setting
 from pytest_tfparity.graph.graph import Graph, tensor_name
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import Finding
 
 SHADOW = "/ExponentialMovingAverage"

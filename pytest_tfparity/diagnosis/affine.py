@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ..graph.batchnorm_live import LiveGraph
 from ..graph.graph import TensorName
+from ..graph.live import LiveGraph
 from .evidence import Evidence
 
 Line: TypeAlias = "tuple[float, float]"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..graph.graft import Repair
+from ..graph.edit.graft import Repair
 from .evidence import Evidence
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph.batchnorm_live import LiveGraph
 from ..graph.graph import Node, TensorName
-from ..graph.normal import NormalGraph
-from ..graph.proof import Side, form_of
+from ..graph.live import LiveGraph
+from ..graph.normal.form import NormalGraph
+from ..graph.proof.proof import Side, form_of
 from .evidence import Evidence
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")

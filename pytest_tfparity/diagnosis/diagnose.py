@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import TfparityError
-from ..graph.divergence import Divergence
-from ..graph.graft import Constant, Ungraftable
-from ..graph.proof import Side
+from ..graph.align.divergence import Divergence
+from ..graph.edit.graft import Constant, Ungraftable
+from ..graph.proof.proof import Side
 from ..result import Certainty, Finding, OutputComparison
+from .case import Setting
 from .cause import Cause, Suspicion
 from .causes import CAUSES
 from .evidence import Evidence
 from .folds import neutral_folds
 from .reshaped import reshaped_weights
-from .setting import Setting
 
 _MOST_TRIALS = 8
 """How many findings are tried one by one for whether parity needs their repair."""

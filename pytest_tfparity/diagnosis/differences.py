@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..graph.divergence import Divergence, Kind
+from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import Array, Node
 from .chance import Chance, chances
 from .effects import (

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import TfparityError
-from ..graph.align import align
-from ..graph.batchnorm import BatchNorm, find_batch_norms
-from ..graph.batchnorm_fold import Linear, fold_candidates
-from ..graph.batchnorm_live import VARIABLES, LiveGraph, live_graph, taken_graph
-from ..graph.batchnorm_pairs import BatchNormPair, pair_batch_norms
-from ..graph.divergence import Alignment, Divergence, Kind
-from ..graph.graft import Graft, Repair, repaired
+from ..graph.align.align import align
+from ..graph.align.divergence import Alignment, Divergence, Kind
+from ..graph.batch_norm.find import BatchNorm, find_batch_norms
+from ..graph.batch_norm.fold import Linear, fold_candidates
+from ..graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
+from ..graph.edit.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
-from ..graph.proof import Proof, Side, prove
-from .activations import Activation
+from ..graph.live import VARIABLES, LiveGraph, live_graph, taken_graph
+from ..graph.proof.proof import Proof, Side, prove
+from ..runtime.activations import Activation
+from .case import Setting, Tensors
 from .images import informative, values
 from .initial import Start, starts, trained_variables
 from .layers import Layers, layers_of
 from .mending import mended
 from .names import averaged_by, shadow_of
-from .setting import Setting, Tensors
 from .story import RestoreStory, restore_story
 from .weights import Provenance, provenance
 from .wrong_constants import WrongConstant, find_wrong_constants

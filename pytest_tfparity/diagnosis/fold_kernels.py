@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.batchnorm import BatchNorm
-from ..graph.batchnorm_fold import ROUNDING, Fold, Linear, solve_fold
+from ..graph.batch_norm.find import BatchNorm
+from ..graph.batch_norm.fold import ROUNDING, Fold, Linear, solve_fold
 from ..graph.graph import Array, Tensor
 from .images import values
 

@@ -8,12 +8,12 @@ from itertools import islice
 
 import numpy as np
 
-from ..graph.batchnorm import BatchNorm
-from ..graph.batchnorm_fold import FUSED_PAD, OF_SHAPE, Fold, Linear, solve_fold
-from ..graph.batchnorm_live import LiveGraph
-from ..graph.batchnorm_statistics import weight
-from ..graph.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
+from ..graph.batch_norm.find import BatchNorm
+from ..graph.batch_norm.fold import FUSED_PAD, OF_SHAPE, Fold, Linear, solve_fold
+from ..graph.batch_norm.statistics import weight
+from ..graph.edit.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
 from ..graph.graph import Array, Node, Tensor, TensorName
+from ..graph.live import LiveGraph
 from .evidence import Evidence
 from .fold_kernels import Matrix, Weights, as_low, matrix, rounded, solved, vectors
 from .images import values

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..graph.batchnorm import FUSED, BatchNorm
-from ..graph.batchnorm_live import VARIABLES, LiveGraph
-from ..graph.graft import Repair, Ungraftable
+from ..graph.batch_norm.find import FUSED, BatchNorm
+from ..graph.edit.graft import Repair, Ungraftable
 from ..graph.graph import TensorName
+from ..graph.live import VARIABLES, LiveGraph
 from .evidence import Evidence
 from .folded import unfolded
 from .norms import as_reference

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..graph.batchnorm import BatchNorm
+from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..result import Health
 from .images import is_float, values

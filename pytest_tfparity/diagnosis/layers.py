@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..graph.batchnorm_pairs import BatchNormPair
+from ..graph.batch_norm.pairs import BatchNormPair
 
 if TYPE_CHECKING:
     from .evidence import Evidence

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph.divergence import Divergence, Kind
-from ..graph.graft import Attribute, Constant, Graft, Repair, tensor_of
+from ..graph.align.divergence import Divergence, Kind
+from ..graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
-from ..graph.normal_attributes import commutes, plain_op, respelled
+from ..graph.normal.attributes import commutes, plain_op, respelled
 
 if TYPE_CHECKING:
     from .evidence import Evidence

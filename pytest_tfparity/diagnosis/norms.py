@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph.batchnorm import BatchNorm
-from ..graph.batchnorm_live import LiveGraph
-from ..graph.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
+from ..graph.batch_norm.find import BatchNorm
+from ..graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
+from ..graph.live import LiveGraph
 from .evidence import Evidence
 from .images import values
 from .wording import listed

@@ -7,8 +7,8 @@ from itertools import chain
 
 import numpy as np
 
-from ..graph.batchnorm import BatchNorm
-from ..graph.graft import tensor_of
+from ..graph.batch_norm.find import BatchNorm
+from ..graph.edit.graft import tensor_of
 from ..graph.graph import Tensor
 from .evidence import Evidence
 from .fold_kernels import HALVES, as_low

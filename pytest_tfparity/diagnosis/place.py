@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..graph.batchnorm_live import LiveGraph
-from ..graph.divergence import Divergence, Kind
+from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import Node
+from ..graph.live import LiveGraph
 from .evidence import Evidence
 
 

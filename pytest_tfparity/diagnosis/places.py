@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..graph.divergence import Divergence
+from ..graph.align.divergence import Divergence
 from .evidence import Evidence
 
 

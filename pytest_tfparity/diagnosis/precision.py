@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ..graph.divergence import Divergence, Kind
-from ..graph.graft import Constant
+from ..graph.align.divergence import Divergence, Kind
+from ..graph.edit.graft import Constant
 from ..graph.graph import DType, Node, Tensor
 from .evidence import Evidence
 from .images import Image, informative, is_float, low_precision, quantised, values

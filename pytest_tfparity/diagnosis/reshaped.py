@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..graph.divergence import Divergence, Kind
-from ..graph.graft import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
+from ..graph.align.divergence import Divergence, Kind
+from ..graph.edit.graft import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
 from ..graph.graph import Node, TensorName
 from .evidence import Evidence
 from .images import values

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ..graph.fingerprint import Contents, edge_fingerprint, fingerprints
 from ..graph.graph import TensorName
-from ..graph.normal import NormalGraph
-from ..graph.proof import Side, form_of
+from ..graph.normal.form import NormalGraph
+from ..graph.proof.fingerprint import Contents, edge_fingerprint, fingerprints
+from ..graph.proof.proof import Side, form_of
 
 _MOST_NODES = 60_000
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..graph.graph import Array, Tensor
-from ..graph.slices import resolved, slice_shape, slice_spec
+from ..graph.read.slices import resolved, slice_shape, slice_spec
 from .images import (
     Image,
     cosine,

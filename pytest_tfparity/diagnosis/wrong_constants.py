@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..graph.divergence import Kind
-from ..graph.graft import Constant, Repair
+from ..graph.align.divergence import Kind
+from ..graph.edit.graft import Constant, Repair
 from ..graph.graph import Tensor
 from .images import same, values
 from .names import averaged_by, is_statistic

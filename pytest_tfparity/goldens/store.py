@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from ..check.environment import environment
 from ..comparison.compare import Tolerance, compare
-from ..environment import environment
 from ..errors import GoldenError
 from .archive import Array
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair

@@ -1,1 +1,1 @@
-"""What a graph computes, without running it. Nothing in this room imports TensorFlow."""
+"""What a graph computes, without running it. Nothing in this package imports TensorFlow."""

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from plain_graphs import BOOL, FLOAT, Plan, loop, side
-from pytest_tfparity.diagnosis.activations import Activation, measure
-from pytest_tfparity.graph.align import align
+from pytest_tfparity.graph.align.align import align
 from pytest_tfparity.graph.graph import DType, Shape, TensorName
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
+from pytest_tfparity.runtime.activations import Activation, measure
 
 pytest.importorskip("tensorflow")
 

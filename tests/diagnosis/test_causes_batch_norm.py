@@ -11,7 +11,7 @@ from bn_graphs import tensor
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, only, weights
 from pytest_tfparity.diagnosis.causes.batch_norm_mode import TrainingMode
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 
 BOOL = DType(10)
 SCOPES = ("a", "b", "c")

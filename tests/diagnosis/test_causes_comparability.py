@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import networks
-from pytest_tfparity.models.store import ModelStore
+from pytest_tfparity.check.check import check
+from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.reports.terminal import report
 from pytest_tfparity.result import Finding, ParityResult
-from pytest_tfparity.road import check
 from pytest_tfparity.settings.resolve import spec_from_files
 
 tf = pytest.importorskip("tensorflow")

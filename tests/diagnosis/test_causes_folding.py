@@ -10,7 +10,7 @@ import pytest
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.folds import neutral_folds
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 
 SCOPES = ("a", "b", "c")
 Layer = Callable[[Layers, str, str], str]

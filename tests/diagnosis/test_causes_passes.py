@@ -7,7 +7,7 @@ import pytest
 
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.diagnose import diagnose
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 
 
 def gated(values: Values, *, frozen: bool, folded: bool) -> Side:

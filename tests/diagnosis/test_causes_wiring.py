@@ -8,7 +8,7 @@ import numpy as np
 
 from layer_graphs import FLOAT, Layers, findings, only, setting
 from pytest_tfparity.diagnosis.diagnose import diagnose
-from pytest_tfparity.graph.proof import Side
+from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import OutputComparison
 from staged_graphs import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
 

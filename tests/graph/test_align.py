@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from plain_graphs import FLOAT, INT, Plan, side
-from pytest_tfparity.graph.align import align, divergences
-from pytest_tfparity.graph.divergence import Kind
-from pytest_tfparity.graph.proof import prove
+from pytest_tfparity.graph.align.align import align, divergences
+from pytest_tfparity.graph.align.divergence import Kind
+from pytest_tfparity.graph.proof.proof import prove
 
 RANDOM = np.random.default_rng(5)
 KERNELS = RANDOM.standard_normal((200, 3, 3, 4, 4)).astype(np.float32)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bn_graphs import Build, names
-from pytest_tfparity.graph.batchnorm import BatchNorm, find_batch_norms
-from pytest_tfparity.graph.batchnorm_fold import Fold, fold_candidates, solve_fold
-from pytest_tfparity.graph.batchnorm_pairs import pair_batch_norms
+from pytest_tfparity.graph.batch_norm.find import BatchNorm, find_batch_norms
+from pytest_tfparity.graph.batch_norm.fold import Fold, fold_candidates, solve_fold
+from pytest_tfparity.graph.batch_norm.pairs import pair_batch_norms
 
 
 class Layer:

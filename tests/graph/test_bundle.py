@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pytest_tfparity.errors import ModelError, TensorNotFound, UnreadableFile
-from pytest_tfparity.graph.bundle import Bundle, find_checkpoint, other_checkpoints
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.slices import Extent
+from pytest_tfparity.graph.read.bundle import Bundle, find_checkpoint, other_checkpoints
+from pytest_tfparity.graph.read.slices import Extent
 
 TYPES = (
     "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32",

@@ -1,7 +1,7 @@
 import pytest
 
 from pytest_tfparity.errors import ModelError
-from pytest_tfparity.graph.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint
+from pytest_tfparity.graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint
 
 
 @pytest.fixture

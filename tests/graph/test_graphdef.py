@@ -6,7 +6,6 @@ import pytest
 from google.protobuf import text_format
 
 from pytest_tfparity.errors import ModelError, UnreadableFile
-from pytest_tfparity.graph import messages
 from pytest_tfparity.graph.graph import (
     AttrReference,
     DType,
@@ -16,7 +15,8 @@ from pytest_tfparity.graph.graph import (
     Tensor,
     TensorName,
 )
-from pytest_tfparity.graph.graphdef import dangling, parse_meta, read_graph, read_meta
+from pytest_tfparity.graph.read import messages
+from pytest_tfparity.graph.read.graphdef import dangling, parse_meta, read_graph, read_meta
 
 
 def graph_def(count=4096):

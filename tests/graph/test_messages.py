@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_tfparity.graph import messages
+from pytest_tfparity.graph.read import messages
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from plain_graphs import BOOL, FLOAT, Plan, loop, proof, relu_of, side
 from pytest_tfparity.graph.graph import DType, Function
-from pytest_tfparity.graph.proof import prove
+from pytest_tfparity.graph.proof.proof import prove
 
 
 def conditional(
@@ -409,7 +409,7 @@ def chain(length: int, last: str = "Relu", prefix: str = "node"):
 
 
 def test_chains_of_fifty_thousand_nodes_do_not_reach_the_recursion_limit():
-    from pytest_tfparity.graph.align import align
+    from pytest_tfparity.graph.align.align import align
 
     reference = chain(50_000)
     assert prove(reference, chain(50_000, prefix="other")).proven

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from plain_graphs import FLOAT, INT, Plan, proof, side
-from pytest_tfparity.graph.align import divergences
-from pytest_tfparity.graph.divergence import Kind
-from pytest_tfparity.graph.proof import prove, reference_fingerprint
+from pytest_tfparity.graph.align.align import divergences
+from pytest_tfparity.graph.align.divergence import Kind
+from pytest_tfparity.graph.proof.proof import prove, reference_fingerprint
 
 WHOLE = np.arange(24, dtype=np.float32).reshape(6, 4)
 

@@ -7,8 +7,8 @@ import pytest
 
 from plain_graphs import FLOAT, INT, Plan, proof, relu_of, side
 from pytest_tfparity.graph.graph import tensor_name
-from pytest_tfparity.graph.normal_form import normal_form
-from pytest_tfparity.graph.proof import prove
+from pytest_tfparity.graph.normal.walk import normal_form
+from pytest_tfparity.graph.proof.proof import prove
 
 WEIGHTS = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from op_registry import describe, registered_ops
-from pytest_tfparity.graph import op_table
+from pytest_tfparity.graph import ops as op_table
 from pytest_tfparity.graph.graph import DType, Shape
 
 

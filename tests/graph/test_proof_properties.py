@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_tfparity.graph.align import align
-from pytest_tfparity.graph.divergence import Kind
-from pytest_tfparity.graph.proof import prove
+from pytest_tfparity.graph.align.align import align
+from pytest_tfparity.graph.align.divergence import Kind
+from pytest_tfparity.graph.proof.proof import prove
 from random_graphs import Draw, changed, rewritten
 
 

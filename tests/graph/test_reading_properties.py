@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_tfparity.errors import TfparityError
-from pytest_tfparity.graph import messages
-from pytest_tfparity.graph.bundle import Bundle
 from pytest_tfparity.graph.graph import DType, Function, Shape, Tensor, TensorName
-from pytest_tfparity.graph.graphdef import parse_meta, read_graph
-from pytest_tfparity.graph.slices import Extent, slice_key
-from pytest_tfparity.graph.wire import Malformed, varint
+from pytest_tfparity.graph.read import messages
+from pytest_tfparity.graph.read.bundle import Bundle
+from pytest_tfparity.graph.read.graphdef import parse_meta, read_graph
+from pytest_tfparity.graph.read.slices import Extent, slice_key
+from pytest_tfparity.graph.read.wire import Malformed, varint
 
 NAMES = st.from_regex(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]{0,12}", fullmatch=True)
 DTYPES = st.sampled_from(sorted(messages.data_types().values()))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pytest_tfparity.errors import ModelError
-from pytest_tfparity.graph.bundle import Bundle
-from pytest_tfparity.graph.graphdef import read_meta
-from pytest_tfparity.graph.restore import RestoredKey, missing_keys, restored_keys, restored_variables
+from pytest_tfparity.graph.read.bundle import Bundle
+from pytest_tfparity.graph.read.graphdef import read_meta
+from pytest_tfparity.graph.read.restore import RestoredKey, missing_keys, restored_keys, restored_variables
 
 SHADOW = "ExponentialMovingAverage"
 

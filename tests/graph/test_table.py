@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pytest_tfparity.errors import ModelError, UnreadableFile
-from pytest_tfparity.graph.contents import TABLE_MAGIC
-from pytest_tfparity.graph.slices import Extent, assembled, resolved, slice_key, slice_spec
-from pytest_tfparity.graph.table import crc32c, masked_crc32c, read_table
+from pytest_tfparity.graph.read.file_kind import TABLE_MAGIC
+from pytest_tfparity.graph.read.slices import Extent, assembled, resolved, slice_key, slice_spec
+from pytest_tfparity.graph.read.table import crc32c, masked_crc32c, read_table
 
 
 def block(*entries, compression=0):

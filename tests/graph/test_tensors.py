@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pytest_tfparity.errors import ModelError, UnreadableFile
-from pytest_tfparity.graph import messages
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.tensors import (
+from pytest_tfparity.graph.read import messages
+from pytest_tfparity.graph.read.tensors import (
     base_dtype,
     dtype_name,
     from_bytes,

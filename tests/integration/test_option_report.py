@@ -5,7 +5,7 @@ import json
 import pytest
 
 from conftest import MANIFEST, Project
-from pytest_tfparity.graph.graphdef import read_graph
+from pytest_tfparity.graph.read.graphdef import read_graph
 
 CHECK_KEYS = {
     "nodeid", "model", "verdict", "error", "outputs", "findings", "first_divergence", "downstream", "health", "seconds"

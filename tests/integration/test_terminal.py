@@ -82,7 +82,7 @@ def test_long_work_has_a_progress_line_on_a_terminal(
 ) -> None:
     pytest.importorskip("pty")
     broken_project.write(
-        "conftest.py", "import pytest_tfparity.progress as progress\nprogress.AFTER = 0.05\n"
+        "conftest.py", "import pytest_tfparity.plugin.progress as progress\nprogress.AFTER = 0.05\n"
     )
     command = [sys.executable, "-m", "pytest", *QUIET, "--junitxml=junit.xml", *workers]
     terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
@@ -100,6 +100,8 @@ def test_long_work_has_a_progress_line_on_a_terminal(
 
 
 def test_into_a_pipe_there_is_no_progress_line(broken_project: Project) -> None:
-    broken_project.write("conftest.py", "import pytest_tfparity.progress as progress\nprogress.AFTER = 0.0\n")
+    broken_project.write(
+        "conftest.py", "import pytest_tfparity.plugin.progress as progress\nprogress.AFTER = 0.0\n"
+    )
     result = broken_project.run_apart("-s")
     assert "\x1b7" not in result.stdout.str() + result.stderr.str()

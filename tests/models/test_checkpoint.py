@@ -11,7 +11,7 @@ import pytest
 
 import networks
 from pytest_tfparity.errors import ModelError, SettingsError
-from pytest_tfparity.models.checkpoint import Checkpoint
+from pytest_tfparity.formats.checkpoint import Checkpoint
 from pytest_tfparity.settings.resolve import ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")

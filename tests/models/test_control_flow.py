@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import networks
-from pytest_tfparity.models.frozen_graph import FrozenGraph
+from pytest_tfparity.formats.frozen_graph import FrozenGraph
 from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")

@@ -10,8 +10,8 @@ import pytest
 
 import networks
 from pytest_tfparity.errors import FeedError
-from pytest_tfparity.models.checkpoint import Checkpoint
-from pytest_tfparity.models.frozen_graph import FrozenGraph
+from pytest_tfparity.formats.checkpoint import Checkpoint
+from pytest_tfparity.formats.frozen_graph import FrozenGraph
 from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")

@@ -10,7 +10,7 @@ import pytest
 
 import networks
 from pytest_tfparity.errors import FeedError, ModelError, TensorNotFound
-from pytest_tfparity.models.frozen_graph import FrozenGraph
+from pytest_tfparity.formats.frozen_graph import FrozenGraph
 from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")

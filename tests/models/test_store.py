@@ -11,9 +11,9 @@ import pytest
 
 import networks
 from pytest_tfparity.errors import InputError, TensorFlowMissing
-from pytest_tfparity.models import tensorflow as guard
-from pytest_tfparity.models.images import decode_images
-from pytest_tfparity.models.store import ModelStore
+from pytest_tfparity.formats.store import ModelStore
+from pytest_tfparity.runtime import tensorflow as guard
+from pytest_tfparity.runtime.images import decode_images
 from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
@@ -59,7 +59,7 @@ def test_closing_the_store_closes_sessions(tmp_path: Path) -> None:
 def test_models_that_were_not_asked_for_lately_give_up_their_sessions_when_room_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_tfparity.models.store.OPEN_BYTES", 1)
+    monkeypatch.setattr("pytest_tfparity.formats.store.OPEN_BYTES", 1)
     store = ModelStore()
     made = [networks.small_network(tmp_path / str(index), seed=index) for index in range(4)]
     exports, answers = [], []

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import networks
+from pytest_tfparity.formats.format import SessionKind
+from pytest_tfparity.formats.frozen_graph import FrozenGraph
+from pytest_tfparity.graph.edit.pruning import prune
 from pytest_tfparity.graph.graph import TensorName
-from pytest_tfparity.models.frozen_graph import FrozenGraph
-from pytest_tfparity.models.importing import import_part
-from pytest_tfparity.models.model import SessionKind
-from pytest_tfparity.models.pruning import prune
+from pytest_tfparity.runtime.importing import import_part
 from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...graph.graft import Repair
+from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
-from ...graph.batchnorm import FUSED
-from ...graph.batchnorm_live import LiveGraph
-from ...graph.graft import Repair, Ungraftable
+from ...graph.batch_norm.find import FUSED
+from ...graph.edit.graft import Repair, Ungraftable
+from ...graph.live import LiveGraph
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..norms import Pair, Switched, nodes_of, pairs_of, repairs_of, scopes_of, some, switched

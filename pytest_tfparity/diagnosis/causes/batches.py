@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ...graph.divergence import Divergence, Kind
+from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node, TensorName
-from ...models.feeds import signature
+from ...runtime.feeds import signature
+from ...runtime.splice import Half
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..images import values
 from ..places import layer_of
-from ..splice import Half
 from ..wording import listed
 
 # Ops that are told a shape, and by which input.

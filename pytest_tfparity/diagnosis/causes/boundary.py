@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import ClassVar
 
-from ...graph.divergence import Kind
-from ...graph.graft import Graft, Repair, Wire
+from ...graph.align.divergence import Kind
+from ...graph.edit.graft import Graft, Repair, Wire
 from ...graph.graph import TensorName
-from ...graph.proof import Side
+from ...graph.proof.proof import Side
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..place import common_scope, scope_of

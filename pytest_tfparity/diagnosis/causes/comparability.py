@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...graph.graft import Constant, Repair, Rewrite
+from ...graph import op_kinds as ops
+from ...graph.edit.graft import Constant, Repair, Rewrite
+from ...graph.edit.pruning import effects, written_variable
 from ...graph.graph import Function, Graph, Node, TensorName
-from ...graph.loadable import lost_references, written_constant
-from ...graph.proof import Side
-from ...models import ops
-from ...models.pruning import effects, written_variable
+from ...graph.proof.proof import Side
+from ...graph.read.loadable import lost_references, written_constant
+from ...runtime.splice import Half
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..places import layer_of, layers_of
-from ..splice import Half
 from ..wording import counted, listed
 
 _READS = frozenset({"ReadVariableOp"})

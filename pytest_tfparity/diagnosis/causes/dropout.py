@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from ...graph.divergence import Divergence, Kind
-from ...graph.graft import Repair, Ungraftable, Wire
+from ...graph.align.divergence import Divergence, Kind
+from ...graph.edit.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ..cause import Cause, Page, Suspicion
 from ..chance import Chance, drawn_in

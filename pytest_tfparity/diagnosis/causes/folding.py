@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from ...graph.batchnorm import layer_scope
-from ...graph.graft import Repair
+from ...graph.batch_norm.find import layer_scope
+from ...graph.edit.graft import Repair
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..folded import Folded, unfolded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar
 
-from ...graph.graft import Graft, Repair
+from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence

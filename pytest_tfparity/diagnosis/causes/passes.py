@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...graph.batchnorm import layer_scope
-from ...graph.graft import Graft, Repair
+from ...graph.batch_norm.find import layer_scope
+from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence

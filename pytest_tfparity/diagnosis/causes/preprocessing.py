@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...graph.divergence import Divergence, Kind
+from ...graph.align.divergence import Divergence, Kind
 from ..affine import first_layer_map
 from ..cause import Cause, Page
 from ..evidence import Evidence

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...graph.divergence import Divergence, Kind
-from ...graph.graft import Repair
+from ...graph.align.divergence import Divergence, Kind
+from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence

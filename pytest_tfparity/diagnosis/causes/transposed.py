@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from ...graph.graft import Constant
+from ...graph.edit.graft import Constant
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..images import same, values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ...graph.divergence import Divergence, Kind
+from ...graph.align.divergence import Divergence, Kind
 from ..cause import Cause, Page
 from ..evidence import Evidence
 from .structural import Structural, named, ops_of, shown, spelt

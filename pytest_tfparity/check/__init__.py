@@ -1,0 +1,1 @@
+"""One check from what is stated to a verdict. Knows nothing of pytest."""

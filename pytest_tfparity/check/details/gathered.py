@@ -1,0 +1,77 @@
+"""All details of one check. A part that cannot be made is left out and says so; the verdict never depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...diagnosis.diagnose import Diagnosis
+from ...graph.graph import Array
+from ...result import OutputComparison
+from ...result_details import Details
+from ..pair import Pair
+from .averages import weight_rows
+from .depth import node_differences
+from .grad_cam import grad_cam
+from .neighbourhood import neighbourhoods
+from .norms import batch_norm_rows
+from .values import output_differences
+
+MOST_NODES = 500
+"""Nodes that the picture of the depth shows at most."""
+MOST_NORMS = 200
+MOST_WEIGHTS = 400
+
+
+def details_of(
+    pair: Pair,
+    outputs: tuple[OutputComparison, ...],
+    inputs: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    answers: Mapping[str, Array],
+    diagnosis: Diagnosis | None = None,
+) -> Details:
+    """The details of a check that was run: ``expected`` and ``answers`` by each side's own tensor names.
+
+    ``diagnosis`` is None where nothing was diagnosed, because the check passes or has no reference: then
+    only what the numbers give.
+    """
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "The histograms": lambda: {"outputs": output_differences(outputs, expected, answers)},
+    }
+    if pair.spec.grad_cam is not None and pair.reference is not None and inputs:
+        parts["Grad-CAM"] = lambda: {"grad_cam": grad_cam(pair, inputs, expected, answers)}
+    if diagnosis is not None:
+        evidence, findings = diagnosis.evidence, diagnosis.findings
+        parts |= {
+            "The picture of the depth": lambda: _counted(
+                "nodes", node_differences(evidence, findings, MOST_NODES)
+            ),
+            "The table of batch norms": lambda: _counted(
+                "batch_norms", batch_norm_rows(evidence, MOST_NORMS)
+            ),
+            "The table of averages": lambda: _counted("weights", weight_rows(evidence, MOST_WEIGHTS)),
+            "The drawings": lambda: {"neighbourhoods": neighbourhoods(evidence, findings)},
+        }
+    problems: list[str] = []
+    found: dict[str, Any] = {}
+    for name, make in parts.items():
+        found |= _made(name, make, problems)
+    return Details(**found, problems=tuple(problems))
+
+
+def _made(name: str, make: Callable[[], dict[str, Any]], problems: list[str]) -> dict[str, Any]:
+    try:
+        return make()
+    except Exception as error:  # whatever it is, it must not cost the verdict
+        problems.append(f"{name} could not be made: {_sentence(error)}")
+        return {}
+
+
+def _counted(name: str, rows: tuple[tuple[Any, ...], int]) -> dict[str, Any]:
+    return {name: rows[0], f"{name}_total": rows[1]}
+
+
+def _sentence(error: Exception) -> str:
+    text = (str(error).splitlines() or [""])[0]
+    return f"{text or type(error).__name__}" + ("" if text.endswith(".") else ".")

@@ -1,0 +1,130 @@
+"""What lies around a culprit in both graphs, small enough to draw."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+
+from ...diagnosis.evidence import Evidence
+from ...graph.graph import Node
+from ...result import Finding
+from ...result_details import Drawing, DrawnNode, Neighbourhood, Role
+
+MOST_FINDINGS = 10
+MOST_NODES = 12
+MOST_STEPS = 2
+MOST_READERS = 4
+"""Readers of a node that are followed: a constant that everything reads explains nothing."""
+_PASSES_ON = frozenset({"Identity", "StopGradient", "Snapshot", "ReadVariableOp"})
+
+
+def neighbourhoods(evidence: Evidence, findings: Sequence[Finding]) -> tuple[Neighbourhood, ...]:
+    """One place of each of the first findings, where it is in a graph."""
+    return tuple(_found(evidence, findings[:MOST_FINDINGS]))
+
+
+def _found(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[Neighbourhood]:
+    around = _Around(evidence)
+    for number, finding in enumerate(findings):
+        names = set(finding.nodes)
+        for node in finding.nodes:
+            ours, theirs = around.places(node)
+            if ours is None and theirs is None:
+                continue
+            yield Neighbourhood(
+                finding=number,
+                node=node,
+                reference=around.drawing("reference", ours, names) if ours is not None else None,
+                export=around.drawing("export", theirs, names) if theirs is not None else None,
+            )
+            break
+
+
+class _Around:
+    """Both graphs with the readers of every node."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.live: Mapping[str, Mapping[str, Node]] = {
+            "reference": evidence.live_reference,
+            "export": evidence.live_export,
+        }
+        self.inputs = {side: _inputs(nodes) for side, nodes in self.live.items()}
+        self.readers = {side: _readers(inputs) for side, inputs in self.inputs.items()}
+        self.different = evidence.different()
+
+    def places(self, node: str) -> tuple[str | None, str | None]:
+        """``node`` of the export (or of the reference) in the reference and in the export."""
+        for divergence in self.evidence.divergences:
+            if node in divergence.export or node in divergence.reference:
+                pair = self._beside(divergence.reference, divergence.export)
+                if pair != (None, None):
+                    return pair
+        if node in self.live["export"]:
+            ours = self.evidence.reference_of.get(node, node)
+            return (ours if ours in self.live["reference"] else None), node
+        theirs = self.evidence.alignment.nodes.get(node)
+        return (node if node in self.live["reference"] else None), theirs
+
+    def _beside(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
+        ours = next((name for name in reference if name in self.live["reference"]), None)
+        theirs = next((name for name in export if name in self.live["export"]), None)
+        return ours, theirs
+
+    def drawing(self, side: str, start: str, named: set[str]) -> Drawing:
+        """The nodes nearest to ``start``, breadth first."""
+        live, inputs, readers = self.live[side], self.inputs[side], self.readers[side]
+        found, queue = {start: 0}, deque([start])
+        while queue and len(found) < MOST_NODES:
+            name = queue.popleft()
+            if found[name] >= MOST_STEPS:
+                continue
+            beside = list(inputs.get(name, ()))
+            beside += readers.get(name, ())[:MOST_READERS] if name == start or live[name].inputs else ()
+            for other in beside:
+                if other in live and other not in found and len(found) < MOST_NODES:
+                    found[other] = found[name] + 1
+                    queue.append(other)
+        names = [name for name in live if name in found]  # inputs come first
+        places = {name: index for index, name in enumerate(names)}
+        edges = {
+            (places[source], places[name])
+            for name in names
+            for source in inputs.get(name, ())
+            if source in places
+        }
+        return Drawing(
+            nodes=tuple(
+                DrawnNode(name=name, op=live[name].op, role=self._role(side, name, start, named))
+                for name in names
+            ),
+            edges=tuple(sorted(edges)),
+        )
+
+    def _role(self, side: str, name: str, start: str, named: set[str]) -> Role:
+        if name == start or (side == "export" and name in named):
+            return "culprit"
+        if side == "export":
+            return "differs" if name in self.different else "same"
+        other = self.evidence.alignment.nodes.get(name)
+        return "differs" if other is None or other in self.different else "same"
+
+
+def _inputs(live: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    """What each node reads, seen through what merely passes a value on, each once."""
+    source: dict[str, str] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, node in live.items():  # inputs come first
+        read = dict.fromkeys(source.get(each.node, each.node) for each in node.inputs if each.node in live)
+        found[name] = tuple(read)
+        if node.op in _PASSES_ON and len(read) == 1:
+            source[name] = found[name][0]
+    return found
+
+
+def _readers(inputs: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    readers: dict[str, list[str]] = {}
+    for name, sources in inputs.items():
+        for source in sources:
+            readers.setdefault(source, []).append(name)
+    return readers

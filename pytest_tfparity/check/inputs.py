@@ -1,0 +1,74 @@
+"""What both sides are asked: golden inputs from their sources, or from the goldens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..errors import GoldenError, InputError
+from ..goldens.store import Golden, read_golden
+from ..graph.graph import Array
+from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
+from .outputs import digest_of
+from .pair import Pair
+from .sources import load_input
+
+
+def load_inputs(spec: ParitySpec) -> dict[str, Array]:
+    """The golden inputs of ``spec`` from their sources, by the reference's tensor names."""
+    arrays = {}
+    for entry in spec.inputs:
+        if entry.source is None:
+            raise InputError(
+                f"{spec.name}: input {entry.reference} has no values. State where they come from"
+                " (npz, random, images, bytes or call) under `inputs` of the model."
+            )
+        arrays[entry.reference] = load_input(entry.source, spec.root, name=entry.reference)
+    return arrays
+
+
+def inputs_at_hand(spec: ParitySpec) -> dict[str, Array]:
+    """The golden inputs that cost nothing to make: enough to see a wrong file though nothing is run."""
+    cheap = [entry for entry in spec.inputs if isinstance(entry.source, NpzSource | RandomSource)]
+    return load_inputs(replace(spec, inputs=tuple(cheap)))
+
+
+def golden_of(spec: ParitySpec) -> Golden:
+    """The goldens of ``spec``; ``GoldenError`` if there are none."""
+    if spec.golden is None:
+        raise GoldenError(
+            f"{spec.name} has no goldens. Name a file under `golden` of the model and write it with"
+            " `pytest --tfparity-update`."
+        )
+    return read_golden(spec.golden)
+
+
+def golden_inputs(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
+    """The inputs inside the goldens, which must be those that the manifest states where it states any."""
+    if spec.inputs and all(entry.source is not None for entry in spec.inputs):
+        if not all(_at_hand(entry.source) for entry in spec.inputs):
+            return golden.inputs  # a CI that has only the goldens lacks the files they were made from
+        if digest_of(load_inputs(spec)) != digest_of(golden.inputs):
+            raise GoldenError(
+                f"{spec.shown(golden.path)} was made from other inputs than the manifest states now."
+                " Update it: pytest --tfparity-update"
+            )
+    return golden.inputs
+
+
+def golden_outputs(pair: Pair, golden: Golden) -> Mapping[str, Array]:
+    """The stored outputs, every one that the check needs; ``GoldenError`` if one is missing."""
+    missing = [output.reference for output in pair.outputs if output.reference not in golden.outputs]
+    if missing:
+        raise GoldenError(
+            f"{pair.spec.shown(golden.path)} holds no output {', '.join(missing)}"
+            f" (it holds {', '.join(golden.outputs)}). Update it: pytest --tfparity-update"
+        )
+    return golden.outputs
+
+
+def _at_hand(source: InputSource | None) -> bool:
+    """Whether the files that an input is made from are there."""
+    if isinstance(source, NpzSource):
+        return source.path.exists()
+    return not isinstance(source, ImageSource | BytesSource) or all(path.exists() for path in source.paths)

@@ -1,0 +1,154 @@
+"""Golden inputs: the array that a source of values stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, did_you_mean
+from ..goldens.archive import ArchiveProblem, Array, foreign, read_tensors, string_array
+from ..runtime.project import call_project
+from ..settings.spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
+from .sampling import random_array
+
+
+def load_input(source: InputSource, root: Path, *, name: str) -> npt.NDArray[Any]:
+    """The values of the input ``name`` (a tensor name of the reference), read-only.
+
+    ``root`` is the folder that functions are imported from. Random numbers depend on the seed and
+    on ``name``, so that two inputs with one seed differ. Strings are object arrays of ``bytes``. Raises
+    InputError if a file, an array or a function is missing or not what it should be.
+    """
+    if isinstance(source, RandomSource):
+        array = random_array(source, name)
+    elif isinstance(source, NpzSource):
+        array = _from_npz(source, name)
+    elif isinstance(source, BytesSource):
+        array = _from_bytes(source, name)
+    elif isinstance(source, ImageSource):
+        array = _from_images(source, name)
+    else:
+        array = _from_call(source, root, name)
+    array.flags.writeable = False
+    return array
+
+
+def _from_npz(source: NpzSource, name: str) -> Array:
+    """One array of an npz file, or a whole npy file."""
+    path = source.path
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"Input {name}: {path} cannot be read: {error.strerror or error}.") from None
+    with file:
+        start = file.read(64)
+        file.seek(0)
+        if start.startswith(b"\x93NUMPY"):
+            if source.key is not None:
+                raise InputError(f"Input {name}: {path} is a single array, so it has no key {source.key!r}.")
+            return np.array(_checked(_load(file, path, name), name, str(path)))
+        if (problem := foreign(start)) and "truncated" not in problem:
+            raise InputError(f"Input {name}: {path} {problem}.")
+        with _load(file, path, name) as archive:
+            return _entry(archive, source, name)
+
+
+def _load(file: IO[bytes], path: Path, name: str) -> Any:
+    try:
+        return np.load(file, allow_pickle=False)
+    except Exception as error:  # a damaged file makes zipfile and numpy raise nearly anything
+        raise _refused(name, path, error) from None
+
+
+def _entry(archive: Any, source: NpzSource, name: str) -> Array:
+    key = name if source.key is None else source.key
+    keys: list[str] = archive.files
+    wanted = [entry for entry in keys if entry == key or entry.startswith(f"{key}#")]
+    if not wanted:
+        known = sorted({entry.partition("#")[0] for entry in keys})
+        raise InputError(
+            f"Input {name}: {source.path} holds no array {key!r} (it holds {_listed(known)})."
+            f"{did_you_mean(key, known)} State the array's name as `key`."
+        )
+    try:
+        (array,) = read_tensors(wanted, archive.__getitem__).values()
+    except ArchiveProblem as error:
+        raise InputError(f"Input {name}: {source.path} {error}.") from None
+    except Exception as error:
+        raise _refused(name, source.path, error) from None
+    return np.array(_checked(array, name, f"{key} in {source.path}"))
+
+
+def _refused(name: str, path: Path, error: Exception) -> InputError:
+    if "allow_pickle" in str(error):
+        return InputError(
+            f"Input {name}: {path} holds pickled Python objects, which are never loaded. Store strings as a"
+            " numpy array of dtype S, or as files under `bytes`."
+        )
+    what = " ".join(str(error).split())
+    return InputError(f"Input {name}: {path} is damaged ({type(error).__name__}: {what}).")
+
+
+def _from_bytes(source: BytesSource, name: str) -> Array:
+    array = np.empty(len(source.paths), object)
+    for index, path in enumerate(source.paths):
+        array[index] = _read(path, name)
+    return _checked(array, name, "bytes")
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"Input {name}: {path} cannot be read: {error.strerror or error}.") from None
+    if (problem := foreign(data[:64])) and "LFS" in problem:
+        raise InputError(f"Input {name}: {path} {problem}.")
+    return data
+
+
+def _from_images(source: ImageSource, name: str) -> Array:
+    """Images as TensorFlow decodes them; another dtype than uint8 holds the same numbers, 0 to 255."""
+    from ..runtime.images import decode_images
+
+    for path in source.paths:
+        _read(path, name)
+    pixels = decode_images(source.paths, source.channels)
+    return np.array(pixels, dtype=np.dtype(source.dtype))
+
+
+def _from_call(source: CallSource, root: Path, name: str) -> Array:
+    subject = f"Input {name}: {source.function}"
+    value = call_project(source.function, root, subject=subject, error=InputError)
+    if value is None:
+        raise InputError(f"{subject} returned nothing. It must return the array.")
+    try:
+        array = np.array(value)  # a copy: the function may go on using its own
+    except Exception as error:  # ragged lists, symbolic tensors
+        what = " ".join(str(error).split())
+        raise InputError(f"{subject} returned a {type(value).__name__} that is no array: {what}") from None
+    return _checked(array, name, f"what {source.function} returned")
+
+
+def _checked(array: Array, name: str, origin: str) -> Array:
+    """The array with strings as ``bytes``, if a tensor can hold it and it holds anything."""
+    if not array.size:
+        raise InputError(
+            f"Input {name}: {origin} is empty (shape {list(array.shape)}), so it proves nothing."
+        )
+    if array.dtype.kind in "OSU":
+        try:
+            return string_array(array)
+        except ArchiveProblem as error:
+            raise InputError(f"Input {name}: {origin} {error}.") from None
+    if array.dtype.kind in "Mm" or (array.dtype.names is not None and len(array.dtype.names) != 1):
+        raise InputError(f"Input {name}: {origin} has dtype {array.dtype}, which no tensor has.")
+    return array
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    known = list(names)
+    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")

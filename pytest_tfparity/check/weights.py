@@ -1,0 +1,60 @@
+"""``compare: weights``: a checkpoint that has no graph against the constants of the export."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..diagnosis.weights_parity import WeightsComparison, weights_parity
+from ..errors import ModelError, SettingsError
+from ..formats.store import ModelStore
+from ..graph.graph import Graph, Tensor
+from ..result import ParityResult
+from ..settings.spec import ParitySpec
+from .pair import final_outputs
+
+_SHOWN = 8
+
+
+def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -> ParityResult:
+    """State whether the export's constants are the checkpoint's, bit for bit.
+
+    A pass is no proof of parity: how the constants are wired is not compared. Raises
+    ``SettingsError`` where the checkpoint holds moving averages and nobody said which were meant.
+    """
+    if spec.reference is None:
+        raise SettingsError(f"{spec.name}: `compare: weights` needs a checkpoint under `reference`.")
+    export = models.export(spec.export)
+    bundle = models.reference(spec.reference, spec.root).bundle
+    constants = _constants(export.graph, [output.export for output in spec.outputs])
+    found = weights_parity(constants, bundle.tensors, ema=spec.reference.ema)
+    if found.undecided and found.passed:
+        raise SettingsError(
+            f"{spec.name}: {draft.reference} holds moving averages, and the export holds"
+            f" {'averages' if found.averaged else 'raw weights'}. Say which is right: `ema: none`, `trainable`,"
+            " `all` or name patterns under `reference`."
+        )
+    notes = _notes(found)
+    if found.passed:
+        return replace(
+            draft, verdict="pass", unproven="the weights alone were compared, not the graph", notes=notes
+        )
+    return replace(draft, verdict="fail", notes=notes)
+
+
+def _constants(graph: Graph, outputs: list[str]) -> dict[str, Tensor]:
+    """The constants that the outputs (default: all final tensors) need, by node name."""
+    live = graph.live(outputs or final_outputs(graph))
+    if not live:
+        raise ModelError("The export computes none of the outputs that the check names.")
+    held = {name: node.attrs.get("value") for name, node in live.items() if node.op == "Const"}
+    return {name: value for name, value in held.items() if isinstance(value, Tensor)}
+
+
+def _notes(found: WeightsComparison) -> tuple[str, ...]:
+    if found.passed:
+        left = f" {len(found.left_out)} variables of the checkpoint are not in it." if found.left_out else ""
+        return (f"{found.equal} constants are the checkpoint's, bit for bit.{left}",)
+    shown = [str(mismatch) for mismatch in found.mismatches[:_SHOWN]]
+    more = len(found.mismatches) - _SHOWN
+    head = f"the weights are not the checkpoint's: {len(found.mismatches)} differences"
+    return (head, *shown, *([f"and {more} more"] if more > 0 else []))

@@ -1,0 +1,190 @@
+"""What the commands of ``python -m pytest_tfparity`` do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..check.check import check as decide
+from ..check.check import try_proof
+from ..check.environment import environment
+from ..check.pair import open_pair
+from ..errors import SettingsError, TfparityError, did_you_mean
+from ..formats.store import ModelStore
+from ..reports.explain import page
+from ..reports.folder import merged, write_reports
+from ..reports.html import lacking, write_page
+from ..reports.terminal import report
+from ..settings.resolve import resolve, write_manifest
+from ..settings.spec import ParitySpec
+from .completion import completed, guess
+
+
+def check(options: argparse.Namespace) -> int:
+    """Compare one export with its checkpoint and print the report: 0 equal, 1 different, 2 not comparable."""
+    spec = _spec(options)
+    with closing(ModelStore()) as models:
+        if spec.compare == "outputs":
+            spec = _complete(spec, models)
+        result = decide(spec, models, nodeid=spec.name, details=options.report is not None)
+    print("\n".join(report(result)))
+    if result.unproven and result.verdict == "pass":
+        print(f"Not proven, but measured on these inputs: {result.unproven}.")
+    if options.write_repaired and not result.passed:
+        print(_write_repaired(spec, options.write_repaired))
+    if options.report:
+        print(f"Report: {write_reports(options.report, [result], environment())}")
+    return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a first manifest for a checkpoint and its export."""
+    path: Path = options.manifest
+    if path.exists():
+        raise SettingsError(
+            f"{path} is there already; it is not overwritten. Name another file: --manifest FILE"
+        )
+    spec = _spec(options)
+    with closing(ModelStore()) as models:
+        spec = _averaged(_complete(spec, models), models)
+    write_manifest(path, [spec])
+    print(
+        f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
+    )
+    print(f"check it: pytest {path}")
+    return 0
+
+
+def report_again(options: argparse.Namespace) -> int:
+    """Make the page of one or several reports, merged."""
+    files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
+    output: Path | None = options.output
+    if output is None and len(files) > 1:
+        raise SettingsError("Say where the merged report goes: --output DIR")
+    try:
+        results, versions = merged(files)
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    missing = lacking()
+    if missing:
+        raise SettingsError(
+            f"A page needs {', '.join(missing)}. Install what it is made with: pip install 'pytest-tfparity[report]'"
+        )
+    if output is None:
+        print(f"Report: {write_page(files[0].parent, results, versions)}")
+    else:
+        print(f"Report: {write_reports(output, results, versions)}")
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print the page of a cause, or the list of all."""
+    from ..diagnosis.causes import CATALOGUE
+
+    if options.cause is None:
+        width = max(map(len, CATALOGUE))
+        print("\n".join(f"{name:{width}}  {CATALOGUE[name].title}" for name in sorted(CATALOGUE)))
+        return 0
+    if options.cause not in CATALOGUE:
+        raise SettingsError(
+            f"There is no cause {options.cause!r}.{did_you_mean(options.cause, CATALOGUE)}"
+            " `python -m pytest_tfparity explain` lists them."
+        )
+    print(page(CATALOGUE[options.cause]))
+    return 0
+
+
+def _write_repaired(spec: ParitySpec, path: Path) -> str:
+    """Write the repaired export; a sentence about what was done."""
+    from ..check.check import repair
+
+    with closing(ModelStore()) as models:
+        remaining = repair(spec, models, path)
+    if remaining is None:
+        return "Nothing was written: no repair restores parity."
+    return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
+
+
+def _averaged(spec: ParitySpec, models: ModelStore) -> ParitySpec:
+    """``spec`` with the moving averages that the export holds, where that alone makes it provable."""
+    if spec.reference is None or spec.reference.ema is not None or try_proof(open_pair(spec, models)).proven:
+        return spec
+    for ema in ("trainable", "all", "none"):
+        other = replace(spec, reference=replace(spec.reference, ema=ema))
+        try:
+            if try_proof(open_pair(other, models)).proven:
+                return other
+        except TfparityError:
+            continue
+    return spec
+
+
+def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
+    export = models.export(spec.export)
+    reference = models.reference(spec.reference, spec.root) if spec.reference else None
+    return completed(spec, guess(spec, reference, export))
+
+
+def _spec(options: argparse.Namespace) -> ParitySpec:
+    """The command line as a check, by the same rules as a marker."""
+    given: dict[str, Any] = {
+        "checkpoint": options.checkpoint,
+        "frozen_graph": options.frozen_graph,
+        "meta": options.meta,
+        "builder": options.builder,
+        "ema": _ema(options.ema),
+        "feeds": {name: _value(value) for name, value in map(_pair, options.feed)} or None,
+        "outputs": [dict(zip(("reference", "export"), _pair(text), strict=False)) for text in options.output]
+        or None,
+        "inputs": _inputs(options) or None,
+    }
+    given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
+    name = getattr(options, "name", None) or Path(options.frozen_graph).stem
+    return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
+
+
+def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    inputs: dict[str, dict[str, Any]] = {
+        name: {"export": export} for name, export in map(_pair, options.input)
+    }
+    file = getattr(options, "inputs", None)
+    if file:
+        import numpy as np
+
+        try:
+            with np.load(file) as arrays:
+                names = list(arrays.files)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{file} cannot be read as an .npz file of inputs: {error}") from None
+        for name in names:
+            full = name if ":" in name else f"{name}:0"
+            inputs.setdefault(full, {}).update(npz=file, key=name)
+    return inputs
+
+
+def _pair(text: str) -> tuple[str, ...]:
+    """``NAME=OTHER`` as both parts, ``NAME`` as one."""
+    name, equals, other = text.partition("=")
+    return (name, other) if equals else (name,)
+
+
+def _value(text: str) -> Any:
+    """A constant feed as typed: JSON where it is JSON (also True and False), else text."""
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return text
+
+
+def _ema(text: str | None) -> str | list[str] | None:
+    return text if text in (None, "none", "trainable", "all") else text.split(",")
+
+
+def _names(spec: ParitySpec, what: str) -> str:
+    return ", ".join(entry.reference for entry in getattr(spec, what)) or "none"

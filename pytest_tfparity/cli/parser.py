@@ -1,0 +1,98 @@
+"""The command line as argparse has it: every command, its options and their help."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
+    made = argparse.ArgumentParser(
+        prog="python -m pytest_tfparity",
+        description="Does an exported TensorFlow graph compute what its checkpoint computes?",
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="compare a frozen graph with its checkpoint, once")
+    _sides(check)
+    check.add_argument(
+        "--inputs",
+        metavar="FILE.npz",
+        help="values of the inputs by tensor name (default: seeded random numbers)",
+    )
+    check.add_argument("--atol", metavar="X", help="absolute tolerance (default: 1e-5)")
+    check.add_argument("--rtol", metavar="X", help="relative tolerance (default: 0)")
+    check.add_argument(
+        "--compare", choices=("outputs", "weights"), help="compare only the weights, where there is no graph"
+    )
+    check.add_argument(
+        "--run", choices=("unproven", "always"), help="also run both sides when they are proven equal"
+    )
+    check.add_argument(
+        "--write-repaired",
+        metavar="PB",
+        type=Path,
+        help="write the export with all findings repaired to this file, if that restores parity",
+    )
+    check.add_argument(
+        "--report", metavar="DIR", type=Path, help="write report.json and a page into this folder"
+    )
+
+    report = commands.add_parser("report", help="make the page of a report again, or merge several reports")
+    report.set_defaults(function="report_again")
+    report.add_argument("folder", metavar="DIR", type=Path, nargs="+", help="a folder with a report.json")
+    report.add_argument(
+        "--output", metavar="DIR", type=Path, help="where to write (default: DIR, if it is one)"
+    )
+
+    explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
+    explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")
+
+    init = commands.add_parser("init", help="write a first tfparity.yaml for a checkpoint and its export")
+    _sides(init)
+    init.add_argument(
+        "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
+    )
+    init.add_argument(
+        "--manifest", metavar="FILE", type=Path, default=Path("tfparity.yaml"), help="the file to write"
+    )
+    return made
+
+
+def _sides(command: argparse.ArgumentParser) -> None:
+    """The two sides of a check, and how to load them."""
+    command.add_argument("checkpoint", metavar="CKPT", help="prefix of the checkpoint, or its folder")
+    command.add_argument("frozen_graph", metavar="PB", help="the frozen graph, binary or text")
+    command.add_argument(
+        "--output",
+        metavar="NAME[=EXPORT]",
+        action="append",
+        default=[],
+        help="an output to compare, with its name in the export if that is another (default: where the export ends)",
+    )
+    command.add_argument(
+        "--input",
+        metavar="NAME=EXPORT",
+        action="append",
+        default=[],
+        help="an input that has another name in the export",
+    )
+    command.add_argument(
+        "--feed",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a constant fed to the checkpoint's graph",
+    )
+    command.add_argument("--meta", metavar="FILE", help="the meta graph (default: CKPT.meta)")
+    command.add_argument(
+        "--builder",
+        metavar="MODULE:FUNCTION",
+        help="a function that builds the graph, in place of a meta graph",
+    )
+    command.add_argument(
+        "--ema",
+        metavar="none|trainable|all|PATTERN,...",
+        help="which variables take their moving average (default: what the meta graph's saver restores)",
+    )

@@ -1,3 +1,0 @@
-"""What the pictures of a report need, computed where both sides are still open, only if a report is asked for."""
-
-from .details import details_of as details_of

@@ -1,0 +1,1 @@
+"""One file a format: what it is, how it is read, how it is run."""

@@ -1,0 +1,1 @@
+"""Batch norm as one thing, however a graph spells it."""

@@ -1,0 +1,90 @@
+"""The batch norms of both sides, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .find import BatchNorm
+
+By: TypeAlias = Literal["node", "weights", "scope", "alone"]
+Content: TypeAlias = Callable[[str], "bytes | None"]
+"""The digest of the weight of that name, or None where the weight says nothing about which it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchNormPair:
+    """A batch norm of the reference and the one in its place in the export; None where a side has none.
+
+    ``by`` says what brought them together: aligned nodes, equal weights, or the same scope.
+    """
+
+    reference: BatchNorm | None
+    export: BatchNorm | None
+    by: By
+
+
+def pair_batch_norms(
+    reference: Sequence[BatchNorm],
+    export: Sequence[BatchNorm],
+    alignment: Mapping[str, str] | None = None,
+    *,
+    reference_content: Content | None = None,
+    export_content: Content | None = None,
+) -> tuple[BatchNormPair, ...]:
+    """Pair by aligned node, else by equal weights, else by scope; the reference's order, then the rest.
+
+    ``alignment`` maps nodes of the export to nodes of the reference. Of several layers with the same
+    weights or scope (towers) the first goes with the first, but only if there are as many on both sides.
+    """
+    pairs: dict[int, tuple[int, By]] = {}
+    taken: set[int] = set()
+
+    def join(keys: Callable[[BatchNorm, bool], object], by: By) -> None:
+        ours = _grouped(reference, lambda each: keys(each, True), pairs)
+        theirs = _grouped(export, lambda each: keys(each, False), taken)
+        for key, group in ours.items():
+            if len(theirs.get(key, ())) == len(group):
+                for one, other in zip(group, theirs[key], strict=True):
+                    pairs[one] = (other, by)
+                    taken.add(other)
+
+    nodes = alignment or {}
+    join(lambda each, ours: each.node if ours else nodes.get(each.node), "node")
+    if nodes:
+        join(lambda each, ours: each.output.node if ours else nodes.get(each.output.node), "node")
+    if reference_content is not None and export_content is not None:
+        join(lambda each, ours: _signature(each, reference_content if ours else export_content), "weights")
+    join(lambda each, _: each.scope or None, "scope")
+    found = [
+        BatchNormPair(
+            reference=each,
+            export=export[pairs[index][0]] if index in pairs else None,
+            by=pairs[index][1] if index in pairs else "alone",
+        )
+        for index, each in enumerate(reference)
+    ]
+    found += [
+        BatchNormPair(reference=None, export=each, by="alone")
+        for index, each in enumerate(export)
+        if index not in taken
+    ]
+    return tuple(found)
+
+
+def _grouped(
+    records: Sequence[BatchNorm], key: Callable[[BatchNorm], object], done: Container[int]
+) -> dict[object, list[int]]:
+    groups: dict[object, list[int]] = {}
+    for index, record in enumerate(records):
+        found = key(record)
+        if found is not None and index not in done:
+            groups.setdefault(found, []).append(index)
+    return groups
+
+
+def _signature(record: BatchNorm, content: Content) -> tuple[bytes | None, ...] | None:
+    """Gamma and beta alone: statistics are what a training-mode export lacks."""
+    parts = tuple(None if name is None else content(name) for name in (record.gamma, record.beta))
+    return parts if any(parts) else None

@@ -1,0 +1,194 @@
+"""Where a mean or a variance comes from: stored, the current batch's, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ..graph import Array, Node, Shape, TensorName
+from ..live import VARIABLES, LiveGraph
+
+Kind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
+
+LAYOUT = frozenset({"Reshape", "Squeeze", "ExpandDims", "BroadcastTo", "Cast"})
+"""Ops that change how a vector of channels lies, not what it holds."""
+
+_REDUCTIONS = frozenset({"Mean", "Sum"})
+_MERGES = ("Merge", "RefMerge")
+_CONSTANTS = VARIABLES | {"Const", "Fill", "Range"}
+
+_RANKS = {
+    "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
+    "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
+}  # fmt: skip
+_SAME_RANK = frozenset(
+    {"Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """Where a mean or a variance comes from.
+
+    ``stored`` is the constant or variable behind it, if there is one; ``predicate`` the node that
+    chose, or would choose, between stored and batch; ``axis`` that of the channels, where it shows.
+    """
+
+    kind: Kind
+    stored: str | None
+    predicate: str | None
+    axis: int | None
+
+
+def weight(live: LiveGraph, tensor: TensorName | None, variables: frozenset[str] = frozenset()) -> str | None:
+    """The constant or variable that ``tensor`` reads, through identities and changes of layout, or None."""
+    if tensor is None:
+        return None
+    tensor = live.source(tensor)
+    node = live.node(tensor)
+    while node is not None and node.name not in variables and node.op in LAYOUT and node.inputs:
+        tensor = live.source(node.inputs[0])
+        node = live.node(tensor)
+    if node is None:
+        return None
+    return node.name if node.op in VARIABLES or node.op == "Const" or node.name in variables else None
+
+
+def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = frozenset()) -> Statistic:
+    """Classify ``tensor``, a mean or a variance that something is normalised with."""
+    tensor, predicate = live.trace(tensor)
+    axis = _layout_axis(live, tensor)
+    stored = weight(live, tensor, variables)
+    if stored is not None:
+        return Statistic("stored", stored, predicate, axis)
+    node = live.node(tensor)
+    while node is not None and node.op in LAYOUT and node.inputs:
+        tensor, by = live.trace(node.inputs[0])
+        predicate = predicate or by
+        node = live.node(tensor)
+    if node is not None and node.op in _MERGES and node.name in live.choices:
+        sides = [statistic(live, side, variables) for side in node.inputs]
+        kinds = {side.kind for side in sides}
+        names = [side.stored for side in sides if side.stored]
+        by = live.choices[node.name].predicate
+        if "other" in kinds:
+            return Statistic("other", None, by, axis)
+        kind: Kind = "undecided" if len(kinds) > 1 else sides[0].kind
+        return Statistic(kind, names[0] if names else None, by, axis or sides[0].axis)
+    kind, reduced = _origin(live, tensor, variables)
+    return Statistic(kind, None, predicate, axis or reduced)
+
+
+def _origin(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[Kind, int | None]:
+    """Walk back from a computed statistic to the reductions that made it.
+
+    Every way back must end in a constant or in a reduction over the batch; a way that reaches
+    data otherwise, or a reduction that leaves the batch axis standing, is no batch statistic.
+    """
+    waiting, seen = [tensor], {tensor}
+    axis: int | None = None
+    batch = False
+    while waiting:
+        current = waiting.pop()
+        node = live.node(live.source(current))
+        if node is None:
+            return "other", None
+        if node.op in _CONSTANTS or node.name in variables:
+            continue
+        if node.op in _REDUCTIONS:
+            found = reduced_axes(live, node)
+            if found is None or 0 not in found or _whole(live, node, found):
+                return "other", None
+            batch, axis = True, _kept(found)
+            continue
+        if not node.inputs or node.op.startswith(("Conv", "MatMul", "Placeholder")) or len(seen) > 64:
+            return "other", None
+        for source in node.inputs:
+            if source not in seen:
+                seen.add(source)
+                waiting.append(source)
+    return ("batch" if batch else "stored"), axis
+
+
+def reduced_axes(live: LiveGraph, node: Node) -> tuple[int, ...] | None:
+    """The constant axes of a reduction, in order, or None where they are not known."""
+    value: Array | None = live.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if value is None else tuple(sorted(int(axis) for axis in value.reshape(-1)))
+
+
+def _kept(axes: tuple[int, ...]) -> int:
+    """The one axis that a reduction over ``axes`` leaves: -1 where it is the last."""
+    missing = [axis for axis in range(len(axes)) if axis not in axes]
+    return missing[0] if missing else -1
+
+
+def _whole(live: LiveGraph, node: Node, axes: tuple[int, ...]) -> bool:
+    """Whether the reduction leaves no axis at all: that normalises a batch as a whole, not its channels."""
+    rank = rank_of(live, node.inputs[0])
+    return rank is not None and len(axes) >= rank
+
+
+def rank_of(live: LiveGraph, tensor: TensorName) -> int | None:
+    """The rank of ``tensor`` where it shows within a few steps, else None."""
+    for _ in range(32):
+        source = live.source(tensor)
+        node = live.nodes.get(source.node)
+        if node is None:
+            return None
+        if node.op in _RANKS:
+            return _RANKS[node.op]
+        shape = node.attrs.get("shape")
+        if node.op.startswith("Placeholder"):
+            known = isinstance(shape, Shape) and shape.dims
+            return len(shape.dims) if isinstance(shape, Shape) and shape.dims and known else None
+        if node.op == "Reshape":
+            target = live.constant(node.inputs[1])
+            return None if target is None else int(target.size)
+        if node.op in ("SquaredDifference", "Square", "Sub", "Mul") or node.op in _SAME_RANK:
+            tensor = node.inputs[0]
+            continue
+        return None
+    return None
+
+
+def _layout_axis(live: LiveGraph, tensor: TensorName) -> int | None:
+    """The axis of the channels where a vector is reshaped to, say, ``[1, C, 1, 1]``; None where it is not."""
+    node = live.node(tensor)
+    while node is not None and node.op in LAYOUT and node.inputs:
+        target = live.constant(node.inputs[1]) if node.op == "Reshape" and len(node.inputs) > 1 else None
+        if target is not None and target.size > 1:
+            wide = [axis for axis, size in enumerate(target.tolist()) if size != 1]
+            return wide[0] if len(wide) == 1 and wide[0] != target.size - 1 else -1
+        node = live.node(live.source(node.inputs[0]))
+    return None
+
+
+def batch_axis_reshaped(live: LiveGraph, node: Node) -> bool:
+    """Whether a fused op in training mode is in truth a layer or instance norm.
+
+    Both are spelt as a reshape to ``[1, batch * groups, ..., 1]`` in front of the op: the batch lies on the
+    channels' axis, so every sample keeps its own statistics, and the scale is no weight but a fill.
+    """
+    before = live.node(live.source(node.inputs[0]))
+    if before is None or before.op != "Reshape" or _leading(live, before) != 1:
+        return False
+    return all(_filled(live, tensor) for tensor in node.inputs[1:3])
+
+
+def _leading(live: LiveGraph, reshape: Node) -> int | None:
+    target = live.constant(reshape.inputs[1])
+    if target is not None:
+        return int(target.reshape(-1)[0]) if target.size else None
+    pack = live.node(live.source(reshape.inputs[1]))
+    first = live.constant(pack.inputs[0]) if pack is not None and pack.op in ("Pack", "ConcatV2") else None
+    return None if first is None or not first.size else int(first.reshape(-1)[0])
+
+
+def _filled(live: LiveGraph, tensor: TensorName) -> bool:
+    node = live.node(live.source(tensor))
+    if node is None:
+        return False
+    if node.op == "Const":
+        value = live.constant(tensor)
+        return value is not None and (value.size == 0 or bool((value == value.reshape(-1)[0]).all()))
+    return node.op not in VARIABLES

@@ -1,0 +1,258 @@
+"""The part of a graph that given outputs need, and nothing else, so that it computes the same.
+
+Control inputs order side effects, and no side effect is ever run here: they are dropped. What
+they also do, in graphs with ``Switch``/``Merge`` control flow, is to say in which branch or loop
+a node without data inputs lives; without one, a constant of an untaken branch would reach the
+``Merge`` and a constant of a loop body would run once. Such nodes keep a control input on
+something harmless of the same branch or loop (:mod:`.control_flow`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .. import op_kinds as ops
+from ..graph import Attr, Function, Graph, Node, TensorName
+from .branches import decided_merges
+from .control_flow import context_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some nodes of a graph, closed under their data inputs.
+
+    ``nodes``: by name, inputs before their consumers (loops broken at ``Merge``); a ``Merge`` of
+    which one branch is known to be dead has the live input alone. ``controls``: the control inputs
+    that each keeps. ``contexts``: nodes to add, name to the ``Switch`` output that they pass on.
+    ``functions``: the functions of the library that are called. ``initialisers``: nodes that fill lookup
+    tables.
+    """
+
+    nodes: Mapping[str, Node]
+    controls: Mapping[str, tuple[str, ...]]
+    contexts: Mapping[str, TensorName]
+    functions: Set[str]
+    initialisers: tuple[str, ...]
+
+    def read(self) -> set[TensorName]:
+        """The tensors that the nodes of this part read."""
+        return {source for node in self.nodes.values() for source in node.inputs} | set(
+            self.contexts.values()
+        )
+
+
+class Effect(NamedTuple):
+    """A node that must not be run: its name and op, and the function of the library it stands in."""
+
+    node: str
+    op: str
+    function: str | None = None
+
+
+def prune(
+    graph: Graph,
+    outputs: Iterable[TensorName],
+    feeds: Set[TensorName] = frozenset(),
+    predicates: Mapping[TensorName, bool] | None = None,
+) -> Part:
+    """The part that ``outputs`` need when the tensors ``feeds`` are given.
+
+    ``predicates`` are booleans known before the run (constant feeds): of a ``Merge`` behind a
+    ``Switch`` that they decide, the dead branch is left out. Names that the graph lacks are skipped.
+    """
+    wanted = [output.node for output in outputs if output not in feeds]
+    closure = _Closure(graph, feeds)
+    closure.add(wanted)
+    merges = decided_merges(graph, closure.nodes, closure.contexts, closure.added, feeds, predicates or {})
+    if merges:
+        closure = _Closure(graph, feeds, merges)
+        closure.add(wanted)
+    initialisers = _initialisers(graph, closure)
+    closure.add(initialisers)
+    nodes = closure.nodes
+    controls = {
+        name: kept
+        for name, node in nodes.items()
+        if (kept := tuple(c for c in node.controls if c in nodes) + tuple(closure.contexts.get(name, ())))
+    }
+    return Part(
+        nodes=nodes,
+        controls=controls,
+        contexts=closure.added,
+        functions=_functions(graph, nodes.values()),
+        initialisers=initialisers,
+    )
+
+
+def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
+    """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
+    bad = {
+        node.name
+        for node in graph.nodes.values()
+        if (node.op not in known and node.op not in graph.functions)
+        or forbidden(node.op)
+        or _lost_reference(graph, node)
+        or _effect_in(graph, _functions(graph, [node]))
+    }
+    readers: dict[str, list[str]] = {}
+    for node in graph.nodes.values():
+        for source in node.inputs:
+            readers.setdefault(source.node, []).append(node.name)
+    stack = list(bad)
+    while stack:
+        fresh = [reader for reader in readers.get(stack.pop(), ()) if reader not in bad]
+        bad.update(fresh)
+        stack.extend(fresh)
+    return [TensorName(name, 0) for name in graph.nodes if name not in bad]
+
+
+def effects(graph: Graph, part: Part) -> Iterator[Effect]:
+    """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
+
+    And those that a read of the variable that they change waits for: what is read is what they wrote.
+    """
+    for node in part.nodes.values():
+        yield from _awaited(graph, node)
+        if forbidden(node.op) and node.name not in part.initialisers:
+            yield Effect(node.name, node.op)
+        elif called := _functions(graph, [node]):
+            inner = _effect_in(graph, called)
+            if inner is not None:
+                yield Effect(node.name, inner.op, inner.function)
+
+
+def _awaited(graph: Graph, node: Node) -> Iterator[Effect]:
+    """The writers of the variable that ``node`` reads for which it waits, directly or in a group."""
+    if not node.controls or not node.inputs:
+        return
+    root = node.inputs[0].node
+    if root not in graph.nodes or graph.nodes[root].op not in ops.VARIABLES:
+        return
+    stack, seen = list(node.controls), set(node.controls)
+    while stack:
+        waited = graph.nodes.get(stack.pop())
+        if waited is None:
+            continue
+        if ops.writes(waited.op) and written_variable(graph, waited.name) == root:
+            yield Effect(waited.name, waited.op)
+        elif waited.op == "NoOp":
+            stack.extend(each for each in waited.controls if each not in seen)
+            seen.update(waited.controls)
+
+
+def _lost_reference(graph: Graph, node: Node) -> bool:
+    """Whether a node wants a reference to a variable that was frozen: TensorFlow does not load it."""
+    if not node.op.startswith("Ref") or not node.inputs:
+        return False
+    root = written_variable(graph, node.name)
+    return root is None or graph.nodes[root].op not in ops.VARIABLES
+
+
+def forbidden(op: str) -> bool:
+    """Whether a node of this op is never run."""
+    return ops.writes(op) or ops.calls_python(op)
+
+
+def written_variable(graph: Graph, node: str) -> str | None:
+    """The variable that a node writes to, or the constant it was frozen into: the root of its first input."""
+    seen = set()
+    while node in graph.nodes and node not in seen:
+        seen.add(node)
+        if graph.nodes[node].op in ops.VARIABLES or graph.nodes[node].op == "Const":
+            return node
+        if not graph.nodes[node].inputs:
+            return None
+        node = graph.nodes[node].inputs[0].node
+    return None
+
+
+class _Closure:
+    """Nodes reached from outputs through data inputs, and through what keeps them in their branch or loop."""
+
+    def __init__(
+        self, graph: Graph, feeds: Set[TensorName], merges: Mapping[str, Node] | None = None
+    ) -> None:
+        self.graph = graph
+        self.feeds = feeds
+        self.merges = merges or {}
+        self.nodes: dict[str, Node] = {}
+        self.contexts: dict[str, tuple[str, ...]] = {}
+        self.added: dict[str, TensorName] = {}
+        self._started: set[str] = set()
+
+    def add(self, names: Iterable[str]) -> None:
+        """Add these nodes and all that they need, inputs first."""
+        for output in names:
+            stack = [(output, False)]
+            while stack:
+                name, finished = stack.pop()
+                node = self.merges.get(name) or self.graph.nodes.get(name)
+                if node is None:
+                    continue
+                if finished:
+                    self.nodes[name] = node
+                elif name not in self._started:
+                    self._started.add(name)
+                    stack.append((name, True))
+                    stack.extend((source, False) for source in self._sources(node))
+
+    def _sources(self, node: Node) -> list[str]:
+        sources = [source.node for source in reversed(node.inputs) if source not in self.feeds]
+        if not node.inputs and node.controls:
+            found = [context for control in node.controls if (context := context_of(self.graph, control))]
+            kept = []
+            for name, switch in found:
+                kept.append(name)
+                if switch is None:
+                    sources.append(name)
+                else:
+                    self.added[name] = switch
+                    sources.append(switch.node)
+            if kept:
+                self.contexts[node.name] = tuple(dict.fromkeys(kept))
+        return [source for source in sources if source not in self._started]
+
+
+def _initialisers(graph: Graph, closure: _Closure) -> tuple[str, ...]:
+    tables = {name for name, node in closure.nodes.items() if node.op in ops.TABLES}
+    if not tables:
+        return ()
+    return tuple(
+        node.name
+        for node in graph.nodes.values()
+        if ops.initialises_table(node.op) and node.inputs and node.inputs[0].node in tables
+    )
+
+
+def _functions(graph: Graph, nodes: Iterable[Node]) -> set[str]:
+    """The functions of the library that ``nodes`` call, directly or not."""
+    if not graph.functions:
+        return set()
+    found: set[str] = set()
+    stack = [name for node in nodes for name in _called(node.op, node.attrs)]
+    while stack:
+        name = stack.pop()
+        body = graph.functions.get(name)
+        if body is None or name in found:
+            continue
+        found.add(name)
+        stack.extend(called for node in body.nodes for called in _called(node.op, node.attrs))
+    return found
+
+
+def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
+    yield op
+    for value in attrs.values():
+        for item in value if type(value) is tuple else (value,):
+            if isinstance(item, Function):
+                yield item.name
+
+
+def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
+    for name in sorted(functions):
+        for node in graph.functions[name].nodes:
+            if forbidden(node.op):
+                return Effect(node.name, node.op, name)
+    return None

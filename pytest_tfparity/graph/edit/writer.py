@@ -1,0 +1,88 @@
+"""Nodes as serialized NodeDefs, for graphs that were changed in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Attr, AttrReference, DType, Function, Node, Shape, Tensor
+from ..read import messages
+from ..read.tensors import STRING
+
+
+def node_bytes(node: Node) -> bytes:
+    """``node`` as a serialized ``NodeDef`` that any TensorFlow reads."""
+    raw = messages.NodeDef(name=node.name, op=node.op)
+    raw.input.extend(f"{name}:{port}" if port else name for name, port in node.inputs)
+    raw.input.extend(f"^{control}" for control in node.controls)
+    for key, value in node.attrs.items():
+        _fill(raw.attr[key], value)
+    data: bytes = raw.SerializeToString()
+    return data
+
+
+def _fill(raw: Any, value: Attr) -> None:
+    """Put ``value`` into an ``AttrValue``."""
+    if isinstance(value, tuple) and not isinstance(value, DType | Shape | Function | AttrReference):
+        raw.list.SetInParent()
+        for item in value:
+            _append(raw.list, item)
+    elif isinstance(value, Tensor):
+        _fill_tensor(raw.tensor, value)
+    elif isinstance(value, Shape):
+        _fill_shape(raw.shape, value)
+    elif isinstance(value, Function):
+        _fill_function(raw.func, value)
+    elif isinstance(value, AttrReference):
+        raw.placeholder = value.name
+    elif value is not None:
+        setattr(raw, _field(value), value.number if isinstance(value, DType) else value)
+
+
+def _append(listed: Any, item: Attr) -> None:
+    if isinstance(item, Tensor):
+        _fill_tensor(listed.tensor.add(), item)
+    elif isinstance(item, Shape):
+        _fill_shape(listed.shape.add(), item)
+    elif isinstance(item, Function):
+        _fill_function(listed.func.add(), item)
+    else:
+        getattr(listed, _field(item)).append(item.number if isinstance(item, DType) else item)
+
+
+def _field(value: Attr) -> str:
+    if isinstance(value, DType):
+        return "type"
+    for kind, name in ((bool, "b"), (int, "i"), (float, "f"), (bytes, "s")):
+        if isinstance(value, kind):
+            return name
+    raise TypeError(f"{type(value).__name__} is no attribute value")
+
+
+def _fill_function(raw: Any, value: Function) -> None:
+    raw.name = value.name
+    for key, inner in value.attrs.items():
+        _fill(raw.attr[key], inner)
+
+
+def _fill_shape(raw: Any, shape: Shape) -> None:
+    raw.SetInParent()
+    if shape.dims is None:
+        raw.unknown_rank = True
+        return
+    for size in shape.dims:
+        raw.dim.add(size=size)
+
+
+def _fill_tensor(raw: Any, tensor: Tensor) -> None:
+    raw.dtype = tensor.dtype.number
+    _fill_shape(raw.tensor_shape, Shape(tensor.shape))
+    array = tensor.array
+    if tensor.dtype.number == STRING:
+        raw.string_val.extend(
+            item if isinstance(item, bytes) else str(item).encode() for item in array.reshape(-1)
+        )
+    else:
+        plain = np.ascontiguousarray(array)
+        raw.tensor_content = plain.astype(plain.dtype.newbyteorder("<"), copy=False).tobytes()

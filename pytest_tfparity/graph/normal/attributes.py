@@ -1,0 +1,154 @@
+"""Attributes and op names that say the same thing, brought into one spelling."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from .. import ops as op_table
+from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor
+
+ALIASES = frozenset(
+    {
+        "Identity", "RefIdentity", "StopGradient", "PreventGradient", "CheckNumerics", "CheckNumericsV2",
+        "Snapshot", "PlaceholderWithDefault", "ReadVariableOp", "DebugGradientIdentity", "Print",
+    }
+)  # fmt: skip
+"""Ops whose output 0 is their input 0, whatever else they do."""
+
+_SPELLINGS = {
+    "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
+    "RefNextIteration": "NextIteration",
+    "StatelessIf": "If", "StatelessWhile": "While", "StatelessCase": "Case",
+}  # fmt: skip
+
+# Where a result is computed, how it is scheduled, what something is called: never what it is.
+_SILENT = frozenset(
+    {
+        "use_cudnn_on_gpu",
+        "parallel_iterations",
+        "frame_name",
+        "tensor_array_name",
+        "validate_indices",
+        "output_shapes",
+    }
+)
+ARRAYS = frozenset(
+    {
+        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3",
+        "TensorArrayScatterV3",
+        "TensorArraySizeV3", "TensorArrayConcatV3", "TensorArraySplitV3",
+    }
+)  # fmt: skip
+"""Ops on an array that lives for one run, in the order of their flow inputs."""
+_SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
+"""The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
+
+_FLOAT, _DOUBLE, _STRING, _BFLOAT16, _HALF = DType(1), DType(2), DType(7), DType(14), DType(19)
+_FLOATS = (_FLOAT, _DOUBLE, _BFLOAT16, _HALF)
+_COMPLEX = (DType(8), DType(18))
+
+
+def plain_op(op: str) -> str:
+    """The op without regard to references and state: ``RefSwitch`` as ``Switch``."""
+    return _SPELLINGS.get(op, op)
+
+
+def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+    """The attributes that matter to the result of ``op`` and are not at their default.
+
+    Defaults are TensorFlow's own. A writer may leave a default out or write it; a version that
+    does not know an attribute behaves as its default says.
+    """
+    known = op_table.op(op)
+    defaults = known.defaults if known else {}
+    silent = _SILENT_OF.get(op, frozenset())
+    return {
+        name: value
+        for name, value in attrs.items()
+        if not name.startswith("_")
+        and name not in _SILENT
+        and name not in silent
+        and not (name in defaults and encoded(defaults[name]) == encoded(value))
+    }
+
+
+def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
+    """One spelling for ops that are the same function to the last bit, in output 0."""
+    kind = attrs.get("T")
+    if op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
+        # The version decides which statistics are handed on; ``U`` is their type. Output 0 is the same.
+        inference = attrs.get("is_training") is False
+        silent = {"exponential_avg_factor"} if inference else set()
+        silent |= {"U"} if attrs.get("U") == _FLOAT else set()
+        return "FusedBatchNormV3", {name: value for name, value in attrs.items() if name not in silent}
+    if op == "Add" and kind is not None and kind != _STRING:
+        return "AddV2", attrs
+    if op == "Div" and kind in _FLOATS:
+        return "RealDiv", attrs
+    if op in ("BatchMatMul", "BatchMatMulV2"):
+        return "BatchMatMulV2", attrs
+    if op == "BatchMatMulV3" and attrs.get("Ta") == attrs.get("Tb") == attrs.get("Tout"):
+        kept = {name: value for name, value in attrs.items() if name not in ("Ta", "Tb", "Tout")}
+        return "BatchMatMulV2", {**kept, "T": attrs.get("Ta")}
+    return op, attrs
+
+
+def commutes(op: str, attrs: Mapping[str, Attr]) -> bool:
+    """Whether exchanging both inputs changes no bit of the result (of a NaN at most the payload)."""
+    if op in ("LogicalAnd", "LogicalOr", "BitwiseAnd", "BitwiseOr", "BitwiseXor"):
+        return True
+    kind = attrs.get("T")
+    return op in ("AddV2", "Mul") and isinstance(kind, DType) and kind not in (*_COMPLEX, _STRING)
+
+
+def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:
+    """An attribute as it takes effect: the value given, else the default of the op."""
+    if name in attrs:
+        return attrs[name]
+    known = op_table.op(op)
+    return known.defaults.get(name) if known else None
+
+
+def listed(value: Attr) -> tuple[Attr, ...] | None:
+    """The elements of an attribute that is a list; None for any other."""
+    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Function, AttrReference)):
+        return value
+    return None
+
+
+def encoded(value: Attr) -> bytes:
+    """An attribute as bytes, different bytes for different attributes (constants: see fingerprint)."""
+    kind = type(value)
+    if kind is bool:
+        return b"b1" if value else b"b0"
+    if isinstance(value, int):
+        return b"i%d;" % value
+    if kind is float:
+        # Attributes are single precision; compare the bits, so that -0.0 and NaN are themselves.
+        return b"f" + struct.pack("<f", value)
+    if isinstance(value, bytes):
+        return b"s%d;" % len(value) + value
+    if isinstance(value, DType):
+        return b"t%d;" % value.number
+    if isinstance(value, Shape):
+        dims = value.dims
+        return b"h?;" if dims is None else b"h" + ",".join(map(str, dims)).encode() + b";"
+    if isinstance(value, AttrReference):
+        name = value.name.encode()
+        return b"r%d;" % len(name) + name
+    if isinstance(value, Function):
+        name = value.name.encode()
+        attrs = b"".join(encoded(key.encode()) + encoded(value.attrs[key]) for key in sorted(value.attrs))
+        return b"F%d;" % len(name) + name + b"%d;" % len(value.attrs) + attrs
+    if isinstance(value, Tensor):
+        array = value.array
+        content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+        shape = encoded(Shape(value.shape))
+        return b"T" + encoded(value.dtype) + shape + b"%d;" % len(content) + content
+    values = listed(value)
+    if values is not None:
+        return b"(%d;" % len(values) + b"".join(encoded(each) for each in values)
+    if value is None:
+        return b"n"
+    raise TypeError(f"{kind.__name__} is no attribute")

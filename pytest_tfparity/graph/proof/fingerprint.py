@@ -1,0 +1,173 @@
+"""Hashes of what a tensor computes: op, attributes, constants and the fingerprints of its inputs.
+
+Equal fingerprints mean the same function: everything that a result depends on goes into the hash,
+in an encoding that cannot be read in two ways, and the hash has 128 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, Attr, Shape, Tensor
+from ..normal.attributes import commutes, encoded
+from ..normal.form import Edge, NormalGraph, NormalNode
+
+Fingerprint = bytes
+SIZE = 16
+_SMALL = 4096
+_CHUNK = 1 << 20
+
+
+class Contents:
+    """Hashes of constants: dtype, shape and bits. What is equal to something hashed before is only compared.
+
+    Comparing runs at the speed of memory, hashing at a fraction of it, and most constants of an
+    export are those of its reference.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[Tensor, bytes]] = {}
+        self._similar: dict[bytes, list[tuple[Array, bytes]]] = {}
+        # Attributes are shared by many nodes; each mapping is kept, so that its id stays its own.
+        self.encodings: dict[tuple[str, int], tuple[Mapping[str, Attr], bytes]] = {}
+
+    def digest(self, tensor: Tensor) -> bytes:
+        """The hash of a constant; the same for the same bits, whoever stores them."""
+        known = self._of.get(id(tensor))
+        if known is None:
+            known = self._of[id(tensor)] = (tensor, self._digest(tensor))
+        return known[1]
+
+    def _digest(self, tensor: Tensor) -> bytes:
+        array = tensor.array
+        head = encoded(tensor.dtype) + encoded(Shape(tensor.shape))
+        if array.dtype == object:
+            return _hash(head, *_strings(array))
+        if array.size == 0:
+            return _hash(head)
+        bits = _bits(array)
+        if bits.nbytes <= _SMALL:
+            return _hash(head, bits)
+        sample = head + bits[:64].tobytes() + bits[-64:].tobytes() + bits[:: bits.size // 32].tobytes()
+        similar = self._similar.setdefault(sample, [])
+        for other, digest in similar:
+            if _same(bits, other):
+                return digest
+        digest = _hash(head, bits)
+        similar.append((bits, digest))
+        return digest
+
+
+def fingerprints(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint]:
+    """The fingerprint of every live node, by index."""
+    if graph.loops:
+        from .loops import with_loops
+
+        return with_loops(graph, contents)
+    found: dict[int, Fingerprint] = {}
+    for index in graph.live():
+        node = graph.nodes[index]
+        found[index] = node_fingerprint(node, contents, _sources(node, found))
+    return found
+
+
+def edge_fingerprint(edge: Edge, found: Mapping[int, Fingerprint]) -> bytes:
+    """The fingerprint of one tensor: that of its node, and which output it is."""
+    return found[edge.node] + b"%d;" % edge.port
+
+
+def graph_fingerprint(graph: NormalGraph, contents: Contents) -> Fingerprint:
+    """One hash of all outputs of a graph, in their order."""
+    found = fingerprints(graph, contents)
+    return combined(edge_fingerprint(edge, found) for edge in graph.outputs)
+
+
+def combined(parts: Iterable[bytes]) -> Fingerprint:
+    """One hash of several, in their order."""
+    return hashlib.blake2b(
+        b"outputs" + b"".join(b"%d;" % len(part) + part for part in parts), digest_size=SIZE
+    ).digest()
+
+
+def own_encoding(node: NormalNode, contents: Contents) -> bytes:
+    """What a node is by itself, without its inputs: op, attributes, constant, functions."""
+    if node.value is not None or node.functions or node.label is not None:
+        return _own_encoding(node, contents)
+    key = (node.op, id(node.attrs))
+    known = contents.encodings.get(key)
+    if known is None:
+        known = contents.encodings[key] = (node.attrs, _own_encoding(node, contents))
+    return known[1]
+
+
+def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
+    op = node.op.encode()
+    parts = [b"%d;" % len(op), op]
+    if node.value is not None:
+        parts.append(b"v" + contents.digest(node.value))
+    if node.label is not None:
+        parts.append(b"#%d;" % node.label)
+    parts += [encoded(name.encode()) + _attr(node.attrs[name], contents) for name in sorted(node.attrs)]
+    for name in sorted(node.functions):
+        parts += [b"f", encoded(name.encode()), graph_fingerprint(node.functions[name], contents)]
+    return b"".join(parts)
+
+
+def node_fingerprint(node: NormalNode, contents: Contents, sources: Sequence[bytes]) -> Fingerprint:
+    """The fingerprint of a node whose inputs and guards have the encodings ``sources``."""
+    own = own_encoding(node, contents)
+    text = b"%d;" % len(own) + own + b"%d;%d;" % (len(node.inputs), len(node.guards)) + b"".join(sources)
+    return hashlib.blake2b(text, digest_size=SIZE).digest()
+
+
+def _sources(node: NormalNode, found: Mapping[int, Fingerprint]) -> list[bytes]:
+    inputs = [found[source] + b"%d;" % port for source, port in node.inputs]
+    if len(inputs) == 2 and commutes(node.op, node.attrs):
+        inputs.sort()
+    if node.guards:
+        inputs += sorted(found[source] + b"%d,%d;" % (port, side) for source, port, side in node.guards)
+    return inputs
+
+
+def _attr(value: Attr, contents: Contents) -> bytes:
+    return b"T" + contents.digest(value) if isinstance(value, Tensor) else encoded(value)
+
+
+def _bits(array: Array) -> Array:
+    """The bits of an array as little-endian bytes, in C order; not copied if they are that already."""
+    if array.dtype.byteorder == ">" or (sys.byteorder == "big" and array.dtype.byteorder == "="):
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _same(bits: Array, others: Array) -> bool:
+    if bits.nbytes != others.nbytes:
+        return False
+    if bits.ctypes.data == others.ctypes.data:
+        return True
+    if bits.nbytes % 8 == 0 and bits.ctypes.data % 8 == others.ctypes.data % 8 == 0:
+        bits, others = bits.view(np.uint64), others.view(np.uint64)
+    return all(
+        bool(np.array_equal(bits[start : start + _CHUNK], others[start : start + _CHUNK]))
+        for start in range(0, len(bits), _CHUNK)
+    )
+
+
+def _strings(array: Array) -> Iterable[bytes]:
+    for text in array.reshape(-1).tolist():
+        data = text if isinstance(text, bytes) else str(text).encode()
+        yield b"%d;" % len(data)
+        yield data
+
+
+def _hash(head: bytes, *parts: Any) -> bytes:
+    # SHA-256 has instructions of its own on present-day processors: twice as fast as blake2b there.
+    made = hashlib.sha256(b"%d;" % len(head) + head)
+    for part in parts:
+        made.update(part)
+    return made.digest()[:SIZE]

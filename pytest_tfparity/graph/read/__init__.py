@@ -1,0 +1,1 @@
+"""Files as plain data: GraphDef, MetaGraphDef, tensor bundles, protobuf."""

@@ -1,0 +1,307 @@
+"""GraphDef and MetaGraphDef files as plain graphs, read without TensorFlow.
+
+Large constants are views of the mapped file. The attributes ``_output_shapes`` and ``_class``
+are left out: the first is a remark of shape inference, the second a wish for a device; what a
+graph computes never depends on them. Formats: ``graph.proto``, ``node_def.proto``,
+``attr_value.proto``, ``function.proto`` of tensorflow/core/framework and ``meta_graph.proto`` of
+tensorflow/core/protobuf.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from ...errors import ModelError, UnreadableFile
+from ..graph import FunctionBody, Graph, TensorName
+from . import messages
+from .file_kind import Contents, contents
+from .mapped import foreign_format, is_lfs_pointer, is_text, mapped
+from .nodes import LARGE, NodeReader, read_function
+from .wire import BYTES, Malformed, fields
+
+_Read = TypeVar("_Read")
+_CHUNK = 1 << 20
+_COLLECTIONS = (
+    "variables",
+    "local_variables",
+    "model_variables",
+    "trainable_variables",
+    "moving_average_variables",
+)
+_ADVICE = {
+    Contents.GRAPH: "it is a .meta file that is needed, as `tf.compat.v1.train.Saver.save` writes it",
+    Contents.META_GRAPH: "a frozen graph is needed: freeze it, or give it as `meta` of the reference",
+    Contents.SAVED_MODEL: "freeze it first, or convert it to a frozen graph",
+    Contents.ONNX: "give the TensorFlow graph that it was made from",
+    Contents.TABLE: "give it as the checkpoint",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saver:
+    """Where a graph takes the checkpoint's prefix and which op restores its variables."""
+
+    filename_tensor: str
+    save_tensor: str
+    restore_op: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A variable of the collections. ``name`` is its node; a part of a partitioned variable also has the
+    ``full_name`` of the whole and its place in it, ``slice``, spelt as ``RestoreV2`` spells it
+    (``"10 4 0,5:0,4"``: the whole's shape, then start and length in each dimension).
+    """
+
+    name: str
+    full_name: str = ""
+    slice: str = ""
+    resource: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Inputs and outputs of a signature: tensor names by the names that callers use."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetaGraph:
+    """A graph with what ``.meta`` says of it.
+
+    ``variables`` are those of all collections of variables, ``trainable`` and ``averaged`` (those
+    with a moving average) the node names of two of them.
+    """
+
+    graph: Graph
+    saver: Saver | None
+    variables: tuple[Variable, ...]
+    trainable: frozenset[str]
+    averaged: frozenset[str]
+    signatures: Mapping[str, Signature]
+
+
+def read_graph(path: Path) -> Graph:
+    """The graph in a ``.pb`` or ``.pbtxt`` file, told apart by content.
+
+    Raises ModelError if the file is missing, empty, truncated or something else than a GraphDef, and
+    if a node's name or op is empty or a name occurs twice; UnreadableFile if only TensorFlow may know it.
+    Inputs that name no node are kept: ``dangling`` finds those that matter.
+    """
+    source = str(path)
+    view = _message(mapped(path, "frozen graph"), source, Contents.GRAPH)
+    return _guarded(view, source, lambda: _graph(view, 0, len(view), source))
+
+
+def read_meta(path: Path) -> MetaGraph:
+    """The graph, saver, variables and signatures in a ``.meta`` file. Raises as ``read_graph`` does."""
+    return _meta(mapped(path, "meta graph"), str(path))
+
+
+def parse_meta(data: bytes, source: str) -> MetaGraph:
+    """A serialized MetaGraphDef; ``source`` names it in messages. Raises as ``read_graph`` does."""
+    view = memoryview(data)
+    if not view or is_lfs_pointer(view):
+        raise ModelError(f"{source} is {'a Git LFS pointer' if view else 'empty'}, not a meta graph.")
+    return _meta(view, source)
+
+
+def dangling(graph: Graph, outputs: Iterable[str]) -> tuple[tuple[str, TensorName], ...]:
+    """Inputs that name no node of the graph, among the nodes that ``outputs`` need: (reader, input)."""
+    return tuple(
+        (node.name, source)
+        for node in graph.live(outputs).values()
+        for source in node.inputs
+        if source.node not in graph.nodes
+    )
+
+
+def _message(view: memoryview, source: str, wanted: Contents) -> memoryview:
+    """The bytes of the wanted message, made of text if the file is text. Raises ModelError for all else."""
+    foreign = foreign_format(view)
+    found = None if foreign else contents(view)
+    if found is wanted:
+        return view
+    if found is not None:
+        raise ModelError(f"{source} is {found.value}, not {_short(wanted)}; {_ADVICE[found]}.")
+    if foreign:
+        raise ModelError(f"{source} is {foreign}, not {_short(wanted)}.")
+    if is_text(view):
+        return _from_text(view, source, wanted)
+    raise ModelError(
+        f"{source} is not {_short(wanted)}: it is damaged, truncated or of another format."
+        " Write or copy it again."
+    )
+
+
+def _short(contents: Contents) -> str:
+    return contents.value.partition(" (")[0]
+
+
+def _from_text(view: memoryview, source: str, wanted: Contents) -> memoryview:
+    message = messages.GraphDef() if wanted is Contents.GRAPH else messages.MetaGraphDef()
+    try:
+        text_format.Parse(bytes(view).decode("utf-8"), message)
+    except UnicodeDecodeError:
+        raise ModelError(f"{source} is text that is not UTF-8, not {_short(wanted)}.") from None
+    except text_format.ParseError as error:
+        found = _text_contents(view)
+        if found is not None and found is not wanted:
+            raise ModelError(f"{source} is {found.value}, not {_short(wanted)}; {_ADVICE[found]}.") from None
+        sentence = f"{source} is text, but not {_short(wanted)} in text format: {error}"
+        if "no field named" in str(error) and found is not None:
+            raise UnreadableFile(sentence) from None
+        raise ModelError(sentence) from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{source} is text, but not {_short(wanted)} in text format: {error}") from None
+    return memoryview(message.SerializeToString())
+
+
+def _text_contents(view: memoryview) -> Contents | None:
+    """What a text file is, by the first name in it."""
+    names = re.search(rb"^\s*(\w+)\s*[:{<]", bytes(view[: 1 << 16]), re.MULTILINE)
+    first = names.group(1) if names else b""
+    if first in (b"meta_info_def", b"graph_def", b"saver_def", b"collection_def", b"signature_def"):
+        return Contents.META_GRAPH
+    if first in (b"saved_model_schema_version", b"meta_graphs"):
+        return Contents.SAVED_MODEL
+    return Contents.GRAPH if first in (b"node", b"library", b"versions", b"version") else None
+
+
+def _guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
+    """``read()``, with what the parsers raise said in a sentence."""
+    try:
+        return read()
+    except (Malformed, DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
+        reason = f": {error}" if isinstance(error, Malformed) else ""
+        raise ModelError(
+            f"{source} ({len(view):,} bytes) is truncated or damaged{reason}. Write or copy it again."
+        ) from None
+
+
+def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
+    reader = NodeReader(source)
+    functions: dict[str, FunctionBody] = {}
+    producer = 0
+    # Neighbouring small nodes are themselves a serialized GraphDef: parsed by the megabyte.
+    chunk = chunk_end = start
+    for field in fields(view, start, end):
+        if field.number == 1 and field.wire != BYTES:
+            raise Malformed(f"byte {field.begin} begins no node")
+        if field.number == 1 and field.end - field.start <= LARGE and field.end - chunk <= _CHUNK:
+            chunk_end = field.end
+            continue
+        _add_nodes(reader, view, chunk, chunk_end)
+        chunk = chunk_end = field.end
+        if field.number == 1 and field.end - field.start <= LARGE:
+            chunk = field.begin
+        elif field.number == 1:
+            reader.add_large(view, field.start, field.end)
+        elif field.number == 2 and field.wire == BYTES:
+            functions |= _functions(bytes(view[field.start : field.end]), reader)
+        elif field.number in (3, 4):
+            producer = _producer(view[field.begin : field.end]) or producer
+    _add_nodes(reader, view, chunk, chunk_end)
+    if not reader.nodes:
+        raise ModelError(f"{source} holds a graph without any node.")
+    return Graph(reader.nodes, functions, producer)
+
+
+def _add_nodes(reader: NodeReader, view: memoryview, start: int, end: int) -> None:
+    if start < end:
+        for raw in messages.RawGraphDef.FromString(bytes(view[start:end])).node:
+            reader.add(raw)
+
+
+def _functions(data: bytes, reader: NodeReader) -> dict[str, FunctionBody]:
+    library = messages.RawFunctionDefLibrary.FromString(data)
+    bodies = (read_function(raw, reader) for raw in library.function)
+    return {body.name: body for body in bodies}
+
+
+def _producer(data: memoryview) -> int:
+    graph = messages.GraphDef.FromString(bytes(data))
+    return int(graph.versions.producer or graph.version)
+
+
+def _meta(view: memoryview, source: str) -> MetaGraph:
+    view = _message(view, source, Contents.META_GRAPH)
+    return _guarded(view, source, lambda: _meta_graph(view, source))
+
+
+def _meta_graph(view: memoryview, source: str) -> MetaGraph:
+    graph: Graph | None = None
+    rest = bytearray()
+    for field in fields(view, 0, len(view)):
+        if field.number == 2:
+            graph = _graph(view, field.start, field.end, source)
+        elif field.number in (3, 4, 5):
+            rest += view[field.begin : field.end]
+    if graph is None:
+        raise ModelError(f"{source} holds no graph.")
+    raw = messages.RawMetaGraphDef.FromString(bytes(rest))
+    collections = _collections(raw.collection_def)
+    return MetaGraph(
+        graph=graph,
+        saver=_saver(raw.saver_def),
+        variables=tuple({v.name: v for found in collections.values() for v in found}.values()),
+        trainable=_names(collections.get("trainable_variables", ())),
+        averaged=_names(collections.get("moving_average_variables", ())),
+        signatures={name: _signature(raw.signature_def[name]) for name in sorted(raw.signature_def)},
+    )
+
+
+def _saver(raw: Any) -> Saver | None:
+    if not raw.restore_op_name:
+        return None
+    return Saver(
+        filename_tensor=raw.filename_tensor_name,
+        save_tensor=raw.save_tensor_name,
+        restore_op=raw.restore_op_name,
+    )
+
+
+def _collections(raw: Any) -> dict[str, list[Variable]]:
+    """The collections that hold variables, each a list of serialized VariableDefs."""
+    return {
+        name: [_variable(messages.VariableDef.FromString(value)) for value in raw[name].bytes_list.value]
+        for name in _COLLECTIONS
+        if name in raw
+    }
+
+
+def _variable(raw: Any) -> Variable:
+    place = raw.save_slice_info_def
+    return Variable(
+        name=raw.variable_name.partition(":")[0],
+        full_name=place.full_name,
+        slice=_slice_text(place) if place.full_name else "",
+        resource=raw.is_resource,
+    )
+
+
+def _slice_text(place: Any) -> str:
+    extents = (f"{start},{length}" for start, length in zip(place.var_offset, place.var_shape, strict=False))
+    return f"{' '.join(map(str, place.full_shape))} {':'.join(extents)}"
+
+
+def _names(variables: Iterable[Variable]) -> frozenset[str]:
+    return frozenset(variable.name for variable in variables)
+
+
+def _signature(raw: Any) -> Signature:
+    return Signature(
+        inputs={key: raw.inputs[key].name for key in sorted(raw.inputs) if raw.inputs[key].name},
+        outputs={key: raw.outputs[key].name for key in sorted(raw.outputs) if raw.outputs[key].name},
+        method=raw.method_name,
+    )

@@ -1,0 +1,181 @@
+"""NodeDef and FunctionDef as nodes: attributes decoded once for all nodes that share them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from sys import intern
+from typing import Any
+
+from ...errors import ModelError
+from ..graph import (
+    Attr,
+    AttrReference,
+    DType,
+    Function,
+    FunctionBody,
+    FunctionInput,
+    FunctionNode,
+    Node,
+    TensorName,
+    tensor_name,
+)
+from . import messages
+from .tensors import large_tensor, shape_of, small_tensor
+from .wire import BYTES, fields
+
+LARGE = 4096
+"""Bytes from which a node or attribute is walked, so that its tensor stays a view of the file."""
+
+_DROPPED = ("_output_shapes", "_class")
+# How the map entry of a dropped attribute begins: field 1 (the key), its length, its text.
+_DROPPED_ENTRIES = tuple(b"\n%c%b\x12" % (len(key), key.encode()) for key in _DROPPED)
+_LISTED = ("s", "i", "f", "b", "type", "shape", "tensor", "func")
+
+
+class NodeReader:
+    """Makes nodes of serialized NodeDefs; equal inputs and attributes become the same objects.
+
+    The attribute mappings of nodes are shared too: they must not be changed.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.nodes: dict[str, Node] = {}
+        self._source = source
+        self._inputs: dict[str, TensorName | str] = {}
+        self._entries: dict[bytes, tuple[str, Attr]] = {}
+        self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
+
+    def add(self, raw: Any, large: Mapping[str, Attr] | None = None) -> None:
+        """Take in a ``RawNodeDef``, with the attributes ``large`` beside its own.
+
+        Raises ModelError if its name or op is empty or its name was there before.
+        """
+        name, op = raw.name, raw.op
+        if not name or not op:
+            raise ModelError(
+                f"{self._source} is no TensorFlow graph, or it is damaged: node {len(self.nodes) + 1}"
+                f" ({name or op or 'nameless'!r}) has no {'op' if name else 'name'}."
+            )
+        if name in self.nodes:
+            raise ModelError(
+                f"{self._source} holds two nodes named {name!r}; TensorFlow refuses such a graph."
+                " Export it again."
+            )
+        inputs, controls = self._edges(raw.input)
+        attrs = self.attrs(raw.attr)
+        if large:
+            attrs = {**attrs, **large}
+        self.nodes[name] = Node(name, intern(op), inputs, controls, attrs)
+
+    def add_large(self, view: memoryview, start: int, end: int) -> None:
+        """Take in the NodeDef in ``view[start:end]`` without copying its tensors. Raises Malformed."""
+        rest = bytearray()
+        large: dict[str, Attr] = {}
+        for field in fields(view, start, end):
+            if field.number == 5 and field.wire == BYTES and field.end - field.start > LARGE:
+                key, value = self._large_attr(view, field.start, field.end)
+                if key not in _DROPPED:
+                    large[key] = value
+            else:
+                rest += view[field.begin : field.end]
+        self.add(messages.RawNodeDef.FromString(bytes(rest)), large)
+
+    def attrs(self, raw: Iterable[bytes]) -> Mapping[str, Attr]:
+        """Serialized map entries as attributes by name; those that never matter left out."""
+        entries = tuple([entry for entry in raw if not entry.startswith(_DROPPED_ENTRIES)])
+        attrs = self._attrs.get(entries)
+        if attrs is None:
+            attrs = dict(self._entry(entry) for entry in entries)
+            for key in _DROPPED:
+                attrs.pop(key, None)
+            self._attrs[entries] = attrs
+        return attrs
+
+    def _edges(self, raw: Iterable[str]) -> tuple[tuple[TensorName, ...], tuple[str, ...]]:
+        inputs: list[TensorName] = []
+        controls: list[str] = []
+        for text in raw:
+            edge = self._inputs.get(text)
+            if edge is None:
+                edge = intern(text[1:]) if text.startswith("^") else _interned(tensor_name(text))
+                self._inputs[text] = edge
+            if isinstance(edge, TensorName):
+                inputs.append(edge)
+            else:
+                controls.append(edge)
+        return tuple(inputs), tuple(controls)
+
+    def _entry(self, entry: bytes) -> tuple[str, Attr]:
+        known = self._entries.get(entry)
+        if known is None:
+            raw = messages.RawAttrEntry.FromString(entry)
+            known = self._entries[entry] = (intern(raw.key), self._value(raw.value))
+        return known
+
+    def _value(self, raw: Any) -> Attr:
+        kind = raw.WhichOneof("value")
+        if kind == "list":
+            values = (self._single(name, value) for name in _LISTED for value in getattr(raw.list, name))
+            return tuple(values)
+        return None if kind is None else self._single(kind, getattr(raw, kind))
+
+    def _single(self, kind: str, value: Any) -> Attr:
+        if kind == "type":
+            return DType(value)
+        if kind == "shape":
+            return shape_of(value)
+        if kind == "tensor":
+            return small_tensor(value, self._source)
+        if kind == "func":
+            return Function(value.name, self.attrs(value.attr))
+        if kind == "placeholder":
+            return AttrReference(value)
+        plain: bool | int | float | bytes = value
+        return plain
+
+    def _large_attr(self, view: memoryview, start: int, end: int) -> tuple[str, Attr]:
+        rest = bytearray()
+        for entry in fields(view, start, end):
+            if entry.number != 2 or entry.wire != BYTES:
+                rest += view[entry.begin : entry.end]
+                continue
+            parts = list(fields(view, entry.start, entry.end))
+            if len(parts) != 1 or parts[0].number != 8 or parts[0].wire != BYTES:
+                raw = messages.RawAttrEntry.FromString(bytes(view[start:end]))
+                return raw.key, self._value(raw.value)
+            tensor = large_tensor(view, parts[0].start, parts[0].end, self._source)
+        return messages.RawAttrEntry.FromString(bytes(rest)).key, tensor
+
+
+def _interned(source: TensorName) -> TensorName:
+    return TensorName(intern(source.node), source.port)
+
+
+def read_function(raw: Any, reader: NodeReader) -> FunctionBody:
+    """A ``RawFunctionDef`` as a function body. Raises ModelError if a node has no name or op."""
+    signature = raw.signature
+    return FunctionBody(
+        name=signature.name,
+        arguments=tuple(arg.name for arg in signature.input_arg),
+        results=tuple(arg.name for arg in signature.output_arg),
+        nodes=tuple(_function_node(node, reader) for node in raw.node_def),
+        returns={arg.name: _function_input(raw.ret[arg.name]) for arg in signature.output_arg},
+        stateful=signature.is_stateful,
+    )
+
+
+def _function_node(raw: Any, reader: NodeReader) -> FunctionNode:
+    return FunctionNode(
+        name=raw.name,
+        op=intern(raw.op),
+        inputs=tuple(_function_input(text) for text in raw.input if not text.startswith("^")),
+        controls=tuple(text[1:] for text in raw.input if text.startswith("^")),
+        attrs=reader.attrs(raw.attr),
+    )
+
+
+def _function_input(text: str) -> FunctionInput:
+    """``"node:output:1"``, or the name of an argument, taken apart."""
+    node, *parts = text.split(":")
+    port = int(parts.pop()) if parts and parts[-1].isdecimal() else 0
+    return FunctionInput(node, parts[0] if parts else "", port)

@@ -1,0 +1,217 @@
+"""TensorProto and the data types of TensorFlow as numpy arrays.
+
+numpy has no bfloat16, float8, float4, int4 and int2: those are arrays of their bits (uint16 for
+bfloat16, one uint8 or int8 an element for the others); ``Tensor.dtype`` says what they are.
+Quantised types are the integers that they store. Formats: ``types.proto``, ``tensor.proto`` and
+``Tensor::FromProto`` of tensorflow/core/framework.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from ...errors import ModelError, UnreadableFile
+from ..graph import Array, DType, Shape, Tensor
+from . import messages
+from .wire import BYTES, VARINT, Malformed, fields, varint
+
+STRING = 7
+BFLOAT16 = 14
+_HALF = 19
+_NUMPY = {
+    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", 11: "i1", 12: "u1",
+    13: "<i4", 14: "<u2", 15: "<i2", 16: "<u2", 17: "<u2", 18: "<c16", 19: "<f2", 22: "<u4", 23: "<u8",
+    24: "u1", 25: "u1", 26: "u1", 27: "u1", 28: "u1", 29: "i1", 30: "u1", 31: "i1", 32: "u1", 33: "u1",
+}  # fmt: skip
+_DTYPES = {number: np.dtype(code) for number, code in _NUMPY.items()}
+_VALUES = {
+    1: "float_val", 2: "double_val", 8: "scomplex_val", 9: "int64_val", 10: "bool_val", 14: "half_val",
+    18: "dcomplex_val", 19: "half_val", 22: "uint32_val", 23: "uint64_val",
+    24: "float8_val", 25: "float8_val", 26: "float8_val", 27: "float8_val", 28: "float8_val",
+}  # fmt: skip
+_NAMES = {number: name for name, number in messages.data_types().items()}
+
+
+def base_dtype(dtype: DType) -> DType:
+    """``DT_FLOAT_REF`` as ``DT_FLOAT``: the type of the values that a reference refers to."""
+    return DType(dtype.number - 100) if dtype.number > 100 else dtype
+
+
+def dtype_name(dtype: DType) -> str:
+    """``DType(14)`` as ``"bfloat16"``, as TensorFlow spells it."""
+    return _NAMES.get(dtype.number, f"DT_{dtype.number}")[3:].lower()
+
+
+def numpy_dtype(dtype: DType) -> np.dtype[Any] | None:
+    """The numpy type that holds values of ``dtype`` (little-endian); None for resources and variants.
+
+    Strings are ``object`` (of ``bytes``); types that numpy lacks are their bits.
+    """
+    number = base_dtype(dtype).number
+    return np.dtype(object) if number == STRING else _DTYPES.get(number)
+
+
+def dtype_of(array: Array) -> DType:
+    """The type of a numpy array: object arrays are strings. ``StopIteration`` for what TensorFlow lacks."""
+    if array.dtype.kind in "OSU":
+        return DType(STRING)
+    plain = array.dtype.newbyteorder("<")
+    return DType(next(number for number, known in _DTYPES.items() if known == plain))
+
+
+def shape_of(proto: Any) -> Shape:
+    """A ``TensorShapeProto`` as a shape."""
+    if proto.unknown_rank:
+        return Shape(None)
+    return Shape(tuple([dim.size for dim in proto.dim]))
+
+
+def small_tensor(data: bytes, source: str) -> Tensor:
+    """A serialized TensorProto as a constant that is decoded when asked for."""
+    proto = messages.TensorProto.FromString(data)
+    shape = shape_of(proto.tensor_shape).dims or ()
+    return Tensor(DType(proto.dtype), shape, partial(_decode, data, source))
+
+
+def large_tensor(view: memoryview, start: int, end: int, source: str) -> Tensor:
+    """The TensorProto in ``view[start:end]`` as a constant whose content stays a view of the file.
+
+    Raises Malformed if that is no TensorProto.
+    """
+    number, shape, content = 0, Shape(()), None
+    for field in fields(view, start, end):
+        if field.number == 1 and field.wire == VARINT:
+            number, _ = varint(view, field.start, field.end)
+        elif field.number == 2 and field.wire == BYTES:
+            rest = bytes(view[field.begin : field.end])
+            shape = shape_of(messages.TensorProto.FromString(rest).tensor_shape)
+        elif field.number == 4 and field.wire == BYTES:
+            content = view[field.start : field.end]
+    dtype, dims = DType(number), shape.dims or ()
+    if content is None or number == STRING:
+        return Tensor(dtype, dims, partial(_decode, view[start:end], source))
+    return Tensor(dtype, dims, partial(from_bytes, content, dtype, dims, source))
+
+
+def from_bytes(content: memoryview | bytes, dtype: DType, shape: tuple[int, ...], source: str) -> Array:
+    """The little-endian values in ``content`` as a read-only array of ``shape``, not copied.
+
+    Raises ModelError if ``content`` has another size than ``shape`` needs, UnreadableFile for types
+    that are no numbers.
+    """
+    kind = _known(dtype, shape, source)
+    needed = prod(shape) * kind.itemsize
+    if len(content) != needed:
+        raise ModelError(
+            f"A {dtype_name(dtype)} tensor of shape {list(shape)} in {source} needs {needed} bytes and has"
+            f" {len(content)}; the file is damaged, write or copy it again."
+        )
+    array = np.frombuffer(content, kind) if needed else np.empty(0, kind)
+    return _sealed(array.reshape(shape))
+
+
+def _known(dtype: DType, shape: tuple[int, ...], source: str) -> np.dtype[Any]:
+    kind = _DTYPES.get(base_dtype(dtype).number)
+    if kind is None:
+        raise UnreadableFile(f"{source} holds a constant of type {dtype_name(dtype)}, which has no numbers.")
+    if min(shape, default=0) < 0:
+        raise ModelError(f"{source} holds a constant whose shape {list(shape)} is not known.")
+    return kind
+
+
+def _sealed(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
+
+
+def _decode(data: memoryview | bytes, source: str) -> Array:
+    try:
+        proto = messages.TensorProto.FromString(bytes(data))
+    except DecodeError:
+        raise ModelError(f"A constant in {source} is damaged; write or copy the file again.") from None
+    dtype = base_dtype(DType(proto.dtype))
+    shape = shape_of(proto.tensor_shape).dims or ()
+    if dtype.number == STRING:
+        return _strings(proto, shape, source)
+    if proto.tensor_content:
+        return from_bytes(proto.tensor_content, dtype, shape, source)
+    kind = _known(dtype, shape, source)
+    field = _VALUES.get(dtype.number, "int_val")
+    return _filled(_values(getattr(proto, field), field, kind), shape, kind, source)
+
+
+def _values(values: Any, field: str, kind: np.dtype[Any]) -> Array:
+    if field == "float8_val":
+        return np.frombuffer(values, kind)
+    if field == "half_val":
+        # int32 fields of which the low 16 bits count.
+        return (np.array(values, np.int64) & 0xFFFF).astype("<u2").view(kind)
+    if field in ("scomplex_val", "dcomplex_val"):
+        half = "<f4" if field == "scomplex_val" else "<f8"
+        return np.array(values[: len(values) // 2 * 2], half).view(kind)
+    if field == "int_val":
+        return np.array(values, np.int64).astype(kind)
+    return np.array(values, kind)
+
+
+def _filled(values: Array, shape: tuple[int, ...], kind: np.dtype[Any], source: str) -> Array:
+    """Values as ``Tensor::FromProto`` fills them in: the last one repeats, none at all means zero."""
+    count = prod(shape)
+    if len(values) == count:
+        return _sealed(values.reshape(shape))
+    last = values[-1] if len(values) else np.zeros((), kind)[()]
+    try:
+        array = np.full(count, last, kind)
+    except (MemoryError, ValueError):
+        raise ModelError(f"A constant of shape {list(shape)} in {source} does not fit in memory.") from None
+    kept = values[:count]
+    array[: len(kept)] = kept
+    return _sealed(array.reshape(shape))
+
+
+def _strings(proto: Any, shape: tuple[int, ...], source: str) -> Array:
+    if min(shape, default=0) < 0:
+        raise ModelError(f"{source} holds a constant whose shape {list(shape)} is not known.")
+    count = prod(shape)
+    if proto.tensor_content:
+        try:
+            values = packed_strings(proto.tensor_content, count, skipped=0)
+        except Malformed:
+            raise ModelError(f"A string constant in {source} is damaged; write the file again.") from None
+    else:
+        values = list(proto.string_val[:count])
+        values += [values[-1] if values else b""] * (count - len(values))
+    return string_array(values, shape)
+
+
+def packed_strings(data: memoryview | bytes, count: int, *, skipped: int) -> list[bytes]:
+    """``count`` strings stored as all lengths (varints), ``skipped`` bytes, then all contents.
+
+    Raises Malformed if they do not fill ``data`` exactly.
+    """
+    lengths, position = [], 0
+    if count > len(data):
+        raise Malformed(f"{count} strings do not fit into {len(data)} bytes")
+    for _ in range(count):
+        length, position = varint(data, position, len(data))
+        lengths.append(length)
+    position += skipped
+    values = []
+    for length in lengths:
+        values.append(bytes(data[position : position + length]))
+        position += length
+    if position != len(data):
+        raise Malformed(f"the strings need {position} bytes and have {len(data)}")
+    return values
+
+
+def string_array(values: list[bytes], shape: tuple[int, ...]) -> Array:
+    """Strings as a read-only object array of ``shape``."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return _sealed(array.reshape(shape))

@@ -1,1 +1,0 @@
-"""Golden inputs from files, random numbers or a function of the project."""

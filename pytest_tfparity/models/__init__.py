@@ -1,1 +1,0 @@
-"""One file a format: load a model, run it, hand over its graph."""

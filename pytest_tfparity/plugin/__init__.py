@@ -1,0 +1,1 @@
+"""The adapter to pytest: hooks, options, test items, fixtures. The only package that imports pytest."""

@@ -1,0 +1,55 @@
+"""A word on a terminal about work that takes long: which model, what is being done, for how long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from ..check.clock import under_way
+
+AFTER = 2.0
+"""Seconds of silence."""
+_EVERY = 0.5
+_WORDS = {"load": "loading", "proof": "proving", "run": "running", "diagnosis": "diagnosing"}
+_SAVE, _RESTORE, _CLEAR = "\x1b7", "\x1b8", "\x1b[K"  # cursor; the line from the cursor on
+
+
+@contextmanager
+def progress(model: str, stream: TextIO, room: int, after: float | None = None) -> Iterator[None]:
+    """Say on the rest of the terminal's line what is done about ``model``; clear it at the end.
+
+    ``room`` is how many columns are free there, ``after`` the seconds of silence (default: ``AFTER``).
+    """
+    silence = AFTER if after is None else after
+    ended = threading.Event()
+    started = time.monotonic()
+
+    def speak() -> None:
+        wait, spoken = silence, False
+        while not ended.wait(wait):
+            seconds = time.monotonic() - started
+            _write(
+                stream, f" {model}: {_WORDS.get(under_way(), 'checking')}, {seconds:.0f} s"[: max(room, 0)]
+            )
+            wait, spoken = _EVERY, True
+        if spoken:
+            _write(stream, "")
+
+    thread = threading.Thread(target=speak, name="tfparity-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(f"{_SAVE}{_CLEAR}{text}{_RESTORE}")
+        stream.flush()
+    except (OSError, ValueError):  # the terminal has gone: nobody looks
+        pass

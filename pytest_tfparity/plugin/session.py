@@ -1,0 +1,189 @@
+"""What one run of the tests shares: open models, manifests already read, the settings that hold for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..check.check import Update, check
+from ..check.worker import Worker
+from ..errors import SettingsError, did_you_mean, shown_path
+from ..formats.store import ModelStore
+from ..result import ParityResult
+from ..settings.manifest import Manifest, load_manifest
+from ..settings.resolve import ModelEntry, resolve
+from ..settings.spec import ParitySpec
+from .models import Bench, with_tolerance
+
+MANIFEST = "tfparity.yaml"
+
+
+class ParitySession:
+    """Opens every model once and knows how each check is stated. Close it at the end.
+
+    ``options`` and ``ini`` are the settings of the command line and the ini file by name;
+    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends. ``details``
+    says that a report will want pictures.
+    """
+
+    def __init__(
+        self,
+        *,
+        options: Mapping[str, Any],
+        ini: Mapping[str, Any],
+        top: Path,
+        manifest: Path | None = None,
+        update: Update | None = None,
+        details: bool = False,
+    ) -> None:
+        self.models = ModelStore()
+        self.update = update
+        self.details = details
+        self._options = options
+        self._ini = ini
+        self._top = top
+        self._manifest = manifest
+        self._read: dict[Path, Manifest | SettingsError] = {}
+
+    @cached_property
+    def worker(self) -> Worker:
+        """The process that runs isolated checks."""
+        return Worker()
+
+    def close(self) -> None:
+        """Close every session that was opened."""
+        self.models.close()
+        if "worker" in self.__dict__:
+            self.worker.close()
+
+    def manifest(self, path: Path) -> Manifest:
+        """The manifest at ``path``, read and validated once."""
+        if path not in self._read:
+            try:
+                self._read[path] = load_manifest(path)
+            except SettingsError as error:
+                self._read[path] = error
+        found = self._read[path]
+        if isinstance(found, SettingsError):
+            raise found
+        return found
+
+    def find_manifest(self, folder: Path) -> Path | None:
+        """The manifest for tests in ``folder``: the one named by a setting, or the nearest above."""
+        if self._manifest is not None:
+            return self._manifest
+        for place in (folder, *folder.parents):
+            if (place / MANIFEST).is_file():
+                return place / MANIFEST
+            if place == self._top:
+                break
+        return None
+
+    def model_names(self, folder: Path) -> list[str]:
+        """The models of the manifest that holds for ``folder``, in file order; empty without one."""
+        path = self.find_manifest(folder)
+        return list(self.manifest(path).models) if path else []
+
+    def spec(
+        self, name: str | None, marker: Mapping[str, Any], file: Path, line: int | None = None
+    ) -> ParitySpec:
+        """The check that a marked test in ``file`` states: model ``name`` of the manifest, or the marker's files."""
+        if name is None:
+            if "frozen_graph" not in marker:
+                raise SettingsError(
+                    f"{_place(file, line)}: this test names no model, and no {MANIFEST} was found in"
+                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name"
+                    " the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
+                )
+            name = Path(str(marker["frozen_graph"])).stem
+            return self._resolve(None, marker, file.parent, name, file, line)
+        path = self.find_manifest(file.parent)
+        if path is None:
+            raise SettingsError(
+                f"{_place(file, line)}: the test is about model {name!r}, but there is no {MANIFEST} in"
+                f" {shown_path(file.parent)} or above."
+            )
+        models = self.manifest(path).models
+        if name not in models:
+            raise SettingsError(
+                f"{_place(file, line)}: {shown_path(path)} has no model {name!r}.{did_you_mean(name, models)}"
+                f" It has {', '.join(models)}."
+            )
+        return self._resolve(models[name], marker, path.parent, name, file, line)
+
+    def manifest_spec(self, path: Path, name: str) -> ParitySpec:
+        """The check that the manifest itself states for model ``name``."""
+        return self._resolve(self.manifest(path).models[name], {}, path.parent, name, None, None)
+
+    def overridden(
+        self, model: ParitySpec | Mapping[str, Any], marker: Mapping[str, Any], file: Path
+    ) -> ParitySpec:
+        """The check that an overridden ``parity_model`` states: a spec, or the marker's keywords."""
+        if isinstance(model, ParitySpec):
+            atol = self._options.get("atol", marker.get("atol"))
+            rtol = self._options.get("rtol", marker.get("rtol"))
+            return with_tolerance(model, atol=atol, rtol=rtol)
+        settings = {**model, **marker}
+        name = Path(str(settings.get("frozen_graph", file))).stem
+        return self._resolve(None, settings, file.parent, name, file, None)
+
+    def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
+        """Decide one check, in the worker process if the spec asks for isolation."""
+        if spec.isolate:
+            return self.worker.check(spec, nodeid=nodeid, update=self.update, details=self.details)
+        return check(spec, self.models, nodeid=nodeid, update=self.update, details=self.details)
+
+    def bench(
+        self,
+        spec: ParitySpec,
+        nodeid: str,
+        *,
+        record: Callable[[ParityResult], None],
+        written: Callable[[ParityResult], None],
+    ) -> Bench:
+        """What both fixtures of one test share; ``record`` takes verdicts, ``written`` what became of goldens."""
+        stated = spec
+        if spec.manifest is not None and spec.name in self.manifest(spec.manifest).models:
+            stated = self.manifest_spec(spec.manifest, spec.name)
+        return Bench(
+            spec=spec,
+            stated=stated,
+            models=self.models,
+            nodeid=nodeid,
+            record=record,
+            written=written,
+            details=self.details,
+        )
+
+    def _resolve(
+        self,
+        entry: ModelEntry | None,
+        marker: Mapping[str, Any],
+        root: Path,
+        name: str,
+        file: Path | None,
+        line: int | None,
+    ) -> ParitySpec:
+        return resolve(
+            entry,
+            marker=marker,
+            ini=self._ini,
+            options=self._options,
+            root=root,
+            name=name,
+            file=file,
+            line=line,
+        )
+
+
+def update_mode(option: str | None) -> Update | None:
+    """What ``--tfparity-update[=MODE]`` asks for."""
+    if option is None:
+        return None
+    return "new" if option == "new" else "all"
+
+
+def _place(file: Path, line: int | None) -> str:
+    return f"{shown_path(file)}:{line}" if line else shown_path(file)

@@ -1,0 +1,262 @@
+"""Runs the part of a graph that outputs need, in TensorFlow sessions that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
+from ..formats.format import SessionKind
+from ..graph import op_kinds as ops
+from ..graph.edit.pruning import Part, effects, harmless, prune, written_variable
+from ..graph.graph import Array, Graph, TensorName, tensor_name
+from .batches import cut_inputs, joined
+from .feeds import checked, signature
+from .importing import Imported, first_line, import_part, registered_ops
+from .tensorflow import tensorflow
+
+Arrays = dict[TensorName, np.ndarray[Any, Any]]
+_FEW_PIECES = 4
+"""Feeding weights costs a copy of them at every run: less than holding them in the graph for so many runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A model as sessions need it.
+
+    ``graph`` was read from ``graph_def()``; ``constants`` are always fed; ``producer_ops()`` are the
+    op definitions that the graph was written with, if it says. ``check`` raises, before TensorFlow sees
+    it, if a part cannot be run; ``restore`` gives the variables of a part in a session their values.
+    """
+
+    label: str
+    graph: Graph
+    graph_def: Callable[[], Any]
+    constants: Mapping[TensorName, np.ndarray[Any, Any]]
+    check: Callable[[Part], None]
+    restore: Callable[[Any, Part], None]
+    producer_ops: Callable[[], Any] = lambda: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    session: Any
+    imported: Imported
+
+
+class Sessions:
+    """The sessions of one model, one for each set of outputs and feeds that was asked for."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._open: dict[object, _Open] = {}
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind) -> dict[str, Array]:
+        """Run as :meth:`Model.run` says."""
+        source = self.source
+        wanted = {name: self._existing(name) for name in outputs}
+        given = checked(source.graph, source.label, inputs)
+        inputs_only = {tensor: value for tensor, value in given.items() if tensor not in source.constants}
+        feeds = {**inputs_only, **source.constants}
+        part = self._part(tuple(wanted.values()), feeds)
+        read = part.read() | set(wanted.values())
+        cut = cut_inputs(
+            source.graph,
+            source.label,
+            {tensor: value for tensor, value in inputs_only.items() if tensor in read},
+        )
+        often = len(cut.pieces) > _FEW_PIECES
+        opened = self._opened(part, tuple(wanted.values()), feeds, kind, often=often)
+        results = [self._run(opened, wanted, {**piece, **source.constants}) for piece in cut.pieces]
+        return joined(source.label, cut.size, results)
+
+    def session(self, outputs: Sequence[str] | None) -> Any:
+        """A session for the user alone, with the part that ``outputs`` need (None: all but side effects)."""
+        graph = self.source.graph
+        if outputs is None:
+            tensors = tuple(harmless(graph, registered_ops()))
+        else:
+            tensors = tuple(self._existing(name) for name in outputs)
+        key = ("user", tensors)
+        if key not in self._open:
+            part = prune(graph, tensors)
+            self._refuse_effects(part, tensors)
+            if outputs is not None:
+                self.source.check(part)
+            self._open[key] = self._import(part, tensors, {}, "graph", feed_weights=False)
+        return self._open[key].session
+
+    def close(self) -> None:
+        """Close every session."""
+        for opened in self._open.values():
+            opened.session.close()
+        self._open.clear()
+
+    def _existing(self, name: str) -> TensorName:
+        tensor = tensor_name(name)
+        nodes = self.source.graph.nodes
+        if tensor.node not in nodes:
+            raise TensorNotFound(
+                f"{self.source.label} has no tensor {name!r}.{did_you_mean(tensor.node, nodes)}"
+            )
+        return tensor
+
+    def _part(self, wanted: tuple[TensorName, ...], feeds: Arrays) -> Part:
+        part = prune(self.source.graph, wanted, feeds.keys(), _predicates(feeds))
+        self._refuse_effects(part, wanted)
+        self._refuse_missing(part, wanted, feeds)
+        self.source.check(part)
+        return part
+
+    def _opened(
+        self,
+        part: Part,
+        wanted: tuple[TensorName, ...],
+        feeds: Arrays,
+        kind: SessionKind,
+        *,
+        often: bool,
+    ) -> _Open:
+        """A session for the part. One that runs ``often``, or that optimises, holds its constants itself."""
+        feed_weights = kind == "graph" and not often
+        ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
+        key = (frozenset(wanted), ranks, frozenset(_predicates(feeds).items()), kind, feed_weights)
+        if key not in self._open:
+            self._open[key] = self._import(part, wanted, feeds, kind, feed_weights=feed_weights)
+        return self._open[key]
+
+    def _import(
+        self,
+        part: Part,
+        wanted: tuple[TensorName, ...],
+        feeds: Arrays,
+        kind: SessionKind,
+        *,
+        feed_weights: bool,
+    ) -> _Open:
+        source = self.source
+        imported = import_part(
+            label=source.label,
+            graph=source.graph,
+            graph_def=source.graph_def(),
+            part=part,
+            outputs=wanted,
+            ranks={tensor: value.ndim for tensor, value in feeds.items()},
+            producer_ops=source.producer_ops(),
+            feed_weights=feed_weights,
+        )
+        session = tensorflow().compat.v1.Session(graph=imported.graph, config=session_config(kind))
+        try:
+            source.restore(session, part)
+            if part.initialisers:
+                session.run([imported.graph.get_operation_by_name(name) for name in part.initialisers])
+        except tensorflow().errors.OpError as error:
+            session.close()
+            raise self._failed(error) from None
+        except BaseException:
+            session.close()
+            raise
+        return _Open(session=session, imported=imported)
+
+    def _run(self, opened: _Open, wanted: Mapping[str, TensorName], feeds: Arrays) -> dict[str, Any]:
+        imported = opened.imported
+        fetches = {name: self._fetch(imported, name, tensor) for name, tensor in wanted.items()}
+        feed = {
+            f"{imported.fed[tensor]}:0": value for tensor, value in feeds.items() if tensor in imported.fed
+        } | {f"{name}:0": weight.array for name, weight in imported.weights.items()}
+        try:
+            results = opened.session.run(fetches, feed)
+        except tensorflow().errors.OpError as error:
+            raise self._failed(error) from None
+        except (ValueError, TypeError) as error:
+            raise FeedError(f"{self.source.label} cannot be fed: {first_line(error)}.") from None
+        return {name: _array(value) for name, value in results.items()}
+
+    def _fetch(self, imported: Imported, name: str, tensor: TensorName) -> Any:
+        if tensor in imported.fed:
+            return imported.graph.get_tensor_by_name(f"{imported.fed[tensor]}:0")
+        outputs = imported.graph.get_operation_by_name(tensor.node).outputs
+        label = self.source.label
+        if not outputs:
+            raise TensorNotFound(f"{name} of {label} is an operation without any output, not a tensor.")
+        if tensor.port >= len(outputs):
+            raise TensorNotFound(
+                f"{label} has no tensor {name!r}: node {tensor.node} has"
+                f" {f'outputs :0 to :{len(outputs) - 1}' if len(outputs) > 1 else 'one output, :0'}."
+            )
+        found = outputs[tensor.port]
+        if found.dtype.base_dtype.name in ("resource", "variant"):
+            raise TensorNotFound(
+                f"{name} of {label} is a {found.dtype.base_dtype.name}, which has no value to compare."
+            )
+        return found
+
+    def _failed(self, error: Any) -> ModelError:
+        node = error.node_def
+        place = f" at {node.name} ({node.op})" if node is not None else ""
+        return ModelError(f"{self.source.label} cannot be run: TensorFlow stops{place}: {first_line(error)}.")
+
+    def _refuse_effects(self, part: Part, wanted: Sequence[TensorName]) -> None:
+        graph, label = self.source.graph, self.source.label
+        effect = next(effects(graph, part), None)
+        if effect is None:
+            return
+        output = _output_of(graph, effect.node, wanted)
+        place = f"{effect.op} ({effect.node}{f', in function {effect.function}' if effect.function else ''})"
+        if ops.calls_python(effect.op):
+            raise ModelError(
+                f"Running {output} of {label} also runs {place}: a Python function that is not in the file."
+                " Compare outputs that do not need it, or feed the tensor that it makes."
+            )
+        variable = written_variable(graph, effect.node)
+        raise ModelError(
+            f"Running {output} of {label} also runs {place}, which changes {variable or 'its state'}: what it"
+            " computes is not a function of its inputs. Use the inference graph, without update ops."
+        )
+
+    def _refuse_missing(self, part: Part, wanted: Sequence[TensorName], feeds: Arrays) -> None:
+        graph, label = self.source.graph, self.source.label
+        missing = [node.name for node in part.nodes.values() if node.op in ops.PLACEHOLDERS]
+        if missing:
+            names = ", ".join(f"{name}:0 ({signature(graph, TensorName(name, 0))})" for name in missing)
+            given = ", ".join(map(str, feeds)) or "nothing"
+            raise FeedError(
+                f"{label} needs a value for {names} to compute {_output_of(graph, missing[0], wanted)}; given"
+                f" is {given}. Name it under `inputs`, or under `feeds` of this side if it is a constant."
+            )
+        source = next((node for node in part.nodes.values() if ops.reads_data(node.op)), None)
+        if source is not None:
+            raise FeedError(
+                f"{_output_of(graph, source.name, wanted)} of {label} takes its input from {source.name}"
+                f" ({source.op}), a data pipeline that is not run. Name {source.name}:0 under `inputs`."
+            )
+
+
+def _predicates(feeds: Arrays) -> dict[TensorName, bool]:
+    """The scalar booleans among the feeds: they decide branches before anything runs."""
+    return {
+        tensor: bool(value) for tensor, value in feeds.items() if value.dtype == np.bool_ and value.ndim == 0
+    }
+
+
+def _output_of(graph: Graph, node: str, wanted: Sequence[TensorName]) -> TensorName:
+    """The first of the outputs that needs ``node``."""
+    return next((output for output in wanted if node in graph.live([output.node])), wanted[0])
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    """A fetched value as an array: numpy scalars get no dimension, a lone string stays ``bytes``."""
+    return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
+
+
+def session_config(kind: SessionKind) -> Any:
+    """A ``ConfigProto``: with ``"graph"`` the graph optimiser is off, memory of a GPU is taken as needed."""
+    config = tensorflow().compat.v1.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
+    if kind == "graph":
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        config.graph_options.optimizer_options.opt_level = -1  # L0
+    return config

@@ -1,0 +1,218 @@
+"""The reference once and the export twice in one TensorFlow graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import ModelError
+from ..graph import op_kinds as ops
+from ..graph.edit.writer import node_bytes
+from ..graph.graph import Array, Node, TensorName
+from ..graph.proof.proof import Side
+from .importing import first_line
+from .reductions import measurable
+from .session import session_config
+from .splice import Half, Splice
+from .tensorflow import tensorflow
+
+REFERENCE, EXPORT, OWN = "reference", "export", "own"
+
+Library: TypeAlias = Callable[[], Any]
+
+
+@dataclass(slots=True)
+class Joined:
+    """Sessions are open from ``load`` to ``close``."""
+
+    splice: Splice
+    inputs: Mapping[TensorName, Array]
+    libraries: tuple[Library, Library]
+    graph: Any = None
+    session: Any = None
+    feeds: dict[str, Array] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    unmatched: set[TensorName] = field(default_factory=set)
+
+    def load(self) -> None:
+        """Import both graphs; where TensorFlow refuses that, with an open number of rows, and with the
+        reference's values only in places of the same shape."""
+        tf = tensorflow()
+        attempts = [(False, True), (True, True), (False, False), (True, False)]
+        for open_rows, any_shape in attempts:
+            self.graph, self.feeds, self.unmatched = tf.Graph(), {}, set()
+            try:
+                with self.graph.as_default():
+                    self._import(open_rows, any_shape)
+            except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+                if (open_rows, any_shape) == attempts[-1]:
+                    raise ModelError(
+                        f"TensorFlow {tf.__version__} does not load the two graphs side by side: {first_line(error)}."
+                    ) from None
+            else:
+                break
+        self.session = tf.compat.v1.Session(graph=self.graph, config=session_config("graph"))
+        self._initialise()
+
+    def close(self) -> None:
+        """Close the session."""
+        if self.session is not None:
+            self.session.close()
+
+    def _import(self, open_rows: bool, any_shape: bool) -> None:
+        ours, theirs = self.splice.reference, self.splice.export
+        shared = [self._placeholder(tensor, open_rows) for tensor in ours.side.inputs]
+        reference = {**_constants(ours.side), **dict(zip(ours.side.inputs, shared, strict=True))}
+        export = {**_constants(theirs.side), **dict(zip(theirs.side.inputs, shared, strict=True))}
+        self._copy(REFERENCE, ours, ours.nodes, reference, self.libraries[0])
+        self._copy(EXPORT, theirs, theirs.nodes, export, self.libraries[1])
+        own = dict(export)
+        for ours_tensor, tensor in self.splice.pairs:
+            found = self._matching(ours_tensor, tensor, any_shape)
+            if found is not None:
+                own[tensor] = found
+            else:
+                self.unmatched.add(tensor)
+        for node in self.splice.own.values():
+            for source in node.inputs:
+                if source not in own and source.node not in self.splice.own:
+                    own[source] = self.tensor(EXPORT, source)
+        self._copy(OWN, theirs, self.splice.own, own, self.libraries[1])
+
+    def _placeholder(self, tensor: TensorName, open_rows: bool) -> Any:
+        tf = tensorflow()
+        value = np.asarray(self.inputs[tensor])
+        dtype = tf.string if value.dtype == object else tf.as_dtype(value.dtype)
+        shape = [None, *value.shape[1:]] if open_rows and value.ndim else list(value.shape)
+        made = tf.compat.v1.placeholder(dtype, shape, "input")
+        self.feeds[made.name] = value
+        return made
+
+    def _copy(
+        self,
+        prefix: str,
+        half: Half,
+        nodes: Mapping[str, Node],
+        given: Mapping[TensorName, Any],
+        library: Library,
+    ) -> None:
+        tf = tensorflow()
+        definition = tf.compat.v1.GraphDef()
+        definition.versions.producer = half.side.graph.producer
+        renamed = self.renamed if prefix != REFERENCE else {}
+        for node in nodes.values():
+            kept = tuple(control for control in node.controls if control in nodes)
+            attrs = _attributes(prefix, node)
+            made = Node(node.name, renamed.get(node.op, node.op), node.inputs, kept, attrs)
+            definition.node.add().ParseFromString(node_bytes(made))
+        if half.side.graph.functions:
+            self._add_functions(prefix, definition, half, library)
+        read = {source for node in nodes.values() for source in node.inputs}
+        mapped = {str(tensor): value for tensor, value in given.items() if tensor in read}
+        tf.import_graph_def(definition, name=prefix, input_map=mapped)
+
+    def _add_functions(self, prefix: str, definition: Any, half: Half, library: Library) -> None:
+        """The functions of one side; the export's have names of their own."""
+        found = library()
+        if found is None:
+            return
+        if prefix == REFERENCE:
+            for name in half.side.graph.functions:
+                self.renamed[name] = f"{name}_of_export"
+            definition.library.CopyFrom(found)
+            return
+        own = {function.signature.name: f"{function.signature.name}_of_export" for function in found.function}
+        self.renamed.update(own)
+        definition.library.CopyFrom(found)
+        for function in definition.library.function:
+            function.signature.name = own[function.signature.name]
+            _rename(function.node_def, own)
+        for gradient in definition.library.gradient:
+            gradient.function_name = own.get(gradient.function_name, gradient.function_name)
+            gradient.gradient_func = own.get(gradient.gradient_func, gradient.gradient_func)
+        _rename(definition.node, own)
+
+    def tensor(self, prefix: str, name: TensorName) -> Any:
+        """A tensor of one copy."""
+        return self.graph.get_tensor_by_name(f"{prefix}/{name}")
+
+    def _matching(self, ours: TensorName, theirs: TensorName, any_shape: bool) -> Any:
+        """The reference's tensor as the export's readers can take it, or None if they cannot."""
+        reference, export = self.tensor(REFERENCE, ours), self.tensor(EXPORT, theirs)
+        if not any_shape and not reference.shape.is_compatible_with(export.shape):
+            return None
+        if reference.dtype == export.dtype:
+            return reference
+        if measurable(reference) and measurable(export):
+            return tensorflow().cast(reference, export.dtype)
+        return None
+
+    def _initialise(self) -> None:
+        """Put the reference's values into its variables and fill the lookup tables."""
+        tf = tensorflow()
+        half = self.splice.reference
+        live = {name: half.side.variables[name] for name in half.nodes if name in half.side.variables}
+        assigns, feeds = [], {}
+        with self.graph.as_default():
+            for name, value in live.items():
+                variable = self.tensor(REFERENCE, TensorName(name, 0))
+                dtype = tf.as_dtype(value.dtype.number % 100)
+                given = tf.compat.v1.placeholder(dtype, value.shape)
+                feeds[given] = _fed(value.array, dtype)
+                if variable.dtype == tf.resource:
+                    assigns.append(tf.raw_ops.AssignVariableOp(resource=variable, value=given))
+                else:
+                    assigns.append(tf.raw_ops.Assign(ref=variable, value=given, validate_shape=False).op)
+        if assigns:
+            self.session.run(assigns, feeds)
+        fills = [
+            self.graph.get_operation_by_name(f"{prefix}/{name}")
+            for prefix, side in ((REFERENCE, half), (EXPORT, self.splice.export))
+            for name in side.part.initialisers
+        ]
+        if fills:
+            self.session.run(fills)
+
+    def unfair(self) -> set[str]:
+        """The nodes of the export that did not get the reference's values, though there were some."""
+        matched = {theirs for _, theirs in self.splice.pairs} - self.unmatched
+        found: set[str] = set()
+        for name, node in self.splice.own.items():
+            for source in node.inputs:
+                if source in self.unmatched or (source not in matched and source.node in found):
+                    found.add(name)
+        return found
+
+
+def _constants(side: Side) -> dict[TensorName, Any]:
+    return {tensor: tensorflow().constant(value) for tensor, value in side.feeds.items()}
+
+
+def _attributes(prefix: str, node: Node) -> Mapping[str, Any]:
+    """The attributes of a node in one copy: what is shared by name gets names of its own."""
+    attrs = {key: value for key, value in node.attrs.items() if key not in ("_class", "_output_shapes")}
+    if node.op in ops.ENTERS:
+        frame = attrs["frame_name"]
+        attrs["frame_name"] = b"%s/%s" % (prefix.encode(), frame if isinstance(frame, bytes) else b"")
+    shared = attrs.get("shared_name")
+    if isinstance(shared, bytes) and shared:
+        attrs["shared_name"] = b"%s/%s" % (prefix.encode(), shared)
+    return attrs
+
+
+def _rename(nodes: Iterable[Any], names: Mapping[str, str]) -> None:
+    """Call functions by other names."""
+    for node in nodes:
+        node.op = names.get(node.op, node.op)
+        for value in node.attr.values():
+            for function in (value.func, *value.list.func) if value.HasField("func") else value.list.func:
+                function.name = names.get(function.name, function.name)
+
+
+def _fed(value: Array, dtype: Any) -> Any:
+    """A value as it is fed; types that numpy lacks are held as their bits."""
+    wanted = dtype.as_numpy_dtype
+    return value if value.dtype == wanted or value.dtype == object else value.view(wanted)
