@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bn_graphs import Build, names, tensor
-from pytest_tfparity.diagnosis.case import Setting
+from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.diagnosis.evidence import Evidence
 from pytest_tfparity.graph.graph import DType
@@ -112,13 +112,13 @@ def offset_of(values: Values, scope: str, epsilon: float = 1e-3) -> np.ndarray:
     return offset
 
 
-def setting(reference: Side, export: Side, checkpoint: Values | None = None) -> Setting:
+def case(reference: Side, export: Side, checkpoint: Values | None = None) -> Case:
     """Two sides as the diagnosis gets them. The checkpoint is the reference's variables, unless given."""
     held = checkpoint if checkpoint is not None else {}
     tensors = {name: tensor(value) for name, value in held.items()} or dict(reference.variables)
-    return Setting(
+    return Case(
         reference=reference,
-        original=export,
+        export=export,
         checkpoint=tensors,
         keys={name: name for name in reference.variables},
         others=dict,
@@ -129,12 +129,12 @@ def setting(reference: Side, export: Side, checkpoint: Values | None = None) -> 
 
 
 def evidence(reference: Side, export: Side, checkpoint: Values | None = None) -> Evidence:
-    return Evidence(setting(reference, export, checkpoint))
+    return Evidence(case(reference, export, checkpoint))
 
 
 def findings(reference: Side, export: Side, checkpoint: Values | None = None) -> tuple[Finding, ...]:
     """What is found; a proof rests on equal fingerprints, nothing is run."""
-    return diagnose(setting(reference, export, checkpoint)).findings
+    return diagnose(case(reference, export, checkpoint)).findings
 
 
 def only(found: tuple[Finding, ...], cause: str) -> Finding:

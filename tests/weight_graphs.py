@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from plain_graphs import FLOAT, INT, Plan, tensor
-from pytest_tfparity.diagnosis.case import Setting
+from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.causes import CAUSES
 from pytest_tfparity.diagnosis.diagnose import Diagnosis, diagnose
 from pytest_tfparity.graph.graph import Graph, tensor_name
@@ -114,9 +114,9 @@ class Weights:
         keys = {name: self.keys.get(name, name) for name in SHAPES}
         fixed = {"outputs": (tensor_name("head/BiasAdd"),), "inputs": (tensor_name("x"),)}
         variables = {name: checkpoint[key] for name, key in keys.items() if key in checkpoint}
-        setting = Setting(
+        case = Case(
             reference=Side(graph=graph(None, self.reference_edit), variables=variables, **fixed),
-            original=Side(graph=graph(export, edit), **fixed),
+            export=Side(graph=graph(export, edit), **fixed),
             checkpoint=checkpoint,
             keys=keys,
             others=lambda: {
@@ -127,7 +127,7 @@ class Weights:
             export_name="model.pb",
             reference_name="model.ckpt",
         )
-        return diagnose(setting, CAUSES)
+        return diagnose(case, CAUSES)
 
 
 def findings(

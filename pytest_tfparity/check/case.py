@@ -10,12 +10,12 @@ import numpy as np
 
 from ..comparison.compare import compare
 from ..diagnosis.behaviour import Answers, Role, Trials
-from ..diagnosis.case import Setting, Tensors
+from ..diagnosis.case import Case, Tensors
 from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS
 from ..diagnosis.causes.comparability import UnloadableReferences
 from ..diagnosis.diagnose import Diagnosis, diagnose, suspect
 from ..diagnosis.health import checkpoint_health
-from ..diagnosis.images import is_float, values
+from ..diagnosis.relations import is_float, values
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.checkpoint import Checkpoint
 from ..formats.repaired import graph_def_of, run_repaired
@@ -60,7 +60,7 @@ def examine(
     expected: Mapping[str, Array],
 ) -> Diagnosis:
     """Why the export differs: ``outputs`` is how, ``expected`` the reference's answer to ``inputs``."""
-    return diagnose(setting_of(pair, outputs, inputs, expected))
+    return diagnose(case_of(pair, outputs, inputs, expected))
 
 
 def examine_error(
@@ -73,10 +73,10 @@ def examine_error(
     if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
         return None
     causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
-    setting = setting_of(pair, (), inputs, expected or {})
+    case = case_of(pair, (), inputs, expected or {})
     if expected is None:
-        setting = replace(setting, run=None, measure=None)
-    return diagnose(setting, causes)
+        case = replace(case, run=None, measure=None)
+    return diagnose(case, causes)
 
 
 def unloadable(pair: Pair) -> Finding | None:
@@ -84,9 +84,9 @@ def unloadable(pair: Pair) -> Finding | None:
     if not lost_references(pair.export.graph):
         return None
     side = pair.side("export")
-    setting = Setting(
+    case = Case(
         reference=side,
-        original=side,
+        export=side,
         checkpoint={},
         keys={},
         others=dict,
@@ -94,7 +94,7 @@ def unloadable(pair: Pair) -> Finding | None:
         export_name=pair.spec.shown(pair.spec.export.frozen_graph),
         reference_name="",
     )
-    return next(iter(diagnose(setting, (UnloadableReferences(),)).findings), None)
+    return next(iter(diagnose(case, (UnloadableReferences(),)).findings), None)
 
 
 def unsound_weights(pair: Pair) -> bool:
@@ -105,12 +105,12 @@ def unsound_weights(pair: Pair) -> bool:
     return any(is_float(array) and not np.isfinite(array).all() for array in arrays)
 
 
-def setting_of(
+def case_of(
     pair: Pair,
     outputs: tuple[OutputComparison, ...],
     inputs: Mapping[str, Array],
     expected: Mapping[str, Array],
-) -> Setting:
+) -> Case:
     """Both sides as the diagnosis wants them."""
     checkpoint = pair.model("reference")
     assert isinstance(checkpoint, Checkpoint)
@@ -158,9 +158,9 @@ def setting_of(
             ),
         )
 
-    return Setting(
+    return Case(
         reference=pair.side("reference"),
-        original=pair.side("export"),
+        export=pair.side("export"),
         contents=pair.contents,
         checkpoint=checkpoint.bundle.tensors,
         keys=_keys(checkpoint),
@@ -185,14 +185,14 @@ def write_repaired(pair: Pair, side: Side, path: Path) -> None:
 
 def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ...]:
     """A warning if the export is within tolerance, but with the weights of another step or run."""
-    setting = replace(setting_of(pair, outputs, {}, {}), run=None)
+    case = replace(case_of(pair, outputs, {}, {}), run=None)
     return tuple(
         Health(
             cause="stale-export",
             scopes=suspicion.scopes,
             message=f"The export is within tolerance, but its weights are others: {suspicion.message}",
         )
-        for suspicion in suspect(setting, ("stale-export", "other-run"))
+        for suspicion in suspect(case, ("stale-export", "other-run"))
     )
 
 

@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 from ..graph.graph import TensorName
 from ..graph.live import LiveGraph
+from .alignment import alignment, counterpart
 from .evidence import Evidence
+from .flow import export_flow, reference_flow
+from .scopes import weighted
 
 Line: TypeAlias = "tuple[float, float]"
 """Slope and shift."""
@@ -22,18 +25,18 @@ _KEEPS = frozenset(
 
 def first_layer_map(evidence: Evidence) -> Line | None:
     """The first layer's input in the export as a line of that in the reference; None if it is no such line."""
-    flows = evidence.reference_flow, evidence.export_flow
+    flows = evidence[reference_flow], evidence[export_flow]
     for name, node in flows[0].nodes.items():
-        partner = evidence.alignment.nodes.get(name)
+        partner = evidence[alignment].nodes.get(name)
         theirs = flows[1].nodes.get(partner) if partner is not None else None
-        if name not in evidence.weighted[0] or theirs is None or not node.inputs:
+        if name not in evidence[weighted][0] or theirs is None or not node.inputs:
             continue
-        if flows[0].source(node.inputs[0]).node in evidence.weighted[0]:
+        if flows[0].source(node.inputs[0]).node in evidence[weighted][0]:
             continue
         (slope, shift, start), (other_slope, other_shift, other_start) = (
             _line(flow, reader.inputs[0]) for flow, reader in zip(flows, (node, theirs), strict=True)
         )
-        if slope == 0 or evidence.counterpart(start) != other_start:
+        if slope == 0 or counterpart(evidence, start) != other_start:
             return None
         line = other_slope / slope, other_shift - other_slope / slope * shift
         return None if line == (1.0, 0.0) else line

@@ -9,10 +9,13 @@ from statistics import median
 import numpy as np
 
 from ..graph.graph import Array
+from .alignment import reference_of
 from .evidence import Evidence
-from .images import values
-from .weights import part_of
-from .wrong_constants import WrongConstant
+from .layers import layers
+from .places.batch_norms import statistics
+from .places.weights import WrongConstant, provenances, shadow, wrong_constants
+from .provenance import part_of
+from .relations import values
 
 _ONE_SHARE = 1e-3
 """How far the shares of weights that were averaged together may lie apart: rounding of small weights."""
@@ -39,13 +42,13 @@ class Averages:
         self, group: Sequence[WrongConstant], statistics: Sequence[WrongConstant]
     ) -> list[WrongConstant]:
         """Those of ``statistics`` that are of a layer of ``group``."""
-        scope = self.evidence.layers.scope
-        layers = {scope(each.name) for each in group}
-        return [each for each in statistics if scope(each.name) in layers]
+        scope = self.evidence[layers].scope
+        around = {scope(each.name) for each in group}
+        return [each for each in statistics if scope(each.name) in around]
 
     def mixed(self) -> tuple[float, list[WrongConstant]] | None:
         """The share of the averages in weights that lie between the two, and these weights."""
-        wrong = self.evidence.wrong_constants
+        wrong = self.evidence[wrong_constants]
         found = [(each, each.origin.number) for each in wrong if each.origin and each.kind == "mixture"]
         shares = [number for _, number in found if number is not None]
         if not shares:
@@ -60,7 +63,7 @@ class Averages:
         if wrong.origin is None or wrong.kind not in ("unknown", "initial", "mixture", "scaled"):
             return False
         raw, mean = (
-            self._part(wrong, key) for key in (wrong.variable, self.evidence.shadow(wrong.variable or ""))
+            self._part(wrong, key) for key in (wrong.variable, shadow(self.evidence, wrong.variable or ""))
         )
         held = values(wrong.held)
         if raw is None or mean is None or not raw.shape == mean.shape == held.shape:
@@ -70,24 +73,24 @@ class Averages:
         return bool(np.abs(held.astype(np.float64) - exact).max(initial=0.0) <= _ONE_SHARE * 1e-2 * size)
 
     def _part(self, wrong: WrongConstant, key: str | None) -> Array | None:
-        setting = self.evidence.setting
-        if key is None or key not in setting.checkpoint:
+        case = self.evidence.case
+        if key is None or key not in case.checkpoint:
             return None
-        return values(part_of(setting.checkpoint[key], setting.parts.get(wrong.node, "")))
+        return values(part_of(case.checkpoint[key], case.parts.get(wrong.node, "")))
 
 
 def averages(evidence: Evidence) -> Averages:
     """Which weights of the export are raw and which averaged, against the reference."""
-    wrong = evidence.wrong_constants
+    wrong = evidence[wrong_constants]
     raw = [each for each in wrong if each.kind == "own" and each.key != each.variable]
     averaged = [each for each in wrong if each.kind == "shadow" and each.key == each.variable]
     differing = {each.constant for each in wrong}
     right = [
         each
-        for each in evidence.provenances.values()
+        for each in evidence[provenances].values()
         if each.averaged
         and each.constant not in differing
-        and evidence.reference_of.get(each.constant) not in evidence.statistics
+        and evidence[reference_of].get(each.constant) not in evidence[statistics]
     ]
     return Averages(
         evidence=evidence,

@@ -19,7 +19,7 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Case:
     """What stays the same while a check is diagnosed.
 
     ``checkpoint`` are all tensors of the checkpoint; ``keys`` says which of them each variable node of
@@ -33,7 +33,7 @@ class Setting:
     """
 
     reference: Side
-    original: Side
+    export: Side
     checkpoint: Tensors
     keys: Mapping[str, str]
     others: Callable[[], Mapping[str, Tensors]]

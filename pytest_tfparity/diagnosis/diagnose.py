@@ -11,12 +11,15 @@ from ..graph.align.divergence import Divergence
 from ..graph.edit.graft import Constant, Ungraftable
 from ..graph.proof.proof import Side
 from ..result import Certainty, Finding, OutputComparison
-from .case import Setting
+from .activations import activations
+from .alignment import different, divergences, proof
+from .case import Case
 from .cause import Cause, Suspicion
 from .causes import CAUSES
 from .evidence import Evidence
-from .folds import neutral_folds
-from .reshaped import reshaped_weights
+from .layers import layers
+from .places.reshaped import reshaped_weights
+from .places.right_folds import neutral_folds
 
 _MOST_TRIALS = 8
 """How many findings are tried one by one for whether parity needs their repair."""
@@ -62,10 +65,10 @@ class _Accepted:
     repairable: bool
 
 
-def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
+def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
-    start = Evidence(setting)
-    first = start.divergences[0] if start.divergences else None
+    start = Evidence(case)
+    first = start[divergences][0] if start[divergences] else None
     accepted, base, end = _explain(start, causes)
     accepted, end, remaining = _prove(base, accepted, end)
     proven = remaining is not None and remaining.passed
@@ -76,7 +79,7 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     ]
     findings = _merged(findings)
     notes: tuple[str, ...] = ()
-    if not findings and setting.outputs:
+    if not findings and case.outputs:
         notes = (_unexplained(start),)
     elif not proven and findings:
         notes = (_remaining(end, remaining),)
@@ -93,9 +96,9 @@ def diagnose(setting: Setting, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     )
 
 
-def suspect(setting: Setting, ids: Collection[str]) -> tuple[Suspicion, ...]:
+def suspect(case: Case, ids: Collection[str]) -> tuple[Suspicion, ...]:
     """What the causes ``ids`` alone see, right folds taken out; nothing is run."""
-    accepted, _, _ = _explain(Evidence(setting), [cause for cause in CAUSES if cause.id in ids])
+    accepted, _, _ = _explain(Evidence(case), [cause for cause in CAUSES if cause.id in ids])
     return tuple(each.suspicion for each in accepted)
 
 
@@ -110,13 +113,12 @@ def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted],
         evidence = _try(evidence, repair) or evidence
     evidence = base = _try(evidence, reshaped_weights(evidence)) or evidence
     for cause in causes:
-        if evidence.proof.proven and not cause.apart:
+        if evidence[proof].proven and not cause.apart:
             continue
         for suspicion in list(cause.find(evidence)):
             changed = _try(evidence, suspicion.repair) if suspicion.repair else None
-            named = evidence.named | {*suspicion.nodes, *_constants(suspicion)}
-            evidence = changed or evidence
-            evidence.named = named
+            named = {*suspicion.nodes, *_constants(suspicion)}
+            evidence = (changed or evidence).explaining(named)
             accepted.append(_Accepted(suspicion=suspicion, repairable=changed is not None))
     return accepted, base, evidence
 
@@ -141,7 +143,7 @@ def _prove(
     """
     remaining = measure(end)
     needed, all_of_them = [each for each in accepted if each.repairable], accepted
-    if remaining is None or not remaining.passed or len(needed) < 2 or end.setting.run is None:
+    if remaining is None or not remaining.passed or len(needed) < 2 or end.case.run is None:
         return accepted, end, remaining
     doubtful = [each for each in needed if each.suspicion.certainty == "suggestive"]
     trials = [doubtful] if len(doubtful) > 1 else []
@@ -169,14 +171,14 @@ def _prove(
 
 def _harmless(start: Evidence, accepted: _Accepted) -> bool:
     """Whether every node that a suspicion names answers as the reference does to the reference's inputs."""
-    measured = [start.activations.get(name) for name in accepted.suspicion.nodes]
+    measured = [start[activations].get(name) for name in accepted.suspicion.nodes]
     return bool(measured) and all(each is not None and each.own == 0.0 for each in measured)
 
 
 def _effects(start: Evidence, accepted: Sequence[_Accepted]) -> dict[int, float]:
     """What each of a few findings explains: how much the export differs with all repairs but its own."""
     needed = [index for index, each in enumerate(accepted) if each.repairable]
-    if not 2 <= len(needed) <= _MOST_WEIGHED or start.setting.run is None:
+    if not 2 <= len(needed) <= _MOST_WEIGHED or start.case.run is None:
         return {}
     effects = {}
     for index in needed:
@@ -201,12 +203,12 @@ def _replayed(start: Evidence, accepted: Iterable[_Accepted]) -> Evidence | None
 
 def measure(evidence: Evidence) -> Remaining | None:
     """Whether the export as it is now matches: by fingerprint, else by running it; None if neither can be."""
-    if evidence.proof.proven:
+    if evidence[proof].proven:
         return Remaining(passed=True, max_abs=0.0)
-    if evidence.setting.run is None:
+    if evidence.case.run is None:
         return None
     try:
-        outputs = evidence.setting.run(evidence.export)
+        outputs = evidence.case.run(evidence.export)
     except TfparityError:  # the repaired graph does not run; what was found stands
         return None
     finite = [output.max_abs for output in outputs if output.max_abs is not None]
@@ -232,7 +234,7 @@ def _finding(
         cause=suspicion.cause,
         certainty=certainty,
         nodes=suspicion.nodes,
-        scopes=tuple(dict.fromkeys(map(start.layers.entered, suspicion.scopes))),
+        scopes=tuple(dict.fromkeys(map(start[layers].entered, suspicion.scopes))),
         message=suspicion.message,
         fix=suspicion.fix,
         evidence=(*suspicion.evidence, *alone),
@@ -268,8 +270,8 @@ def _importance(finding: Finding) -> tuple[int, int]:
 
 def _unexplained(start: Evidence) -> str:
     """What is known where no cause was found."""
-    if start.divergences:
-        first = start.divergences[0]
+    if start[divergences]:
+        first = start[divergences][0]
         return f"No known cause explains the difference. Both graphs part first at {first.node} ({first.detail})."
     return (
         "No known cause explains the difference: as far as the files tell, both sides compute the same from the"
@@ -279,7 +281,7 @@ def _unexplained(start: Evidence) -> str:
 
 def _remaining(end: Evidence, remaining: Remaining | None) -> str:
     """What is still different after every repair, in a sentence."""
-    left: Divergence | None = end.divergences[0] if end.divergences else None
+    left: Divergence | None = end[divergences][0] if end[divergences] else None
     place = f"; it parts at {left.node} ({left.detail})" if left is not None else ""
     if remaining is None:
         return f"The repaired export could not be compared again{place}."
@@ -294,4 +296,4 @@ def _remaining(end: Evidence, remaining: Remaining | None) -> str:
 def _downstream(start: Evidence, findings: Sequence[Finding]) -> int:
     """Nodes of the export that differ only because of what comes before them."""
     named = {name for finding in findings for name in finding.nodes}
-    return len(start.different() - named)
+    return len(start[different] - named)

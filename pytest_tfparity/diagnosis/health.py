@@ -9,8 +9,8 @@ import numpy as np
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..result import Health
-from .images import is_float, values
-from .names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
+from .relations import is_float, values
+from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
 _VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
 _UNCONVERGED = 0.1

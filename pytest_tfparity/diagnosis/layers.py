@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..graph.batch_norm.pairs import BatchNormPair
-
-if TYPE_CHECKING:
-    from .evidence import Evidence
+from .alignment import reference_of
+from .evidence import Evidence
+from .flow import live_reference
+from .places.batch_norms import norm_pairs
+from .query import query
 
 _PART = re.compile(r"/part_\d+$")
 _AGAIN = re.compile(r"_\d+$")
@@ -85,13 +86,14 @@ def _scope(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def layers_of(evidence: Evidence) -> Layers:
+@query
+def layers(evidence: Evidence) -> Layers:
     """The layers of the reference's live weights, those of the export in their places included."""
-    live = evidence.live_reference
+    live = evidence[live_reference]
     ranks = {name: len(value.shape) for name, value in evidence.reference.variables.items() if name in live}
-    counterparts = {node: name for name, node in evidence.reference_of.items() if node in ranks}
+    counterparts = {node: name for name, node in evidence[reference_of].items() if node in ranks}
     norms: dict[str, str] = {}
-    for pair in evidence.norm_pairs:
+    for pair in evidence[norm_pairs]:
         if pair.reference is None:
             continue
         for name in filter(None, pair.reference.weights):

@@ -11,9 +11,11 @@ import numpy as np
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.edit.graft import Constant
 from ..graph.graph import DType, Node, Tensor
+from .alignment import divergences, reference_of
 from .evidence import Evidence
-from .images import Image, informative, is_float, low_precision, quantised, values
-from .wrong_constants import WrongConstant
+from .flow import live_export
+from .places.weights import WrongConstant, wrong_constants
+from .relations import Image, informative, is_float, low_precision, quantised, values
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
@@ -50,7 +52,7 @@ class Lowered:
 
 def lowered(evidence: Evidence) -> list[Lowered]:
     """Every constant of the export that is the reference's in lower precision."""
-    wrong = [each for each in evidence.wrong_constants if _in_float(each.held) and _in_float(each.right)]
+    wrong = [each for each in evidence[wrong_constants] if _in_float(each.held) and _in_float(each.right)]
     found = [each for one in wrong if (each := _image_of(evidence, one)) is not None]
     known = {each.node for each in found}
     rest = [each for each in wrong if each.constant not in known]
@@ -68,7 +70,7 @@ def _image_of(evidence: Evidence, wrong: WrongConstant) -> Lowered | None:
     found = low_precision(values(wrong.held), values(wrong.right))
     right = wrong.right
     if found is None and wrong.origin is not None and wrong.kind in ("float16", "bfloat16"):
-        source = evidence.setting.checkpoint.get(wrong.origin.source or "")
+        source = evidence.case.checkpoint.get(wrong.origin.source or "")
         if source is not None and source.shape == wrong.held.shape:
             found, right = Image(kind=wrong.origin.kind), source  # type: ignore[arg-type]
     if found is None or found.kind not in ("float16", "bfloat16"):
@@ -128,10 +130,10 @@ def _within(wrong: WrongConstant, steps: float) -> bool:
 def _stored(evidence: Evidence) -> Iterator[Lowered]:
     """Weights that the export stores in few bits and widens when it runs: a cast, ``Dequantize``, a scale."""
     nodes = evidence.export.graph.nodes
-    for divergence in evidence.divergences:
+    for divergence in evidence[divergences]:
         if divergence.kind is not Kind.OP or not divergence.export:
             continue
-        right = evidence.value(evidence.reference, divergence.reference[0])
+        right = evidence.reference.value(divergence.reference[0])
         precision = _precision(nodes, divergence.export[0])
         if right is None or precision is None or not is_float(values(right)):
             continue
@@ -142,7 +144,7 @@ def _stored(evidence: Evidence) -> Iterator[Lowered]:
             right=right,
             precision=precision,
             readers=divergence.readers,
-            weight=node in evidence.setting.keys,
+            weight=node in evidence.case.keys,
         )
 
 
@@ -182,8 +184,8 @@ def _widened(node: Node) -> bool:
 def halved(evidence: Evidence) -> list[str]:
     """The aligned nodes of the export that compute in half where the reference computes in full floats."""
     found = []
-    for theirs, ours in evidence.reference_of.items():
-        node, other = evidence.live_export.get(theirs), evidence.reference.graph.nodes.get(ours)
+    for theirs, ours in evidence[reference_of].items():
+        node, other = evidence[live_export].get(theirs), evidence.reference.graph.nodes.get(ours)
         if node is None or other is None or node.op in ("Cast", "Const"):
             continue
         types = [each.attrs.get("T") for each in (node, other)]
@@ -198,7 +200,7 @@ def lacking_fake_quant(evidence: Evidence) -> list[Divergence]:
     reference, export = evidence.reference.graph.nodes, evidence.export.graph.nodes
     return [
         divergence
-        for divergence in evidence.divergences
+        for divergence in evidence[divergences]
         if any(_fakes(reference, name) for name in divergence.reference)
         and not any(_fakes(export, name) for name in divergence.export)
     ]

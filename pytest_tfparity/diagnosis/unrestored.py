@@ -13,9 +13,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from .alignment import reference_of
 from .evidence import Evidence
-from .images import cosine, values
-from .wrong_constants import WrongConstant
+from .initial_values import starts, trained_variables
+from .layers import layers
+from .places.batch_norms import reference_norms, statistics
+from .places.weights import WrongConstant, provenances, wrong_constants
+from .relations import cosine, values
 
 Fate: TypeAlias = Literal["initial", "older", "foreign"]
 
@@ -49,7 +53,7 @@ class _Group:
 
 def unrestored(evidence: Evidence) -> Unrestored:
     """The weights of unknown origin, and what the evidence says became of them."""
-    wrong = [each for each in evidence.wrong_constants if each.kind in ("unknown", "initial")]
+    wrong = [each for each in evidence[wrong_constants] if each.kind in ("unknown", "initial")]
     wrong = [each for each in wrong if _same_shape(each) and bool(np.isfinite(values(each.held)).all())]
     right = _right(evidence)
     if all(each.statistic or _is_plain(each) for each in wrong):
@@ -59,7 +63,11 @@ def unrestored(evidence: Evidence) -> Unrestored:
         return _as(fate, wrong, evidence, whole=True)
     found: dict[Fate, list[WrongConstant]] = {"initial": [], "older": [], "foreign": []}
     groups = _layers(evidence, wrong)
-    trained = [name for name in right if name in evidence.trained] if evidence.trained else right
+    trained = (
+        [name for name in right if name in evidence[trained_variables]]
+        if evidence[trained_variables]
+        else right
+    )
     for group in groups:
         if all(each.statistic for each in group):
             continue
@@ -101,13 +109,13 @@ def _same_shape(wrong: WrongConstant) -> bool:
 
 def _right(evidence: Evidence) -> list[str]:
     """The reference's weights that the export took from the checkpoint, those that could be constant apart."""
-    lost = {each.constant for each in evidence.wrong_constants if each.kind in _LOST}
+    lost = {each.constant for each in evidence[wrong_constants] if each.kind in _LOST}
     return [
         node
-        for name, each in evidence.provenances.items()
+        for name, each in evidence[provenances].items()
         if each.informative and each.variable is not None and each.kind not in _LOST and name not in lost
-        for node in (evidence.reference_of.get(name),)
-        if node is not None and node not in evidence.statistics
+        for node in (evidence[reference_of].get(name),)
+        if node is not None and node not in evidence[statistics]
     ]
 
 
@@ -115,11 +123,11 @@ def _layers(evidence: Evidence, wrong: Iterable[WrongConstant]) -> list[list[Wro
     """``wrong`` by layer, the batch norm behind a kernel counted with the kernel."""
     before = {
         name: norm.kernel
-        for norm in evidence.reference_norms
+        for norm in evidence[reference_norms]
         if norm.kernel is not None
         for name in filter(None, (*norm.weights, norm.bias))
     }
-    scope = evidence.layers.scope
+    scope = evidence[layers].scope
     named = {each.node: scope(each.name) for each in wrong}
     groups: dict[str, _Group] = {}
     for each in wrong:
@@ -142,7 +150,7 @@ def _is_mark(evidence: Evidence, wrong: WrongConstant) -> bool:
     """Whether this is an initial value where the checkpoint has something else."""
     if wrong.kind == "initial":
         return True
-    start = evidence.starts.get(wrong.node)
+    start = evidence[starts].get(wrong.node)
     return start is not None and start.may_be(values(wrong.held)) and not start.may_be(values(wrong.right))
 
 

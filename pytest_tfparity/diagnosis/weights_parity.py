@@ -16,9 +16,9 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from ..graph.graph import Tensor
-from .images import is_float, same, values
-from .names import is_model_variable, is_statistic, plain_name, shadow_of
-from .weights import Provenance, provenance
+from .provenance import Provenance, provenance
+from .relations import is_float, same, values
+from .tensor_names import is_model_variable, is_statistic, plain_name, shadow_of
 
 Ema: TypeAlias = str | tuple[str, ...] | None
 Problem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused", "nothing"]

@@ -9,6 +9,7 @@ import pytest
 
 from bn_graphs import tensor
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, only, weights
+from pytest_tfparity.diagnosis.alignment import divergences
 from pytest_tfparity.diagnosis.causes.batch_norm_mode import TrainingMode
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof.proof import Side
@@ -61,7 +62,7 @@ def test_the_repair_of_the_mode_does_not_hide_a_wrong_gamma() -> None:
     before = evidence(chain(values, frozen=False), chain(other, frozen=True, norms={"b": trained}))
     (suspicion,) = TrainingMode().find(before)
     after = before.after(suspicion.repair)
-    assert [each.export for each in after.divergences] == [("b/bn/gamma",)]
+    assert [each.export for each in after[divergences]] == [("b/bn/gamma",)]
 
 
 def test_a_batch_norm_in_training_mode_on_both_sides_is_no_fault() -> None:

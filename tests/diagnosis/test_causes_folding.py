@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
-from pytest_tfparity.diagnosis.folds import neutral_folds
+from pytest_tfparity.diagnosis.alignment import divergences, proof
+from pytest_tfparity.diagnosis.places.folds import folds
+from pytest_tfparity.diagnosis.places.right_folds import neutral_folds
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof.proof import Side
 
@@ -52,7 +54,7 @@ def repaired_by_folds_alone(ours: Side, theirs: Side) -> bool:
     found = evidence(ours, theirs)
     for repair in neutral_folds(found):
         found = found.after(repair)
-    return found.proof.proven
+    return found[proof].proven
 
 
 def test_right_folds_are_taken_out_of_the_comparison() -> None:
@@ -131,8 +133,8 @@ def test_a_fold_of_weights_that_are_not_the_references_becomes_a_batch_norm_of_t
     found = evidence(ours, theirs, values | averages)
     for repair in neutral_folds(found):
         found = found.after(repair)
-    assert {each.kind.value for each in found.divergences} == {"constant"}
-    assert len(found.divergences) == 5 * len(SCOPES)
+    assert {each.kind.value for each in found[divergences]} == {"constant"}
+    assert len(found[divergences]) == 5 * len(SCOPES)
 
 
 def test_statistics_at_their_start_are_seen_through_a_fold() -> None:
@@ -141,7 +143,7 @@ def test_statistics_at_their_start_are_seen_through_a_fold() -> None:
     found = evidence(reference(values), chain(values | start, dict.fromkeys(SCOPES, fold), frozen=True))
     for repair in neutral_folds(found):
         found = found.after(repair)
-    assert [each.export for each in found.divergences] == [("b/bn/moving_mean",), ("b/bn/moving_variance",)]
+    assert [each.export for each in found[divergences]] == [("b/bn/moving_mean",), ("b/bn/moving_variance",)]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_another_kernel_before_a_batch_norm_is_no_fold() -> None:
     values = weights(*SCOPES)
     other = values | {"b/conv/kernel": values["c/conv/kernel"]}
     found = evidence(reference(values), chain(other, dict.fromkeys(SCOPES, plain), frozen=True))
-    assert found.folded == ()
+    assert found[folds] == ()
 
 
 def test_a_fold_that_went_through_half_precision_leaves_half_precision_to_explain() -> None:
@@ -215,7 +217,7 @@ def test_a_fold_that_went_through_half_precision_leaves_half_precision_to_explai
     found = evidence(reference(values), chain(values, dict.fromkeys(SCOPES, half), frozen=True))
     for repair in neutral_folds(found):
         found = found.after(repair)
-    assert {each.kind.value for each in found.divergences} == {"constant"}
+    assert {each.kind.value for each in found[divergences]} == {"constant"}
 
 
 def low(values: Values) -> Values:

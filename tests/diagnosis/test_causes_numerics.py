@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plain_graphs import FLOAT, HALF, Plan
-from pytest_tfparity.diagnosis.images import quantised
+from pytest_tfparity.diagnosis.relations import quantised
 from pytest_tfparity.graph.graph import DType
 from weight_graphs import SHADOW, SHAPES, Weights, averaged, causes, findings, trained
 

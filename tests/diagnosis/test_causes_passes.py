@@ -7,6 +7,7 @@ import pytest
 
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.diagnose import diagnose
+from pytest_tfparity.diagnosis.places.folds import folds
 from pytest_tfparity.graph.proof.proof import Side
 
 
@@ -53,8 +54,8 @@ def test_a_fold_of_a_copy_of_a_shared_kernel_is_right() -> None:
     ours = towers(values, frozen=False, folded=False)
     theirs = towers(values, frozen=True, folded=True, copied=True)
     found = evidence(ours, theirs)
-    assert [each.neutral for each in found.folded] == [True]
-    assert diagnose(found.setting).findings == ()
+    assert [each.neutral for each in found[folds]] == [True]
+    assert diagnose(found.case).findings == ()
 
 
 def padded(values: Values, *, frozen: bool, fused: str | None = None, half_pixel: bool = False) -> Side:

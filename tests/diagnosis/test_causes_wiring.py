@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from layer_graphs import FLOAT, Layers, findings, only, setting
+from layer_graphs import FLOAT, Layers, case, findings, only
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import OutputComparison
@@ -129,14 +129,14 @@ def test_the_same_change_where_it_does_not_matter_is_named_too() -> None:
         )
         return staged(frozen=frozen, activation=op(first, "first/act"), output=rest)
 
-    runs = setting(acting("Relu6", "Relu6", "Tanh", frozen=False), acting("Relu", "Relu", "Elu", frozen=True))
+    runs = case(acting("Relu6", "Relu6", "Tanh", frozen=False), acting("Relu", "Relu", "Elu", frozen=True))
 
     def run(export: Side) -> tuple[OutputComparison, ...]:
         """As if only the first ever met a value on which it matters."""
         node = export.graph.nodes["second/conv/Conv2D"].inputs[0].node
         return (compared(float(export.graph.nodes[node].op != "Relu6")),)
 
-    found = diagnose(replace(runs, run=run, outputs=run(runs.original))).findings
+    found = diagnose(replace(runs, run=run, outputs=run(runs.export))).findings
     assert [(each.cause, set(each.nodes)) for each in found] == [
         ("graph-op-differs", {"first/act", "second/act"})
     ]
@@ -145,12 +145,12 @@ def test_the_same_change_where_it_does_not_matter_is_named_too() -> None:
 def test_a_difference_without_a_cause_is_told_with_its_place() -> None:
     ours = staged(frozen=False, middle=op("Tanh", "act"))
     differs = (compared(1.0),)
-    held = replace(setting(ours, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
+    held = replace(case(ours, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
     assert diagnose(held, ()).notes == (
         "No known cause explains the difference. Both graphs part first at act (Tanh act in the reference, Elu act in"
         " the export).",
     )
-    same = replace(setting(ours, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
+    same = replace(case(ours, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
     assert "both sides compute the same" in diagnose(same, ()).notes[0]
 
 
@@ -247,7 +247,7 @@ def test_what_changes_no_number_is_not_named_beside_a_fault() -> None:
         alphas = [node.attrs["alpha"] for node in side.graph.nodes.values() if node.op == "LeakyRelu"]
         return (compared(0.0 if np.allclose(alphas, 0.2) else 1.0),)
 
-    diagnosis = diagnose(replace(setting(reference, export), run=run))
+    diagnosis = diagnose(replace(case(reference, export), run=run))
     assert [(each.cause, each.nodes) for each in diagnosis.findings] == [("graph-op-differs", ("leaky",))]
     assert diagnosis.findings[0].certainty == "proven"
 
@@ -261,7 +261,7 @@ def test_findings_come_in_the_order_of_what_each_explains() -> None:
         right = bool((side.graph.nodes["gain/y"].attrs["value"].array == 2.0).all())  # type: ignore[union-attr]
         return (compared((0.0 if "Softmax" in ops else 5.0) + (0.0 if right else 0.1)),)
 
-    diagnosis = diagnose(replace(setting(reference, export), run=run))
+    diagnosis = diagnose(replace(case(reference, export), run=run))
     assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-op-differs"]
     assert diagnosis.findings[0].evidence[-1] == "by itself it makes 5 of difference"
 

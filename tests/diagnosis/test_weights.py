@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfparity.diagnosis.story import restore_story
-from pytest_tfparity.diagnosis.weights import Provenance, provenance
+from pytest_tfparity.diagnosis.provenance import Provenance, provenance
+from pytest_tfparity.diagnosis.restore_story import restore_story
 from pytest_tfparity.graph.graph import DType, Tensor
 
 SHADOW = "/ExponentialMovingAverage"

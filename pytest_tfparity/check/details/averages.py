@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...diagnosis.alignment import reference_of
 from ...diagnosis.evidence import Evidence
-from ...diagnosis.images import values
-from ...diagnosis.weights import part_of
+from ...diagnosis.places.weights import (
+    constants,
+    expected_key,
+    provenances,
+    shadow,
+    variable_of,
+    wrong_constants,
+)
+from ...diagnosis.provenance import part_of
+from ...diagnosis.relations import values
 from ...graph.graph import Array
 from ...result_details import Holds, WeightRow
 from .numbers import largest_difference
@@ -24,14 +33,14 @@ def weight_rows(evidence: Evidence, most: int) -> tuple[tuple[WeightRow, ...], i
 
 
 def _rows(evidence: Evidence) -> Iterator[WeightRow]:
-    checkpoint = evidence.setting.checkpoint
-    wrong = {each.constant: each for each in evidence.wrong_constants}
-    for name, origin in evidence.provenances.items():
-        variable, expected = evidence.variable_of.get(name), evidence.expected_key(name)
+    checkpoint = evidence.case.checkpoint
+    wrong = {each.constant: each for each in evidence[wrong_constants]}
+    for name, origin in evidence[provenances].items():
+        variable, expected = evidence[variable_of].get(name), expected_key(evidence, name)
         if variable is None or expected is None:
             continue
-        shadow = evidence.shadow(variable)
-        part = evidence.setting.parts.get(evidence.reference_of.get(name, ""), "")
+        average = shadow(evidence, variable)
+        part = evidence.case.parts.get(evidence[reference_of].get(name, ""), "")
 
         def read(key: str | None, part: str = part) -> Array | None:
             return values(part_of(checkpoint[key], part)) if key in checkpoint and key is not None else None
@@ -40,14 +49,14 @@ def _rows(evidence: Evidence) -> Iterator[WeightRow]:
         yield WeightRow(
             variable=variable,
             constant=name,
-            expected="average" if expected == shadow else "raw",
-            holds=_holds(origin.kind, at_fault, expected == shadow),
+            expected="average" if expected == average else "raw",
+            holds=_holds(origin.kind, at_fault, expected == average),
             origin=origin.kind,
             source=origin.source,
-            distance=largest_difference(values(evidence.constants[name]), read(expected))
+            distance=largest_difference(values(evidence[constants][name]), read(expected))
             if at_fault
             else 0.0,
-            spread=largest_difference(read(variable), read(shadow)) if shadow is not None else None,
+            spread=largest_difference(read(variable), read(average)) if average is not None else None,
             wrong=at_fault,
         )
 

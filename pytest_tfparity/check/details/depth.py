@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...diagnosis.activations import activations
 from ...diagnosis.evidence import Evidence
+from ...diagnosis.flow import live_export
+from ...diagnosis.query import query
 from ...result import Finding
 from ...result_details import NodeDifference
 from ...runtime.activations import Activation
@@ -25,7 +28,7 @@ def node_differences(
     """
     culprits = {name for finding in findings for name in finding.nodes}
     steps = [
-        each for name, each in evidence.activations.items() if name in culprits or _is_step(evidence, name)
+        each for name, each in evidence[activations].items() if name in culprits or _is_step(evidence, name)
     ]
     kept = _chosen(steps, culprits, most)
     positions = {name: position for position, name in enumerate(evidence.export.graph.nodes)}
@@ -47,21 +50,17 @@ def node_differences(
 
 def _is_step(evidence: Evidence, name: str) -> bool:
     """Whether a node computes something from the inputs."""
-    node = evidence.live_export.get(name)
-    return node is not None and bool(node.inputs) and node.op not in _PASSES_ON and name in _fed(evidence)
+    node = evidence[live_export].get(name)
+    return node is not None and bool(node.inputs) and node.op not in _PASSES_ON and name in evidence[_fed]
 
 
+@query
 def _fed(evidence: Evidence) -> set[str]:
     """The nodes of the export that depend on what is not constant."""
-    known: set[str] | None = evidence.__dict__.get("_fed_of_export")
-    if known is None:
-        known = set()
-        for name, node in evidence.live_export.items():  # inputs come first
-            if (not node.inputs and node.op != "Const") or any(
-                source.node in known for source in node.inputs
-            ):
-                known.add(name)
-        evidence.__dict__["_fed_of_export"] = known
+    known: set[str] = set()
+    for name, node in evidence[live_export].items():  # inputs come first
+        if (not node.inputs and node.op != "Const") or any(source.node in known for source in node.inputs):
+            known.add(name)
     return known
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
+from ...diagnosis.alignment import alignment, different, divergences, reference_of
 from ...diagnosis.evidence import Evidence
+from ...diagnosis.flow import live_export, live_reference
 from ...graph.graph import Node
 from ...result import Finding
 from ...result_details import Drawing, DrawnNode, Neighbourhood, Role
@@ -46,24 +48,24 @@ class _Around:
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         self.live: Mapping[str, Mapping[str, Node]] = {
-            "reference": evidence.live_reference,
-            "export": evidence.live_export,
+            "reference": evidence[live_reference],
+            "export": evidence[live_export],
         }
         self.inputs = {side: _inputs(nodes) for side, nodes in self.live.items()}
         self.readers = {side: _readers(inputs) for side, inputs in self.inputs.items()}
-        self.different = evidence.different()
+        self.different = evidence[different]
 
     def places(self, node: str) -> tuple[str | None, str | None]:
         """``node`` of the export (or of the reference) in the reference and in the export."""
-        for divergence in self.evidence.divergences:
+        for divergence in self.evidence[divergences]:
             if node in divergence.export or node in divergence.reference:
                 pair = self._beside(divergence.reference, divergence.export)
                 if pair != (None, None):
                     return pair
         if node in self.live["export"]:
-            ours = self.evidence.reference_of.get(node, node)
+            ours = self.evidence[reference_of].get(node, node)
             return (ours if ours in self.live["reference"] else None), node
-        theirs = self.evidence.alignment.nodes.get(node)
+        theirs = self.evidence[alignment].nodes.get(node)
         return (node if node in self.live["reference"] else None), theirs
 
     def _beside(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
@@ -106,7 +108,7 @@ class _Around:
             return "culprit"
         if side == "export":
             return "differs" if name in self.different else "same"
-        other = self.evidence.alignment.nodes.get(name)
+        other = self.evidence[alignment].nodes.get(name)
         return "differs" if other is None or other in self.different else "same"
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ...diagnosis.evidence import Evidence
-from ...diagnosis.images import values
+from ...diagnosis.places.batch_norms import norm_pairs
+from ...diagnosis.relations import values
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.graph import Array
@@ -21,7 +22,7 @@ _WEIGHTS: tuple[Literal["gamma", "beta", "mean", "variance"], ...] = ("gamma", "
 
 def batch_norm_rows(evidence: Evidence, most: int) -> tuple[tuple[BatchNormRow, ...], int]:
     """A row for each batch norm of either side, at most ``most``; and how many there are."""
-    rows = [_row(evidence, pair) for pair in evidence.norm_pairs]
+    rows = [_row(evidence, pair) for pair in evidence[norm_pairs]]
     rows.sort(key=lambda row: not row.divergent)  # stable: in the order of the graph
     return tuple(rows[:most]), len(rows)
 
@@ -46,8 +47,8 @@ def _differs(weight: WeightSummary) -> bool:
 
 def _weights(evidence: Evidence, pair: BatchNormPair) -> Iterator[WeightSummary]:
     for name in _WEIGHTS:
-        ours = _values(evidence, evidence.reference, pair.reference, name)
-        theirs = _values(evidence, evidence.export, pair.export, name)
+        ours = _values(evidence.reference, pair.reference, name)
+        theirs = _values(evidence.export, pair.export, name)
         yield WeightSummary(
             name=name,
             reference=None if ours is None else quantiles(ours),
@@ -56,6 +57,6 @@ def _weights(evidence: Evidence, pair: BatchNormPair) -> Iterator[WeightSummary]
         )
 
 
-def _values(evidence: Evidence, side: Side, norm: BatchNorm | None, name: str) -> Array | None:
-    tensor = evidence.value(side, getattr(norm, name)) if norm is not None else None
+def _values(side: Side, norm: BatchNorm | None, name: str) -> Array | None:
+    tensor = side.value(getattr(norm, name)) if norm is not None else None
     return None if tensor is None else np.asarray(values(tensor)).reshape(-1)

@@ -9,7 +9,7 @@ graph last.
 from __future__ import annotations
 
 from ..cause import Cause
-from . import (
+from ..causes import (
     batch_norm,
     batch_norm_mode,
     batches,

@@ -10,11 +10,13 @@ import numpy as np
 
 from ...graph.edit.graft import Repair
 from ...graph.graph import Array
+from ..alignment import counterpart
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..images import values
-from ..names import averaged_by
-from ..norms import Pair, as_reference, nodes_of, pairs_of, repairs_of, scopes_of, some
+from ..flow import export_flow
+from ..places.batch_norms import Pair, as_reference, nodes_of, pairs_of, repairs_of, scopes_of, some
+from ..relations import values
+from ..tensor_names import averaged_by
 from ..wording import listed
 
 
@@ -55,7 +57,7 @@ class Epsilon(Cause):
             nodes=nodes_of(evidence, pairs),
             scopes=scopes_of(pairs),
             message=(
-                f"{some(pairs)}: epsilon is {theirs} in {evidence.setting.export_name}, {ours} in the"
+                f"{some(pairs)}: epsilon is {theirs} in {evidence.case.export_name}, {ours} in the"
                 " checkpoint's graph."
             ),
             fix=f"Build the batch norms of the export graph with epsilon={ours}, as in training.",
@@ -89,7 +91,7 @@ class ZeroEpsilon(Cause):
         for pair in pairs_of(evidence):
             if pair.theirs.epsilon != 0 or pair.ours.epsilon == 0:
                 continue
-            variance = evidence.value(evidence.export, pair.theirs.variance)
+            variance = evidence.export.value(pair.theirs.variance)
             dead = [] if variance is None else np.flatnonzero(values(variance) == 0).tolist()
             if dead:
                 pairs.append(pair)
@@ -134,11 +136,11 @@ class Axis(Cause):
             for pair in pairs_of(evidence)
             if pair.ours.axis != pair.theirs.axis
             and pair.ours.mode == pair.theirs.mode
-            and evidence.counterpart(pair.ours.input) == pair.theirs.input
+            and counterpart(evidence, pair.ours.input) == pair.theirs.input
         ]
         if not pairs:
             return
-        axes = f"axis {pairs[0].theirs.axis} in {evidence.setting.export_name}"
+        axes = f"axis {pairs[0].theirs.axis} in {evidence.case.export_name}"
         yield Suspicion(
             cause=self.id,
             nodes=nodes_of(evidence, pairs),
@@ -175,7 +177,7 @@ class GammaMissing(Cause):
             return
         missing = listed(list(dict.fromkeys(name for _, names in lacking for name in names)))
         keys = [pair.ours.gamma if "gamma" in names else pair.ours.beta for pair, names in lacking if names]
-        named = listed([evidence.setting.keys.get(key, key) for key in keys if key is not None])
+        named = listed([evidence.case.keys.get(key, key) for key in keys if key is not None])
         options = {"gamma": "scale=True", "beta": "center=True"}
         flags = [options[name] for name in ("gamma", "beta") if name in missing]
         yield Suspicion(
@@ -184,7 +186,7 @@ class GammaMissing(Cause):
             scopes=scopes_of(pairs),
             message=(
                 f"{some(pairs)}: the checkpoint has a trained {missing} ({named}), and"
-                f" {evidence.setting.export_name} normalises without it."
+                f" {evidence.case.export_name} normalises without it."
             ),
             fix=f"Build the batch norms of the export graph with {' and '.join(flags)}, restore, freeze again.",
             repair=tuple(edit for pair in pairs for edit in _with_weights(evidence, pair)),
@@ -206,14 +208,14 @@ def _lacks(evidence: Evidence, pair: Pair) -> tuple[str, ...]:
     found = []
     for name, neutral in (("gamma", 1.0), ("beta", 0.0)):
         ours, theirs = getattr(pair.ours, name), getattr(pair.theirs, name)
-        trained = evidence.value(evidence.reference, ours)
+        trained = evidence.reference.value(ours)
         if trained is None or _throughout(values(trained), neutral):
             continue
         if theirs is None:
             if not getattr(pair.theirs, f"has_{name}"):
                 found.append(name)
         elif not _was_variable(evidence, pair, theirs):
-            held = evidence.value(evidence.export, theirs)
+            held = evidence.export.value(theirs)
             if held is not None and _throughout(values(held), neutral):
                 found.append(name)
     return tuple(found)
@@ -225,14 +227,14 @@ def _throughout(array: Array, value: float) -> bool:
 
 def _was_variable(evidence: Evidence, pair: Pair, constant: str) -> bool:
     """Whether a constant of the export was a variable before it was frozen: by its name or its read."""
-    if constant in evidence.setting.keys or constant in evidence.setting.checkpoint:
+    if constant in evidence.case.keys or constant in evidence.case.checkpoint:
         return True
-    readers = [evidence.export_flow.nodes[name] for name in evidence.export_flow.readers.get(constant, ())]
+    readers = [evidence[export_flow].nodes[name] for name in evidence[export_flow].readers.get(constant, ())]
     if any(node.op == "Identity" for node in readers):
         return True
     # Of a layer whose weights are all at their start, none is known to be missing.
     others = [getattr(pair.theirs, name) for name in ("gamma", "beta", "mean", "variance")]
-    held = [evidence.value(evidence.export, other) for other in others if other not in (None, constant)]
+    held = [evidence.export.value(other) for other in others if other not in (None, constant)]
     arrays = [values(each) for each in held if each is not None]
     return bool(arrays) and all(_throughout(array, float(array.reshape(-1)[0])) for array in arrays)
 
@@ -277,7 +279,7 @@ class NamesShifted(Cause):
             scopes=scopes_of(pairs),
             message=(
                 f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own"
-                f" name: {_layer(first)} reads {first.theirs.mean} in {evidence.setting.export_name} and"
+                f" name: {_layer(first)} reads {first.theirs.mean} in {evidence.case.export_name} and"
                 f" {first.ours.mean} in the checkpoint's graph."
             ),
             fix=(
@@ -299,19 +301,19 @@ def _own_statistics(evidence: Evidence, pair: Pair) -> Repair:
 
 def _shifted(evidence: Evidence, pair: Pair) -> bool:
     """Whether a layer reads, under the names of the checkpoint, statistics that are another layer's."""
-    checkpoint = evidence.setting.checkpoint
+    checkpoint = evidence.case.checkpoint
     other = False
     for ours, theirs in ((pair.ours.mean, pair.theirs.mean), (pair.ours.variance, pair.theirs.variance)):
         if ours is None or theirs is None:
             return False
-        key = evidence.setting.keys.get(ours, ours)
+        key = evidence.case.keys.get(ours, ours)
         if (averaged_by(key, checkpoint) or key) == (averaged_by(theirs, checkpoint) or theirs):
             return False
         mine, its = checkpoint.get(key), checkpoint.get(theirs)
-        held = evidence.value(evidence.export, theirs)
+        held = evidence.export.value(theirs)
         if mine is None or its is None or held is None:
             return False
-        digest = evidence.setting.contents.digest
+        digest = evidence.case.contents.digest
         if digest(held) != digest(its):
             return False
         other = other or digest(mine) != digest(its)

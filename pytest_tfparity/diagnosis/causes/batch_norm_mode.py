@@ -11,7 +11,18 @@ from ...graph.edit.graft import Repair, Ungraftable
 from ...graph.live import LiveGraph
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..norms import Pair, Switched, nodes_of, pairs_of, repairs_of, scopes_of, some, switched
+from ..flow import export_flow, reference_flow
+from ..places.batch_norms import (
+    Pair,
+    Switched,
+    export_norms,
+    nodes_of,
+    pairs_of,
+    repairs_of,
+    scopes_of,
+    some,
+    switched,
+)
 from ..wording import listed
 
 _KERAS = "keras_learning_phase"
@@ -100,7 +111,7 @@ class TrainingMode(Cause):
         ]
         if not pairs:
             return
-        setting = evidence.setting
+        case = evidence.case
         phases = [pair.ours.decided_by for pair in pairs if pair.ours.decided_by is not None]
         feed = f"state `feeds: {{{phases[0]}:0: ...}}` for the reference, or " if phases else ""
         yield Suspicion(
@@ -108,8 +119,8 @@ class TrainingMode(Cause):
             nodes=nodes_of(evidence, pairs),
             scopes=scopes_of(pairs),
             message=(
-                f"The graph of {setting.reference_name} runs {some(pairs)} in training mode, while"
-                f" {setting.export_name} uses the moving statistics: here the reference is a training graph."
+                f"The graph of {case.reference_name} runs {some(pairs)} in training mode, while"
+                f" {case.export_name} uses the moving statistics: here the reference is a training graph."
             ),
             fix=f"As the reference, {feed}give a `meta` (or `builder`) that was built with training=False.",
             repair=repairs_of(evidence, pairs),
@@ -152,17 +163,17 @@ class KerasLearningPhase(Cause):
 
 
 def _training(cause: str, evidence: Evidence, pairs: list[Pair]) -> Suspicion:
-    setting = evidence.setting
+    case = evidence.case
     groups = _by_decider(evidence, pairs)
     switches = [switch for switch, _ in groups if switch is not None]
     rest = [pair for switch, group in groups if switch is None for pair in group]
     repair: Repair = tuple(edit for switch in switches for edit in switch.repair)
     repair += repairs_of(evidence, rest)
     random = _randomised(evidence, repair) if switches else ()
-    total = len(evidence.export_norms)
+    total = len(evidence[export_norms])
     share = "its only batch norm" if total == 1 else f"{len(pairs)} of its {total} batch norms"
     message = (
-        f"{setting.export_name} runs {some(pairs)} ({share}) in training mode{_decided(switches)}:"
+        f"{case.export_name} runs {some(pairs)} ({share}) in training mode{_decided(switches)}:"
         f" {'it normalises' if len(pairs) == 1 else 'they normalise'} with the current batch and"
         f" {'ignores' if len(pairs) == 1 else 'ignore'} moving_mean and moving_variance."
     )
@@ -182,12 +193,12 @@ def _training(cause: str, evidence: Evidence, pairs: list[Pair]) -> Suspicion:
 def _randomised(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
     """The layers whose random numbers are drawn no more once ``repair`` is made: dropout in the same mode."""
     try:
-        after = evidence.after(repair).export_flow.nodes
+        after = evidence.after(repair)[export_flow].nodes
     except Ungraftable:
         return ()
     drawn = [
         node.name
-        for node in evidence.export_flow.nodes.values()
+        for node in evidence[export_flow].nodes.values()
         if node.op in _RANDOM and node.name not in after
     ]
     return tuple(dict.fromkeys(_before_conditional(name) for name in drawn))
@@ -218,7 +229,7 @@ def _decided(switches: Sequence[Switched]) -> str:
 
 def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Sequence[Pair]) -> str:
     feeds = [f"{switch.node}:0={switch.value}" for switch in switches if switch.placeholder]
-    again = f"restore {evidence.setting.reference_name}, freeze again"
+    again = f"restore {evidence.case.reference_name}, freeze again"
     parts = []
     if feeds:
         parts.append(f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned.")
@@ -230,7 +241,7 @@ def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Seq
         constants = [f"{switch.node}={switch.value}" for switch in switches if not switch.placeholder]
         flag = f"with {listed(constants)}" if constants and not rest else "with training=False"
         parts.append(f"Build the export graph {flag}, {again}.")
-        if rest and _draws(evidence.export_flow) and not _draws(evidence.reference_flow):
+        if rest and _draws(evidence[export_flow]) and not _draws(evidence[reference_flow]):
             parts.append(
                 "Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
             )
@@ -238,7 +249,7 @@ def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Seq
 
 
 def _signs(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
-    nodes = [evidence.export_flow.nodes.get(pair.theirs.node) for pair in pairs]
+    nodes = [evidence[export_flow].nodes.get(pair.theirs.node) for pair in pairs]
     fused = sum(node is not None and node.op in FUSED for node in nodes)
     signs = []
     if fused:

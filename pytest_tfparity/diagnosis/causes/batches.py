@@ -8,10 +8,14 @@ from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node, TensorName
 from ...runtime.feeds import signature
 from ...runtime.splice import Half
+from ..alignment import divergences, reference_of
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..images import values
-from ..places import layer_of
+from ..flow import live_export, live_reference
+from ..places.batch_norms import export_norms
+from ..places.repairs import as_reference_at
+from ..relations import values
+from ..scopes import layer_of
 from ..wording import listed
 
 # Ops that are told a shape, and by which input.
@@ -52,7 +56,7 @@ class BatchDimPinned(Cause):
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         yield from _placeholders(self.id, evidence)
-        found = [pinned for each in evidence.divergences for pinned in _pinned(evidence, each)]
+        found = [pinned for each in evidence[divergences] for pinned in _pinned(evidence, each)]
         if not found:
             return
         nodes = tuple(dict.fromkeys(node.name for node, _, _ in found))
@@ -60,13 +64,13 @@ class BatchDimPinned(Cause):
         repair = [
             edit
             for divergence in _with_slices(evidence, [each for _, _, each in found])
-            for edit in evidence.as_reference_at(divergence)
+            for edit in as_reference_at(evidence, divergence)
         ]
         yield Suspicion(
             cause=self.id,
             nodes=nodes,
             scopes=tuple(dict.fromkeys(layer_of(name) for name in nodes)),
-            message=f"{first.op} {listed(nodes)} of {evidence.setting.export_name} fixes the batch to {size}"
+            message=f"{first.op} {listed(nodes)} of {evidence.case.export_name} fixes the batch to {size}"
             f" row{'s' if size != 1 else ''}; the checkpoint's graph leaves it open.",
             fix="Use -1 for the leading dimension, or tf.shape(x)[0], and export again.",
             repair=tuple(repair),
@@ -75,7 +79,7 @@ class BatchDimPinned(Cause):
 
 def _placeholders(cause: str, evidence: Evidence) -> Iterator[Suspicion]:
     """Inputs whose number of rows is fixed so that the golden batch cannot be cut to it."""
-    trials = evidence.setting.trials
+    trials = evidence.case.trials
     if trials is None:
         return
     for ours, theirs in zip(evidence.reference.inputs, evidence.export.inputs, strict=True):
@@ -90,7 +94,7 @@ def _placeholders(cause: str, evidence: Evidence) -> Iterator[Suspicion]:
             cause=cause,
             nodes=(theirs.node,),
             scopes=(theirs.node,),
-            message=f"{theirs} of {evidence.setting.export_name} takes batches of exactly {dims[0]}; the golden"
+            message=f"{theirs} of {evidence.case.export_name} takes batches of exactly {dims[0]}; the golden"
             f" batch has {rows} rows.",
             fix="Build the export's placeholder with None for the batch.",
         )
@@ -109,7 +113,7 @@ def _pinned(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, 
     if ours is not None and (ours.size != shape.size or ours[0] != -1):
         return
     for reader in divergence.readers:
-        node = evidence.live_export.get(reader)
+        node = evidence[live_export].get(reader)
         if node is None or node.op not in _SHAPED or len(node.inputs) <= _SHAPED[node.op]:
             continue
         if node.inputs[_SHAPED[node.op]].node == divergence.export[0] and _of_batch(evidence, node):
@@ -118,11 +122,11 @@ def _pinned(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, 
 
 def _added(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, int, Divergence]]:
     """Nodes of the export alone that fold a batch into a fixed number of rows, so that outputs lose theirs."""
-    outputs = evidence.setting.outputs
+    outputs = evidence.case.outputs
     if outputs and all(output.problem is None or "shape" not in output.problem for output in outputs):
         return
     for name in divergence.export:
-        node = evidence.live_export.get(name)
+        node = evidence[live_export].get(name)
         if node is None or node.op != "Reshape" or not _of_batch(evidence, node):
             continue
         shape = _shape(evidence, node.inputs[1].node)
@@ -132,7 +136,7 @@ def _added(evidence: Evidence, divergence: Divergence) -> Iterator[tuple[Node, i
 
 def _shape(evidence: Evidence, name: str, *, reference: bool = False) -> Array | None:
     """A constant that can be a shape, as whole numbers; None for anything else."""
-    tensor = evidence.value(evidence.reference if reference else evidence.export, name)
+    tensor = (evidence.reference if reference else evidence.export).value(name)
     if tensor is None or len(tensor.shape) != 1 or tensor.dtype.number not in (3, 9):
         return None
     return values(tensor)
@@ -149,11 +153,11 @@ def _with_slices(evidence: Evidence, found: list[Divergence]) -> Iterator[Diverg
     readers = {name for each in found for name in each.readers}
     behind = {
         name
-        for name, node in evidence.live_export.items()
+        for name, node in evidence[live_export].items()
         if any(source.node in readers for source in node.inputs)
     }
     yield from found
-    for each in evidence.divergences:
+    for each in evidence[divergences]:
         if each.kind is Kind.ONLY_IN_EXPORT and set(each.export) & behind:
             yield each
 
@@ -178,12 +182,12 @@ class OutputCouplesBatch(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         norms = _in_norms(evidence)
         found: dict[str, Divergence] = {}
-        for divergence in evidence.divergences:
+        for divergence in evidence[divergences]:
             for name in (*divergence.export, *divergence.readers):
-                node = evidence.live_export.get(name)
+                node = evidence[live_export].get(name)
                 if node is None or name in norms or not _over_batch(evidence, node):
                     continue
-                partner = evidence.live_reference.get(evidence.reference_of.get(name, ""))
+                partner = evidence[live_reference].get(evidence[reference_of].get(name, ""))
                 if partner is None or not _over_batch(evidence, partner, reference=True):
                     found.setdefault(name, divergence)
         if not found:
@@ -198,17 +202,17 @@ class OutputCouplesBatch(Cause):
         alone = _behind_only(evidence, coupled, apart)
         repair = [
             edit
-            for divergence in evidence.divergences
+            for divergence in evidence[divergences]
             if {*divergence.export, *divergence.readers} <= alone
-            for edit in evidence.as_reference_at(divergence)
+            for edit in as_reference_at(evidence, divergence)
         ]
         measured = [moved[output] for output in coupled if moved.get(output)]
-        first = evidence.live_export[next(iter(found))]
+        first = evidence[live_export][next(iter(found))]
         yield Suspicion(
             cause=self.id,
             nodes=tuple(found),
             scopes=_scopes(found, coupled),
-            message=f"{listed([str(output) for output in coupled])} of {evidence.setting.export_name} depends on"
+            message=f"{listed([str(output) for output in coupled])} of {evidence.case.export_name} depends on"
             f" the other rows of the batch: {first.op} {first.name} reduces over axis 0, which the"
             " checkpoint's graph does not.",
             fix="Reduce over the axes of one row alone (1 and up, keepdims=True).",
@@ -229,11 +233,11 @@ def _scopes(names: Iterable[str], coupled: Iterable[TensorName]) -> tuple[str, .
 
 def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
     """By how much row 0 of each output moves when it is alone, where that can be tried."""
-    behaviour = evidence.setting.behaviour
+    behaviour = evidence.case.behaviour
     if behaviour is None:
         return {}
     found = behaviour.coupled("export")
-    return dict(zip(evidence.setting.original.outputs, found, strict=False))
+    return dict(zip(evidence.case.export.outputs, found, strict=False))
 
 
 def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> bool:
@@ -250,7 +254,7 @@ def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> b
     told = side.graph.nodes.get(node.inputs[1].node)
     if told is not None and told.op == "Range":  # all axes of a tensor whose rank is not known
         told = side.graph.nodes.get(told.inputs[0].node)
-    axes = evidence.value(side, told.name if told is not None else None)
+    axes = side.value(told.name if told is not None else None)
     if axes is None or 0 not in values(axes):
         return False
     return reference or node.name in Half.of(side).varying
@@ -259,21 +263,21 @@ def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> b
 def _in_norms(evidence: Evidence) -> set[str]:
     """The nodes between the input and the output of each batch norm: their moments are their own affair."""
     found: set[str] = set()
-    for norm in evidence.export_norms:
+    for norm in evidence[export_norms]:
         stack = [norm.output.node]
         while stack:
             name = stack.pop()
-            if name in found or name == norm.input.node or name not in evidence.live_export:
+            if name in found or name == norm.input.node or name not in evidence[live_export]:
                 continue
             found.add(name)
-            stack.extend(source.node for source in evidence.live_export[name].inputs)
+            stack.extend(source.node for source in evidence[live_export][name].inputs)
     return found
 
 
 def _behind(evidence: Evidence, names: set[str]) -> set[str]:
     """``names`` and every live node of the export that needs one of them."""
     found = set(names)
-    for name, node in evidence.live_export.items():
+    for name, node in evidence[live_export].items():
         if any(source.node in found for source in node.inputs):
             found.add(name)
     return found

@@ -10,9 +10,12 @@ from ...graph.align.divergence import Kind
 from ...graph.edit.graft import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.proof.proof import Side
+from ..alignment import divergences, proof
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..place import common_scope, scope_of
+from ..flow import export_flow, reference_flow, taken_reference
+from ..places.batch_norms import reference_norms
+from ..scopes import common_scope, scope_of
 from ..tensors import Tensors
 from ..wording import listed
 
@@ -35,24 +38,24 @@ class InputsSwapped(Cause):
         """Exchange each pair of inputs and see whether less differs."""
         export = evidence.export
         pairs = list(combinations(range(len(export.inputs)), 2))[:_MOST_PAIRS]
-        for first, second in pairs if evidence.divergences else ():
+        for first, second in pairs if evidence[divergences] else ():
             if not _alike(export, export.inputs[first], export.inputs[second]):
                 continue
             if not _moved(evidence, first, second):
                 continue
             repair = _exchanged(export, export.inputs[first], export.inputs[second])
             after = evidence.after(repair)
-            if not after.proof.proven and len(after.divergences) >= len(evidence.divergences):
+            if not after[proof].proven and len(after[divergences]) >= len(evidence[divergences]):
                 continue
             names = export.inputs[first].node, export.inputs[second].node
             yield Suspicion(
                 cause=self.id,
                 nodes=names,
                 scopes=names,
-                message=f"{names[0]} and {names[1]} are exchanged in {evidence.setting.export_name}.",
+                message=f"{names[0]} and {names[1]} are exchanged in {evidence.case.export_name}.",
                 fix=f"Exchange {names[0]} and {names[1]} where the export graph is built; pass them by name.",
                 evidence=(
-                    f"with both exchanged {'nothing' if not after.divergences else 'less'} differs from the"
+                    f"with both exchanged {'nothing' if not after[divergences] else 'less'} differs from the"
                     " checkpoint's graph",
                 ),
                 repair=repair,
@@ -88,7 +91,7 @@ class WrongInputNode(Cause):
             between = _between(evidence, ours, theirs)
             if not between:
                 continue
-            name = evidence.setting.export_name
+            name = evidence.case.export_name
             yield Suspicion(
                 cause=self.id,
                 nodes=(theirs.node,),
@@ -104,9 +107,9 @@ class WrongInputNode(Cause):
                 repair=(
                     Graft(
                         export=export.inputs[index],
-                        reference=evidence.reference_flow.source(theirs),
+                        reference=evidence[reference_flow].source(theirs),
                         at=lambda tensor: None,
-                        graph=evidence.taken_reference,
+                        graph=evidence[taken_reference],
                     ),
                 ),
             )
@@ -132,19 +135,19 @@ class WrongOutputNode(Cause):
         """Look for each output of the export among all tensors of the reference."""
         wrong = [
             index
-            for index, print_ in enumerate(evidence.proof.reference)
-            if print_ != evidence.proof.export[index]
+            for index, print_ in enumerate(evidence[proof].reference)
+            if print_ != evidence[proof].export[index]
         ]
         if not wrong or not _misplaced(evidence):
             return
-        contents = evidence.setting.contents
+        contents = evidence.case.contents
         ours, theirs = Tensors.of(evidence.reference, contents), Tensors.of(evidence.export, contents)
         for index in wrong:
             expected, got = evidence.reference.outputs[index], evidence.export.outputs[index]
             found = ours.named(theirs.print_of(got), got)
             if found is None or not _elsewhere(evidence, ours, expected, got, found):
                 continue
-            name = evidence.setting.export_name
+            name = evidence.case.export_name
             yield Suspicion(
                 cause=self.id,
                 nodes=(got.node,),
@@ -155,9 +158,9 @@ class WrongOutputNode(Cause):
                 repair=(
                     Graft(
                         export=got,
-                        reference=evidence.reference_flow.source(expected),
+                        reference=evidence[reference_flow].source(expected),
                         at=lambda tensor: theirs.like(ours, tensor),
-                        graph=evidence.taken_reference,
+                        graph=evidence[taken_reference],
                         into=index,
                     ),
                 ),
@@ -169,7 +172,7 @@ def _misplaced(evidence: Evidence) -> bool:
     reference, export = evidence.reference, evidence.export
     if len(reference.outputs) > 1 or reference.outputs != export.outputs:
         return True
-    for each in evidence.divergences:
+    for each in evidence[divergences]:
         if each.kind not in (Kind.CONSTANT, Kind.ATTRIBUTE):
             return True
         moved = each.export[0] != each.reference[0] and each.export[0] in reference.variables
@@ -183,14 +186,14 @@ def _elsewhere(
 ) -> bool:
     """Whether ``found`` is another tensor, not the expected one with an op missing or in another mode."""
     here, there = (tensors.ancestors(each) for each in (expected, found))
-    statistics = {name for norm in evidence.reference_norms for name in (norm.mean, norm.variance) if name}
+    statistics = {name for norm in evidence[reference_norms] for name in (norm.mean, norm.variance) if name}
     variables = set(evidence.reference.variables) - statistics
     if here & variables != there & variables:
         return True
     inputs = {name.node for name in evidence.reference.inputs}
     if here & inputs != there & inputs:
         return True
-    related = evidence.reference_flow.source(found).node in here
+    related = evidence[reference_flow].source(found).node in here
     return related and got.node != expected.node and got.node in evidence.reference.graph.nodes
 
 
@@ -204,8 +207,8 @@ def _moved(evidence: Evidence, first: int, second: int) -> bool:
     kept = moved = 0
     for one, other in ((first, second), (second, first)):
         ours = evidence.reference.inputs[one]
-        for name in evidence.reference_flow.readers.get(ours.node, ()):
-            node = evidence.export_flow.nodes.get(name)
+        for name in evidence[reference_flow].readers.get(ours.node, ()):
+            node = evidence[export_flow].nodes.get(name)
             if node is not None:
                 kept += evidence.export.inputs[one] in node.inputs
                 moved += evidence.export.inputs[other] in node.inputs

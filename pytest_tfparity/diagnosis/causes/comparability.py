@@ -12,9 +12,12 @@ from ...graph.graph import Function, Graph, Node, TensorName
 from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
 from ...runtime.splice import Half
+from ..alignment import divergences, reference_of
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..places import layer_of, layers_of
+from ..places.batch_norms import export_norms
+from ..places.repairs import as_reference_at
+from ..scopes import layer_of, layers_of
 from ..wording import counted, listed
 
 _READS = frozenset({"ReadVariableOp"})
@@ -40,7 +43,7 @@ class ExportNotFrozen(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        export, setting = evidence.export, evidence.setting
+        export, case = evidence.export, evidence.case
         left = [
             node.name
             for node in Half.of(export).part.nodes.values()
@@ -53,7 +56,7 @@ class ExportNotFrozen(Cause):
             cause=self.id,
             nodes=tuple(left),
             scopes=layers_of(left),
-            message=f"{setting.export_name} is not frozen: {counted(len(left), 'variable')} ({listed(left)})"
+            message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({listed(left)})"
             f" {are}, without a value in the file.",
             fix="Restore the checkpoint, then freeze with convert_variables_to_constants.",
             repair=tuple(_values(evidence, left)),
@@ -66,7 +69,7 @@ def _values(evidence: Evidence, variables: Iterable[str]) -> Iterator[Constant]:
     readers = evidence.export.graph.consumers()
     for name in variables:
         value = evidence.reference.variables.get(name)
-        partner = evidence.reference_of.get(name)
+        partner = evidence[reference_of].get(name)
         if value is None and partner is not None:
             value = evidence.reference.variables.get(partner)
         if value is None:
@@ -117,7 +120,7 @@ class UnloadableReferences(Cause):
             cause=self.id,
             nodes=tuple(lost),
             scopes=tuple(dict.fromkeys(_layer(evidence, name) for name in written)),
-            message=f"TensorFlow does not import {evidence.setting.export_name}: {first.op} {first.name} wants a"
+            message=f"TensorFlow does not import {evidence.case.export_name}: {first.op} {first.name} wants a"
             f" reference to {written_constant(graph, first.name)}, which was frozen into a constant"
             f" ({counted(len(lost), 'such node')}).",
             fix="Build the graph with is_training=False, restore, freeze again; or, in the GraphDef before"
@@ -128,7 +131,7 @@ class UnloadableReferences(Cause):
 
 def _layer(evidence: Evidence, constant: str) -> str:
     """The batch norm whose statistic a constant is, else the scope of the constant."""
-    for norm in evidence.export_norms:
+    for norm in evidence[export_norms]:
         if constant in (norm.mean, norm.variance) and norm.scope:
             return norm.scope
     return layer_of(constant)
@@ -178,8 +181,8 @@ class UnregisteredOp(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        setting = evidence.setting
-        sides = ((evidence.export, setting.export_name), (evidence.reference, "the checkpoint's graph"))
+        case = evidence.case
+        sides = ((evidence.export, case.export_name), (evidence.reference, "the checkpoint's graph"))
         unknown = [(side, name, _unknown(evidence, side)) for side, name in sides]
         named = dict.fromkeys(node.name for _, _, nodes in unknown for node in nodes)
         if not named:
@@ -187,7 +190,7 @@ class UnregisteredOp(Cause):
         files = " and ".join(name for _, name, nodes in unknown if nodes)
         found = {node.op: node.name for _, _, nodes in reversed(unknown) for node in reversed(nodes)}
         which = "; ".join(_described(op, name) for op, name in found.items())
-        places = [each for each in evidence.divergences if set(each.export) & set(named)]
+        places = [each for each in evidence[divergences] if set(each.export) & set(named)]
         yield Suspicion(
             cause=self.id,
             nodes=tuple(named),
@@ -196,12 +199,12 @@ class UnregisteredOp(Cause):
             fix="Load the library that has it (tf.load_op_library in conftest.py), build the layer from plain"
             " ops, or compare outputs before it.",
             evidence=_statically(evidence),
-            repair=tuple(edit for each in places for edit in evidence.as_reference_at(each)),
+            repair=tuple(edit for each in places for edit in as_reference_at(evidence, each)),
         )
 
 
 def _unknown(evidence: Evidence, side: Side) -> list[Node]:
-    known, functions = evidence.setting.known_op, side.graph.functions
+    known, functions = evidence.case.known_op, side.graph.functions
     found = []
     part = Half.of(side).part
     inside = {name: [node.op for node in functions[name].nodes] for name in part.functions}
@@ -222,7 +225,7 @@ def _described(op: str, name: str) -> str:
 
 def _statically(evidence: Evidence) -> tuple[str, ...]:
     """What comparing the two graphs without running them says, where nothing can be run."""
-    if evidence.divergences:
+    if evidence[divergences]:
         return ()
     return ("Compared without running, both graphs have the same nodes, wiring and weights.",)
 
@@ -260,7 +263,7 @@ class StatefulReference(Cause):
             cause=self.id,
             nodes=tuple(dict.fromkeys(each.node for each in found)),
             scopes=layers_of(variables),
-            message=f"Running {output} of {evidence.setting.reference_name} also runs {first.op} {first.node}, which"
+            message=f"Running {output} of {evidence.case.reference_name} also runs {first.op} {first.node}, which"
             f" changes {variables[0]}{more}: the reference is not a function of its inputs.",
             fix="Use the inference graph: name its .meta under `meta`, or a function that builds it under"
             " `builder`, without update ops (create_eval_graph, is_training=False).",

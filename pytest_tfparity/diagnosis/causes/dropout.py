@@ -10,10 +10,13 @@ from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ..cause import Cause, Page, Suspicion
-from ..chance import Chance, drawn_in
-from ..effects import factor_of
 from ..evidence import Evidence
-from ..place import common_scope
+from ..flow import export_flow
+from ..places.divergences import differences, unexplained
+from ..places.effects import factor_of
+from ..places.repairs import as_reference_at
+from ..random_numbers import Chance, drawn_in
+from ..scopes import common_scope
 from ..wording import counted, listed
 from .structural import Structural, named, number, shown
 
@@ -29,12 +32,12 @@ class _Random(Cause):
         """One suspicion for all places of this cause."""
         found = [
             chance
-            for chance in evidence.differences.chances
-            if chance.cause == self.id and chance.join not in evidence.named
+            for chance in evidence[differences].chances
+            if chance.cause == self.id and chance.join not in evidence.explained
         ]
         if not found:
             return
-        switches = list(_switches(evidence, evidence.differences[self.id]))
+        switches = list(_switches(evidence, unexplained(evidence, self.id)))
         joins = [chance.join for chance in found]
         scopes = [_layer(scope) for chance in found for scope in common_scope((chance.join, *chance.drawn))]
         yield Suspicion(
@@ -46,7 +49,7 @@ class _Random(Cause):
             if switches
             else self.fix,
             evidence=(*_facts(evidence, found), *_reruns(evidence)),
-            repair=_repair(evidence, found, evidence.differences[self.id]),
+            repair=_repair(evidence, found, unexplained(evidence, self.id)),
         )
 
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
@@ -83,9 +86,9 @@ class DropoutActive(_Random):
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
         names = listed([chance.join for chance in found])
         live = "is a live dropout" if len(found) == 1 else "are live dropouts"
-        switches = list(_switches(evidence, evidence.differences[self.id]))
-        why = f" {shown(evidence, evidence.differences[self.id][0])}." if switches else ""
-        return f"{names} {live} in {evidence.setting.export_name}: values are dropped at random.{why}"
+        switches = list(_switches(evidence, unexplained(evidence, self.id)))
+        why = f" {shown(evidence, unexplained(evidence, self.id)[0])}." if switches else ""
+        return f"{names} {live} in {evidence.case.export_name}: values are dropped at random.{why}"
 
 
 class RandomAugmentation(_Random):
@@ -106,7 +109,7 @@ class RandomAugmentation(_Random):
 
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
         names = listed([chance.join for chance in found])
-        return f"{evidence.setting.export_name} changes its input at random before the first layer: {names}."
+        return f"{evidence.case.export_name} changes its input at random before the first layer: {names}."
 
 
 class RandomNoise(_Random):
@@ -127,7 +130,7 @@ class RandomNoise(_Random):
 
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
         names = listed([chance.join for chance in found])
-        return f"{evidence.setting.export_name} has random noise at {names}: its answers are random."
+        return f"{evidence.case.export_name} has random noise at {names}: its answers are random."
 
 
 class DropoutScaling(Structural):
@@ -150,10 +153,10 @@ class DropoutScaling(Structural):
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        factor = factor_of(evidence.export_flow, evidence.differences.theirs(divergence))
+        factor = factor_of(evidence[export_flow], evidence[differences].theirs(divergence))
         by = "" if factor is None else f" by {number(factor)}"
         return (
-            f"{named(divergence)[0]} multiplies{by} in {evidence.setting.export_name} alone: a keep_prob of a dropout,"
+            f"{named(divergence)[0]} multiplies{by} in {evidence.case.export_name} alone: a keep_prob of a dropout,"
             " by its place."
         )
 
@@ -169,23 +172,25 @@ def _layer(scope: str) -> str:
 def _switches(evidence: Evidence, found: Sequence[Divergence]) -> Iterator[tuple[str, str]]:
     """Placeholders of the export whose default leaves a dropout on, with the reference's value."""
     for divergence in found:
-        values = evidence.differences.constants(divergence)
-        for reader in evidence.export_flow.readers.get(divergence.export[0], ()) if divergence.export else ():
-            node = evidence.export_flow.nodes[reader]
+        values = evidence[differences].constants(divergence)
+        for reader in (
+            evidence[export_flow].readers.get(divergence.export[0], ()) if divergence.export else ()
+        ):
+            node = evidence[export_flow].nodes[reader]
             if node.op == "PlaceholderWithDefault" and values is not None and values[0].size == 1:
                 yield reader, number(float(values[0].reshape(())))
 
 
 def _reruns(evidence: Evidence) -> Iterator[str]:
     """What a second run in the same session shows, if the export can be run."""
-    behaviour = evidence.setting.behaviour
+    behaviour = evidence.case.behaviour
     if behaviour is not None and behaviour.repeats("export") is False:
         yield "Two runs in one session on the same inputs differ."
 
 
 def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:
     for chance in found[:3]:
-        ops = listed([f"{evidence.export_flow.nodes[name].op} {name}" for name in chance.drawn], 1)
+        ops = listed([f"{evidence[export_flow].nodes[name].op} {name}" for name in chance.drawn], 1)
         yield f"{ops} reaches the outputs through {chance.join}"
     if len(found) > 3:
         yield f"and {counted(len(found) - 3, 'more place')}"
@@ -193,7 +198,7 @@ def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:
 
 def _repair(evidence: Evidence, found: Sequence[Chance], divergences: Sequence[Divergence]) -> Repair:
     """The places as in the reference; where that leaves random numbers, the masks cut out."""
-    repair = tuple(edit for each in divergences for edit in evidence.as_reference_at(each))
+    repair = tuple(edit for each in divergences for edit in as_reference_at(evidence, each))
     cut = tuple(edit for chance in found for edit in _cut(evidence, chance))
     # What stands beside a dropout in the same place may be a fault of its own: leave it to be found.
     wide = any(each.kind is Kind.OP for each in divergences)
@@ -215,7 +220,7 @@ def _cut(evidence: Evidence, chance: Chance) -> Iterator[Wire]:
     """Let what reads the dropout read what it drops from."""
     if chance.cause == "random-augmentation":
         return
-    flow = evidence.export_flow
+    flow = evidence[export_flow]
     node = flow.nodes[chance.join]
     kept = [source for source in node.inputs if flow.source(source).node not in chance.path]
     if len(kept) != 1:

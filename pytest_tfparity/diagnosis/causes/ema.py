@@ -9,8 +9,8 @@ from ..averages import averages
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
+from ..places.weights import WrongConstant, nodes, repair, scopes
 from ..wording import listed
-from ..wrong_constants import WrongConstant, nodes, repair, scopes
 
 _ISSUE = "https://github.com/tensorflow/tensorflow/issues/9724"
 _RESTORE = "tf.train.Saver(ema.variables_to_restore())"
@@ -66,7 +66,7 @@ class DoubleApplied(Cause):
             self.id,
             evidence,
             group,
-            f"{len(group)} weights of {evidence.setting.export_name} are {share:.4g} * average +"
+            f"{len(group)} weights of {evidence.case.export_name} are {share:.4g} * average +"
             f" {1 - share:.4g} * variable: the moving averages were applied twice.",
             f"Never run ema.apply() in the export session; restore with {_RESTORE}.",
             f"The same share {share:.4g} fits every one of them to rounding.",
@@ -109,8 +109,8 @@ class NotApplied(Cause):
             self.id,
             evidence,
             group,
-            f"{evidence.setting.export_name} holds the raw value of all {len(group)} variables whose moving"
-            f" average the reference restores from {evidence.setting.reference_name}.",
+            f"{evidence.case.export_name} holds the raw value of all {len(group)} variables whose moving"
+            f" average the reference restores from {evidence.case.reference_name}.",
             f"Restore with {_RESTORE} before freezing (or, if raw weights are meant, state `ema: none`).",
             _example(group[0]),
         )
@@ -142,8 +142,8 @@ class Unconverged(Cause):
         known = averages(evidence)
         if not known.averaged or known.right_raw:
             return
-        setting = evidence.setting
-        young = unconverged(setting.checkpoint, global_step(setting.checkpoint), evidence.reference.graph)
+        case = evidence.case
+        young = unconverged(case.checkpoint, global_step(case.checkpoint), evidence.reference.graph)
         if not young:
             return
         group = [*known.averaged, *known.averaged_statistics]
@@ -151,7 +151,7 @@ class Unconverged(Cause):
             self.id,
             evidence,
             group,
-            f"{setting.export_name} holds the moving averages of {len(group)} variables, the reference the"
+            f"{case.export_name} holds the moving averages of {len(group)} variables, the reference the"
             f" variables themselves, and the averages never converged: {young[0].message}",
             "Export the variables (tf.train.Saver()), or pass num_updates=global_step to"
             " tf.train.ExponentialMovingAverage and train on.",
@@ -186,8 +186,8 @@ class AppliedUnexpectedly(Cause):
             self.id,
             evidence,
             group,
-            f"{evidence.setting.export_name} holds the moving averages of {len(group)} variables, the reference"
-            f" ({evidence.setting.reference_name}) the variables themselves.",
+            f"{evidence.case.export_name} holds the moving averages of {len(group)} variables, the reference"
+            f" ({evidence.case.reference_name}) the variables themselves.",
             "Restore with tf.train.Saver() before freezing (or, if averages are meant, state `ema: trainable`).",
             _example(group[0]),
         )
@@ -229,7 +229,7 @@ class PartiallyApplied(Cause):
             self.id,
             evidence,
             group,
-            f"{listed(layers)} {verb} {kinds[0]} in {evidence.setting.export_name}; the other {right} weights are"
+            f"{listed(layers)} {verb} {kinds[0]} in {evidence.case.export_name}; the other {right} weights are"
             f" {kinds[1]}, as all are in the reference.",
             "Restore all of them through one map, ema.variables_to_restore(), and fail on missing names.",
             _example(group[0]),

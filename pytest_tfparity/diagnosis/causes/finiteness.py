@@ -7,11 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...errors import TfparityError
+from ..activations import activations
+from ..alignment import alignment
 from ..behaviour import Answers
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..images import is_float, values
-from ..places import layer_of, nearest_divergences
+from ..flow import live_export, live_reference
+from ..places.repairs import as_reference_at
+from ..relations import is_float, values
+from ..scopes import layer_of, nearest_divergences
 from ..wording import listed
 
 
@@ -33,7 +37,7 @@ class NanInBoth(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        if not any(output.problem for output in evidence.setting.outputs):
+        if not any(output.problem for output in evidence.case.outputs):
             return
         answers = _answers(evidence)
         if answers is None:
@@ -47,12 +51,12 @@ class NanInBoth(Cause):
         if not count:
             return
         weights = _spoilt_weights(evidence)
-        known = dict(evidence.alignment.nodes)
+        known = dict(evidence[alignment].nodes)
         nodes = tuple(known.get(name, name) for name in weights) or tuple(
             _first_not_finite(evidence, both=True)
         )
         where = (
-            f"{listed([evidence.setting.keys.get(name, name) for name in weights])} in the checkpoint"
+            f"{listed([evidence.case.keys.get(name, name) for name in weights])} in the checkpoint"
             f" {'is' if len(weights) == 1 else 'are'} NaN already."
             if weights
             else f"Both turn finite values into NaN at {nodes[0]}."
@@ -86,7 +90,7 @@ class NonFinite(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        if not any(output.problem or output.max_abs is None for output in evidence.setting.outputs):
+        if not any(output.problem or output.max_abs is None for output in evidence.case.outputs):
             return
         answers = _answers(evidence)
         if answers is None or not any(map(_export_alone, *answers)):
@@ -94,24 +98,24 @@ class NonFinite(Cause):
         node = next(iter(_first_not_finite(evidence)), None)
         if node is None:
             return
-        op = evidence.live_export[node].op
+        op = evidence[live_export][node].op
         places = nearest_divergences(evidence, node)
         details = "; ".join(dict.fromkeys(f"{each.node}: {each.detail}" for each in places[:2]))
         yield Suspicion(
             cause=self.id,
             nodes=(node,),
             scopes=(layer_of(node),),
-            message=f"{op} {node} of {evidence.setting.export_name} turns finite values into NaN or infinity; in"
+            message=f"{op} {node} of {evidence.case.export_name} turns finite values into NaN or infinity; in"
             f" the checkpoint's graph they stay finite{f' ({details})' if details else ''}.",
             fix="Put back what keeps its input in range (a small constant, a maximum, a clip), as in the training"
             " code, and export again.",
-            repair=tuple(edit for each in places for edit in evidence.as_reference_at(each)),
+            repair=tuple(edit for each in places for edit in as_reference_at(evidence, each)),
         )
 
 
 def _answers(evidence: Evidence) -> tuple[Answers, Answers] | None:
     """What the reference and the export (as it was given) answer, if both can be run."""
-    behaviour = evidence.setting.behaviour
+    behaviour = evidence.case.behaviour
     if behaviour is None:
         return None
     try:
@@ -130,7 +134,7 @@ def _export_alone(reference: np.ndarray, export: np.ndarray) -> bool:
 def _spoilt_weights(evidence: Evidence) -> list[str]:
     """The variables of the reference that the outputs need and that hold NaN."""
     found = []
-    for name in evidence.live_reference:
+    for name in evidence[live_reference]:
         tensor = evidence.reference.variables.get(name)
         array = values(tensor) if tensor is not None else None
         if array is not None and is_float(array) and bool(np.isnan(array).any()):
@@ -140,7 +144,7 @@ def _spoilt_weights(evidence: Evidence) -> list[str]:
 
 def _first_not_finite(evidence: Evidence, *, both: bool = False) -> list[str]:
     """The first node of the export whose values are not finite, the reference's being finite (or not)."""
-    for each in evidence.activations.values():
+    for each in evidence[activations].values():
         if not each.finite[1] and each.finite[0] is not both:
             return [each.export]
     return []

@@ -9,7 +9,7 @@ from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Repair
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..folded import Folded, unfolded
+from ..places.folds import Folded, folds, unfolded
 from ..wording import listed
 
 _SHARED = (
@@ -22,7 +22,7 @@ def wrong_folds(evidence: Evidence, fits: Callable[[Folded], bool]) -> list[Fold
     """The folds of the export that change what is computed, and that ``fits``."""
     return [
         folded
-        for folded in evidence.folded
+        for folded in evidence[folds]
         if not folded.neutral and not (folded.output_shared or folded.kernel_shared) and fits(folded)
     ]
 
@@ -102,7 +102,7 @@ class FoldedTwice(Cause):
             evidence,
             found,
             scopes,
-            f"{listed(kernels)} in {evidence.setting.export_name} already contains {still}.",
+            f"{listed(kernels)} in {evidence.case.export_name} already contains {still}.",
             "Remove the batch norm from the export when folding it, or leave the kernel as it is in the"
             " checkpoint.",
         )
@@ -138,7 +138,7 @@ class WrongEpsilon(Cause):
             evidence,
             found,
             scopes,
-            f"{listed(scopes)}: folded with epsilon {used} in {evidence.setting.export_name}, trained with"
+            f"{listed(scopes)}: folded with epsilon {used} in {evidence.case.export_name}, trained with"
             f" {own}.",
             f"Fold with epsilon={own}, that of the checkpoint's graph.",
         )
@@ -215,7 +215,7 @@ class WithoutMean(Cause):
             evidence,
             found,
             scopes,
-            f"{listed(scopes)}: folded in {evidence.setting.export_name}, but the offset behind"
+            f"{listed(scopes)}: folded in {evidence.case.export_name}, but the offset behind"
             f" {listed([folded.node for folded in found])} {what}; it must be {expected}.",
             f"Add {expected} behind the folded kernel, with scale = gamma / sqrt(variance + epsilon).",
         )

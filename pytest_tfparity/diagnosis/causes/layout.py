@@ -7,6 +7,7 @@ from typing import ClassVar
 from ...graph.align.divergence import Divergence, Kind
 from ..cause import Cause, Page
 from ..evidence import Evidence
+from ..places.divergences import differences
 from .structural import Structural, named, ops_of, shown, spelt
 
 
@@ -41,7 +42,7 @@ class Padding(Structural):
         return (*divergence.readers[:1], *named(divergence))
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        name = evidence.setting.export_name
+        name = evidence.case.export_name
         if divergence.kind is Kind.ONLY_IN_REFERENCE:
             return f"{_reader(divergence)} is padded by {divergence.node} in the checkpoint's graph, not in {name}."
         if divergence.kind is Kind.ONLY_IN_EXPORT:
@@ -108,8 +109,8 @@ def _reader(divergence: Divergence) -> str:
 
 
 def _turned(evidence: Evidence, divergence: Divergence) -> str:
-    name = evidence.setting.export_name
-    values = evidence.differences.constants(divergence)
+    name = evidence.case.export_name
+    values = evidence[differences].constants(divergence)
     if values is not None:
         return f"axes {spelt(values[0])} in the checkpoint's graph, {spelt(values[1])} in {name}"
     ours, theirs = ops_of(evidence, divergence)

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 
 from ...errors import TfparityError
+from ..activations import activations
+from ..alignment import as_reference
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..places import layer_of
+from ..scopes import layer_of
 from ..wording import listed
 
 
@@ -31,19 +33,19 @@ class Measured(Cause):
             return
         faulty = [
             each
-            for each in evidence.activations.values()
-            if each.at_fault and each.export not in evidence.named
+            for each in evidence[activations].values()
+            if each.at_fault and each.export not in evidence.explained
         ]
         if not faulty:
             return
         worst = max(faulty, key=lambda each: (each.own or 0.0) / each.scale if each.scale else math.inf)
         names = [each.export for each in faulty]
-        grafts = [evidence.as_reference(name) for name in names]
+        grafts = [as_reference(evidence, name) for name in names]
         yield Suspicion(
             cause=self.id,
             nodes=tuple(names),
             scopes=tuple(dict.fromkeys(map(layer_of, names))),
-            message=f"{listed(names)} of {evidence.setting.export_name} answer differently to the same inputs than"
+            message=f"{listed(names)} of {evidence.case.export_name} answer differently to the same inputs than"
             f" the checkpoint's graph: {worst.export} by {worst.own:.3g} (its largest value is"
             f" {worst.scale:.3g}).",
             fix="Compare these nodes with the code that the checkpoint was trained with.",
@@ -54,10 +56,10 @@ class Measured(Cause):
 
 def _differs_still(evidence: Evidence) -> bool:
     """Whether the export, with what was found so far put right, still fails."""
-    if evidence.setting.run is None or evidence.setting.measure is None:
+    if evidence.case.run is None or evidence.case.measure is None:
         return False
     try:
-        return not all(output.passed for output in evidence.setting.run(evidence.export))
+        return not all(output.passed for output in evidence.case.run(evidence.export))
     except TfparityError:
         return True
 

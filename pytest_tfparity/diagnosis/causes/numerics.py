@@ -7,8 +7,13 @@ from typing import ClassVar
 
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
+from ..alignment import counterpart, reference_of
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
+from ..flow import live_export
+from ..layers import layers
+from ..places.repairs import as_reference_at
+from ..places.weights import provenances, wrong_constants
 from ..precision import BFLOAT16, HALF, Lowered, Precision, halved, lacking_fake_quant, lowered
 from ..wording import counted, listed
 
@@ -23,17 +28,17 @@ def _suspicion(
     cause: str, evidence: Evidence, group: Sequence[Lowered], message: str, fix: str, *facts: str
 ) -> Suspicion:
     named = [each for each in group if each.weight] or list(group)
-    layers = evidence.layers.scopes([each.name for each in named])
+    layer_of = evidence[layers].scopes([each.name for each in named])
     inside = {
         reader: None
         for each in named
         for reader in each.readers
-        if reader.startswith(f"{layers[each.name]}/")
+        if reader.startswith(f"{layer_of[each.name]}/")
     }
     return Suspicion(
         cause=cause,
         nodes=tuple(dict.fromkeys((*inside, *(each.node for each in named)))),
-        scopes=tuple(dict.fromkeys(layers.values())),
+        scopes=tuple(dict.fromkeys(layer_of.values())),
         message=message,
         fix=fix,
         evidence=facts,
@@ -43,9 +48,9 @@ def _suspicion(
 
 def _share(evidence: Evidence, group: Sequence[Lowered]) -> str:
     """``All 20 constants``, or ``3 of 20 constants``: scalars and other single values aside."""
-    wrong = {each.constant for each in evidence.wrong_constants} | {each.node for each in group}
+    wrong = {each.constant for each in evidence[wrong_constants]} | {each.node for each in group}
     same = wrong <= {each.node for each in group}
-    whole = {name for name, each in evidence.provenances.items() if each.variable and each.informative}
+    whole = {name for name, each in evidence[provenances].items() if each.variable and each.informative}
     return f"{'All ' if same and whole <= wrong else ''}{counted(len(group), 'constant')}"
 
 
@@ -75,7 +80,7 @@ class ComputeHalf(Cause):
             cause=self.id,
             nodes=tuple(nodes),
             scopes=tuple(scopes),
-            message=f"{counted(len(nodes), 'node')} of {evidence.setting.export_name} ({listed(list(scopes))})"
+            message=f"{counted(len(nodes), 'node')} of {evidence.case.export_name} ({listed(list(scopes))})"
             " compute in half precision; the checkpoint's graph computes them in float.",
             fix="Export the float graph, or loosen the tolerance.",
             repair=_in_float(evidence, nodes),
@@ -85,22 +90,22 @@ class ComputeHalf(Cause):
 def _layers_of(evidence: Evidence, name: str) -> Iterator[str]:
     """The layers of the weights that a node of the export reads, as the reference names them."""
     nodes, variables = evidence.reference.graph.nodes, evidence.reference.variables
-    node = nodes.get(evidence.reference_of[name])
+    node = nodes.get(evidence[reference_of][name])
     for source in node.inputs if node is not None else ():
         found: Node | None = nodes.get(source.node)
         while found is not None and found.op in _READS and found.inputs:
             found = nodes.get(found.inputs[0].node)
         if found is not None and found.name in variables:
-            yield evidence.layers.scope(found.name)
+            yield evidence[layers].scope(found.name)
 
 
 def _in_float(evidence: Evidence, nodes: Sequence[str]) -> Repair:
     """Compute what leaves the half part as the reference computes it, from the float tensors before it."""
-    half = {evidence.reference_of[name] for name in nodes}
-    live = evidence.live_export
+    half = {evidence[reference_of][name] for name in nodes}
+    live = evidence[live_export]
 
     def at(tensor: TensorName) -> TensorName | None:
-        place = evidence.counterpart(tensor)
+        place = counterpart(evidence, tensor)
         if tensor.node in half or place is None or _is_half(live.get(place.node)):
             return None
         return place
@@ -119,16 +124,16 @@ def _grafts(
     evidence: Evidence, half: set[str], at: Callable[[TensorName], TensorName | None]
 ) -> Iterator[Graft]:
     done: set[TensorName] = set()
-    for name, node in evidence.live_export.items():
+    for name, node in evidence[live_export].items():
         if node.op == "Cast" and node.inputs and not _is_half(node):
             source = node.inputs[0]
             if source.node in half:
-                reference = TensorName(evidence.reference_of[source.node], source.port)
+                reference = TensorName(evidence[reference_of][source.node], source.port)
                 yield Graft(export=TensorName(name, 0), reference=reference, at=at)
     for output in evidence.export.outputs:
         if output.node in half and output not in done:
             done.add(output)
-            reference = TensorName(evidence.reference_of[output.node], output.port)
+            reference = TensorName(evidence[reference_of][output.node], output.port)
             yield Graft(export=output, reference=reference, at=at)
 
 
@@ -151,7 +156,7 @@ class Float16(Cause):
                 self.id,
                 evidence,
                 group,
-                f"{_share(evidence, group)} of {evidence.setting.export_name} went through float16: each equals"
+                f"{_share(evidence, group)} of {evidence.case.export_name} went through float16: each equals"
                 " float32(float16(value)) of the checkpoint bit for bit.",
                 "Keep float32, or loosen the tolerance.",
             )
@@ -176,7 +181,7 @@ class BFloat16(Cause):
                 self.id,
                 evidence,
                 group,
-                f"{_share(evidence, group)} of {evidence.setting.export_name} went through bfloat16: the low 16"
+                f"{_share(evidence, group)} of {evidence.case.export_name} went through bfloat16: the low 16"
                 " bits are 0, the others the checkpoint's.",
                 "Keep float32, or loosen the tolerance.",
             )
@@ -204,7 +209,7 @@ class Quantised(Cause):
                 self.id,
                 evidence,
                 group,
-                f"{counted(len(group), 'weight')} of {evidence.setting.export_name} are stored in 8 bits.",
+                f"{counted(len(group), 'weight')} of {evidence.case.export_name} are stored in 8 bits.",
                 "Do not quantise, or loosen the tolerance.",
             )
 
@@ -232,7 +237,7 @@ class Rounded(Cause):
                 self.id,
                 evidence,
                 group,
-                f"{_share(evidence, group)} of {evidence.setting.export_name} are rounded to about {steps:.0f}"
+                f"{_share(evidence, group)} of {evidence.case.export_name} are rounded to about {steps:.0f}"
                 " equal steps between smallest and largest value.",
                 "Use more steps, export without round_weights, or loosen the tolerance.",
             )
@@ -269,10 +274,10 @@ class FakeQuantMissing(Cause):
             nodes=tuple(names),
             scopes=tuple(scopes),
             message=f"The checkpoint's graph quantises at {counted(len(places), 'place')}"
-            f" ({listed(list(scopes))}), {evidence.setting.export_name} does not"
+            f" ({listed(list(scopes))}), {evidence.case.export_name} does not"
             f" (at {listed(list(readers))}).",
             fix="Call tf.contrib.quantize.create_eval_graph() on the export graph before freezing.",
-            repair=tuple(edit for place in places for edit in evidence.as_reference_at(place)),
+            repair=tuple(edit for place in places for edit in as_reference_at(evidence, place)),
         )
 
 
@@ -284,7 +289,7 @@ def _quantised_layer(evidence: Evidence, name: str) -> str:
     while found is not None and found.op in _READS and found.inputs:
         found = nodes.get(found.inputs[0].node)
     if found is not None and found.name in evidence.reference.variables:
-        return evidence.layers.scope(found.name)
+        return evidence[layers].scope(found.name)
     scope = name.rpartition("/")[0]
     return scope.rpartition("/")[0] if scope.endswith("_quant") else scope or name
 

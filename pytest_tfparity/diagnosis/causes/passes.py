@@ -9,10 +9,12 @@ from typing import ClassVar
 from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
+from ..alignment import reference_of
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..folded import Folded, unfolded
-from ..norms import graft
+from ..flow import export_flow, live_export, reference_flow
+from ..places.batch_norms import graft, linears, norm_pairs, reference_norms
+from ..places.folds import Folded, folds, unfolded
 from ..wording import listed
 
 _FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
@@ -47,7 +49,7 @@ class SharedConvolution(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in evidence.folded if each.fold.correct and each.output_shared]
+        found = [each for each in evidence[folds] if each.fold.correct and each.output_shared]
         if not found:
             return
         others = [name for folded in found for name in folded.output_shared]
@@ -60,7 +62,7 @@ class SharedConvolution(Cause):
             message=(
                 f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
                 f" norm ({listed([folded.norm.scope for folded in found])}) into"
-                f" {evidence.setting.export_name} changed what the others read."
+                f" {evidence.case.export_name} changed what the others read."
             ),
             fix=f"Do not fold {listed([folded.norm.scope for folded in found])}: skip fold_batch_norms for it.",
             evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
@@ -97,7 +99,7 @@ class SharedWeights(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = [
             each
-            for each in evidence.folded
+            for each in evidence[folds]
             if each.fold.correct and each.kernel_shared and not each.output_shared
         ]
         if not found:
@@ -128,13 +130,13 @@ def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
 def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -> Repair:
     """Batch norms that were folded away behind another reader of the kernel, put back."""
     done = {folded.norm.node for folded in found}
-    there = {pair.reference.node for pair in evidence.norm_pairs if pair.reference and pair.export}
+    there = {pair.reference.node for pair in evidence[norm_pairs] if pair.reference and pair.export}
     edits: list[Graft] = []
-    for linear in evidence.linears:
+    for linear in evidence[linears]:
         if linear.node not in wrong:
             continue
-        node = evidence.reference_of.get(linear.node, linear.node)
-        for norm in evidence.reference_norms:
+        node = evidence[reference_of].get(linear.node, linear.node)
+        for norm in evidence[reference_norms]:
             if norm.linear == node and norm.node not in done | there:
                 edges = {TensorName(node, 0): TensorName(linear.node, 0)}
                 edits.append(graft(evidence, linear.output, norm, edges))
@@ -168,7 +170,7 @@ class _FusedPad:
 
 def _fused_pads(evidence: Evidence) -> list[_FusedPad]:
     found = []
-    for node in evidence.live_export.values():
+    for node in evidence[live_export].values():
         if node.op in _FUSED_PAD:
             pair = _convolution(evidence, node)
             if pair is not None:
@@ -178,10 +180,10 @@ def _fused_pads(evidence: Evidence) -> list[_FusedPad]:
 
 def _convolution(evidence: Evidence, fused: Node) -> _FusedPad | None:
     """The convolution of the reference in the place of ``fused``: by name, else by its kernel."""
-    flow = evidence.reference_flow
+    flow = evidence[reference_flow]
     convolutions = [node for node in flow.nodes.values() if node.op == "Conv2D"]
-    kernel = evidence.export_flow.source(fused.inputs[-1]).node
-    variable = evidence.reference_of.get(kernel, kernel)
+    kernel = evidence[export_flow].source(fused.inputs[-1]).node
+    variable = evidence[reference_of].get(kernel, kernel)
     same = [node for node in convolutions if flow.source(node.inputs[1]).node == variable]
     named = [node for node in convolutions if node.name == fused.name]
     if not named and len(same) != 1:
@@ -201,12 +203,12 @@ def _convolution(evidence: Evidence, fused: Node) -> _FusedPad | None:
 
 
 def _equal(evidence: Evidence, kernel: str, convolutions: Iterable[Node]) -> list[Node]:
-    held = evidence.value(evidence.export, kernel)
-    digest = evidence.setting.contents.digest
+    held = evidence.export.value(kernel)
+    digest = evidence.case.contents.digest
     found = []
     for node in convolutions:
-        name = evidence.reference_flow.source(node.inputs[1]).node
-        value = evidence.value(evidence.reference, name)
+        name = evidence[reference_flow].source(node.inputs[1]).node
+        value = evidence.reference.value(name)
         if held is not None and value is not None and digest(held) == digest(value):
             found.append(node)
     return found
@@ -253,7 +255,7 @@ class FusedPad(Cause):
 
 def _seen(evidence: Evidence) -> str:
     """That the rows of this batch are alike, where running the export shows it."""
-    behaviour = evidence.setting.behaviour
+    behaviour = evidence.case.behaviour
     alike = behaviour is not None and any(behaviour.equal_rows("export"))
     return " Every row of this batch got the answer of the first." if alike else ""
 

@@ -10,6 +10,7 @@ from ...graph.align.divergence import Divergence, Kind
 from ..affine import first_layer_map
 from ..cause import Cause, Page
 from ..evidence import Evidence
+from ..places.divergences import differences
 from .structural import Structural, number, op_of, ops_of, shown, spelt
 
 
@@ -32,7 +33,7 @@ class ChannelOrder(Structural):
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        name = evidence.setting.export_name
+        name = evidence.case.export_name
         if divergence.kind is Kind.ONLY_IN_REFERENCE:
             return f"The checkpoint's graph puts the channels into another order ({divergence.node}), {name} does not."
         if divergence.kind is Kind.ONLY_IN_EXPORT:
@@ -68,7 +69,7 @@ class InputScaling(Structural):
         slope, shift = line
         sign = "-" if shift < 0 else "+"
         return (
-            f"The first layer's input in {evidence.setting.export_name} is {number(slope)} * x {sign}"
+            f"The first layer's input in {evidence.case.export_name} is {number(slope)} * x {sign}"
             f" {number(abs(shift))}, where x is that of the checkpoint's graph."
         )
 
@@ -91,11 +92,11 @@ class PreprocessConstant(Structural):
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        values = evidence.differences.constants(divergence)
+        values = evidence[differences].constants(divergence)
         if values is None:
             return f"{shown(evidence, divergence)}."
         ours, theirs = values
-        name = evidence.setting.export_name
+        name = evidence.case.export_name
         turned = ours.shape == theirs.shape and ours.ndim > 0 and bool((ours[..., ::-1] == theirs).all())
         note = " (the same numbers reversed)" if turned and np.unique(ours).size > 1 else ""
         if ours.size > 6 and ours.shape == theirs.shape and ours.dtype.kind in "fiu":
@@ -124,7 +125,7 @@ class PreprocessMissing(Structural):
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"Between input and first layer, {evidence.setting.export_name} lacks {ops_of(evidence, divergence)[0]}."
+        return f"Between input and first layer, {evidence.case.export_name} lacks {ops_of(evidence, divergence)[0]}."
 
 
 class ResizeAttribute(Structural):
@@ -167,7 +168,7 @@ class ResizeMethod(Structural):
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         ours = op_of(evidence, divergence.reference[0], reference=True)
         theirs = op_of(evidence, divergence.export[0], reference=False)
-        return f"{divergence.node} is {ours} in the checkpoint's graph and {theirs} in {evidence.setting.export_name}."
+        return f"{divergence.node} is {ours} in the checkpoint's graph and {theirs} in {evidence.case.export_name}."
 
 
 class DecodeAttribute(Structural):

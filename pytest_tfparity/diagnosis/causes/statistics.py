@@ -11,13 +11,14 @@ from ...graph.graph import Tensor
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
-from ..images import values
+from ..places.batch_norms import by_key, reference_norms
+from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
+from ..relations import values
 from ..wording import counted, listed
-from ..wrong_constants import WrongConstant, nodes, repair, scopes
 
 
 def _wrong(evidence: Evidence, *kinds: str) -> list[WrongConstant]:
-    wrong = [each for each in evidence.wrong_constants if each.statistic]
+    wrong = [each for each in evidence[wrong_constants] if each.statistic]
     return [each for each in wrong if not kinds or each.kind in kinds]
 
 
@@ -35,7 +36,9 @@ class NotFinite(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        spoilt = [each for each in evidence.wrong_constants if not _finite(each.held) and _finite(each.right)]
+        spoilt = [
+            each for each in evidence[wrong_constants] if not _finite(each.held) and _finite(each.right)
+        ]
         for cause, group in (
             (self.id, [each for each in spoilt if each.statistic]),
             ("non-finite", [each for each in spoilt if not each.statistic]),
@@ -54,8 +57,8 @@ class NotFinite(Cause):
             cause=cause,
             nodes=nodes(evidence, group),
             scopes=scopes(evidence, group),
-            message=f"{listed(bad)} of {evidence.setting.export_name} {verb} NaN or infinity; in"
-            f" {evidence.setting.reference_name} all values there are finite.",
+            message=f"{listed(bad)} of {evidence.case.export_name} {verb} NaN or infinity; in"
+            f" {evidence.case.reference_name} all values there are finite.",
             fix="Export again from the checkpoint, in float32 throughout.",
             repair=repair(group),
         )
@@ -92,9 +95,9 @@ class NotSaved(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        setting = evidence.setting
-        norms = [evidence.by_key(norm) for norm in evidence.reference_norms]
-        for found in not_saved(setting.checkpoint, norms, ()):
+        case = evidence.case
+        norms = [by_key(evidence, norm) for norm in evidence[reference_norms]]
+        for found in not_saved(case.checkpoint, norms, ()):
             yield Suspicion(
                 cause=self.id,
                 nodes=tuple(norm.node for norm in norms if norm.scope in found.scopes),
@@ -140,8 +143,8 @@ class InitialValues(Cause):
             cause=self.id,
             nodes=nodes(evidence, group),
             scopes=layers,
-            message=f"{listed(layers)}: {evidence.setting.export_name} holds initial statistics"
-            f" ({' / '.join(f'{value:g}' for value in held)}) although {evidence.setting.reference_name} has"
+            message=f"{listed(layers)}: {evidence.case.export_name} holds initial statistics"
+            f" ({' / '.join(f'{value:g}' for value in held)}) although {evidence.case.reference_name} has"
             " trained ones.",
             fix=_restore(len(layers), evidence),
             evidence=(
@@ -154,7 +157,7 @@ class InitialValues(Cause):
 
 def _restore(layers: int, evidence: Evidence) -> str:
     """What to change: all layers point to the list that was restored, single ones to a gap in it."""
-    if layers == len(evidence.reference_norms):
+    if layers == len(evidence[reference_norms]):
         return "Restore tf.global_variables(), not tf.trainable_variables()."
     return (
         "Restore these statistics as well: the list or map that the restore goes by leaves them out. Let it fail"
@@ -193,8 +196,8 @@ class Differ(Cause):
             cause=self.id,
             nodes=nodes(evidence, group),
             scopes=layers,
-            message=f"The moving statistics of {listed(layers)} in {evidence.setting.export_name} are not those of"
-            f" {evidence.setting.reference_name}; the weights of these layers are.{whose}",
+            message=f"The moving statistics of {listed(layers)} in {evidence.case.export_name} are not those of"
+            f" {evidence.case.reference_name}; the weights of these layers are.{whose}",
             fix="Restore one checkpoint, once, and run no update op before freezing.",
             evidence=(f"{counted(len(group), 'statistic')} of {counted(len(layers), 'layer')}.",),
             repair=repair(group),

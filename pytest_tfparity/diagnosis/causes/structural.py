@@ -12,7 +12,10 @@ from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..place import common_scope
+from ..flow import export_flow, reference_flow
+from ..places.divergences import differences, unexplained
+from ..places.repairs import as_reference_at
+from ..scopes import common_scope
 from ..wording import listed
 
 _SHOWN = 6
@@ -26,12 +29,13 @@ class Structural(Cause):
 
     def find(self, evidence: Evidence) -> Iterator[Suspicion]:
         """One suspicion for all that is certain, one for each difference that may be harmless."""
-        left = evidence.differences
-        certain = [each for each in left[self.id] if not left.harmless(each)]
+        found = unexplained(evidence, self.id)
+        harmless = evidence[differences].harmless
+        certain = [each for each in found if not harmless(each)]
         if certain:
             yield self.suspicion(evidence, certain)
-        for each in left[self.id]:
-            if left.harmless(each):
+        for each in found:
+            if harmless(each):
                 yield self.suspicion(evidence, [each], doubtful=True)
 
     def suspicion(
@@ -77,7 +81,7 @@ class Structural(Cause):
 
     def repair(self, evidence: Evidence, found: Sequence[Divergence]) -> Repair:
         """The edits that put all places right."""
-        return tuple(edit for each in found for edit in evidence.as_reference_at(each))
+        return tuple(edit for each in found for edit in as_reference_at(evidence, each))
 
 
 def _spoken(divergence: Divergence, nodes: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,7 +109,7 @@ def named(divergence: Divergence) -> tuple[str, ...]:
 
 def shown(evidence: Evidence, divergence: Divergence) -> str:
     """The fact that a divergence is, in the words of the user's files."""
-    name = evidence.setting.export_name
+    name = evidence.case.export_name
     if divergence.kind is Kind.ONLY_IN_REFERENCE:
         return f"{_ops(evidence, divergence.reference, reference=True)} is in the checkpoint's graph alone"
     if divergence.kind is Kind.ONLY_IN_EXPORT:
@@ -126,7 +130,7 @@ def _worded(detail: str, name: str) -> str:
 
 def op_of(evidence: Evidence, node: str, *, reference: bool) -> str:
     """The op of a node of one side, "node" where that is not known."""
-    flow = evidence.reference_flow if reference else evidence.export_flow
+    flow = evidence[reference_flow] if reference else evidence[export_flow]
     found = flow.nodes.get(node)
     return found.op if found is not None else "node"
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from ...graph.edit.graft import Constant
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..images import same, values
+from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
+from ..relations import same, values
 from ..wording import listed
-from ..wrong_constants import WrongConstant, nodes, repair, scopes
 
 
 class ShapesDiffer(Cause):
@@ -26,7 +26,7 @@ class ShapesDiffer(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = [each for each in evidence.wrong_constants if each.key is not None and self._reshaped(each)]
+        group = [each for each in evidence[wrong_constants] if each.key is not None and self._reshaped(each)]
         if not group:
             return
         first = next((each for each in group if len(each.held.shape) > 1), group[0])
@@ -36,8 +36,8 @@ class ShapesDiffer(Cause):
             nodes=nodes(evidence, group),
             scopes=layers,
             message=f"{listed(layers)}: {first.constant} is {list(first.held.shape)} in"
-            f" {evidence.setting.export_name} and {list(first.right.shape)} in"
-            f" {evidence.setting.reference_name}: another architecture.",
+            f" {evidence.case.export_name} and {list(first.right.shape)} in"
+            f" {evidence.case.reference_name}: another architecture.",
             fix="Build the export with the sizes that the checkpoint was trained with.",
             repair=repair(group),
         )
@@ -61,7 +61,7 @@ class KernelTransposed(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = [each for each in evidence.wrong_constants if each.kind == "transposed"]
+        group = [each for each in evidence[wrong_constants] if each.kind == "transposed"]
         if not group:
             return
         facts = [
@@ -82,9 +82,9 @@ class KernelTransposed(Cause):
     @staticmethod
     def _straight(evidence: Evidence, wrong: WrongConstant) -> Constant:
         """The source as the checkpoint holds it, so that a second fault of the same weight stays to be seen."""
-        source = evidence.setting.checkpoint.get(wrong.origin.source or "") if wrong.origin else None
+        source = evidence.case.checkpoint.get(wrong.origin.source or "") if wrong.origin else None
         if source is None or tuple(source.shape) != tuple(wrong.right.shape):
             return wrong.edit
-        if wrong.node in evidence.setting.parts or same(values(source), values(wrong.held)):
+        if wrong.node in evidence.case.parts or same(values(source), values(wrong.held)):
             return wrong.edit
         return Constant(node=wrong.constant, value=source)

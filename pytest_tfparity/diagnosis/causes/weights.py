@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
-from ..folded import folded_over, unfolded
-from ..images import same, values
+from ..layers import layers
+from ..places.folds import folded_over, unfolded
+from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
+from ..relations import same, values
 from ..unrestored import Unrestored, unrestored
 from ..wording import counted, listed
-from ..wrong_constants import WrongConstant, nodes, repair, scopes
 from .transposed import KernelTransposed, ShapesDiffer
 
 _LOST = ("unknown", "initial")
@@ -30,7 +31,9 @@ def _suspicion(
     """``whole`` says that no weight at all is the checkpoint's, those of folded batch norms included."""
     folds = list(folded_over(evidence, {each.node for each in group if each.kind in _LOST}))
     norms = (
-        [evidence.layers.scope(name) for each in folds for name in each.norm.weights if name] if whole else []
+        [evidence[layers].scope(name) for each in folds for name in each.norm.weights if name]
+        if whole
+        else []
     )
     unfolds = [edit for each in folds for edit in unfolded(evidence, each)]
     return Suspicion(
@@ -73,7 +76,7 @@ class Mapped(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = [
             each
-            for each in evidence.wrong_constants
+            for each in evidence[wrong_constants]
             if each.kind in ("other variable", "other shadow", "slot")
             and not self._under_own_name(evidence, each)
         ]
@@ -91,7 +94,7 @@ class Mapped(Cause):
             self.id,
             evidence,
             group,
-            f"{len(group)} {noun} another tensor of {evidence.setting.reference_name} than the one that belongs"
+            f"{len(group)} {noun} another tensor of {evidence.case.reference_name} than the one that belongs"
             f" there: {' '.join(facts[:3])}{more}",
             "Restore by exact name: mend the map of names (or the order) that the restore goes by.",
         )
@@ -101,23 +104,23 @@ class Mapped(Cause):
         """Whether the constant is what its name says, and the layer that reads it reads another's."""
         assert wrong.origin is not None
         source = wrong.origin.source
-        names = [name for name, key in evidence.setting.keys.items() if key == source]
+        names = [name for name, key in evidence.case.keys.items() if key == source]
         return wrong.constant == source or wrong.constant in names
 
     @staticmethod
     def _too_plain_to_tell(evidence: Evidence, group: Sequence[WrongConstant]) -> list[WrongConstant]:
         """Constants of one number throughout, in layers that were mapped wrongly, that the checkpoint holds."""
-        layers = set(scopes(evidence, group))
+        around = set(scopes(evidence, group))
         known = {each.constant for each in group}
-        tensors = evidence.setting.checkpoint.values()
+        tensors = evidence.case.checkpoint.values()
         return [
             each
-            for each in evidence.wrong_constants
+            for each in evidence[wrong_constants]
             if each.constant not in known
             and each.origin is not None
             and not each.origin.informative
             and each.kind in ("initial", "unknown")
-            and evidence.layers.scope(each.name) in layers
+            and evidence[layers].scope(each.name) in around
             and any(
                 tensor.dtype == each.held.dtype
                 and tensor.shape == each.held.shape
@@ -145,8 +148,8 @@ class Stale(Cause):
     )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        setting = evidence.setting
-        group = [each for each in evidence.wrong_constants if each.kind == "other checkpoint"]
+        case = evidence.case
+        group = [each for each in evidence[wrong_constants] if each.kind == "other checkpoint"]
         if group and not all(each.statistic for each in group):
             yield self._of_a_checkpoint(evidence, group)
             return
@@ -159,23 +162,23 @@ class Stale(Cause):
             self.id,
             evidence,
             found.older,
-            f"{where} of {setting.export_name} {verb} near those of {setting.reference_name}{_angle(found)} but"
+            f"{where} of {case.export_name} {verb} near those of {case.reference_name}{_angle(found)} but"
             " not the same: another step of the run, most likely an older one. (Another run from the same"
             " start, or with the same first weights, could look like it.)",
-            f"Export {setting.reference_name} again.",
+            f"Export {case.reference_name} again.",
             f"{counted(len(found.older), 'constant')} differ, none is an initial value.",
             certain=False,
             whole=found.whole,
         )
 
     def _of_a_checkpoint(self, evidence: Evidence, group: list[WrongConstant]) -> Suspicion:
-        setting = evidence.setting
+        case = evidence.case
         labels = [each.origin.checkpoints for each in group if each.origin is not None]
         common = [label for label in labels[0] if all(label in others for others in labels)]
         label = common[0] if common else labels[0][0]
-        tensors = setting.others().get(label, {})
+        tensors = case.others().get(label, {})
         known = {each.constant for each in group}
-        for each in evidence.wrong_constants:
+        for each in evidence[wrong_constants]:
             there = tensors.get(each.key or "")
             plain = each.constant not in known and each.kind in ("unknown", "initial")
             if plain and there is not None and same(values(there), values(each.held)):
@@ -185,9 +188,9 @@ class Stale(Cause):
             self.id,
             evidence,
             group,
-            f"{counted(len(group), 'constant')} of {setting.export_name} equal {label}{rest} bit for bit, not"
-            f" {setting.reference_name}: it was exported from another step.",
-            f"Export again from {setting.reference_name}.",
+            f"{counted(len(group), 'constant')} of {case.export_name} equal {label}{rest} bit for bit, not"
+            f" {case.reference_name}: it was exported from another step.",
+            f"Export again from {case.reference_name}.",
         )
 
 
@@ -217,13 +220,13 @@ class InitialValues(Cause):
         found = unrestored(evidence)
         if not found.whole or not found.initial:
             return
-        setting = evidence.setting
+        case = evidence.case
         yield _suspicion(
             self.id,
             evidence,
             found.initial,
-            f"{setting.export_name} holds initial values: none of its weights is that of"
-            f" {setting.reference_name}, and {found.marks} of {len(found.initial)} hold what their initialiser"
+            f"{case.export_name} holds initial values: none of its weights is that of"
+            f" {case.reference_name}, and {found.marks} of {len(found.initial)} hold what their initialiser"
             " gives.",
             "Restore after initialising, freeze the session that restored, and do not mix a rebuilt network with"
             " import_meta_graph.",
@@ -251,16 +254,16 @@ class OtherRun(Cause):
         found = unrestored(evidence)
         if not found.whole or not found.foreign:
             return
-        setting = evidence.setting
+        case = evidence.case
         moved = any(len(each.held.shape) < 2 for each in found.foreign)
         doubt = "" if moved else " (Kernels alone do not tell another run from initial values.)"
         yield _suspicion(
             self.id,
             evidence,
             found.foreign,
-            f"The weights of {setting.export_name} are unrelated to {setting.reference_name}{_angle(found)}: it"
+            f"The weights of {case.export_name} are unrelated to {case.reference_name}{_angle(found)}: it"
             f" comes from another training run.{doubt}",
-            f"Export {setting.reference_name}, or name the checkpoint that this export was made from.",
+            f"Export {case.reference_name}, or name the checkpoint that this export was made from.",
             certain=False,
             whole=True,
         )
@@ -291,15 +294,15 @@ class PartialRestore(Cause):
         if found.whole or not group:
             return
         layers = scopes(evidence, group)
-        setting = evidence.setting
+        case = evidence.case
         verb = "was" if len(layers) == 1 else "were"
         whose = "initial values" if found.marks else "initial values, or another run's"
         yield _suspicion(
             self.id,
             evidence,
             group,
-            f"{listed(layers)} {verb} not restored: {counted(len(group), 'constant')} of {setting.export_name} are"
-            f" no tensor of {setting.reference_name} but {whose}; all other weights are the checkpoint's.",
+            f"{listed(layers)} {verb} not restored: {counted(len(group), 'constant')} of {case.export_name} are"
+            f" no tensor of {case.reference_name} but {whose}; all other weights are the checkpoint's.",
             "Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
         )
 

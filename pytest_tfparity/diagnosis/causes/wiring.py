@@ -7,6 +7,7 @@ from typing import ClassVar
 from ...graph.align.divergence import Divergence, Kind
 from ..cause import Cause, Page
 from ..evidence import Evidence
+from ..places.divergences import differences
 from .structural import Structural, named, ops_of, shown, spelt
 
 _SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."
@@ -36,7 +37,7 @@ class MissingSoftmax(Structural):
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         return (
-            f"{divergence.node} is a softmax in the checkpoint's graph; {evidence.setting.export_name}"
+            f"{divergence.node} is a softmax in the checkpoint's graph; {evidence.case.export_name}"
             " answers with the logits that it reads."
         )
 
@@ -67,7 +68,7 @@ class OpMissing(Structural):
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"{evidence.setting.export_name} lacks {ops_of(evidence, divergence)[0]}."
+        return f"{evidence.case.export_name} lacks {ops_of(evidence, divergence)[0]}."
 
 
 class OpDiffers(Structural):
@@ -90,13 +91,13 @@ class OpDiffers(Structural):
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        name = evidence.setting.export_name
+        name = evidence.case.export_name
         ours, theirs = ops_of(evidence, divergence)
         if divergence.kind is Kind.ONLY_IN_EXPORT:
             return f"{name} has {theirs}, which the checkpoint's graph has not."
         if divergence.kind is Kind.OP:
             return f"{ours} in the checkpoint's graph is {theirs} in {name}."
-        values = evidence.differences.constants(divergence)
+        values = evidence[differences].constants(divergence)
         if values is not None:
             ours, theirs = map(spelt, values)
             return f"{divergence.node} is {ours} in the checkpoint's graph and {theirs} in {name}."
@@ -123,14 +124,14 @@ class WiringDiffers(Structural):
     )
 
     def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
-        if evidence.differences.elsewhere(divergence):
+        if evidence[differences].elsewhere(divergence):
             return divergence.readers
         bypassed = divergence.kind is Kind.ONLY_IN_REFERENCE
         return (*divergence.readers, *named(divergence)) if bypassed else named(divergence)
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         ours, theirs = ops_of(evidence, divergence)
-        name = evidence.setting.export_name
+        name = evidence.case.export_name
         if divergence.kind is Kind.ONLY_IN_EXPORT:
             return f"{divergence.readers[0]} reads {theirs} in {name}, and what comes before in the checkpoint's graph."
         if divergence.kind is Kind.OP:
@@ -138,7 +139,7 @@ class WiringDiffers(Structural):
         if divergence.kind is Kind.ONLY_IN_REFERENCE:
             return (
                 f"{divergence.readers[0]} reads past {ops_of(evidence, divergence)[0]} in"
-                f" {evidence.setting.export_name}."
+                f" {evidence.case.export_name}."
             )
         return f"{shown(evidence, divergence)}."
 

@@ -26,6 +26,16 @@ class Side:
     feeds: Mapping[TensorName, Array] = field(default_factory=dict)
     variables: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def value(self, name: str | None) -> Tensor | None:
+        """The constant or variable ``name``, or None if it has no value."""
+        if name is None:
+            return None
+        if name in self.variables:
+            return self.variables[name]
+        node = self.graph.nodes.get(name)
+        held = node.attrs.get("value") if node is not None and node.op == "Const" else None
+        return held if isinstance(held, Tensor) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:

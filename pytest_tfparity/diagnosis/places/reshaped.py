@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..graph.align.divergence import Divergence, Kind
-from ..graph.edit.graft import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
-from ..graph.graph import Node, TensorName
-from .evidence import Evidence
-from .images import values
-from .norms import free_name
+from ...graph.align.divergence import Divergence, Kind
+from ...graph.edit.graft import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
+from ...graph.graph import Node, TensorName
+from ..alignment import divergences
+from ..evidence import Evidence
+from ..flow import reference_flow, taken_reference
+from ..relations import values
+from .batch_norms import free_name
+from .weights import constants
 
 _OF_SHAPE = frozenset({"ExpandDims", "Reshape", "Squeeze"})
 
@@ -24,18 +27,18 @@ def reshaped_weights(evidence: Evidence) -> Repair:
     """
     edits: list[Edit] = []
     taken: list[str] = []
-    for divergence in evidence.divergences:
+    for divergence in evidence[divergences]:
         edits += _unfolded(evidence, divergence, taken)
     return tuple(edits)
 
 
 def _unfolded(evidence: Evidence, divergence: Divergence, taken: list[str]) -> Iterator[Edit]:
-    held = evidence.constants.get(divergence.export[0]) if divergence.export else None
+    held = evidence[constants].get(divergence.export[0]) if divergence.export else None
     if divergence.kind is not Kind.OP or held is None or not divergence.reference:
         return
     top = TensorName(divergence.reference[0], 0)
     found = _variable(evidence, top)
-    value = None if found is None else evidence.value(evidence.reference, found)
+    value = None if found is None else evidence.reference.value(found)
     if found is None or value is None or value.dtype != held.dtype:
         return
     if int(np.prod(value.shape)) != int(np.prod(held.shape)):
@@ -43,18 +46,18 @@ def _unfolded(evidence: Evidence, divergence: Divergence, taken: list[str]) -> I
     taken.append(free_name(evidence, found, taken))
     yield Rewrite(node=constant_node(taken[-1], tensor_of(values(held).reshape(value.shape), held.dtype)))
     edges = {TensorName(found, 0): TensorName(taken[-1], 0)}
-    flow = evidence.reference_flow
+    flow = evidence[reference_flow]
     yield Graft(
         export=TensorName(divergence.export[0], 0),
         reference=top,
         at=lambda tensor: edges.get(flow.source(tensor)),
-        graph=evidence.taken_reference,
+        graph=evidence[taken_reference],
     )
 
 
 def _variable(evidence: Evidence, tensor: TensorName) -> str | None:
     """The variable of the reference that ``tensor`` is in another shape; None if it is anything else."""
-    flow = evidence.reference_flow
+    flow = evidence[reference_flow]
     node: Node | None = flow.nodes.get(tensor.node)
     while node is not None and node.name not in evidence.reference.variables:
         if node.op not in _OF_SHAPE:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import Node
 from ..graph.live import LiveGraph
+from .alignment import divergences, reference_of
 from .evidence import Evidence
+from .flow import export_flow, live_export, reference_flow
+from .places.weights import constants
+from .query import query
 
 
 def scope_of(node: str) -> str:
@@ -36,20 +40,21 @@ def common_scope(nodes: Iterable[str]) -> tuple[str, ...]:
 
 def before_weights(evidence: Evidence, divergence: Divergence) -> bool:
     """Whether a divergence lies between a fed input and the first layer that reads restored weights."""
-    weighted = evidence.weighted
+    reading = evidence[weighted]
     ours, theirs = set(divergence.reference), set(divergence.export)
     if divergence.kind is Kind.CONSTANT:
         ours, theirs = set(), set(divergence.readers)
-    if ours & weighted[0] or theirs & weighted[1]:
+    if ours & reading[0] or theirs & reading[1]:
         return False
-    return bool(weighted[0]) and (bool(ours or theirs) or divergence.kind is Kind.CONSTANT)
+    return bool(reading[0]) and (bool(ours or theirs) or divergence.kind is Kind.CONSTANT)
 
 
+@query
 def weighted(evidence: Evidence) -> tuple[set[str], set[str]]:
     """On each side (reference, export) the nodes that depend on restored weights."""
-    reference = dependent(evidence.reference_flow, evidence.reference.variables)
-    constants = [name for name in evidence.constants if evidence.reference_of.get(name) in reference]
-    return reference, dependent(evidence.export_flow, constants)
+    reference = dependent(evidence[reference_flow], evidence.reference.variables)
+    held = [name for name in evidence[constants] if evidence[reference_of].get(name) in reference]
+    return reference, dependent(evidence[export_flow], held)
 
 
 def dependent(flow: LiveGraph, first: Iterable[str]) -> set[str]:
@@ -67,3 +72,37 @@ def dependent(flow: LiveGraph, first: Iterable[str]) -> set[str]:
 def nodes_of(side: Mapping[str, Node], names: Iterable[str]) -> list[Node]:
     """The nodes called ``names``, those that are not in the graph left out."""
     return [side[name] for name in names if name in side]
+
+
+def layer_of(name: str) -> str:
+    """``block/conv`` for ``block/conv/kernel``; a name without a scope is its own layer."""
+    return name.rpartition("/")[0] or name
+
+
+def layers_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The layer of each name, each once."""
+    return tuple(dict.fromkeys(map(layer_of, names)))
+
+
+def nearest_divergences(evidence: Evidence, node: str) -> list[Divergence]:
+    """The divergences at ``node`` of the export, or at the nearest nodes before it that have any."""
+    places: dict[str, list[Divergence]] = {}
+    for divergence in evidence[divergences]:
+        for place in {*divergence.export, *divergence.readers}:
+            places.setdefault(place, []).append(divergence)
+    for level in _levels(evidence, node):
+        found = [divergence for name in level for divergence in places.get(name, ())]
+        if found:
+            return [each for index, each in enumerate(found) if each not in found[:index]]
+    return []
+
+
+def _levels(evidence: Evidence, node: str) -> Iterator[list[str]]:
+    """A node, what it reads, what that reads, and so on."""
+    live = evidence[live_export]
+    level, seen = [node], {node}
+    while level:
+        yield level
+        sources = [source.node for name in level if name in live for source in live[name].inputs]
+        level = [name for name in dict.fromkeys(sources) if name not in seen]
+        seen.update(level)

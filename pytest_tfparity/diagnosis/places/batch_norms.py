@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph.batch_norm.find import BatchNorm
-from ..graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
-from ..graph.graph import Node, Tensor, TensorName
-from ..graph.live import LiveGraph
-from .evidence import Evidence
-from .images import values
-from .wording import listed
+from ...graph.batch_norm.find import BatchNorm, find_batch_norms
+from ...graph.batch_norm.fold import Linear, fold_candidates
+from ...graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
+from ...graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
+from ...graph.graph import Node, Tensor, TensorName
+from ...graph.live import LiveGraph
+from ...graph.proof.proof import Side
+from ..alignment import reference_of
+from ..evidence import Evidence, ReferenceEvidence
+from ..flow import export_flow, reference_flow, taken_reference
+from ..query import query, reference_query
+from ..relations import informative, values
+from ..wording import listed
 
 _ENTERS = frozenset({"Enter", "RefEnter"})
 
@@ -41,8 +47,8 @@ def graft(
     return Graft(
         export=export,
         reference=TensorName(ours.node, 0),
-        at=_boundary(evidence.reference_flow, edges),
-        graph=evidence.taken_reference,
+        at=_boundary(evidence[reference_flow], edges),
+        graph=evidence[taken_reference],
     )
 
 
@@ -72,7 +78,7 @@ def _boundary(
 
 def _in_shape(evidence: Evidence, mine: str, other: str, constants: list[Rewrite]) -> str | None:
     """The export's weight ``other``, in the shape of the reference's ``mine``; None if it does not fit."""
-    ours, theirs = evidence.value(evidence.reference, mine), evidence.value(evidence.export, other)
+    ours, theirs = evidence.reference.value(mine), evidence.export.value(other)
     if ours is None or theirs is None or ours.shape == theirs.shape:
         return other
     if int(np.prod(ours.shape)) != int(np.prod(theirs.shape)):
@@ -133,7 +139,7 @@ def _held(node: Node, value: bool) -> tuple[Repair, bool | int | float]:
 
 def _infers(evidence: Evidence, repair: Repair, norms: Sequence[BatchNorm]) -> bool:
     try:
-        changed = evidence.after(repair).export_norms
+        changed = evidence.after(repair)[export_norms]
     except Ungraftable:
         return False
     inputs = {norm.input for norm in changed if norm.mode == "inference"}
@@ -161,7 +167,7 @@ class Pair:
 
 def pairs_of(evidence: Evidence) -> Iterator[Pair]:
     """The batch norms that both sides have."""
-    for pair in evidence.norm_pairs:
+    for pair in evidence[norm_pairs]:
         if pair.reference is not None and pair.export is not None:
             yield Pair(ours=pair.reference, theirs=pair.export)
 
@@ -184,3 +190,68 @@ def repairs_of(evidence: Evidence, pairs: Sequence[Pair]) -> Repair:
 def some(pairs: Sequence[Pair]) -> str:
     """The layers' scopes in a few words."""
     return listed(scopes_of(pairs))
+
+
+@reference_query
+def reference_norms(evidence: ReferenceEvidence) -> tuple[BatchNorm, ...]:
+    """The live batch norms of the reference."""
+    return _norms(evidence.reference, evidence[reference_flow])
+
+
+@query
+def export_norms(evidence: Evidence) -> tuple[BatchNorm, ...]:
+    """The live batch norms of the export as it is now."""
+    return _norms(evidence.export, evidence[export_flow])
+
+
+@query
+def norm_pairs(evidence: Evidence) -> tuple[BatchNormPair, ...]:
+    """The batch norms of both sides, side by side."""
+    return pair_batch_norms(
+        evidence[reference_norms],
+        evidence[export_norms],
+        evidence[reference_of],
+        reference_content=lambda name: _content(evidence, evidence.reference, name),
+        export_content=lambda name: _content(evidence, evidence.export, name),
+    )
+
+
+@query
+def linears(evidence: Evidence) -> tuple[Linear, ...]:
+    """The convolutions and products of the export that a batch norm may be folded into."""
+    side = evidence.export
+    return fold_candidates(side.graph, side.outputs, side.inputs, side.feeds, live=evidence[export_flow])
+
+
+@reference_query
+def statistics(evidence: ReferenceEvidence) -> frozenset[str]:
+    """The variables of the reference that its batch norms normalise with."""
+    names = (name for norm in evidence[reference_norms] for name in (norm.mean, norm.variance))
+    return frozenset(name for name in names if name is not None)
+
+
+@query
+def norm_of(evidence: Evidence) -> Mapping[str, str]:
+    """Weight of the reference's batch norms to the node of the export that normalises with it."""
+    found: dict[str, str] = {}
+    for pair in evidence[norm_pairs]:
+        if pair.reference is not None and pair.export is not None:
+            for name in filter(None, pair.reference.weights):
+                found.setdefault(name, pair.export.node)
+    return found
+
+
+def by_key(evidence: Evidence, norm: BatchNorm) -> BatchNorm:
+    """A batch norm of the reference with its weights named as in the checkpoint."""
+    return norm.named_by(evidence.case.keys)
+
+
+def _norms(side: Side, flow: LiveGraph) -> tuple[BatchNorm, ...]:
+    return find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables, live=flow)
+
+
+def _content(evidence: Evidence, side: Side, name: str) -> bytes | None:
+    tensor = side.value(name)
+    if tensor is None or not informative(values(tensor)):
+        return None
+    return evidence.case.contents.digest(tensor)

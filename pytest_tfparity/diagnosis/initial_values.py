@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from ..graph.graph import Array, Graph, Node, Tensor
-from .images import values
+from .evidence import ReferenceEvidence
+from .query import reference_query
+from .relations import values
+from .tensor_names import averaged_by
 
 _VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp"})
 _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
@@ -41,9 +47,10 @@ class Start:
         return self.low - slack <= low and high <= self.high + slack and filled
 
 
-def starts(graph: Graph, wanted: Iterable[str]) -> Mapping[str, Start]:
-    """Variable node to its initial value, as far as ``graph`` says it plainly."""
-    names = set(wanted)
+@reference_query
+def starts(evidence: ReferenceEvidence) -> Mapping[str, Start]:
+    """The reference's variable nodes to their initial values, as far as its graph says it plainly."""
+    graph, names = evidence.reference.graph, evidence.keys
     found: dict[str, Start] = {}
     for node in graph.nodes.values():
         if node.op not in _ASSIGNS or len(node.inputs) < 2 or node.inputs[0].node in found:
@@ -57,9 +64,24 @@ def starts(graph: Graph, wanted: Iterable[str]) -> Mapping[str, Start]:
     return found
 
 
-def trained_variables(graph: Graph) -> frozenset[str]:
-    """The variables that an optimiser of ``graph`` changes; empty if it has none."""
-    return frozenset(_trained(graph))
+@reference_query
+def trained_variables(evidence: ReferenceEvidence) -> frozenset[str]:
+    """The variables that an optimiser in the reference's graph changes; empty if it has none."""
+    return frozenset(_trained(evidence.reference.graph))
+
+
+@reference_query
+def uniform_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
+    """Initial values of one number throughout, by the checkpoint's variable."""
+    found = {}
+    for name, start in evidence[starts].items():
+        key, value = evidence.keys.get(name), evidence.reference.variables.get(name)
+        if key is None or value is None or start.low != start.high or not np.isfinite(start.low):
+            continue
+        if value.dtype.number in (1, 2, 19):
+            filled = partial(np.full, value.shape, start.low, value.array.dtype)
+            found[averaged_by(key, evidence.checkpoint) or key] = Tensor(value.dtype, value.shape, filled)
+    return found
 
 
 def _trained(graph: Graph) -> Iterator[str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..graph.align.divergence import Divergence, Kind
-from ..graph.graph import Array, Node, TensorName
-from ..graph.live import LiveGraph
+from ...graph.align.divergence import Divergence, Kind
+from ...graph.graph import Array, Node, TensorName
+from ...graph.live import LiveGraph
 
 RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
 DECODERS = ("Decode", "ExtractJpeg")

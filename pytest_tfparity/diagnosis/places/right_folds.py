@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..graph.batch_norm.find import FUSED, BatchNorm
-from ..graph.edit.graft import Repair, Ungraftable
-from ..graph.graph import TensorName
-from ..graph.live import VARIABLES, LiveGraph
-from .evidence import Evidence
-from .folded import unfolded
-from .norms import as_reference
+from ...graph.batch_norm.find import FUSED, BatchNorm
+from ...graph.edit.graft import Repair, Ungraftable
+from ...graph.graph import TensorName
+from ...graph.live import VARIABLES, LiveGraph
+from ..evidence import Evidence
+from ..flow import export_flow, reference_flow
+from .batch_norms import as_reference, norm_pairs
+from .folds import folds, unfolded
 
 _MOST_STEPS = 256
 _PLAIN = VARIABLES | {"Const", "Placeholder"}
@@ -25,10 +26,10 @@ def neutral_folds(evidence: Evidence) -> Iterator[Repair]:
     This takes the fold out of the comparison, so that only what is wrong is left to explain. A
     layer that was folded from other weights than the reference's becomes a batch norm with those weights.
     """
-    repairs = [unfolded(evidence, folded) for folded in evidence.folded if folded.neutral]
+    repairs = [unfolded(evidence, folded) for folded in evidence[folds] if folded.neutral]
     repairs += [
         as_reference(evidence, pair.reference, pair.export)
-        for pair in evidence.norm_pairs
+        for pair in evidence[norm_pairs]
         if pair.reference is not None and pair.export is not None
         if _respelt(evidence, pair.reference, pair.export)
     ]
@@ -54,7 +55,7 @@ def _respelt(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> bool:
     )
     if not alike:
         return False
-    return _spelling(evidence.reference_flow, ours) != _spelling(evidence.export_flow, theirs)
+    return _spelling(evidence[reference_flow], ours) != _spelling(evidence[export_flow], theirs)
 
 
 def _spelling(flow: LiveGraph, norm: BatchNorm) -> str:

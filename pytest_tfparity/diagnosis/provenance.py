@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph.graph import Array, Tensor
 from ..graph.read.slices import resolved, slice_shape, slice_spec
-from .images import (
+from .relations import (
     Image,
     cosine,
     image,
@@ -24,7 +24,7 @@ from .images import (
     sample,
     values,
 )
-from .names import averaged_by, is_model_variable, shadow_of, slot_of
+from .tensor_names import averaged_by, is_model_variable, shadow_of, slot_of
 
 Kind: TypeAlias = Literal[
     "own",

@@ -8,17 +8,20 @@ from itertools import islice
 
 import numpy as np
 
-from ..graph.batch_norm.find import BatchNorm
-from ..graph.batch_norm.fold import FUSED_PAD, OF_SHAPE, Fold, Linear, solve_fold
-from ..graph.batch_norm.statistics import weight
-from ..graph.edit.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
-from ..graph.graph import Array, Node, Tensor, TensorName
-from ..graph.live import LiveGraph
-from .evidence import Evidence
-from .fold_kernels import Matrix, Weights, as_low, matrix, rounded, solved, vectors
-from .images import values
-from .norms import free_name, graft
-from .origins import origins
+from ...graph.batch_norm.find import BatchNorm
+from ...graph.batch_norm.fold import FUSED_PAD, OF_SHAPE, Fold, Linear, solve_fold
+from ...graph.batch_norm.statistics import weight
+from ...graph.edit.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
+from ...graph.graph import Array, Node, Tensor, TensorName
+from ...graph.live import LiveGraph
+from ..alignment import counterpart, reference_of
+from ..evidence import Evidence
+from ..flow import export_flow, reference_flow
+from ..query import query
+from ..relations import values
+from .batch_norms import free_name, graft, linears, norm_pairs, reference_norms
+from .fold_formula import Matrix, Weights, as_low, matrix, rounded, solved, vectors
+from .fold_origins import origins
 
 _OWN = 3
 """How many of the sets of weights are the checkpoint's: as expected, raw, averaged."""
@@ -67,8 +70,8 @@ def unfolded(evidence: Evidence, folded: Folded) -> Repair:
     edges: dict[TensorName, TensorName] = {}
     edits: list[Edit] = []
     if linear is None:
-        scale = evidence.export_flow.nodes[folded.scale or ""]
-        varying = [source for source in scale.inputs if weight(evidence.export_flow, source) is None]
+        scale = evidence[export_flow].nodes[folded.scale or ""]
+        varying = [source for source in scale.inputs if weight(evidence[export_flow], source) is None]
         edges[norm.input] = varying[0]
     else:
         edges[TensorName(norm.linear or "", 0)] = TensorName(linear.node, 0)
@@ -99,16 +102,22 @@ def unfolded(evidence: Evidence, folded: Folded) -> Repair:
 def _shaped(evidence: Evidence, linear: Linear, folded: Folded) -> Tensor:
     """The unfolded kernel in the shape that the export's constant has."""
     kernel = folded.weights[folded.norm.kernel or ""]
-    held = evidence.value(evidence.export, linear.kernel)
+    held = evidence.export.value(linear.kernel)
     if held is None or held.shape == kernel.shape:
         return kernel
     return tensor_of(values(kernel).reshape(held.shape), kernel.dtype)
 
 
-def find_folded(evidence: Evidence) -> Iterator[Folded]:
+@query
+def folds(evidence: Evidence) -> tuple[Folded, ...]:
+    """The batch norms of the reference that stand in the export in another form."""
+    return tuple(_find_folded(evidence))
+
+
+def _find_folded(evidence: Evidence) -> Iterator[Folded]:
     """Every batch norm of the reference that the export holds in another form."""
     kept = {
-        pair.reference.node: pair.export for pair in evidence.norm_pairs if pair.reference and pair.export
+        pair.reference.node: pair.export for pair in evidence[norm_pairs] if pair.reference and pair.export
     }
     matched = _matched(evidence)
     found: set[str] = set()
@@ -118,9 +127,9 @@ def find_folded(evidence: Evidence) -> Iterator[Folded]:
             found.add(norm.node)
             yield here
     used = {linear.kernel for _, linear in matched}
-    rest = [norm for norm in evidence.reference_norms if norm.node not in found and norm.node not in kept]
+    rest = [norm for norm in evidence[reference_norms] if norm.node not in found and norm.node not in kept]
     for norm in [each for each in rest if each.mode == "inference"]:
-        strangers = [linear for linear in evidence.linears if linear.kernel not in used]
+        strangers = [linear for linear in evidence[linears] if linear.kernel not in used]
         folded = _by_content(evidence, norm, strangers) or _as_scale(evidence, norm)
         if folded is not None:
             if folded.linear is not None:
@@ -133,11 +142,11 @@ def folded_over(evidence: Evidence, kernels: Collection[str]) -> Iterator[Folded
 
     For kernels of unknown origin: the fold itself cannot be checked then, and is taken to be of the same weights.
     """
-    kept = {pair.reference.node for pair in evidence.norm_pairs if pair.reference and pair.export}
+    kept = {pair.reference.node for pair in evidence[norm_pairs] if pair.reference and pair.export}
     for norm, linear in _matched(evidence):
         if norm.kernel in kernels and norm.node not in kept and linear.added:
             names = (norm.kernel, norm.bias, *norm.weights)
-            held = {name: evidence.value(evidence.reference, name) for name in names if name is not None}
+            held = {name: evidence.reference.value(name) for name in names if name is not None}
             added = len(linear.added) if norm.bias is not None else 1
             yield Folded(
                 norm=norm,
@@ -161,17 +170,17 @@ def _matched(evidence: Evidence) -> list[tuple[BatchNorm, Linear]]:
     """The reference's norms with the export's convolution in the place of the one before them."""
     norms = [
         norm
-        for norm in evidence.reference_norms
+        for norm in evidence[reference_norms]
         if norm.linear is not None and norm.kernel is not None and norm.mode == "inference"
     ]
-    by_node = {evidence.reference_of.get(linear.node): linear for linear in evidence.linears}
-    by_name = {linear.node: linear for linear in evidence.linears}
+    by_node = {evidence[reference_of].get(linear.node): linear for linear in evidence[linears]}
+    by_name = {linear.node: linear for linear in evidence[linears]}
     by_kernel: dict[str | None, list[Linear]] = {}
-    for each in evidence.linears:
-        by_kernel.setdefault(evidence.reference_of.get(each.kernel), []).append(each)
+    for each in evidence[linears]:
+        by_kernel.setdefault(evidence[reference_of].get(each.kernel), []).append(each)
     found = []
     for norm in norms:
-        node = evidence.reference_flow.nodes.get(norm.linear or "")
+        node = evidence[reference_flow].nodes.get(norm.linear or "")
         linear: Linear | None = by_node.get(norm.linear)
         sharing = by_kernel.get(norm.kernel, [])
         if linear is None and len(sharing) == 1:
@@ -188,7 +197,7 @@ def _by_content(evidence: Evidence, norm: BatchNorm, linears: Sequence[Linear]) 
     """A convolution of the export whose kernel and bias are a right fold of ``norm``, wherever it stands."""
     if norm.kernel is None or norm.linear is None:
         return None
-    node = evidence.reference_flow.nodes.get(norm.linear)
+    node = evidence[reference_flow].nodes.get(norm.linear)
     for linear in linears:
         if node is not None and (linear.op == node.op or linear.op in FUSED_PAD):
             folded = _in_kernel(evidence, norm, linear, None)
@@ -201,7 +210,7 @@ def _by_content(evidence: Evidence, norm: BatchNorm, linears: Sequence[Linear]) 
 
 
 def _in_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: BatchNorm | None) -> Folded | None:
-    ours, theirs = evidence.value(evidence.reference, norm.kernel), _held(evidence, linear.kernel)
+    ours, theirs = evidence.reference.value(norm.kernel), _held(evidence, linear.kernel)
     if ours is None or theirs is None or _size(ours) != _size(theirs) or _same(evidence, ours, theirs):
         return None
     kernel = matrix(values(theirs), linear, _channels(evidence, norm))
@@ -250,7 +259,7 @@ def _offset_of(evidence: Evidence, linear: Linear, added: int) -> Array | None:
 
 def _shared(evidence: Evidence, folded: Folded) -> Folded:
     """With who else reads the raw output of the convolution, and which other convolutions its kernel."""
-    linear, flow = folded.linear, evidence.export_flow
+    linear, flow = folded.linear, evidence[export_flow]
     assert linear is not None
     outside: list[str] = []
     here = flow.nodes.get(folded.output.node)
@@ -265,7 +274,7 @@ def _shared(evidence: Evidence, folded: Folded) -> Folded:
         ]
         outside += [output.node for output in evidence.export.outputs if output.node == varying[0]]
         here = flow.nodes.get(varying[0])
-    twins = [other.node for other in evidence.linears if other.kernel == linear.kernel]
+    twins = [other.node for other in evidence[linears] if other.kernel == linear.kernel]
     return replace(
         folded,
         output_shared=tuple(dict.fromkeys(outside)),
@@ -304,8 +313,8 @@ def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix
 
 def _as_scale(evidence: Evidence, norm: BatchNorm) -> Folded | None:
     """``x * scale + offset`` with constants that are those of ``norm``."""
-    flow = evidence.export_flow
-    input_here = evidence.counterpart(norm.input)
+    flow = evidence[export_flow]
+    input_here = counterpart(evidence, norm.input)
     candidates = sorted(_scales(evidence, norm), key=lambda each: each[1] != input_here)
     for node, _, scale in candidates:
         ones = np.ones((1, scale.size), scale.dtype)
@@ -332,8 +341,8 @@ def _as_scale(evidence: Evidence, norm: BatchNorm) -> Folded | None:
 
 def _scales(evidence: Evidence, norm: BatchNorm) -> Iterator[tuple[Node, TensorName, Array]]:
     """Multiplications of the export by a constant of as many numbers as ``norm`` has channels."""
-    flow = evidence.export_flow
-    variance = evidence.value(evidence.reference, norm.variance)
+    flow = evidence[export_flow]
+    variance = evidence.reference.value(norm.variance)
     for node in flow.nodes.values():
         if variance is None or node.op != "Mul" or len(node.inputs) != 2:
             continue
@@ -360,17 +369,17 @@ def _offset(flow: LiveGraph, node: Node) -> tuple[Node | None, Array | None]:
 
 
 def _held(evidence: Evidence, name: str | None) -> Tensor | None:
-    return evidence.value(evidence.export, name)
+    return evidence.export.value(name)
 
 
 def _same(evidence: Evidence, ours: Tensor, theirs: Tensor) -> bool:
     if ours.shape != theirs.shape:
         return bool(np.array_equal(values(ours).reshape(-1), values(theirs).reshape(-1)))
-    return evidence.setting.contents.digest(ours) == evidence.setting.contents.digest(theirs)
+    return evidence.case.contents.digest(ours) == evidence.case.contents.digest(theirs)
 
 
 def _channels(evidence: Evidence, norm: BatchNorm) -> int:
-    variance = evidence.value(evidence.reference, norm.variance)
+    variance = evidence.reference.value(norm.variance)
     return 0 if variance is None else _size(variance)
 
 

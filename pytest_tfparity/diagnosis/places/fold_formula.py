@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.batch_norm.find import BatchNorm
-from ..graph.batch_norm.fold import ROUNDING, Fold, Linear, solve_fold
-from ..graph.graph import Array, Tensor
-from .images import values
+from ...graph.batch_norm.find import BatchNorm
+from ...graph.batch_norm.fold import ROUNDING, Fold, Linear, solve_fold
+from ...graph.graph import Array, Tensor
+from ..relations import values
 
 Weights: TypeAlias = Mapping[str, Tensor]
 Matrix: TypeAlias = npt.NDArray[Any]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from ..graph.align.divergence import Divergence, Kind
-from ..graph.graph import Array, Node
-from .chance import Chance, chances
+from ...graph.align.divergence import Divergence, Kind
+from ...graph.graph import Array, Node
+from ..alignment import alignment, counterpart, divergences, reference_of
+from ..evidence import Evidence
+from ..flow import export_flow, reference_flow
+from ..query import query
+from ..random_numbers import Chance, chances
+from ..scopes import before_weights, nodes_of
 from .effects import (
     AFFINE,
     DECODERS,
@@ -26,8 +31,18 @@ from .effects import (
     reorders,
     scales,
 )
-from .evidence import Evidence
-from .place import before_weights, nodes_of
+
+
+@query
+def differences(evidence: Evidence) -> Differences:
+    """The divergences, each under the cause that it speaks for."""
+    return Differences(evidence)
+
+
+def unexplained(evidence: Evidence, cause: str) -> list[Divergence]:
+    """The divergences that speak for ``cause`` and that no finding has named."""
+    found = evidence[differences].by_cause.get(cause, [])
+    return [each for each in found if not evidence.explained & {*each.reference, *each.export}]
 
 
 class Differences:
@@ -37,16 +52,8 @@ class Differences:
         self.evidence = evidence
         self.chances: tuple[Chance, ...] = chances(evidence)
         self.by_cause: dict[str, list[Divergence]] = {}
-        for divergence in evidence.divergences:
+        for divergence in evidence[divergences]:
             self.by_cause.setdefault(self._cause(divergence), []).append(divergence)
-
-    def __getitem__(self, cause: str) -> list[Divergence]:
-        """What speaks for ``cause`` and was not named before."""
-        return [
-            each
-            for each in self.by_cause.get(cause, [])
-            if not self.evidence.named & {*each.reference, *each.export}
-        ]
 
     def _cause(self, divergence: Divergence) -> str:
         if divergence.inside and self._random(divergence) is None:
@@ -83,7 +90,7 @@ class Differences:
             or not divergence.readers
         ):
             return False
-        ours, theirs = self.evidence.alignment.nodes, self.evidence.reference_of
+        ours, theirs = self.evidence[alignment].nodes, self.evidence[reference_of]
         return all(name in ours for name in divergence.reference) and all(
             name in theirs for name in divergence.export
         )
@@ -91,7 +98,7 @@ class Differences:
     def _layers(self, divergence: Divergence) -> bool:
         """Whether whole layers with weights of their own are bypassed: no pass removes these."""
         variables = self.evidence.reference.variables
-        flow = self.evidence.reference_flow
+        flow = self.evidence[reference_flow]
         if not divergence.readers or self._passed_over(divergence):
             return False
         return any(
@@ -100,36 +107,36 @@ class Differences:
 
     def _passed_over(self, divergence: Divergence) -> bool:
         """Whether one op alone is bypassed: the export reads what the op reads; what else it read is unused."""
-        flows = self.evidence.reference_flow, self.evidence.export_flow
+        flows = self.evidence[reference_flow], self.evidence[export_flow]
         last = self.ours(divergence)[:1]
         sources = [flows[0].source(source) for node in last for source in node.inputs]
         if any(source.node in self.evidence.reference.variables for source in sources):
             return False
         read = {flows[1].source(each) for node in self.readers(divergence) for each in node.inputs}
-        partners = [self.evidence.counterpart(source) for source in sources]
+        partners = [counterpart(self.evidence, source) for source in sources]
         return any(partner is not None and flows[1].source(partner) in read for partner in partners)
 
     # --- what a divergence consists of
 
     def ours(self, divergence: Divergence) -> list[Node]:
         """Its nodes in the reference."""
-        return nodes_of(self.evidence.reference_flow.nodes, divergence.reference)
+        return nodes_of(self.evidence[reference_flow].nodes, divergence.reference)
 
     def theirs(self, divergence: Divergence) -> list[Node]:
         """Its nodes in the export."""
-        return nodes_of(self.evidence.export_flow.nodes, divergence.export)
+        return nodes_of(self.evidence[export_flow].nodes, divergence.export)
 
     def readers(self, divergence: Divergence) -> list[Node]:
         """The nodes of the export that read it."""
-        return nodes_of(self.evidence.export_flow.nodes, divergence.readers)
+        return nodes_of(self.evidence[export_flow].nodes, divergence.readers)
 
     def constants(self, divergence: Divergence) -> tuple[Array, Array] | None:
         """Both values of a constant that differs; None if it is none or they have no common shape."""
         if divergence.kind is not Kind.CONSTANT:
             return None
         held = (
-            self.evidence.value(self.evidence.reference, divergence.reference[0]),
-            self.evidence.value(self.evidence.export, divergence.export[0]),
+            self.evidence.reference.value(divergence.reference[0]),
+            self.evidence.export.value(divergence.export[0]),
         )
         if held[0] is None or held[1] is None or held[0].array.dtype == object:
             return None
@@ -146,7 +153,7 @@ class Differences:
 
     def _softmax(self, divergence: Divergence) -> str | None:
         ops = {node.op for node in self.ours(divergence)}
-        flow = self.evidence.reference_flow
+        flow = self.evidence[reference_flow]
         last = {flow.source(output).node for output in self.evidence.reference.outputs}
         spelt_out = "Exp" in ops and "Sum" in ops and ops <= SOFTMAX
         if not ("Softmax" in ops and ops <= SOFTMAX) and not spelt_out:
@@ -155,7 +162,7 @@ class Differences:
         return "missing-softmax" if at_end else None
 
     def _channels(self, divergence: Divergence) -> str | None:
-        flows = self.evidence.reference_flow, self.evidence.export_flow
+        flows = self.evidence[reference_flow], self.evidence[export_flow]
         if divergence.kind is Kind.CONSTANT:
             values = self.constants(divergence)
             gathers = any(node.op in GATHERS for node in self.readers(divergence))
@@ -207,8 +214,8 @@ class Differences:
             turned = [node for node in readers if node.op == "Transpose"]
             if not turned:
                 return None
-            names = set(self.evidence.export_flow.readers.get(turned[0].name, ()))
-            readers = nodes_of(self.evidence.export_flow.nodes, names)
+            names = set(self.evidence[export_flow].readers.get(turned[0].name, ()))
+            readers = nodes_of(self.evidence[export_flow].nodes, names)
         else:
             nodes = [*self.ours(divergence), *self.theirs(divergence)]
             if not nodes or not any(node.op == "Transpose" for node in nodes):
@@ -220,7 +227,7 @@ class Differences:
         return "flatten-order" if any(node.op in FLATTENERS for node in readers) else "axis-transposed"
 
     def _preprocessing(self, divergence: Divergence) -> str | None:
-        flows = self.evidence.reference_flow, self.evidence.export_flow
+        flows = self.evidence[reference_flow], self.evidence[export_flow]
         if divergence.kind is Kind.CONSTANT:
             values = self.constants(divergence)
             affine = any(node.op in AFFINE for node in self.readers(divergence))
@@ -235,7 +242,7 @@ class Differences:
         return "preprocess-missing" if divergence.kind is Kind.ONLY_IN_REFERENCE else None
 
     def _factor(self, divergence: Divergence) -> float | None:
-        return factor_of(self.evidence.export_flow, self.theirs(divergence))
+        return factor_of(self.evidence[export_flow], self.theirs(divergence))
 
     # --- what may be no fault at all
 

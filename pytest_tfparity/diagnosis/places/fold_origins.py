@@ -7,13 +7,14 @@ from itertools import chain
 
 import numpy as np
 
-from ..graph.batch_norm.find import BatchNorm
-from ..graph.edit.graft import tensor_of
-from ..graph.graph import Tensor
-from .evidence import Evidence
-from .fold_kernels import HALVES, as_low
-from .images import values
-from .names import averaged_by, shadow_of
+from ...graph.batch_norm.find import BatchNorm
+from ...graph.edit.graft import tensor_of
+from ...graph.graph import Tensor
+from ..evidence import Evidence
+from ..relations import values
+from ..tensor_names import averaged_by, shadow_of
+from .batch_norms import reference_norms
+from .fold_formula import HALVES, as_low
 
 Weights = Mapping[str, Tensor]
 
@@ -25,7 +26,7 @@ def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     those of other checkpoints, each in half precision, and the kernels of other layers.
     """
     seen: set[tuple[bytes, ...]] = set()
-    digest = evidence.setting.contents.digest
+    digest = evidence.case.contents.digest
     for weights in _all_origins(evidence, norm):
         key = tuple(digest(weights[name]) for name in sorted(weights))
         if key not in seen:
@@ -36,10 +37,10 @@ def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
 def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     names = [name for name in (norm.kernel, norm.bias, *norm.weights) if name is not None]
     statistics = [name for name in (norm.mean, norm.variance) if name is not None]
-    held = ((name, evidence.value(evidence.reference, name)) for name in names)
+    held = ((name, evidence.reference.value(name)) for name in names)
     expected = {name: value for name, value in held if value is not None}
     yield expected
-    tensors, keys = evidence.setting.checkpoint, evidence.setting.keys
+    tensors, keys = evidence.case.checkpoint, evidence.case.keys
     raw_keys = {name: averaged_by(key, tensors) or key for name in names if (key := keys.get(name))}
     raw = {**expected, **{name: tensors[key] for name, key in raw_keys.items() if key in tensors}}
     averages = {name: shadow_of(key, tensors) for name, key in raw_keys.items()}
@@ -56,7 +57,7 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     }
     for trained in (expected, raw, averaged):
         yield {**trained, **fresh}
-    for elsewhere in evidence.setting.others().values():
+    for elsewhere in evidence.case.others().values():
         yield from _of(elsewhere, expected, raw_keys)
     for kind in HALVES:
         for trained in (expected, raw, averaged):
@@ -71,14 +72,14 @@ def _lowered(value: Tensor, kind: str) -> Tensor:
 def _mistaken(evidence: Evidence, norm: BatchNorm, expected: Weights) -> Iterator[Weights]:
     """The layer with the kernel, and with all weights, of each other layer where they fit."""
     roles = (norm.kernel, norm.bias, *norm.weights)
-    for other in evidence.reference_norms:
+    for other in evidence[reference_norms]:
         theirs = (other.kernel, other.bias, *other.weights)
         if other is norm or [each is None for each in theirs] != [each is None for each in roles]:
             continue
         found = {
             name: value
             for name, source in zip(roles, theirs, strict=True)
-            if name is not None and (value := evidence.value(evidence.reference, source)) is not None
+            if name is not None and (value := evidence.reference.value(source)) is not None
         }
         if all(name in found and found[name].shape == value.shape for name, value in expected.items()):
             yield {**expected, norm.kernel or "": found[norm.kernel or ""]}

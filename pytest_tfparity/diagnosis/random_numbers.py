@@ -11,7 +11,10 @@ from ..graph.graph import Node, TensorName
 from ..graph.live import LiveGraph
 from ..graph.normal.form import NormalGraph
 from ..graph.proof.proof import Side, form_of
+from .alignment import reference_of
 from .evidence import Evidence
+from .flow import export_flow
+from .scopes import weighted
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
 _SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
@@ -59,22 +62,22 @@ def chances(evidence: Evidence) -> tuple[Chance, ...]:
     drawn = drawn_in(evidence.export)
     if drawn:
         both = drawn_in(evidence.reference)
-        drawn = {name: op for name, op in drawn.items() if evidence.reference_of.get(name) not in both}
+        drawn = {name: op for name, op in drawn.items() if evidence[reference_of].get(name) not in both}
     if not drawn:
         return ()
-    return tuple(_joins(evidence, evidence.export_flow, drawn))
+    return tuple(_joins(evidence, evidence[export_flow], drawn))
 
 
 def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[Chance]:
     data = _data(flow, evidence.export.inputs)
     noisy = _noisy(flow, drawn)
-    weighted = evidence.weighted[1]
+    after_weights = evidence[weighted][1]
     for name, node in flow.nodes.items():
         pure = {source.node for source in node.inputs if source.node in noisy - data}
         if name in data and (pure or name in drawn):
             behind = _before(flow, pure, data)
             ops = tuple(each for each in drawn if each in behind or each == name)
-            cause = _cause(flow, node, behind, [drawn[each] for each in ops], ops, name not in weighted)
+            cause = _cause(flow, node, behind, [drawn[each] for each in ops], ops, name not in after_weights)
             yield Chance(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
 
 

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, TypeAlias
 
-from .names import is_statistic
-from .weights import Kind, Provenance
+from .evidence import Evidence
+from .places.batch_norms import statistics
+from .places.weights import provenances
+from .provenance import Kind, Provenance
+from .query import query
+from .tensor_names import averaged_by, is_statistic
 
 Averages: TypeAlias = Literal["none", "raw", "shadow", "mixed"]
 
@@ -105,3 +109,12 @@ def _checkpoint(provenances: Sequence[Provenance]) -> str | None:
         if all(label in each.checkpoints for each in strange):
             return label
     return None
+
+
+@query
+def story(evidence: Evidence) -> RestoreStory:
+    """What the provenances of all constants say together."""
+    case = evidence.case
+    keys = {case.keys.get(name, name) for name in evidence[statistics]}
+    raw = {averaged_by(key, case.checkpoint) or key for key in keys}
+    return restore_story(list(evidence[provenances].values()), raw)

@@ -7,21 +7,24 @@ would then go unnamed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph.align.divergence import Divergence, Kind
-from ..graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
-from ..graph.graph import Node, Tensor, TensorName
-from ..graph.normal.attributes import commutes, plain_op, respelled
+from ...graph.align.divergence import Divergence, Kind
+from ...graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
+from ...graph.graph import Node, Tensor, TensorName
+from ...graph.normal.attributes import commutes, plain_op, respelled
+from ..alignment import alignment, as_reference, counterpart, reference_of
+from ..evidence import Evidence
+from ..flow import export_flow, export_readings, reference_flow, reference_readings, taken_reference
 
-if TYPE_CHECKING:
-    from .evidence import Evidence
 
+def as_reference_at(evidence: Evidence, divergence: Divergence) -> Repair:
+    """The edits that make the place of ``divergence`` compute what the reference computes there.
 
-def mended(evidence: Evidence, divergence: Divergence) -> Repair:
-    """The edits for the place of ``divergence``; empty where none is known."""
+    A constant gets the reference's value, an attribute likewise; otherwise what reads the place is
+    given what the reference computes there, from aligned tensors on. Empty where no such edit is known.
+    """
     if divergence.kind is Kind.CONSTANT:
         return _constant(evidence, divergence)
     if divergence.kind is Kind.ATTRIBUTE:
@@ -31,7 +34,7 @@ def mended(evidence: Evidence, divergence: Divergence) -> Repair:
     edits: list[Graft] = []
     for reader in _readers(evidence, divergence):
         found = tuple(_read_from(evidence, divergence, reader))
-        whole = None if found else evidence.as_reference(reader, own=divergence.reference)
+        whole = None if found else as_reference(evidence, reader, own=divergence.reference)
         edits += found or ((whole,) if whole is not None else ())
     return (*edits, *_outputs(evidence, divergence))
 
@@ -40,20 +43,22 @@ def _readers(evidence: Evidence, divergence: Divergence) -> list[str]:
     """Every node of the export that reads what diverges, or whose partner does."""
     found = dict.fromkeys(divergence.readers)
     for name in divergence.export:
-        found.update(dict.fromkeys(evidence.export_readings.get(name, ())))
+        found.update(dict.fromkeys(evidence[export_readings].get(name, ())))
     for name in divergence.reference:
-        partners = (evidence.alignment.nodes.get(each) for each in evidence.reference_readings.get(name, ()))
+        partners = (
+            evidence[alignment].nodes.get(each) for each in evidence[reference_readings].get(name, ())
+        )
         found.update(dict.fromkeys(each for each in partners if each is not None))
     if divergence.export:
-        aligned = evidence.reference_of
+        aligned = evidence[reference_of]
         found = {name: None for name in found if name not in divergence.export and name in aligned}
-    return [name for name in found if evidence.reference_of.get(name) not in divergence.reference]
+    return [name for name in found if evidence[reference_of].get(name) not in divergence.reference]
 
 
 def _constant(evidence: Evidence, divergence: Divergence) -> Repair:
     name = divergence.export[0]
     node = evidence.export.graph.nodes.get(name)
-    value = evidence.value(evidence.reference, divergence.reference[0]) or _fed(evidence, divergence)
+    value = evidence.reference.value(divergence.reference[0]) or _fed(evidence, divergence)
     if value is None or node is None or node.op != "Const":
         return ()
     return (Constant(node=name, value=value),)
@@ -62,7 +67,7 @@ def _constant(evidence: Evidence, divergence: Divergence) -> Repair:
 def _fed(evidence: Evidence, divergence: Divergence) -> Tensor | None:
     """What the reference is fed in the place of a constant of the export."""
     fed = evidence.reference.feeds.get(TensorName(divergence.reference[0], 0))
-    held = evidence.value(evidence.export, divergence.export[0])
+    held = evidence.export.value(divergence.export[0])
     if fed is None or held is None:
         return None
     return tensor_of(np.asarray(fed).astype(held.array.dtype), held.dtype)
@@ -78,20 +83,20 @@ def _attribute(evidence: Evidence, divergence: Divergence) -> Repair:
         attribute = divergence.attribute.partition(" ")[0]
         if partner is not None and len(partner.inputs) == len(node.inputs) and attribute in partner.attrs:
             return (Attribute(node=name, name=attribute, value=partner.attrs[attribute]),)
-        whole = evidence.as_reference(name)
+        whole = as_reference(evidence, name)
         return () if whole is None else (whole,)
     return (Attribute(node=name, name=divergence.attribute, value=divergence.values[0]),)
 
 
 def _wiring(evidence: Evidence, divergence: Divergence) -> Repair:
-    ours = evidence.reference_flow.nodes.get(divergence.reference[0])
+    ours = evidence[reference_flow].nodes.get(divergence.reference[0])
     theirs = evidence.export.graph.nodes.get(divergence.export[0])
     if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
-        whole = evidence.as_reference(divergence.export[0])
+        whole = as_reference(evidence, divergence.export[0])
         return () if whole is None else (whole,)
     edits = []
     for position, other in _positions(evidence, ours, theirs):
-        if _partner(evidence, ours.inputs[position]) != evidence.export_flow.source(theirs.inputs[other]):
+        if _partner(evidence, ours.inputs[position]) != evidence[export_flow].source(theirs.inputs[other]):
             edits.append(_into(evidence, ours.inputs[position], theirs, other, ()))
     return tuple(edits)
 
@@ -99,12 +104,12 @@ def _wiring(evidence: Evidence, divergence: Divergence) -> Repair:
 def _read_from(evidence: Evidence, divergence: Divergence, reader: str) -> Iterator[Graft]:
     """Edits of those inputs of ``reader`` that come from what diverges."""
     theirs = evidence.export.graph.nodes.get(reader)
-    ours = evidence.reference_flow.nodes.get(evidence.reference_of.get(reader, ""))
+    ours = evidence[reference_flow].nodes.get(evidence[reference_of].get(reader, ""))
     if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
         return
     for position, other in _positions(evidence, ours, theirs):
-        mine = evidence.reference_flow.source(ours.inputs[position])
-        there = evidence.export_flow.source(theirs.inputs[other])
+        mine = evidence[reference_flow].source(ours.inputs[position])
+        there = evidence[export_flow].source(theirs.inputs[other])
         if mine.node in divergence.reference or there.node in divergence.export:
             yield _into(evidence, ours.inputs[position], theirs, other, divergence.reference)
 
@@ -112,16 +117,16 @@ def _read_from(evidence: Evidence, divergence: Divergence, reader: str) -> Itera
 def _into(evidence: Evidence, source: TensorName, node: Node, position: int, own: tuple[str, ...]) -> Graft:
     return Graft(
         export=node.inputs[position],
-        reference=evidence.reference_flow.source(source),
-        at=lambda tensor: None if tensor.node in own else evidence.counterpart(tensor),
-        graph=evidence.taken_reference,
+        reference=evidence[reference_flow].source(source),
+        at=lambda tensor: None if tensor.node in own else counterpart(evidence, tensor),
+        graph=evidence[taken_reference],
         into=(node.name, position),
     )
 
 
 def _outputs(evidence: Evidence, divergence: Divergence) -> Iterator[Graft]:
     """Where outputs themselves differ: compute them as in the reference."""
-    flows = evidence.reference_flow, evidence.export_flow
+    flows = evidence[reference_flow], evidence[export_flow]
     for index, (ours, theirs) in enumerate(
         zip(evidence.reference.outputs, evidence.export.outputs, strict=True)
     ):
@@ -131,9 +136,9 @@ def _outputs(evidence: Evidence, divergence: Divergence) -> Iterator[Graft]:
                 export=theirs,
                 reference=flows[0].source(ours),
                 at=lambda tensor: (
-                    None if tensor.node in divergence.reference else evidence.counterpart(tensor)
+                    None if tensor.node in divergence.reference else counterpart(evidence, tensor)
                 ),
-                graph=evidence.taken_reference,
+                graph=evidence[taken_reference],
                 into=index,
             )
 
@@ -143,7 +148,7 @@ def _positions(evidence: Evidence, ours: Node, theirs: Node) -> list[tuple[int, 
     op, attrs = respelled(plain_op(ours.op), dict(ours.attrs))
     if len(ours.inputs) == 2 and commutes(op, attrs):
         partners = [_partner(evidence, source) for source in ours.inputs]
-        sources = [evidence.export_flow.source(source) for source in theirs.inputs]
+        sources = [evidence[export_flow].source(source) for source in theirs.inputs]
         if partners[0] == sources[1] or partners[1] == sources[0]:
             return [(0, 1), (1, 0)]
     return [(position, position) for position in range(len(ours.inputs))]
@@ -151,5 +156,5 @@ def _positions(evidence: Evidence, ours: Node, theirs: Node) -> list[tuple[int, 
 
 def _partner(evidence: Evidence, tensor: TensorName) -> TensorName | None:
     """The export's tensor for what a node of the reference reads, behind all that only passes it on."""
-    found = evidence.counterpart(evidence.reference_flow.source(tensor))
-    return evidence.export_flow.source(found) if found is not None else None
+    found = counterpart(evidence, evidence[reference_flow].source(tensor))
+    return evidence[export_flow].source(found) if found is not None else None

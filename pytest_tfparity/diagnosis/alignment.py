@@ -1,0 +1,90 @@
+"""Both graphs side by side, as evidence: whether they are one function, which node is which, where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..graph import op_kinds
+from ..graph.align.align import align
+from ..graph.align.divergence import Alignment, Divergence, Kind
+from ..graph.edit.graft import Graft
+from ..graph.graph import TensorName
+from ..graph.proof.proof import Proof, prove
+from .evidence import Evidence
+from .flow import live_export
+from .query import query
+
+
+@query
+def proof(evidence: Evidence) -> Proof:
+    """Whether both sides are the same function as they stand."""
+    return prove(evidence.reference, evidence.export, evidence.case.contents)
+
+
+@query
+def alignment(evidence: Evidence) -> Alignment:
+    """Which node is which, and where their own computations differ."""
+    return align(evidence.reference, evidence.export, evidence.case.contents)
+
+
+@query
+def divergences(evidence: Evidence) -> tuple[Divergence, ...]:
+    """Where both sides part, those nearest to the inputs first.
+
+    A variable that the checkpoint lacks is no such place: there is nothing to compare with.
+    """
+    return tuple(each for each in evidence[alignment].divergences if not _is_lost(evidence, each))
+
+
+def _is_lost(evidence: Evidence, divergence: Divergence) -> bool:
+    if len(divergence.reference) != 1 or divergence.reference[0] in evidence.reference.variables:
+        return False
+    node = evidence.reference.graph.nodes.get(divergence.reference[0])
+    held = (evidence.export.graph.nodes.get(name) for name in divergence.export)
+    return (
+        node is not None
+        and node.op in op_kinds.VARIABLES
+        and all(each is not None and each.op == "Const" for each in held)
+    )
+
+
+@query
+def reference_of(evidence: Evidence) -> Mapping[str, str]:
+    """Node of the export to the aligned node of the reference, which several copies of a constant may share."""
+    found = {export: reference for reference, export in evidence[alignment].nodes.items()}
+    for each in evidence[divergences]:
+        if each.kind is Kind.CONSTANT:
+            found.setdefault(each.export[0], each.reference[0])
+    return found
+
+
+@query
+def different(evidence: Evidence) -> frozenset[str]:
+    """The live nodes of the export that diverge or read something that does."""
+    found = {name for each in evidence[divergences] for name in (*each.export, *each.readers)}
+    for name, node in evidence[live_export].items():  # inputs come first
+        if any(source.node in found for source in node.inputs):
+            found.add(name)
+    return frozenset(found & set(evidence[live_export]))
+
+
+def counterpart(evidence: Evidence, tensor: TensorName) -> TensorName | None:
+    """The export's tensor in the place of a tensor of the reference, or None."""
+    node = evidence[alignment].nodes.get(tensor.node)
+    return TensorName(node, tensor.port) if node is not None else None
+
+
+def as_reference(evidence: Evidence, export: str, *, port: int = 0, own: Iterable[str] = ()) -> Graft | None:
+    """Compute ``export:port`` as its aligned node of the reference does, from aligned tensors on.
+
+    ``own`` are nodes of the reference that are copied although they are aligned.
+    """
+    reference = evidence[reference_of].get(export)
+    if reference is None:
+        return None
+    copied = {reference, *own}
+    return Graft(
+        export=TensorName(export, port),
+        reference=TensorName(reference, port),
+        at=lambda tensor: None if tensor.node in copied else counterpart(evidence, tensor),
+    )

@@ -1,0 +1,69 @@
+"""What of each graph its outputs need, and through what tensors pass, as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..graph.graph import Graph, Node
+from ..graph.live import LiveGraph, live_graph, taken_graph
+from ..graph.proof.proof import Side
+from .evidence import Evidence, ReferenceEvidence
+from .query import query, reference_query
+
+
+@query
+def live_export(evidence: Evidence) -> Mapping[str, Node]:
+    """The nodes of the export that its outputs need, inputs first."""
+    return _live(evidence.export)
+
+
+@reference_query
+def live_reference(evidence: ReferenceEvidence) -> Mapping[str, Node]:
+    """The nodes of the reference that its outputs need, inputs first."""
+    return _live(evidence.reference)
+
+
+@reference_query
+def reference_flow(evidence: ReferenceEvidence) -> LiveGraph:
+    """The reference with its predicates followed: through what each tensor passes."""
+    return _flow(evidence.reference)
+
+
+@query
+def export_flow(evidence: Evidence) -> LiveGraph:
+    """The export with its predicates followed."""
+    return _flow(evidence.export)
+
+
+@reference_query
+def reference_readings(evidence: ReferenceEvidence) -> Mapping[str, tuple[str, ...]]:
+    """Node of the reference to the nodes that read it, through all that only passes it on."""
+    return _readings(evidence[reference_flow])
+
+
+@query
+def export_readings(evidence: Evidence) -> Mapping[str, tuple[str, ...]]:
+    """Node of the export to the nodes that read it, through all that only passes it on."""
+    return _readings(evidence[export_flow])
+
+
+@reference_query
+def taken_reference(evidence: ReferenceEvidence) -> Graph:
+    """The reference without decided conditionals and function calls, to copy nodes from."""
+    return taken_graph(evidence[reference_flow])
+
+
+def _live(side: Side) -> Mapping[str, Node]:
+    return side.graph.live(map(str, side.outputs), map(str, side.feeds))
+
+
+def _flow(side: Side) -> LiveGraph:
+    return live_graph(side.graph, side.outputs, side.inputs, side.feeds)
+
+
+def _readings(flow: LiveGraph) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for name, node in flow.nodes.items():
+        for source in node.inputs:
+            found.setdefault(flow.source(source).node, {})[name] = None
+    return {source: tuple(readers) for source, readers in found.items()}

@@ -1,0 +1,1 @@
+"""The kinds of place where a fault can be: batch norms, weights, divergences, folds."""

@@ -1,0 +1,173 @@
+"""The constants of an export that hold something else than the reference has in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...graph.align.divergence import Kind
+from ...graph.edit.graft import Constant, Repair
+from ...graph.graph import Tensor
+from ..alignment import divergences, reference_of
+from ..case import Tensors
+from ..evidence import Evidence
+from ..flow import live_export
+from ..initial_values import uniform_starts
+from ..layers import layers
+from ..provenance import Provenance, provenance
+from ..query import query
+from ..relations import same, values
+from ..tensor_names import averaged_by, is_statistic, shadow_of
+from .batch_norms import norm_of, statistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongConstant:
+    """Constant ``constant`` of the export, which stands where the reference has ``node``.
+
+    ``held`` is what it holds, ``right`` what the reference has. ``key`` is the checkpoint's tensor that
+    the reference restores there and ``variable`` the variable that is or that it averages; None for a
+    constant of the graph. ``origin`` says whose the value is. ``readers`` are nodes of the export.
+    ``name`` is what the layer is called after, ``statistic`` whether a batch norm normalises with it.
+    """
+
+    constant: str
+    node: str
+    held: Tensor
+    right: Tensor
+    readers: tuple[str, ...]
+    name: str
+    key: str | None = None
+    variable: str | None = None
+    origin: Provenance | None = None
+    statistic: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of its origin; ``"graph"`` for a constant of the graph."""
+        return self.origin.kind if self.origin is not None and self.key is not None else "graph"
+
+    @property
+    def edit(self) -> Constant:
+        """What puts it right."""
+        return Constant(node=self.constant, value=self.right)
+
+
+@query
+def wrong_constants(evidence: Evidence) -> tuple[WrongConstant, ...]:
+    """The constants that hold something else than the reference has in their place."""
+    return tuple(_find_wrong_constants(evidence))
+
+
+def _find_wrong_constants(evidence: Evidence) -> Iterator[WrongConstant]:
+    """Every live constant that differs from the reference's, those nearest to the inputs first."""
+    checkpoint, keys = evidence.case.checkpoint, evidence.case.keys
+    moving = evidence[statistics]
+    done: set[str] = set()
+    for divergence in evidence[divergences]:
+        if divergence.kind is not Kind.CONSTANT or divergence.export[0] in done:
+            continue
+        constant, node = divergence.export[0], divergence.reference[0]
+        held, right = evidence.export.value(constant), evidence.reference.value(node)
+        if held is None or right is None or _equal(held, right):
+            continue
+        done.add(constant)
+        key = keys.get(node)
+        key = key if key in checkpoint else None
+        yield WrongConstant(
+            constant=constant,
+            node=node,
+            held=held,
+            right=right,
+            readers=divergence.readers,
+            name=_name(constant, node),
+            key=key,
+            variable=None if key is None else averaged_by(key, checkpoint) or key,
+            origin=evidence[provenances].get(constant),
+            statistic=node in moving if moving else is_statistic(node),
+        )
+
+
+def _equal(held: Tensor, right: Tensor) -> bool:
+    """Whether two constants are the same after all: inside a loop what surrounds them differs too."""
+    return held.dtype == right.dtype and same(values(held), values(right))
+
+
+def _name(constant: str, node: str) -> str:
+    """The export's name if it is that of a variable, as far as the reference's shows."""
+    return constant if constant.rpartition("/")[2] == node.rpartition("/")[2] else node
+
+
+def repair(wrong: Iterable[WrongConstant]) -> Repair:
+    """The edits that put ``wrong`` right."""
+    return tuple(each.edit for each in wrong)
+
+
+def scopes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]:
+    """The layers of ``wrong``, each once."""
+    found = evidence[layers].scopes([each.name for each in wrong])
+    return tuple(dict.fromkeys(found.values()))
+
+
+def nodes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]:
+    """The nodes of the export to name: the ops of the same layers that read ``wrong``, and the constants."""
+    layer_of = evidence[layers].scopes([each.name for each in wrong])
+    found: dict[str, None] = {}
+    for each in wrong:
+        norm = evidence[norm_of].get(each.node)
+        inside = f"{layer_of[each.name]}/"
+        readers = (norm,) if norm is not None else each.readers
+        found |= dict.fromkeys(reader for reader in readers if reader.startswith(inside))
+    return (*found, *(each.constant for each in wrong if each.constant not in found))
+
+
+@query
+def constants(evidence: Evidence) -> Tensors:
+    """The live constants of the export, by node name."""
+    found = {}
+    for name, node in evidence[live_export].items():
+        held = node.attrs.get("value") if node.op == "Const" else None
+        if isinstance(held, Tensor):
+            found[name] = held
+    return found
+
+
+@query
+def variable_of(evidence: Evidence) -> Mapping[str, str]:
+    """Constant of the export to the checkpoint's (raw) variable in whose place it stands."""
+    places = {}
+    for name in evidence[constants]:
+        key = expected_key(evidence, name)
+        if key is not None:
+            places[name] = averaged_by(key, evidence.case.checkpoint) or key
+    return places
+
+
+def expected_key(evidence: Evidence, constant: str) -> str | None:
+    """The checkpoint's tensor that the reference has in the place of a constant of the export."""
+    node = evidence[reference_of].get(constant)
+    return evidence.case.keys.get(node) if node is not None else None
+
+
+def shadow(evidence: Evidence, variable: str) -> str | None:
+    """The moving average of a variable in the checkpoint, or None."""
+    return shadow_of(variable, evidence.case.checkpoint)
+
+
+@query
+def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
+    """Where each float constant of the export comes from, by its node name."""
+    case = evidence.case
+    differing = {name for divergence in evidence[divergences] for name in divergence.export}
+    keys = {name: key for name in evidence[variable_of] if (key := expected_key(evidence, name)) is not None}
+    equal = {name: key for name, key in keys.items() if name not in differing and key in case.checkpoint}
+    found = provenance(
+        evidence[constants],
+        case.checkpoint,
+        variables_of=evidence[variable_of],
+        others=case.others() if len(equal) < len(keys) else {},
+        initial=evidence[uniform_starts],
+        parts={name: case.parts[node] for name, node in evidence[reference_of].items() if node in case.parts},
+        equal=equal,
+    )
+    return {each.constant: each for each in found}
