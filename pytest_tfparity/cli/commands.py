@@ -15,7 +15,6 @@ from ..check.environment import environment
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean
 from ..formats.store import ModelStore
-from ..reports.explain import page
 from ..reports.folder import merged, write_reports
 from ..reports.html import lacking, write_page
 from ..reports.terminal import report
@@ -86,17 +85,18 @@ def report_again(options: argparse.Namespace) -> int:
 def explain(options: argparse.Namespace) -> int:
     """Print the page of a cause, or the list of all."""
     from ..diagnosis.causes import CATALOGUE
+    from ..diagnosis.causes.pages import page, title
 
     if options.cause is None:
         width = max(map(len, CATALOGUE))
-        print("\n".join(f"{name:{width}}  {CATALOGUE[name].title}" for name in sorted(CATALOGUE)))
+        print("\n".join(f"{name:{width}}  {title(name)}" for name in sorted(CATALOGUE)))
         return 0
     if options.cause not in CATALOGUE:
         raise SettingsError(
             f"There is no cause {options.cause!r}.{did_you_mean(options.cause, CATALOGUE)}"
             " `python -m pytest_tfparity explain` lists them."
         )
-    print(page(CATALOGUE[options.cause]))
+    print(page(options.cause).rstrip())
     return 0
 
 

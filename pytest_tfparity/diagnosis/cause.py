@@ -32,27 +32,14 @@ class Suspicion:
     change: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What ``explain`` prints, each a paragraph of Markdown; ``links`` are addresses."""
-
-    what: str
-    how: str
-    proof: str
-    fix: str
-    links: tuple[str, ...] = ()
-
-
 class Cause:
-    """An entry of the catalogue. Subclasses set ``id``, ``title`` and ``page`` and look for themselves.
+    """An entry of the catalogue. Subclasses set ``id`` and look for themselves; ``pages/ID.md`` is its page.
 
     ``apart`` is set by causes that are no difference between the sides: they are asked even where both are
     proven to compute the same.
     """
 
     id: ClassVar[str]
-    title: ClassVar[str]
-    page: ClassVar[Page]
     apart: ClassVar[bool] = False
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:

@@ -11,7 +11,7 @@ import numpy as np
 from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..alignment import counterpart
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow
 from ..places.batch_norms import Pair, as_reference, nodes_of, pairs_of, repairs_of, scopes_of, some
@@ -24,23 +24,6 @@ class Epsilon(Cause):
     """A batch norm with another epsilon than in training."""
 
     id: ClassVar[str] = "bn-epsilon-mismatch"
-    title: ClassVar[str] = "batch norm with another epsilon"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The export adds another epsilon to the variance than the checkpoint's graph. It shows where variances"
-            " are not much larger than epsilon, and hardly elsewhere."
-        ),
-        how=(
-            "`tf.layers`, slim and Keras use 1e-3, `tf.nn` examples and other frameworks 1e-5: the export graph"
-            " was written anew, or with another library."
-        ),
-        proof=(
-            "The attribute `epsilon` of the fused op, or the constant that is added before the root, differs"
-            " between the layer's two sides, while its weights are the same. With the checkpoint's"
-            " epsilon in memory the export is compared again."
-        ),
-        fix="Give the layer of the export graph the epsilon of training.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [
@@ -74,16 +57,6 @@ class ZeroEpsilon(Cause):
     """Epsilon 0 and a channel of variance 0."""
 
     id: ClassVar[str] = "nan-zero-epsilon"
-    title: ClassVar[str] = "NaN from a batch norm without epsilon"
-    page: ClassVar[Page] = Page(
-        what="The export divides by the root of a variance that is exactly 0: every value behind it is NaN.",
-        how="A converter lost epsilon, and a dead channel has the moving variance 0.",
-        proof=(
-            "Epsilon is 0 (or missing) in the layer of the export, not in that of the checkpoint's graph, and"
-            " its variance holds exact zeros. With the checkpoint's epsilon in memory the export is compared again."
-        ),
-        fix="Export with the epsilon of training.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs: list[Pair] = []
@@ -115,20 +88,6 @@ class Axis(Cause):
     """A batch norm over another axis."""
 
     id: ClassVar[str] = "bn-axis"
-    title: ClassVar[str] = "batch norm over the wrong axis"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The export normalises along another axis than the checkpoint's graph: rows or columns of the image"
-            " in place of channels. Nothing fails where their numbers happen to be equal."
-        ),
-        how="`axis=1` was kept from channels-first code, or `axis=-1` in a channels-first network.",
-        proof=(
-            "The weights of the layer are reshaped to `[1, C, 1, 1]` (or the data format differs) on one side"
-            " alone, while the input is the same tensor. With the checkpoint's layer in memory the export is"
-            " compared again."
-        ),
-        fix="Give the layer the axis of the channels: -1 for channels last, 1 for channels first.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [
@@ -155,20 +114,6 @@ class GammaMissing(Cause):
     """A trained gamma or beta that the export does not use."""
 
     id: ClassVar[str] = "bn-gamma-missing"
-    title: ClassVar[str] = "trained gamma or beta ignored"
-    page: ClassVar[Page] = Page(
-        what="The checkpoint has a trained gamma (or beta), and the export normalises without it.",
-        how=(
-            "`slim.batch_norm` has `scale=False` as its default: the arg_scope of the export graph is not that of"
-            " training. Likewise `center=False`, or a layer rebuilt with another library's defaults."
-        ),
-        proof=(
-            "In the checkpoint's graph the layer multiplies by a variable that is not all ones; in the export"
-            " there is no such factor, or a constant of ones that never was a variable. With the"
-            " checkpoint's gamma in memory the export is compared again."
-        ),
-        fix="Build the export graph with `scale=True` (and `center=True`).",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         lacking = [(pair, _lacks(evidence, pair)) for pair in pairs_of(evidence)]
@@ -243,29 +188,6 @@ class NamesShifted(Cause):
     """Statistics of one layer that another layer reads under their own name."""
 
     id: ClassVar[str] = "bn-stats-names-shifted"
-    title: ClassVar[str] = "hand-written BN statistics exchanged by auto-numbered names"
-    page: ClassVar[Page] = Page(
-        what=(
-            "Batch norms of the export read each other's statistics, although every constant equals the checkpoint's"
-            " tensor of its own name. Where shapes agree nothing fails."
-        ),
-        how=(
-            "A hand-written batch norm keeps its statistics in `ema.average(batch_mean)`, which is named after an op"
-            " (`bn/moments/Squeeze/ExponentialMovingAverage`, `bn_1/...`). TensorFlow numbers these scopes in the"
-            " order of construction: building the layers in another order, twice, or on another device renames them."
-        ),
-        proof=(
-            "Compared by consumer: the layer that multiplies by one gamma reads other statistics in the export than"
-            " in the checkpoint's graph, each bit for bit those of its name in the checkpoint. With the statistics"
-            " put back by consumer the export is compared again."
-        ),
-        fix="Give each batch norm a variable scope of its own for its statistics, and map them by consumer.",
-        links=(
-            "https://stackoverflow.com/questions/33949786",
-            "https://github.com/tensorflow/tensorflow/issues/13461",
-            "https://github.com/tensorflow/tensorflow/issues/7490",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [pair for pair in pairs_of(evidence) if _shifted(evidence, pair)]

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ...graph.batch_norm.find import FUSED
 from ...graph.edit.graft import Repair, Ungraftable
 from ...graph.live import LiveGraph
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from ..places.batch_norms import (
@@ -63,38 +63,6 @@ class TrainingMode(Cause):
     """A batch norm that normalises with the current batch."""
 
     id: ClassVar[str] = "bn-training-mode"
-    title: ClassVar[str] = "batch norm exported in training mode"
-    page: ClassVar[Page] = Page(
-        what=(
-            "A batch norm of the export normalises with the mean and variance of the batch that it is given,"
-            " and ignores the moving statistics that training gathered. The answer for one sample then depends"
-            " on the samples beside it; a batch of one is worst, and behind a dense layer it no longer"
-            " depends on the input at all."
-        ),
-        how=(
-            "The graph was built with `training=True` (or with the default of `slim.batch_norm`, which is"
-            " `is_training=True`) and frozen as it is; or a phase placeholder has the default True, is bound to True"
-            " by `input_map`, or is read the wrong way round; or one layer, or a second tower, was called"
-            " without passing the flag on."
-        ),
-        proof=(
-            "On the path that is really taken, a fused op has `is_training=true`, or the moments of the input over"
-            " the batch axis feed the normalisation; in the checkpoint's graph the same layer reads its moving"
-            " statistics. The layer is computed in memory as the checkpoint's graph does (or the placeholder"
-            " is fed) and the export compared again."
-        ),
-        fix=(
-            "Build the export graph with `training=False`, restore the checkpoint into it and freeze that graph;"
-            " never freeze the training graph. Where a placeholder decides, feed it, or export with it pinned."
-        ),
-        links=(
-            "https://github.com/tensorflow/tensorflow/pull/15599",
-            "https://github.com/tensorflow/tensorflow/issues/9724",
-            "https://github.com/tensorflow/tensorflow/issues/16895",
-            "https://github.com/tensorflow/models/issues/3590",
-            "https://github.com/davidsandberg/facenet/issues/189",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [pair for pair in _moded(evidence) if not _is_keras(pair.theirs.decided_by)]
@@ -131,30 +99,6 @@ class KerasLearningPhase(Cause):
     """The learning phase of Keras is 1 in the export."""
 
     id: ClassVar[str] = "keras-learning-phase"
-    title: ClassVar[str] = "Keras learning phase 1 at export"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The export runs in Keras' training phase: batch norms normalise with the current batch, and dropout"
-            " is active, so that the same feed gives different answers."
-        ),
-        how=(
-            "`keras_learning_phase` is still a placeholder of the export and is fed, or has as its default, True."
-            " After `K.set_learning_phase(1)` before the model was built, the phase is a constant instead and"
-            " nothing in the file says Keras: that looks the same as `bn-training-mode`."
-        ),
-        proof=(
-            "The placeholder decides conditionals on the path to the outputs; with False fed to it in memory"
-            " the export matches."
-        ),
-        fix=(
-            "Call `K.clear_session()` and `K.set_learning_phase(0)` before the model is rebuilt, load the weights,"
-            " freeze; or feed `keras_learning_phase:0 = False` wherever the export is served."
-        ),
-        links=(
-            "https://github.com/tensorflow/tensorflow/issues/31331",
-            "https://stackoverflow.com/questions/51858203",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [pair for pair in _moded(evidence) if _is_keras(pair.theirs.decided_by)]

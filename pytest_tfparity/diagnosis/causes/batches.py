@@ -9,7 +9,7 @@ from ...graph.graph import Array, Node, TensorName
 from ...runtime.feeds import signature
 from ...runtime.splice import Half
 from ..alignment import divergences, reference_of
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
 from ..places.batch_norms import export_norms
@@ -42,17 +42,6 @@ class BatchDimPinned(Cause):
     """The export takes or makes batches of one size alone."""
 
     id = "batch-dim-pinned"
-    title = "the batch size is built into the export"
-    page = Page(
-        what="A shape in the export names a number of rows where the checkpoint's graph leaves it open. Batches"
-        " of another size fail, or only the first rows are evaluated.",
-        how="The graph was rebuilt for one image (`tf.reshape(x, [1, -1])`, `x.shape[0]` of a placeholder with a"
-        " fixed batch) and frozen like that.",
-        proof="The shape's constant differs from the checkpoint's graph in its leading dimension, or a"
-        " placeholder takes another number of rows than the golden inputs have. With the checkpoint's shape put"
-        " in, the export is compared again.",
-        fix="Use -1 for the batch, or `tf.shape(x)[0]`.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         yield from _placeholders(self.id, evidence)
@@ -166,18 +155,6 @@ class OutputCouplesBatch(Cause):
     """A row of an output depends on the other rows of the batch."""
 
     id = "output-couples-batch"
-    title = "an output depends on the other rows of its batch"
-    page = Page(
-        what="One output of the export computes something over the whole batch, so the same row gets another"
-        " answer in other company. The other outputs may agree.",
-        how="A reduction without an axis, or over all axes, in a head that is not part of training: a Grad-CAM"
-        " map divided by `tf.sqrt(tf.reduce_mean(tf.square(grads)))`, an embedding normalised with"
-        " `tf.nn.l2_normalize(x)`, a map divided by its `tf.reduce_max`.",
-        proof="A reduction over axis 0 on the way to that output where the checkpoint's graph has none, outside"
-        " of batch norm; and a row alone gets another answer than in its batch. With the"
-        " checkpoint's axes put in, the export is compared again.",
-        fix="Reduce over the axes of one row (1 and up), with keepdims=True.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         norms = _in_norms(evidence)

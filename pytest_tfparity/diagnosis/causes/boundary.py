@@ -11,7 +11,7 @@ from ...graph.edit.graft import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.proof.proof import Side
 from ..alignment import divergences, proof
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
@@ -26,13 +26,6 @@ class InputsSwapped(Cause):
     """Two inputs exchanged."""
 
     id: ClassVar[str] = "inputs-swapped"
-    title: ClassVar[str] = "two inputs exchanged"
-    page: ClassVar[Page] = Page(
-        what="Two inputs of the same type are exchanged: each goes where the other went in the checkpoint's graph.",
-        how="Positional arguments of the model function in another order in the export script.",
-        proof="With both inputs exchanged the export is the checkpoint's graph; without, it is not.",
-        fix="Pass the inputs by name.",
-    )
 
     def find(self, evidence: Evidence) -> Iterator[Suspicion]:
         """Exchange each pair of inputs and see whether less differs."""
@@ -67,19 +60,6 @@ class WrongInputNode(Cause):
     """An input behind the preprocessing."""
 
     id: ClassVar[str] = "wrong-input-node"
-    title: ClassVar[str] = "the input was moved behind the preprocessing"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The export takes as input a tensor that the checkpoint's graph computes from its own input: the"
-            " preprocessing before it is not in the file, and what is fed goes in raw."
-        ),
-        how="`strip_unused` or `optimize_for_inference` with an inner node as input, or an `input_map`.",
-        proof=(
-            "The node is a placeholder in the export and an op of the checkpoint's graph that depends on its input."
-            " The steps between both are put before it in memory and the export compared again."
-        ),
-        fix="Export from the true input, or feed what the checkpoint's graph has at that tensor.",
-    )
 
     def find(self, evidence: Evidence) -> Iterator[Suspicion]:
         """Look for inputs of the export that are computed in the reference."""
@@ -119,17 +99,6 @@ class WrongOutputNode(Cause):
     """Another tensor exported."""
 
     id: ClassVar[str] = "wrong-output-node"
-    title: ClassVar[str] = "another tensor exported"
-    page: ClassVar[Page] = Page(
-        what="The export computes another tensor of the checkpoint's graph than it is compared with: an auxiliary head,"
-        " an inner layer, another output.",
-        how="`output_node_names` of the freezing script names another node.",
-        proof=(
-            "What the export computes is, op for op and weight for weight, another tensor of the checkpoint's graph."
-            " The right one is computed in memory and the export compared again."
-        ),
-        fix="Name the right node in `output_node_names`.",
-    )
 
     def find(self, evidence: Evidence) -> Iterator[Suspicion]:
         """Look for each output of the export among all tensors of the reference."""

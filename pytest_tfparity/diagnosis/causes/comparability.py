@@ -13,7 +13,7 @@ from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
 from ...runtime.splice import Half
 from ..alignment import divergences, reference_of
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
@@ -27,20 +27,6 @@ class ExportNotFrozen(Cause):
     """Variables are left on the way to the outputs."""
 
     id = "export-not-frozen"
-    title = "variables are still variables in the export"
-    page = Page(
-        what="A frozen graph holds every weight as a constant. In this file some weights that the outputs need"
-        " are still variables: a program that loads it finds them uninitialised and stops"
-        ' ("Attempting to use uninitialized value").',
-        how="The session's graph was written as it is (`tf.io.write_graph`), a text graph that lies beside a"
-        " checkpoint was taken for an export, or the freezing call left variables out"
-        " (`variable_names_blacklist`, a whitelist of scopes).",
-        proof="Variable ops among the nodes that the outputs need. With the checkpoint's values put in, the"
-        " export is compared again. Variables that no output needs are no fault.",
-        fix="Restore the checkpoint and freeze the session:"
-        " `tf.compat.v1.graph_util.convert_variables_to_constants(session, graph_def, output_node_names)`.",
-        links=("https://github.com/davidsandberg/facenet/issues/195",),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         export, case = evidence.export, evidence.case
@@ -86,28 +72,7 @@ class UnloadableReferences(Cause):
     """Nodes that assign to constants: TensorFlow refuses the file."""
 
     id = "pb-unloadable-ref-edges"
-    title = "the frozen graph cannot be imported: it still assigns to what are now constants"
     apart = True
-    page = Page(
-        what="The file holds ops that change a variable (`RefSwitch`, `AssignSub`, `Assign`), and that variable"
-        " was frozen into a constant. TensorFlow imports no graph with such an edge: `Input 0 of node"
-        " .../AssignMovingAvg/Switch was passed float ... incompatible with expected float_ref`.",
-        how="Batch norm of `tf.contrib` or slim with a phase placeholder and `updates_collections=None`, or"
-        " `ema.apply` inside a `tf.cond`: the updates of the moving statistics hang on the output, so that"
-        " freezing keeps them.",
-        proof="Ops that take a reference whose first input leads to a constant, anywhere in the file: the whole"
-        " file is refused, also where the outputs do not need those nodes. The check itself imports only what"
-        " the outputs need, which is why it can still say whether the numbers are right.",
-        fix="Build the inference graph (`is_training=False`) and freeze that. If the training code is gone,"
-        " change `RefSwitch` to `Switch`, `AssignSub` to `Sub` and `Assign` to `Identity` of its value in the"
-        " GraphDef before freezing.",
-        links=(
-            "https://github.com/tensorflow/tensorflow/issues/3628",
-            "https://github.com/tensorflow/tensorflow/issues/31524",
-            "https://github.com/davidsandberg/facenet/issues/161",
-            "https://github.com/onnx/tensorflow-onnx/issues/77",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         graph = evidence.export.graph
@@ -168,17 +133,6 @@ class UnregisteredOp(Cause):
     """An op on the way to the outputs that TensorFlow does not know."""
 
     id = "unregistered-op"
-    title = "an op that this TensorFlow does not know"
-    page = Page(
-        what="A node that the outputs need has an op that is not registered in the TensorFlow at hand, so the"
-        " graph cannot be run here.",
-        how="The op comes from `tf.contrib`, from a library that was not loaded, from a custom build, or was"
-        " removed since the graph was written.",
-        proof="The op's name is not in TensorFlow's registry. Both graphs are still compared without running"
-        " them, and differences that show so are reported too.",
-        fix="Load the library before the check (`tf.load_op_library` in `conftest.py`), rebuild the layer from"
-        " plain ops, or compare outputs before it.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         case = evidence.case
@@ -234,17 +188,6 @@ class StatefulReference(Cause):
     """Running the reference changes it."""
 
     id = "stateful-reference"
-    title = "the reference changes when it is run"
-    page = Page(
-        what="The outputs of the reference hang on an op that assigns to a variable, so each run changes the"
-        " next one: the reference is not a function of its inputs, and nothing can be equal to it.",
-        how="A training graph stands in for the inference graph: quantisation-aware training moves its ranges"
-        " (`tf.contrib.quantize.create_training_graph`), an update of a running statistic feeds the output.",
-        proof="Assigning ops among the nodes that the outputs need through data inputs, dead branches left"
-        " out. Two runs of such a graph differ.",
-        fix="Name the `.meta` of the inference graph under `meta`, or a function that builds it under"
-        " `builder` (`create_eval_graph`, `is_training=False`).",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         graph = evidence.reference.graph

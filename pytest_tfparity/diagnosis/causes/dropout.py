@@ -9,7 +9,7 @@ from typing import ClassVar
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow
 from ..places.divergences import differences, unexplained
@@ -61,26 +61,9 @@ class DropoutActive(_Random):
     """A dropout that drops."""
 
     id: ClassVar[str] = "dropout-active"
-    title: ClassVar[str] = "dropout left on"
     fix: ClassVar[str] = (
         "Build the export graph with training=False (slim.dropout: is_training=False; tf.nn.dropout: rate 0), restore"
         " and freeze again."
-    )
-    page: ClassVar[Page] = Page(
-        what=(
-            "A dropout of the export drops values at random: the same input gets another answer each time it is asked"
-            " in one session. (Two new sessions may agree, since the seeds are in the file.)"
-        ),
-        how=(
-            "`slim.dropout` without `is_training`, `training=True`, or a keep_prob placeholder whose default is that"
-            " of training and that nobody feeds."
-        ),
-        proof=(
-            "A random op reaches the outputs through a mask that multiplies the data. The dropout is taken out in"
-            " memory, or its keep_prob set as in the checkpoint's graph, and the export compared again."
-        ),
-        fix="Export the inference graph; give a keep_prob placeholder the default 1.0.",
-        links=("https://github.com/tensorlayer/TensorLayer/issues/155",),
     )
 
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
@@ -95,17 +78,7 @@ class RandomAugmentation(_Random):
     """Augmentation in the input path."""
 
     id: ClassVar[str] = "random-augmentation"
-    title: ClassVar[str] = "random augmentation exported"
     fix: ClassVar[str] = "Export the input path of evaluation, without augmentation."
-    page: ClassVar[Page] = Page(
-        what="The export changes its input at random (flips, crops, brightness) before the first layer.",
-        how="The model function augments when a flag says training, and that flag was on, or has no other value.",
-        proof=(
-            "A random op meets the data between input and first layer. The path is computed in memory as in the"
-            " checkpoint's graph and the export compared again."
-        ),
-        fix="Build the export with the preprocessing of evaluation.",
-    )
 
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
         names = listed([chance.join for chance in found])
@@ -116,17 +89,7 @@ class RandomNoise(_Random):
     """A noise layer."""
 
     id: ClassVar[str] = "random-noise"
-    title: ClassVar[str] = "noise layer left in"
     fix: ClassVar[str] = "Remove the noise layer from the export graph, or give it a phase that is off there."
-    page: ClassVar[Page] = Page(
-        what="The export adds random noise to a layer, so the same input gets another answer each time.",
-        how="A noise layer of training has no phase, or its phase was on at export.",
-        proof=(
-            "A random op reaches the outputs, and in the checkpoint's graph it does not. The place is computed in"
-            " memory as there and the export compared again."
-        ),
-        fix="Build the export graph without it.",
-    )
 
     def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
         names = listed([chance.join for chance in found])
@@ -137,20 +100,7 @@ class DropoutScaling(Structural):
     """A factor that a dropout left behind."""
 
     id: ClassVar[str] = "dropout-scaling"
-    title: ClassVar[str] = "an extra factor, such as keep_prob"
     fix: ClassVar[str] = "Remove it: since tf.nn.dropout scales in training, inference needs no factor."
-    page: ClassVar[Page] = Page(
-        what="The export multiplies a layer by one number that the checkpoint's graph does not have.",
-        how=(
-            "Dropout of older code scaled by keep_prob at inference; `tf.nn.dropout` scales by 1/keep_prob in"
-            " training, so doing both is once too often."
-        ),
-        proof=(
-            "A multiplication by a scalar constant stands in the export alone. That it comes from a dropout is likely,"
-            " not certain. It is taken out in memory and the export compared again."
-        ),
-        fix="Remove the factor.",
-    )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         factor = factor_of(evidence[export_flow], evidence[differences].theirs(divergence))

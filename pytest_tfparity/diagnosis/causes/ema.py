@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from ..averages import averages
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
 from ..places.weights import WrongConstant, nodes, repair, scopes
@@ -39,23 +39,6 @@ class DoubleApplied(Cause):
     """The averaging op ran once more in the session that was frozen."""
 
     id: ClassVar[str] = "ema-double-applied"
-    title: ClassVar[str] = "moving averages applied twice"
-    page: ClassVar[Page] = Page(
-        what=(
-            "Every averaged weight of the export lies between the variable and its moving average, at the same"
-            " share everywhere: the averages were averaged once more."
-        ),
-        how=(
-            "The export script restores the checkpoint and then runs the op of `ema.apply()`, often hidden in"
-            " the train op or in a control dependency, before it copies the averages and freezes."
-        ),
-        proof=(
-            "One number d between 0 and 1 solves `export = d * average + (1 - d) * variable` to rounding for"
-            " every weight, where both are tensors of the checkpoint."
-        ),
-        fix="Never run `ema.apply()` in the export session: restore the averages with"
-        " `tf.train.Saver(ema.variables_to_restore())` and freeze.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = averages(evidence).mixed()
@@ -77,28 +60,6 @@ class NotApplied(Cause):
     """Raw weights where the reference has their moving averages."""
 
     id: ClassVar[str] = "ema-not-applied"
-    title: ClassVar[str] = "raw weights frozen where moving averages are meant"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The checkpoint holds a moving average of each trained variable, the reference restores those, and"
-            " the export holds the variables themselves: it answers a little worse and less steadily."
-        ),
-        how=(
-            "The export was made with a plain `tf.train.Saver()` or with `freeze_graph --input_checkpoint`,"
-            " which know nothing of averages."
-        ),
-        proof=(
-            "Each constant equals the variable of the checkpoint bit for bit, and the average beside it differs."
-            " With the averages put in, the export matches the reference."
-        ),
-        fix="Restore with `tf.train.Saver(ema.variables_to_restore())` before freezing. If the raw variables are"
-        " meant, say so: `ema: none` for the reference.",
-        links=(
-            _ISSUE,
-            "https://stackoverflow.com/questions/44690363",
-            "https://github.com/argman/EAST/issues/225",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         known = averages(evidence)
@@ -120,23 +81,6 @@ class Unconverged(Cause):
     """Moving averages, which never left their initial values, where the reference has raw weights."""
 
     id: ClassVar[str] = "ema-unconverged"
-    title: ClassVar[str] = "moving averages that never left their initial values"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The moving averages of the checkpoint still hold mostly what the variables began with, so a model"
-            " that uses them answers as an untrained one would."
-        ),
-        how=(
-            "`tf.train.ExponentialMovingAverage(0.9999)` without `num_updates`, and a run of few steps. The average of"
-            " a variable starts at the variable's initial value and is not corrected for that start."
-        ),
-        proof=(
-            "The decay is a constant of the training graph, and `decay ** global_step` is the share of the"
-            " initial value that is left; or averages that began at zero are still near it while their variables"
-            " are not. How the averages came into use is for the caller to know."
-        ),
-        fix="Pass `num_updates=global_step`, train on, or export the variables themselves.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         known = averages(evidence)
@@ -163,19 +107,6 @@ class AppliedUnexpectedly(Cause):
     """Moving averages where the reference has raw weights."""
 
     id: ClassVar[str] = "ema-applied-unexpectedly"
-    title: ClassVar[str] = "moving averages frozen where raw weights are meant"
-    page: ClassVar[Page] = Page(
-        what="The export holds the moving averages of the variables, the reference the variables themselves.",
-        how=(
-            "`ema.variables_to_restore()` was left in the export script; or a second job started from averages that"
-            " an earlier one had made, so that they were applied once in training and once in exporting."
-        ),
-        proof=(
-            "Each constant equals the moving average in the checkpoint bit for bit. With the variables put in,"
-            " the export matches the reference."
-        ),
-        fix="Restore with `tf.train.Saver()`. If the averages are meant, say so: `ema: trainable` for the reference.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         known = averages(evidence)
@@ -197,19 +128,6 @@ class PartiallyApplied(Cause):
     """Some weights raw, the others averaged."""
 
     id: ClassVar[str] = "ema-partially-applied"
-    title: ClassVar[str] = "moving averages applied to some of the weights only"
-    page: ClassVar[Page] = Page(
-        what="Some weights of the export are raw and others are moving averages, unlike in the reference.",
-        how=(
-            "A hand-written map of names for the restore, another list of variables than the one that training"
-            " averaged, or a loader that takes the raw value where it does not find an average."
-        ),
-        proof=(
-            "Each averaged weight of the export is compared with both tensors of the checkpoint, bit for bit; those"
-            " that are of the other kind than the reference's are named."
-        ),
-        fix="Let `ema.variables_to_restore()` make the map, and let the restore fail on names that are missing.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         known = averages(evidence)
@@ -240,29 +158,6 @@ class AppliedToStatistics(Cause):
     """Moving statistics of batch norm taken from their own moving average."""
 
     id: ClassVar[str] = "ema-applied-to-bn-stats"
-    title: ClassVar[str] = "batch norm statistics taken from their own moving average"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The moving mean and variance of batch norm are averages already. In the export they come from a"
-            " second average of themselves, which lags behind: probabilities move by 0.05 to 0.2."
-        ),
-        how=(
-            "The training job averaged all model variables, and the export adds every restored variable to the"
-            " collection `MOVING_AVERAGE_VARIABLES` (or passes `slim.get_model_variables()`), so that"
-            " `variables_to_restore()` maps the statistics to their averages as well."
-        ),
-        proof=(
-            "The statistics equal the checkpoint's `.../ExponentialMovingAverage` bit for bit, and all other"
-            " weights are what the reference has."
-        ),
-        fix="Restore with `ema.variables_to_restore(tf.trainable_variables())`.",
-        links=(
-            "https://github.com/tensorflow/tensorflow/issues/25912",
-            "https://github.com/tensorflow/tensorflow/issues/3684",
-            "https://github.com/tensorflow/tensorflow/issues/11839",
-            "https://github.com/tensorpack/tensorpack/issues/880",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = averages(evidence).averaged_statistics
@@ -283,23 +178,6 @@ class NotAppliedToStatistics(Cause):
     """Raw moving statistics where the reference has their moving average."""
 
     id: ClassVar[str] = "ema-not-applied-to-bn-stats"
-    title: ClassVar[str] = "batch norm statistics raw where their moving average is meant"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The reference restores the moving average of every model variable, batch norm statistics included,"
-            " as the evaluation scripts of slim do; the export has the averages of the trained weights only."
-        ),
-        how="`ema.variables_to_restore()` covers the trainable variables unless it is told otherwise.",
-        proof=(
-            "The statistics equal the variables of the checkpoint bit for bit while the reference takes their"
-            " averages, and all other weights agree."
-        ),
-        fix="Restore with `ema.variables_to_restore(slim.get_model_variables())`.",
-        links=(
-            "https://github.com/tensorflow/models/blob/master/research/slim/eval_image_classifier.py",
-            "https://github.com/tensorflow/tensorflow/issues/3684",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = averages(evidence).raw_statistics

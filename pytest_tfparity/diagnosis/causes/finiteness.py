@@ -10,7 +10,7 @@ from ...errors import TfparityError
 from ..activations import activations
 from ..alignment import alignment
 from ..behaviour import Answers
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
 from ..places.repairs import as_reference_at
@@ -23,18 +23,7 @@ class NanInBoth(Cause):
     """Outputs are NaN on both sides."""
 
     id = "nan-in-both"
-    title = "outputs are NaN on both sides"
     apart = True
-    page = Page(
-        what="Both sides answer NaN at the same places. They are equal bit for bit and still no parity: there is"
-        " no number to compare, and a model that answers NaN is of no use.",
-        how="The training diverged before the checkpoint was written, a weight overflowed, or the golden inputs"
-        " lie outside of what the model can take (log of 0).",
-        proof="NaN at the same places of both outputs. Weights of the checkpoint that are NaN already are named;"
-        " if there are none, the first node that turns finite values into NaN.",
-        fix="Go back to a checkpoint from before the training diverged. If NaN is meant as an answer, state"
-        " `equal_nan: true` for that output.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         if not any(output.problem for output in evidence.case.outputs):
@@ -77,17 +66,6 @@ class NonFinite(Cause):
     """The export makes NaN or infinity where the reference does not."""
 
     id = "non-finite"
-    title = "the export answers NaN or infinity where the checkpoint does not"
-    page = Page(
-        what="A node of the export turns finite values into NaN or infinity; the checkpoint's graph computes"
-        " finite values there.",
-        how="A guard was lost on the way: the small constant under a square root or logarithm, a `tf.maximum`"
-        " before a division, a clip. Or values overflow in another type.",
-        proof="Both graphs are run side by side: of the nodes that both have, this is the first whose inputs are"
-        " finite and whose output is not. What differs right before it is put back as in the"
-        " checkpoint's graph, and the export is compared again.",
-        fix="Put the guard back as it is in the training code, and export again.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         if not any(output.problem or output.max_abs is None for output in evidence.case.outputs):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Repair
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.folds import Folded, folds, unfolded
 from ..wording import listed
@@ -72,21 +72,6 @@ class FoldedTwice(Cause):
     """The scale is in the kernel, and the batch norm still runs."""
 
     id: ClassVar[str] = "bn-folded-twice"
-    title: ClassVar[str] = "batch norm folded into the kernel and kept"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The kernel already holds the scale of the batch norm behind it, which still runs: each channel is"
-            " scaled twice."
-        ),
-        how=(
-            "Folding written by hand that multiplies the kernel and leaves the node, or an export that is"
-            " folded again."
-        ),
-        proof=(
-            f"{_SHARED}; and the batch norm is still on the path to the outputs, or the scale is in it squared."
-        ),
-        fix="Remove the batch norm when folding it, or leave the kernel as it is.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = wrong_folds(evidence, lambda each: each.kept is not None or each.fold.power == 2)
@@ -112,16 +97,6 @@ class WrongEpsilon(Cause):
     """Folded with another epsilon than in training."""
 
     id: ClassVar[str] = "bn-folded-wrong-epsilon"
-    title: ClassVar[str] = "batch norm folded with another epsilon"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The scale in the kernel was made with another epsilon than the layer's: as `bn-epsilon-mismatch`,"
-            " hidden in weights."
-        ),
-        how="A converter, or a folding script, with an epsilon of its own.",
-        proof=f"{_SHARED}; one epsilon fits all channels, and it is not that of the checkpoint's graph.",
-        fix="Fold with the epsilon of the layer in the checkpoint's graph.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = wrong_folds(
@@ -148,13 +123,6 @@ class WrongAxis(Cause):
     """The scale is multiplied along the kernel's inputs."""
 
     id: ClassVar[str] = "bn-folded-wrong-axis"
-    title: ClassVar[str] = "batch norm folded along the input channels"
-    page: ClassVar[Page] = Page(
-        what="The scale was multiplied along the input channels of the kernel; a square kernel hides it.",
-        how="Kernels `[height, width, in, out]` were taken for `[out, in, height, width]`, or the other way round.",
-        proof=f"{_SHARED}; it fits along the input axis, and not along the outputs.",
-        fix="Multiply the last axis of the kernel (the last but one of a transposed convolution).",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = wrong_folds(evidence, lambda each: _folded(each) and each.fold.axis == "input")
@@ -176,19 +144,6 @@ class WithoutMean(Cause):
     """The offset behind the folded kernel is not ``beta - mean * scale``."""
 
     id: ClassVar[str] = "bn-folded-without-mean"
-    title: ClassVar[str] = "folded offset without the mean"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The kernel holds the scale, but what is added behind it is not `beta + (bias - mean) * scale`: each"
-            " channel is shifted."
-        ),
-        how="A folding script that takes beta alone for the new bias, or forgets the convolution's own.",
-        proof=(
-            f"{_SHARED}; the kernel is a right fold, and the constant added behind it is beta alone, absent, or"
-            " another."
-        ),
-        fix="Add `beta + (bias - mean) * gamma / sqrt(variance + epsilon)` behind the folded kernel.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = wrong_folds(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ...errors import TfparityError
 from ..activations import activations
 from ..alignment import as_reference
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..scopes import layer_of
 from ..wording import listed
@@ -18,15 +18,6 @@ class Measured(Cause):
     """Nodes that answer differently to the same inputs; asked last, for what nothing else explains."""
 
     id = "graph-op-differs"
-    title = "another op, or another attribute of it"
-    page = Page(
-        what="A node of the export computes something else than the node in its place in the checkpoint's graph.",
-        how="The model code changed after training (an activation, a pooling, a constant), or a graph"
-        " transformation rewrote the node.",
-        proof="The two nodes differ in op or attribute; where that cannot be told from the files, both graphs are"
-        " run side by side and the export's node is given the reference's inputs: it answers differently.",
-        fix="Build the export's graph with the code that the checkpoint was trained with.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         if not _differs_still(evidence):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
 from ..alignment import counterpart, reference_of
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export
 from ..layers import layers
@@ -58,16 +58,6 @@ class ComputeHalf(Cause):
     """Arithmetic in half precision where the reference uses full floats."""
 
     id: ClassVar[str] = "compute-fp16"
-    title: ClassVar[str] = "arithmetic in half precision"
-    page: ClassVar[Page] = Page(
-        what="Convolutions and products of the export run in float16 (or bfloat16): results differ by about 1e-3.",
-        how="A mixed-precision rewrite of the graph, or a network that was built with a half dtype for the export.",
-        proof=(
-            "The same nodes have a half type in the export and a float type in the checkpoint's graph, with casts"
-            " around them. Computed in float they give the reference's answer."
-        ),
-        fix="Export the float graph, or give the outputs a tolerance that half precision can keep.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         nodes = halved(evidence)
@@ -141,13 +131,6 @@ class Float16(Cause):
     """Weights that went through float16."""
 
     id: ClassVar[str] = "weights-fp16"
-    title: ClassVar[str] = "weights that went through float16"
-    page: ClassVar[Page] = Page(
-        what="The weights of the export are the checkpoint's, rounded to float16: outputs move by 1e-3 to 1e-2.",
-        how="A conversion to half precision, whose result was stored back as float32, or is widened as it runs.",
-        proof="Each constant equals the checkpoint's value cast to float16 and back, bit for bit.",
-        fix="Keep float32, or give the outputs a tolerance that float16 weights can keep.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = _weights(evidence, "float16")
@@ -166,13 +149,6 @@ class BFloat16(Cause):
     """Weights truncated to bfloat16."""
 
     id: ClassVar[str] = "weights-bf16"
-    title: ClassVar[str] = "weights that went through bfloat16"
-    page: ClassVar[Page] = Page(
-        what="The weights of the export are the checkpoint's with 8 bits of mantissa: outputs move by about 1e-2.",
-        how="An export for TPU, or a conversion to bfloat16, whose result was stored as float32.",
-        proof="The low 16 bits of every constant are 0, and the rest is the checkpoint's, truncated or rounded.",
-        fix="Keep float32, or give the outputs a tolerance that bfloat16 weights can keep.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = _weights(evidence, "bfloat16")
@@ -191,16 +167,6 @@ class Quantised(Cause):
     """Weights stored in 8 bits."""
 
     id: ClassVar[str] = "weights-quantised-8bit"
-    title: ClassVar[str] = "weights quantised to 8 bits"
-    page: ClassVar[Page] = Page(
-        what="Kernels of the export are stored in 8 bits and widened as it runs: outputs move by 1e-2 to 1e-1.",
-        how="`transform_graph --transforms='quantize_weights'`, or a converter that stores integers and a scale.",
-        proof=(
-            "In the place of a weight the export computes a value from 8-bit constants alone (`Dequantize`, or a cast"
-            " and a scale), or holds 255 equal steps between the weight's smallest and largest value."
-        ),
-        fix="Do not quantise the export that is tested, or give the outputs a tolerance for it.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = _weights(evidence, "8 bit")
@@ -218,16 +184,6 @@ class Rounded(Cause):
     """Weights rounded to few equal steps."""
 
     id: ClassVar[str] = "weights-rounded"
-    title: ClassVar[str] = "weights rounded to equal steps"
-    page: ClassVar[Page] = Page(
-        what="Each weight of the export takes few values, equally spaced, so that the file compresses well.",
-        how="`transform_graph --transforms='round_weights(num_steps=...)'`.",
-        proof=(
-            "A constant holds few distinct values at equal distances, each no further than half a step from the"
-            " checkpoint's value."
-        ),
-        fix="Use more steps, or export without rounding.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = _weights(evidence, "rounded")
@@ -247,20 +203,6 @@ class FakeQuantMissing(Cause):
     """Quantisation-aware training exported without its quantisation."""
 
     id: ClassVar[str] = "fake-quant-missing"
-    title: ClassVar[str] = "the quantisation of training left out"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The network was trained with simulated quantisation (FakeQuant ops), and the export computes without"
-            " it: outputs move by about 1e-1."
-        ),
-        how="The export graph was built without `tf.contrib.quantize.create_eval_graph()`.",
-        proof=(
-            "The checkpoint's graph has FakeQuant ops on the way to the outputs where the export has none, and"
-            " their ranges in the checkpoint go unused. With the ops put in, parity returns."
-        ),
-        fix="Call `tf.contrib.quantize.create_eval_graph()` on the export graph before restoring and freezing.",
-        links=("https://github.com/hyperconnect/MMNet/issues/2",),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         places = lacking_fake_quant(evidence)

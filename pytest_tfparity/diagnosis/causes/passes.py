@@ -10,7 +10,7 @@ from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ..alignment import reference_of
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, live_export, reference_flow
 from ..places.batch_norms import graft, linears, norm_pairs, reference_norms
@@ -25,28 +25,6 @@ class SharedConvolution(Cause):
     """A folded convolution whose raw output something else reads."""
 
     id: ClassVar[str] = "pass-fold-bn-shared-conv"
-    title: ClassVar[str] = "fold of a convolution whose raw output is read elsewhere"
-    page: ClassVar[Page] = Page(
-        what=(
-            "A batch norm was folded into a convolution whose raw output has another reader. The batch norm's output"
-            " is right, the other reader gets scaled numbers."
-        ),
-        how=(
-            "A fault of TensorFlow: `optimize_for_inference` (`fold_batch_norms`) and TransformGraph's"
-            " `fold_old_batch_norms` rescale the kernel without asking who else reads the convolution."
-        ),
-        proof=(
-            "The kernel of the export is a right fold of the checkpoint's, and its convolution is read by more than"
-            " the offset that came with the fold. With kernel and batch norm put back in memory the export is"
-            " compared again."
-        ),
-        fix="Leave this batch norm unfolded, or skip `fold_batch_norms`.",
-        links=(
-            "https://github.com/tensorflow/tensorflow/pull/35175",
-            "https://github.com/tensorflow/tensorflow/issues/31877",
-            "https://github.com/tensorflow/tensorflow/issues/19530",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = [each for each in evidence[folds] if each.fold.correct and each.output_shared]
@@ -80,21 +58,6 @@ class SharedWeights(Cause):
     """A folded kernel that another convolution uses too."""
 
     id: ClassVar[str] = "pass-fold-bn-shared-weights"
-    title: ClassVar[str] = "fold of a kernel that two convolutions share"
-    page: ClassVar[Page] = Page(
-        what="A batch norm was folded into a kernel that another convolution uses as well: that one is rescaled.",
-        how=(
-            "A fault of TensorFlow: `optimize_for_inference` replaces the constant of the kernel, silently in"
-            " TensorFlow 1.15; towers that share weights show it."
-        ),
-        proof=(
-            "The kernel of the export is a right fold of the checkpoint's for one of the convolutions that read it,"
-            " and another has no such batch norm behind it. With kernel and batch norms put back in memory the export"
-            " is compared again."
-        ),
-        fix="Give each convolution a copy of the kernel before folding, or skip `fold_batch_norms`.",
-        links=("https://github.com/tensorflow/tensorflow/issues/31877",),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = [
@@ -218,26 +181,6 @@ class FusedPad(Cause):
     """Fused pad and convolution, which on CPU ignore the batch."""
 
     id: ClassVar[str] = "pass-fused-pad-conv-batch"
-    title: ClassVar[str] = "FusedPadConv2D answers for the first sample alone"
-    page: ClassVar[Page] = Page(
-        what=(
-            "On CPU the ops FusedPadConv2D and FusedResizeAndPadConv2D compute the first sample of a batch and give"
-            " its answer for every other one. A batch of one is right."
-        ),
-        how=(
-            "`optimize_for_inference` makes them of a pad or a bilinear resize before a convolution, unless it is"
-            " called with `toco_compatible=True`. Seen in TensorFlow 1.15 and in 2.21."
-        ),
-        proof=(
-            "Such an op is on the path to the outputs, where the checkpoint's graph has the plain ops. With these"
-            " put back in memory the export is compared again."
-        ),
-        fix="`optimize_for_inference(..., toco_compatible=True)`.",
-        links=(
-            "https://github.com/tensorflow/tensorflow/pull/4046",
-            "https://github.com/tensorflow/tensorflow/pull/4488",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = [each for each in _fused_pads(evidence) if not each.half_pixel]
@@ -264,20 +207,6 @@ class FusedResize(Cause):
     """Fused resize and convolution, which drops ``half_pixel_centers``."""
 
     id: ClassVar[str] = "pass-fused-resize-half-pixel"
-    title: ClassVar[str] = "FusedResizeAndPadConv2D drops half_pixel_centers"
-    page: ClassVar[Page] = Page(
-        what=(
-            "FusedResizeAndPadConv2D knows `resize_align_corners` alone: a resize with half_pixel_centers=true becomes"
-            " another one, wrong for a single image too."
-        ),
-        how="`optimize_for_inference` on `tf.image.resize` of TensorFlow 2 before a convolution.",
-        proof=(
-            "The fused op is on the path to the outputs, and the resize of the checkpoint's graph in its place has"
-            " half_pixel_centers=true. With the plain ops put back in memory the export is compared again."
-        ),
-        fix="`optimize_for_inference(..., toco_compatible=True)`.",
-        links=("https://github.com/tensorflow/tensorflow/pull/4046",),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = [each for each in _fused_pads(evidence) if each.half_pixel]

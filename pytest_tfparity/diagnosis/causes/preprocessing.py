@@ -8,7 +8,7 @@ import numpy as np
 
 from ...graph.align.divergence import Divergence, Kind
 from ..affine import first_layer_map
-from ..cause import Cause, Page
+from ..cause import Cause
 from ..evidence import Evidence
 from ..places.divergences import differences
 from .structural import Structural, number, op_of, ops_of, shown, spelt
@@ -18,18 +18,8 @@ class ChannelOrder(Structural):
     """Colour channels in another order."""
 
     id: ClassVar[str] = "channel-order"
-    title: ClassVar[str] = "channels in another order (RGB, BGR)"
     fix: ClassVar[str] = (
         "Reverse the channels in the export as in training (x[..., ::-1]), or feed it such pictures."
-    )
-    page: ClassVar[Page] = Page(
-        what="The first layer gets the colour channels in another order than in training: BGR for RGB.",
-        how="OpenCV reads BGR, PIL and `tf.image.decode_jpeg` read RGB; one side reverses and the other does not.",
-        proof=(
-            "The reversal (a reverse, a gather with fixed indices, a split and a concatenation) stands on one side"
-            " only or has another order. It is put right in memory and the export compared again."
-        ),
-        fix="Bring channels into the order of training.",
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
@@ -45,21 +35,7 @@ class InputScaling(Structural):
     """The input scaled or shifted otherwise."""
 
     id: ClassVar[str] = "input-scaling"
-    title: ClassVar[str] = "the input is scaled otherwise"
     fix: ClassVar[str] = "Scale the input in the export as in training."
-    page: ClassVar[Page] = Page(
-        what="The first layer gets pixels (or features) in another range than in training: 0..1 for -1..1, or 0..255.",
-        how=(
-            "`tf.cast` on one side and `tf.image.convert_image_dtype` on the other, division by 255 for"
-            " `x / 127.5 - 1`, or scaling done in the training pipeline and left out of the graph."
-        ),
-        proof=(
-            "The input of the first layer is one straight line of the fed input on each side, and the lines differ."
-            " The scaling is put right in memory and the export compared again."
-        ),
-        fix="Scale as in training, once, on one side of the graph's boundary.",
-        links=("https://github.com/tensorflow/tensorflow/issues/14859",),
-    )
 
     def suspicion_told(self, evidence: Evidence) -> str | None:
         """The straight line between the first layer's inputs."""
@@ -82,14 +58,7 @@ class PreprocessConstant(Structural):
     """Another mean, deviation or size."""
 
     id: ClassVar[str] = "preprocess-const"
-    title: ClassVar[str] = "another constant in the preprocessing"
     fix: ClassVar[str] = "Use the constant of the training pipeline in the export."
-    page: ClassVar[Page] = Page(
-        what="A constant between the fed input and the first layer is another one: mean, deviation, size, fraction.",
-        how="Constants of another data set (ImageNet means) were written into the export script.",
-        proof="The constants of aligned nodes differ. It is put right in memory and the export compared again.",
-        fix="Take the constants from the training pipeline.",
-    )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         values = evidence[differences].constants(divergence)
@@ -113,15 +82,8 @@ class PreprocessMissing(Structural):
     """A step of the preprocessing that the export lacks."""
 
     id: ClassVar[str] = "preprocess-missing"
-    title: ClassVar[str] = "a preprocessing op is missing"
     fix: ClassVar[str] = (
         "Put the step into the export graph as it is in the checkpoint's, or do it to what is fed."
-    )
-    page: ClassVar[Page] = Page(
-        what="A step before the first layer of the checkpoint's graph, a crop say, is not in the export.",
-        how="The export graph was built with a preprocessing function of its own.",
-        proof="The op stands in the checkpoint's graph alone. It is put back in memory and the export compared again.",
-        fix="Build both graphs with one preprocessing function.",
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
@@ -132,20 +94,8 @@ class ResizeAttribute(Structural):
     """A resize that puts its samples elsewhere."""
 
     id: ClassVar[str] = "resize-attr"
-    title: ClassVar[str] = "align_corners or half_pixel_centers differ"
     fix: ClassVar[str] = (
         "Resize with the attributes of training (tf.image.resize of v2 sets half_pixel_centers)."
-    )
-    page: ClassVar[Page] = Page(
-        what="A resize takes its samples at other places; the difference is small, largest at the edges.",
-        how="`tf.image.resize` of TensorFlow 2 sets half_pixel_centers, `tf.image.resize_images` of 1 does not.",
-        proof="The attribute of aligned nodes differs. It is put right in memory and the export compared again.",
-        fix="Use one resize function on both sides.",
-        links=(
-            "https://github.com/tensorflow/tensorflow/issues/33691",
-            "https://github.com/onnx/tensorflow-onnx/pull/932",
-            "https://github.com/tensorflow/tensorflow/issues/44038",
-        ),
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
@@ -156,14 +106,7 @@ class ResizeMethod(Structural):
     """Another method of resizing."""
 
     id: ClassVar[str] = "resize-op"
-    title: ClassVar[str] = "another resize method"
     fix: ClassVar[str] = "Resize with the method of training."
-    page: ClassVar[Page] = Page(
-        what="Pictures or feature maps are resized with another method: nearest for bilinear, bicubic for bilinear.",
-        how="Another default of another function, or a method that a converter does not know replaced by one it does.",
-        proof="The ops in the same place differ. The reference's is put in memory and the export compared again.",
-        fix="Use one resize function on both sides.",
-    )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         ours = op_of(evidence, divergence.reference[0], reference=True)
@@ -175,21 +118,8 @@ class DecodeAttribute(Structural):
     """A picture decoder with other attributes."""
 
     id: ClassVar[str] = "decode-attr"
-    title: ClassVar[str] = "the picture decoder has other attributes"
     fix: ClassVar[str] = (
         "Decode with the attributes of training; or feed decoded pixels to both and compare from there."
-    )
-    page: ClassVar[Page] = Page(
-        what="JPEG pictures are decoded by another method; pixels differ by a few grey levels.",
-        how=("`dct_method` or `fancy_upscaling` were set on one side, for speed or to match PIL or OpenCV."),
-        proof="The attribute of aligned decoders differs. It is put right in memory and the export compared again.",
-        fix="Use the same attributes on both sides, or feed decoded pixels.",
-        links=(
-            "https://github.com/tensorflow/tensorflow/pull/5072",
-            "https://github.com/tensorflow/tensorflow/issues/11623",
-            "https://github.com/tensorflow/tensorflow/issues/24893",
-            "https://stackoverflow.com/questions/45195880",
-        ),
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...graph.graph import Tensor
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
 from ..places.batch_norms import by_key, reference_norms
@@ -26,14 +26,6 @@ class NotFinite(Cause):
     """NaN or infinity in a statistic of the export that is finite in the checkpoint."""
 
     id: ClassVar[str] = "bn-variance-nonfinite"
-    title: ClassVar[str] = "batch norm statistics that are not finite"
-    page: ClassVar[Page] = Page(
-        what="A moving mean or variance holds NaN or infinity, so every value behind that layer does, or is 0.",
-        how="A variance overflowed on its way through float16, or a step that diverged was saved or exported.",
-        proof="The constant is not finite; in the checkpoint the same statistic is. With it put in, parity returns.",
-        fix="Export again from the checkpoint without passing through half precision. If the checkpoint holds"
-        " NaN itself, go back to an earlier one.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         spoilt = [
@@ -73,26 +65,6 @@ class NotSaved(Cause):
     """Statistics that the reference needs and the checkpoint lacks."""
 
     id: ClassVar[str] = "bn-stats-not-saved"
-    title: ClassVar[str] = "batch norm statistics that never reached the checkpoint"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The checkpoint holds the trained weights of a batch norm but not its moving statistics, so nothing"
-            " that is restored from it can answer as the trained model did."
-        ),
-        how="It was written with `tf.train.Saver(tf.trainable_variables())`; moving statistics are not trainable.",
-        proof=(
-            "The training graph has the statistics as variables, the checkpoint's index names gamma, beta or the"
-            " kernel of the same layer and not these."
-        ),
-        fix=(
-            "Save `tf.global_variables()`. If the run is gone, estimate the statistics anew with forward"
-            " passes of the training graph."
-        ),
-        links=(
-            "https://github.com/tinghuiz/SfMLearner/issues/17",
-            "https://github.com/tensorflow/skflow/issues/117",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         case = evidence.case
@@ -111,27 +83,6 @@ class InitialValues(Cause):
     """Statistics that the export left at their initial values."""
 
     id: ClassVar[str] = "bn-stats-initial-values"
-    title: ClassVar[str] = "batch norm statistics left at their initial values by the export"
-    page: ClassVar[Page] = Page(
-        what=(
-            "The checkpoint has trained statistics, the export the initial ones: a mean of 0 and a variance of 1 (0"
-            " in a hand-written batch norm whose statistics are the averages of moments)."
-        ),
-        how=(
-            "The export restores `tf.trainable_variables()`, or a list of variables in which the statistics of one"
-            " layer are missing, and initialises the rest."
-        ),
-        proof=(
-            "The constants hold one number throughout, the initial value of that variable, and the checkpoint's"
-            " tensors of that name something else; the weights of the layer are right. With the checkpoint's"
-            " statistics put in, parity returns."
-        ),
-        fix="Restore `tf.global_variables()`, not `tf.trainable_variables()`.",
-        links=(
-            "https://stackoverflow.com/questions/33949786",
-            "https://github.com/tensorflow/tensorflow/issues/13461",
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = _wrong(evidence, "initial")
@@ -169,16 +120,6 @@ class Differ(Cause):
     """Statistics of another step beside weights of this one."""
 
     id: ClassVar[str] = "bn-stats-differ-from-ckpt"
-    title: ClassVar[str] = "batch norm statistics of another step"
-    page: ClassVar[Page] = Page(
-        what="Moving statistics of the export are not the checkpoint's, although the weights of these layers are.",
-        how=(
-            "Two restores from different steps, statistics kept from an earlier export, or batch norm update"
-            " ops that ran once more in the export session."
-        ),
-        proof="Only statistics differ; every weight is bit-equal. With the checkpoint's put in, parity returns.",
-        fix="Restore one checkpoint, once, and run nothing but the inference graph before freezing.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = _wrong(evidence, "unknown", "other checkpoint", "scaled", "permuted", "negated", "rounded")

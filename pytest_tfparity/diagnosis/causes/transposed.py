@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from ...graph.edit.graft import Constant
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
 from ..relations import same, values
@@ -17,13 +17,6 @@ class ShapesDiffer(Cause):
     """Weights of another architecture under the same names."""
 
     id: ClassVar[str] = "shapes-differ"
-    title: ClassVar[str] = "weights of other shapes than the checkpoint's"
-    page: ClassVar[Page] = Page(
-        what="Weights of the export have other shapes than the checkpoint's under the same names.",
-        how="Another number of classes or units, or another architecture that shares its names with this one.",
-        proof="The shape of the constant in the export and that of the checkpoint's tensor differ.",
-        fix="Export the architecture that the checkpoint was trained with.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = [each for each in evidence[wrong_constants] if each.key is not None and self._reshaped(each)]
@@ -52,13 +45,6 @@ class KernelTransposed(Cause):
     """A kernel with two axes exchanged."""
 
     id: ClassVar[str] = "kernel-transposed"
-    title: ClassVar[str] = "a kernel transposed"
-    page: ClassVar[Page] = Page(
-        what="A kernel holds the checkpoint's values with axes exchanged; where it is square, nothing fails.",
-        how="The weights went through a framework that stores kernels as [out, in] or [out, in, height, width].",
-        proof="The constant equals the checkpoint's tensor with its axes exchanged, bit for bit.",
-        fix="Transpose the kernel where the weights are written into the export.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = [each for each in evidence[wrong_constants] if each.kind == "transposed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from ..cause import Cause, Page, Suspicion
+from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..layers import layers
 from ..places.folds import folded_over, unfolded
@@ -56,22 +56,6 @@ class Mapped(Cause):
     """The content of one tensor of the checkpoint in the place of another."""
 
     id: ClassVar[str] = "ckpt-tensor-mapped-to-wrong-variable"
-    title: ClassVar[str] = "a tensor of the checkpoint restored into another variable"
-    page: ClassVar[Page] = Page(
-        what=(
-            "A constant of the export holds, bit for bit, another tensor of the checkpoint than the one that"
-            " belongs in its place: another layer's weight, the variance in the place of the mean, an optimiser's slot."
-        ),
-        how=(
-            "A map of names for the restore that is wrong; values assigned by the order of sorted names; or names"
-            " matched by their beginning, so that `w` finds `w/Adam`."
-        ),
-        proof=(
-            "Every tensor of the checkpoint is compared with the constant; one that is not of its place has the same"
-            " bits. Tensors that hold one number throughout are left out of this."
-        ),
-        fix="Restore by exact and full names, and let the restore fail on what it does not find.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = [
@@ -134,18 +118,6 @@ class Stale(Cause):
     """Weights of another step of the same run."""
 
     id: ClassVar[str] = "stale-export"
-    title: ClassVar[str] = "an older step of the run exported"
-    page: ClassVar[Page] = Page(
-        what="The weights of the export are those of another step of the training run than the checkpoint's.",
-        how="Training went on after the export, and the export was not made again; or another checkpoint of the"
-        " folder was taken.",
-        proof=(
-            "Where that other checkpoint is at hand, bit equality proves it. Otherwise all trained constants"
-            " differ, none is at its initial value, and the kernels point in the same direction as the"
-            " checkpoint's (cosine above 0.5), which those of an unrelated run do not."
-        ),
-        fix="Export again from the checkpoint that is meant.",
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         case = evidence.case
@@ -198,23 +170,6 @@ class InitialValues(Cause):
     """A network that was initialised and never restored, or initialised after it."""
 
     id: ClassVar[str] = "initial-values"
-    title: ClassVar[str] = "initial values frozen"
-    page: ClassVar[Page] = Page(
-        what="The export holds the values that the variables begin with: it answers as by guessing.",
-        how=(
-            "`tf.global_variables_initializer()` ran after the restore; or another session than the one that restored"
-            " was frozen; or the network was built anew beside `import_meta_graph`, so that the restore filled"
-            " the imported copy and the other one was frozen. Which of the three the file does not tell."
-        ),
-        proof=(
-            "No informative constant is the checkpoint's, and biases, scales or statistics hold 0 or 1 (or what their"
-            " initialiser gives) where training moved them."
-        ),
-        fix=(
-            "Restore after initialising, or do not initialise; freeze the session that restored; do not mix a"
-            " rebuilt network with an imported one."
-        ),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = unrestored(evidence)
@@ -238,17 +193,6 @@ class OtherRun(Cause):
     """Weights that have nothing to do with the checkpoint."""
 
     id: ClassVar[str] = "other-run"
-    title: ClassVar[str] = "another training run exported"
-    page: ClassVar[Page] = Page(
-        what="The export was trained, but not to this checkpoint: its weights are unrelated to it.",
-        how="An old export lies beside a new checkpoint, or the export script took another run's folder.",
-        proof=(
-            "Every trained constant differs, none holds an initial value, and the kernels are uncorrelated with the"
-            " checkpoint's (cosine near 0)."
-        ),
-        fix="Export again from this checkpoint, or name the checkpoint that the export was made from.",
-        links=("https://github.com/tensorflow/tensorflow/issues/35167",),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = unrestored(evidence)
@@ -273,20 +217,6 @@ class PartialRestore(Cause):
     """Layers that the restore left out."""
 
     id: ClassVar[str] = "partial-restore"
-    title: ClassVar[str] = "some layers not restored"
-    page: ClassVar[Page] = Page(
-        what="Some layers of the export hold initial values; all others are the checkpoint's.",
-        how=(
-            "`exclude=['Logits']` from fine-tuning, `ignore_missing_vars=True`, a scope that was renamed, averages"
-            " asked for under names that do not exist, or a part of the network that was built anew."
-        ),
-        proof=(
-            "The constants of these layers are no tensor of the checkpoint, initial values among them, while the rest"
-            " is bit-equal. With the checkpoint's values put in, parity returns."
-        ),
-        fix="Restore every variable, and let the restore fail on names that the checkpoint lacks.",
-        links=("https://github.com/google/automl/issues/472",),
-    )
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         found = unrestored(evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ...graph.align.divergence import Divergence, Kind
-from ..cause import Cause, Page
+from ..cause import Cause
 from ..evidence import Evidence
 from ..places.divergences import differences
 from .structural import Structural, named, ops_of, shown, spelt
@@ -17,23 +17,7 @@ class MissingSoftmax(Structural):
     """Logits under the name of probabilities."""
 
     id: ClassVar[str] = "missing-softmax"
-    title: ClassVar[str] = "logits exported under the name of probabilities"
     fix: ClassVar[str] = "Export the softmax, not its input."
-    page: ClassVar[Page] = Page(
-        what=(
-            "The export answers with logits where the checkpoint's graph answers with probabilities: the softmax at"
-            " the end is not there. The order of the classes is the same, the numbers do not sum to 1."
-        ),
-        how=(
-            "`tf.identity(logits, name='prob')` in the export script, or an inference function that returns logits"
-            " because the loss wants them."
-        ),
-        proof=(
-            "The output is a softmax in the checkpoint's graph, and in the export what that softmax reads. The"
-            " softmax is put behind it in memory and the export compared again."
-        ),
-        fix="Export the softmax's node under that name, or compare logits with logits.",
-    )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         return (
@@ -46,25 +30,9 @@ class OpMissing(Structural):
     """A computing op that the export lacks."""
 
     id: ClassVar[str] = "graph-op-missing"
-    title: ClassVar[str] = "an op of the checkpoint's graph is missing"
     fix: ClassVar[str] = (
         "Export the graph with it: look for a pass that removes nodes (remove_nodes of transform_graph), or for a"
         " line that the export's model function lacks."
-    )
-    page: ClassVar[Page] = Page(
-        what=(
-            "An op between inputs and outputs of the checkpoint's graph, such as an activation, is not in the export:"
-            " what it would read goes straight to the node behind it."
-        ),
-        how=(
-            "A graph transformation took it for a node without effect (`remove_nodes(op=Relu)`), or the model code"
-            " of the export was written anew and lacks it."
-        ),
-        proof=(
-            "Both graphs agree before the op and behind it. The op is put back in memory and the export compared"
-            " again."
-        ),
-        fix="Export a graph that has it; leave the transformation out.",
     )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
@@ -75,20 +43,7 @@ class OpDiffers(Structural):
     """Another op, attribute or constant in the same place."""
 
     id: ClassVar[str] = "graph-op-differs"
-    title: ClassVar[str] = "another op or attribute in the same place"
     fix: ClassVar[str] = _SAME_CODE
-    page: ClassVar[Page] = Page(
-        what=(
-            "One node of the export computes something else than the node in its place in the checkpoint's graph:"
-            " another activation, another pooling, another slope, an op too many."
-        ),
-        how="The model code was changed after the checkpoint was trained, and the export was built with it.",
-        proof=(
-            "Both graphs are aligned by what they compute, not by names; here op, attribute or constant differ. The"
-            " place is computed in memory as the checkpoint's graph does and the export compared again."
-        ),
-        fix="Build the export with the code of the training run.",
-    )
 
     def told(self, evidence: Evidence, divergence: Divergence) -> str:
         name = evidence.case.export_name
@@ -108,20 +63,7 @@ class WiringDiffers(Structural):
     """A node that reads something else."""
 
     id: ClassVar[str] = "graph-wiring-differs"
-    title: ClassVar[str] = "a node reads other tensors"
     fix: ClassVar[str] = _SAME_CODE
-    page: ClassVar[Page] = Page(
-        what=(
-            "All ops and weights are there, but a node reads another tensor than in the checkpoint's graph: a skip"
-            " connection from another block, the parts of a concatenation in another order."
-        ),
-        how="The model code was changed after the checkpoint was trained; names and shapes still fit.",
-        proof=(
-            "The inputs of two aligned nodes are different tensors, each of which stands elsewhere in the other"
-            " graph. The edges are put right in memory and the export compared again."
-        ),
-        fix="Build the export with the code of the training run.",
-    )
 
     def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
         if evidence[differences].elsewhere(divergence):
