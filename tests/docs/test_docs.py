@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
-from doc_pages import Block, Chapter, blocks, chapters, matches, shortened
+from docs.pages import Block, Chapter, blocks, chapters, matches, shortened
 from pytest_tfparity import result
 from pytest_tfparity.__main__ import main
 from pytest_tfparity.reports.html import lacking

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import MANIFEST, Project
-from networks import build, freeze, images, load, weights
+from graphs.networks import build, freeze, images, load, weights
 
 
 def train(project: Project, steps: int = 20, **changed: np.ndarray) -> None:
