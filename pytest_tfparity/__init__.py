@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .check.check import ParityFailure
     from .check.outputs import Outputs
-    from .plugin.hooks import parity
+    from .plugin.failure import ParityFailure
+    from .plugin.marker import parity
     from .plugin.models import assert_parity
     from .result import ParityResult
     from .settings.spec import ParitySpec
@@ -22,11 +22,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Outputs": "check.outputs",
-    "ParityFailure": "check.check",
+    "ParityFailure": "plugin.failure",
     "ParityResult": "result",
     "ParitySpec": "settings.spec",
     "assert_parity": "plugin.models",
-    "parity": "plugin.hooks",
+    "parity": "plugin.marker",
 }
 
 

@@ -41,19 +41,6 @@ from .weights import compare_weights
 Update: TypeAlias = Literal["all", "new"]
 
 
-class ParityFailure(AssertionError):
-    """The export does not match; ``result`` holds what was found, ``str()`` is the report."""
-
-    __module__ = "pytest_tfparity"
-
-    def __init__(self, message: str, result: ParityResult) -> None:
-        super().__init__(message)
-        self.result = result
-
-    def __reduce__(self) -> tuple[type[ParityFailure], tuple[str, ParityResult]]:
-        return type(self), (str(self), self.result)
-
-
 def check(
     spec: ParitySpec,
     models: ModelStore,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..check.check import ParityFailure, Update, check, judge, write_goldens
+from ..check.check import Update, check, judge, write_goldens
 from ..check.inputs import golden_of, load_inputs
 from ..check.outputs import Origin, Outputs, digest_of
 from ..check.pair import Pair, open_pair
@@ -18,9 +18,9 @@ from ..errors import UsageError
 from ..formats.store import ModelStore
 from ..goldens.store import Golden
 from ..graph.graph import Array
-from ..reports.terminal import report
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
+from .failure import ParityFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +234,7 @@ def assert_parity(
     result = check(spec, bench.models, nodeid=bench.nodeid, inputs=inputs, details=bench.details)
     bench.record(result)
     if not result.passed:
-        raise ParityFailure("\n".join(report(result)), result)
+        raise ParityFailure(result)
     return result
 
 

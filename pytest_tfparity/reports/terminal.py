@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 from ..result import Finding, OutputComparison, ParityResult
 from ..result_details import NodeDifference
 
+WIDTH = 100
+"""Columns of a report where nothing says how many there are: in files, pipes and CI."""
 _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
@@ -42,7 +44,9 @@ def headline(result: ParityResult) -> str:
     return f"{result.model}: export differs from {_reference(result)}: {_difference(worst)}{others}"
 
 
-def report(result: ParityResult, *, width: int = 100, verbosity: int = 0, paint: Paint = plain) -> list[str]:
+def report(
+    result: ParityResult, *, width: int = WIDTH, verbosity: int = 0, paint: Paint = plain
+) -> list[str]:
     """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 the only one.
 
     From verbosity 1 on there is a table of the nodes that differ, if the result has details.
