@@ -1,10 +1,12 @@
 """How a failure in words of our own comes through to everything that shows failures."""
 
+import pickle
 from xml.etree import ElementTree
 
 import pytest
 
 from conftest import MANIFEST, Project
+from pytest_tfparity import ParityFailure, ParityResult
 
 HEADLINE = "net: export differs from checkpoint: *"
 MISTAKE = "def test_net(frozen_graph):\n    frozen_graph.run({'imagee:0': 0})\n"
@@ -146,3 +148,9 @@ def test_an_expected_failure_is_one(broken_project: Project, workers: list[str])
     result = run(broken_project, workers, "-rx")
     result.assert_outcomes(xfailed=1)
     result.stdout.fnmatch_lines(["parity: 1 different", "XFAIL tfparity.yaml::net - known"])
+
+
+def test_a_failure_can_be_sent_to_another_process() -> None:
+    failure = ParityFailure(ParityResult(nodeid="a", model="net", verdict="error", error="No such file."))
+    copy = pickle.loads(pickle.dumps(failure))
+    assert (str(copy), copy.result) == ("net: No such file.", failure.result)
