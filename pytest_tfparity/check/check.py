@@ -32,7 +32,7 @@ from .explain import (
     sound,
     with_health,
 )
-from .garbage_collection import paused_collector
+from .garbage_collection import paused_garbage_collection
 from .inputs import golden_inputs, golden_outputs, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
 from .verdict import compare_all, compare_computed, drift_of, judged
@@ -154,7 +154,7 @@ def _decide(
     if spec.compare == "weights":
         with clock("proof"):
             return compare_weights(spec, models, draft)
-    with paused_collector():
+    with paused_garbage_collection():
         with clock("load"):
             pair = open_pair(spec, models)
         with clock("proof"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from ..reports.terminal import WIDTH, Role, report
+from ..reports.terminal import WIDTH, Emphasis, report
 from ..result import ParityResult
 from .options import verbosity
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WIDEST = 120
 """Columns beyond which prose is hard to read, however wide the terminal is."""
-_LOOKS: dict[Role, dict[str, bool]] = {
+_LOOKS: dict[Emphasis, dict[str, bool]] = {
     "failure": {"red": True, "bold": True},
     "cause": {"cyan": True, "bold": True},
     "proven": {"green": True},
@@ -86,5 +86,5 @@ class Representation:
             self._result,
             width=min(writer.fullwidth, _WIDEST) if reporter.isatty else WIDTH,
             verbosity=verbosity(self._config),
-            paint=lambda text, role: writer.markup(text, **_LOOKS[role]),
+            paint=lambda text, emphasis: writer.markup(text, **_LOOKS[emphasis]),
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ...diagnosis.evidence import Evidence
 from ...graph.graph import Node
 from ...result import Finding
-from ...result_details import Drawing, DrawnNode, Neighbourhood, Role
+from ...result_details import Drawing, DrawnNode, Neighbourhood, NodeRole
 
 MOST_FINDINGS = 10
 MOST_NODES = 12
@@ -101,7 +101,7 @@ class _Around:
             edges=tuple(sorted(edges)),
         )
 
-    def _role(self, side: str, name: str, start: str, named: set[str]) -> Role:
+    def _role(self, side: str, name: str, start: str, named: set[str]) -> NodeRole:
         if name == start or (side == "export" and name in named):
             return "culprit"
         if side == "export":
