@@ -24,9 +24,10 @@ if TYPE_CHECKING:
         TfparityError,
         UsageError,
     )
+    from .plugin.assertion import assert_parity
     from .plugin.failure import ParityFailure
     from .plugin.marker import parity
-    from .plugin.models import CheckpointSide, FrozenGraphSide, assert_parity
+    from .plugin.models import ExportModel, ReferenceModel
     from .result import Finding, Health, OutputComparison, ParityResult, Seconds
     from .settings.spec import (
         BytesSource,
@@ -47,11 +48,10 @@ __version__ = "0.1.0"
 __all__ = [
     "BytesSource",
     "CallSource",
-    "CheckpointSide",
+    "ExportModel",
     "ExportSpec",
     "FeedError",
     "Finding",
-    "FrozenGraphSide",
     "GoldenError",
     "GradCamSpec",
     "Health",
@@ -68,6 +68,7 @@ __all__ = [
     "ParityResult",
     "ParitySpec",
     "RandomSource",
+    "ReferenceModel",
     "ReferenceSpec",
     "Seconds",
     "SettingsError",
@@ -89,9 +90,10 @@ _HOMES = {
         *("FeedError", "GoldenError", "HealthWarning", "InputError", "ModelError", "SettingsError"),
         *("TensorFlowMissing", "TensorNotFound", "TfparityError", "UsageError"),
     ),
+    "plugin.assertion": ("assert_parity",),
     "plugin.failure": ("ParityFailure",),
     "plugin.marker": ("parity",),
-    "plugin.models": ("CheckpointSide", "FrozenGraphSide", "assert_parity"),
+    "plugin.models": ("ExportModel", "ReferenceModel"),
     "result": ("Finding", "Health", "OutputComparison", "ParityResult", "Seconds"),
     "settings.spec": (
         *("BytesSource", "CallSource", "ExportSpec", "GradCamSpec", "ImageSource", "InputSpec", "NpzSource"),

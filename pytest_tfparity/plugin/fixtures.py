@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..check.outputs import Outputs
     from ..graph.graph import Array
     from ..settings.spec import ParitySpec
-    from .models import Bench, CheckpointSide, FrozenGraphSide
+    from .models import Bench, ExportModel, ReferenceModel
 
 
 @pytest.fixture
@@ -60,27 +60,27 @@ def _tfparity_bench(request: pytest.FixtureRequest, parity_model: ParitySpec | M
 
 
 @pytest.fixture
-def frozen_graph(_tfparity_bench: Bench) -> FrozenGraphSide:
+def frozen_graph(_tfparity_bench: Bench) -> ExportModel:
     """The export under test. ``frozen_graph.run(golden_inputs)`` gives its outputs by tensor name.
 
     Also ``.inputs``, ``.outputs`` (tensor names), ``.graph_def`` and ``.session``. The file is
     loaded once for all tests.
     """
-    from .models import FrozenGraphSide
+    from .models import ExportModel
 
-    return FrozenGraphSide(_tfparity_bench)
+    return ExportModel(_tfparity_bench)
 
 
 @pytest.fixture
-def checkpoint_session(_tfparity_bench: Bench) -> CheckpointSide:
+def checkpoint_session(_tfparity_bench: Bench) -> ReferenceModel:
     """The reference: the restored checkpoint. ``checkpoint_session.run(golden_inputs)`` gives its outputs.
 
     Also ``.variables`` (name to restored value) and ``.session``, a ``tf.compat.v1.Session`` that
     holds the restored graph, for checks of your own.
     """
-    from .models import CheckpointSide
+    from .models import ReferenceModel
 
-    return CheckpointSide(_tfparity_bench)
+    return ReferenceModel(_tfparity_bench)
 
 
 @pytest.fixture

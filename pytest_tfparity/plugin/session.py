@@ -17,8 +17,9 @@ from ..result import ParityResult
 from ..settings.manifest import Manifest, load_manifest
 from ..settings.resolve import ModelEntry, resolve
 from ..settings.spec import ParitySpec
+from .assertion import with_tolerance
 from .marker import marked_models, marked_settings
-from .models import Bench, with_tolerance
+from .models import Bench
 from .options import ini_settings, manifest_setting, option_settings, verbosity
 
 MANIFEST = "tfparity.yaml"
