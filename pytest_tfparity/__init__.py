@@ -10,30 +10,109 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .check.check import ParityFailure
     from .check.outputs import Outputs
-    from .plugin.hooks import parity
-    from .plugin.models import assert_parity
-    from .result import ParityResult
-    from .settings.spec import ParitySpec
+    from .comparison.compare import Tolerance, TopK
+    from .errors import (
+        FeedError,
+        GoldenError,
+        HealthWarning,
+        InputError,
+        ModelError,
+        SettingsError,
+        TensorFlowMissing,
+        TensorNotFound,
+        TfparityError,
+        UsageError,
+    )
+    from .plugin.assertion import assert_parity
+    from .plugin.failure import ParityFailure
+    from .plugin.marker import parity
+    from .plugin.models import ExportModel, ReferenceModel
+    from .result import Finding, Health, OutputComparison, ParityResult, Seconds
+    from .settings.spec import (
+        BytesSource,
+        CallSource,
+        ExportSpec,
+        GradCamSpec,
+        ImageSource,
+        InputSpec,
+        NpzSource,
+        OutputSpec,
+        ParitySpec,
+        RandomSource,
+        ReferenceSpec,
+        TensorPair,
+    )
 
-__all__ = ["Outputs", "ParityFailure", "ParityResult", "ParitySpec", "assert_parity", "parity"]
 __version__ = "0.1.0"
+__all__ = [
+    "BytesSource",
+    "CallSource",
+    "ExportModel",
+    "ExportSpec",
+    "FeedError",
+    "Finding",
+    "GoldenError",
+    "GradCamSpec",
+    "Health",
+    "HealthWarning",
+    "ImageSource",
+    "InputError",
+    "InputSpec",
+    "ModelError",
+    "NpzSource",
+    "OutputComparison",
+    "OutputSpec",
+    "Outputs",
+    "ParityFailure",
+    "ParityResult",
+    "ParitySpec",
+    "RandomSource",
+    "ReferenceModel",
+    "ReferenceSpec",
+    "Seconds",
+    "SettingsError",
+    "TensorFlowMissing",
+    "TensorNotFound",
+    "TensorPair",
+    "TfparityError",
+    "Tolerance",
+    "TopK",
+    "UsageError",
+    "assert_parity",
+    "parity",
+]
 
 _HOMES = {
-    "Outputs": "check.outputs",
-    "ParityFailure": "check.check",
-    "ParityResult": "result",
-    "ParitySpec": "settings.spec",
-    "assert_parity": "plugin.models",
-    "parity": "plugin.hooks",
+    "check.outputs": ("Outputs",),
+    "comparison.compare": ("Tolerance", "TopK"),
+    "errors": (
+        *("FeedError", "GoldenError", "HealthWarning", "InputError", "ModelError", "SettingsError"),
+        *("TensorFlowMissing", "TensorNotFound", "TfparityError", "UsageError"),
+    ),
+    "plugin.assertion": ("assert_parity",),
+    "plugin.failure": ("ParityFailure",),
+    "plugin.marker": ("parity",),
+    "plugin.models": ("ExportModel", "ReferenceModel"),
+    "result": ("Finding", "Health", "OutputComparison", "ParityResult", "Seconds"),
+    "settings.spec": (
+        *("BytesSource", "CallSource", "ExportSpec", "GradCamSpec", "ImageSource", "InputSpec", "NpzSource"),
+        *("OutputSpec", "ParitySpec", "RandomSource", "ReferenceSpec", "TensorPair"),
+    ),
 }
+"""The module that each public name lives in."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: loading the plugin must not import numpy."""
-    if name in _HOMES:
-        import importlib
+    for module, names in _HOMES.items():
+        if name in names:
+            import importlib
 
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+            return getattr(importlib.import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is, public names that are not imported yet among it."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""What a user can get wrong, one class a kind.
+"""What a user can get wrong, one class a kind, and what a user is warned of.
 
 Every message is whole sentences: what is wrong, in which file and where in it, what to do.
 They are shown to the user as they are, without a traceback.
@@ -71,6 +71,12 @@ class GoldenError(TfparityError):
 
 class UsageError(TfparityError):
     """A fixture, marker or comparison is used in a way that would prove nothing."""
+
+
+class HealthWarning(UserWarning):
+    """The checkpoint itself is unsound although parity holds."""
+
+    __module__ = "pytest_tfparity"  # where it is exported: so a filter names it
 
 
 class TensorFlowMissing(TfparityError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
-Role: TypeAlias = Literal["culprit", "differs", "same"]
+NodeRole: TypeAlias = Literal["culprit", "differs", "same"]
 Holds: TypeAlias = Literal["raw", "average", "other"]
 Quantiles: TypeAlias = tuple[float, ...]
 """Smallest value, lower quartile, median, upper quartile, largest value; or all values where they are few."""
@@ -104,7 +104,7 @@ class DrawnNode:
 
     name: str
     op: str
-    role: Role
+    role: NodeRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

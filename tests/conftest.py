@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from networks import Network, small_network
+from graphs.networks import Network, small_network
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
 pytest_plugins = ["pytester"]

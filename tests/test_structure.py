@@ -190,8 +190,19 @@ def test_loading_the_plugin_imports_nothing_heavy() -> None:
     assert not {"numpy", "yaml", "tensorflow", "google.protobuf"} & names
 
 
+def test_a_public_name_is_found_and_imports_no_more_than_it_needs() -> None:
+    heavy = {"numpy", "yaml", "tensorflow", "google.protobuf"}
+    light = "HealthWarning, ParityFailure, ParityResult, TfparityError, parity"
+    assert not heavy & loaded(f"from pytest_tfparity import {light}")
+
+
 def test_public_names_are_all_there() -> None:
+    assert pytest_tfparity.__all__ == sorted(pytest_tfparity.__all__)
+    assert set(pytest_tfparity.__all__) <= set(dir(pytest_tfparity))
     for name in pytest_tfparity.__all__:
-        assert getattr(pytest_tfparity, name) is not None
+        each = getattr(pytest_tfparity, name)
+        assert each is not None
+        if isinstance(each, type):  # it is where it says that it is, so it can be named and pickled
+            assert getattr(sys.modules[each.__module__], each.__name__) is each
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = pytest_tfparity.no_such_name

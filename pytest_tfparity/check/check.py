@@ -32,26 +32,13 @@ from .explain import (
     sound,
     with_health,
 )
-from .garbage_collection import paused_collector
+from .garbage_collection import paused_garbage_collection
 from .inputs import golden_inputs, golden_outputs, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
 from .verdict import compare_all, compare_computed, drift_of, judged
 from .weights import compare_weights
 
 Update: TypeAlias = Literal["all", "new"]
-
-
-class ParityFailure(AssertionError):
-    """The export does not match; ``result`` holds what was found, ``str()`` is the report."""
-
-    __module__ = "pytest_tfparity"
-
-    def __init__(self, message: str, result: ParityResult) -> None:
-        super().__init__(message)
-        self.result = result
-
-    def __reduce__(self) -> tuple[type[ParityFailure], tuple[str, ParityResult]]:
-        return type(self), (str(self), self.result)
 
 
 def check(
@@ -167,7 +154,7 @@ def _decide(
     if spec.compare == "weights":
         with clock("proof"):
             return compare_weights(spec, models, draft)
-    with paused_collector():
+    with paused_garbage_collection():
         with clock("load"):
             pair = open_pair(spec, models)
         with clock("proof"):

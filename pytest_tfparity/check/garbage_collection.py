@@ -1,4 +1,4 @@
-"""The garbage collector, paused while much is made that lasts."""
+"""Python's garbage collection, paused while much is made that lasts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def paused_collector() -> Iterator[None]:
+def paused_garbage_collection() -> Iterator[None]:
     """Keep the cyclic collector from walking over a growing graph again and again.
 
     A graph of 100,000 nodes is over a million objects, none of them garbage; walking over them took half

@@ -1,4 +1,4 @@
-"""What a model answered: a read-only mapping that remembers who made it, and from what."""
+"""What a model computed: a read-only mapping that remembers who made it, and from what."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Outputs(Mapping[str, Array]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Outputs):
             return NotImplemented
-        export, reference = _sides(self, other)
+        export, reference = _export_and_reference(self, other)
         self.comparison = other.comparison = export.origin.judge(export, reference)
         return self.comparison.passed
 
 
-def _sides(left: Outputs, right: Outputs) -> tuple[Outputs, Outputs]:
+def _export_and_reference(left: Outputs, right: Outputs) -> tuple[Outputs, Outputs]:
     """The two outputs as (export, reference)."""
     export, reference = (left, right) if left.origin.role == "export" else (right, left)
     if export.origin.model != reference.origin.model:

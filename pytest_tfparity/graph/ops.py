@@ -1,7 +1,7 @@
 """What TensorFlow registers of each op: its outputs, the defaults of its attributes, whether it has state.
 
 ``ops.json`` is TensorFlow's registry as plain data (1.15 and 2.21 merged), written by
-``tests/op_registry.py``; a test compares it with the TensorFlow that is installed.
+``tests/graph/op_registry.py``; a test compares it with the TensorFlow that is installed.
 """
 
 from __future__ import annotations

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .hooks import parity_session
-
 if TYPE_CHECKING:
     from ..check.outputs import Outputs
     from ..graph.graph import Array
     from ..settings.spec import ParitySpec
-    from .models import Bench, CheckpointSide, FrozenGraphSide
+    from .models import Bench, ExportModel, ReferenceModel
 
 
 @pytest.fixture
 def _tfparity_model_name(request: pytest.FixtureRequest) -> str | None:
     """The model of the manifest that a test is run for; None where the test names its files."""
-    from .items import single_name
+    from .marker import marked_models
 
-    return getattr(request, "param", None) or single_name(request.node)
+    return getattr(request, "param", None) or next(iter(marked_models(request.node)), None)
 
 
 @pytest.fixture
@@ -34,62 +32,68 @@ def parity_model(request: pytest.FixtureRequest, _tfparity_model_name: str | Non
         def parity_model(trained_model):
             return {"checkpoint": trained_model / "ckpt", "frozen_graph": trained_model / "model.pb"}
     """
-    from .items import keywords, line_of
+    from .marker import line_of, marked_settings
+    from .session import parity_session
 
+    item = request.node
     session = parity_session(request.config)
-    return session.spec(
-        _tfparity_model_name, keywords(request.node), request.node.path, line_of(request.node)
-    )
+    return session.spec(_tfparity_model_name, marked_settings(item), item.path, line_of(item))
 
 
 @pytest.fixture
 def _tfparity_bench(request: pytest.FixtureRequest, parity_model: ParitySpec | Mapping[str, Any]) -> Bench:
     """What the two sides of one test share."""
-    from .items import WRITTEN, keywords, record, use_golden
+    from .marker import marked_settings
+    from .record import keep, keep_golden, record_of
+    from .session import parity_session
 
-    session = parity_session(request.config)
-    spec = session.overridden(parity_model, keywords(request.node), request.node.path)
     item = request.node
-    use_golden(item, spec)
+    session = parity_session(request.config)
+    spec = session.overridden(parity_model, marked_settings(item), item.path)
+    keep_golden(item, spec)
     return session.bench(
         spec,
         item.nodeid,
-        record=lambda result: record(item, result),
-        written=item.stash.setdefault(WRITTEN, []).append,
+        record=lambda result: keep(item, result),
+        written=lambda result: record_of(item).written.append(result),
     )
 
 
 @pytest.fixture
-def frozen_graph(_tfparity_bench: Bench) -> FrozenGraphSide:
+def frozen_graph(_tfparity_bench: Bench) -> ExportModel:
     """The export under test. ``frozen_graph.run(golden_inputs)`` gives its outputs by tensor name.
 
     Also ``.inputs``, ``.outputs`` (tensor names), ``.graph_def`` and ``.session``. The file is
     loaded once for all tests.
     """
-    from .models import FrozenGraphSide
+    from .models import ExportModel
 
-    return FrozenGraphSide(_tfparity_bench)
+    return ExportModel(_tfparity_bench)
 
 
 @pytest.fixture
-def checkpoint_session(_tfparity_bench: Bench) -> CheckpointSide:
+def checkpoint_session(_tfparity_bench: Bench) -> ReferenceModel:
     """The reference: the restored checkpoint. ``checkpoint_session.run(golden_inputs)`` gives its outputs.
 
     Also ``.variables`` (name to restored value) and ``.session``, a ``tf.compat.v1.Session`` that
     holds the restored graph, for checks of your own.
     """
-    from .models import CheckpointSide
+    from .models import ReferenceModel
 
-    return CheckpointSide(_tfparity_bench)
+    return ReferenceModel(_tfparity_bench)
 
 
 @pytest.fixture
 def golden_inputs(request: pytest.FixtureRequest, _tfparity_bench: Bench) -> Mapping[str, Array]:
     """The inputs to compare on: tensor name (of the reference) to a read-only array."""
+    from .session import parity_session
+
     return _tfparity_bench.golden_inputs(parity_session(request.config).update)
 
 
 @pytest.fixture
 def golden_outputs(request: pytest.FixtureRequest, _tfparity_bench: Bench) -> Outputs:
     """The stored outputs of the reference; compare them with ``frozen_graph.run(golden_inputs)``."""
+    from .session import parity_session
+
     return _tfparity_bench.golden_outputs(parity_session(request.config).update)

@@ -1,4 +1,4 @@
-"""What a test holds in its hands: the export and the reference of one check, and ``assert_parity``."""
+"""What a test holds in its hands: the reference and the export of one check, and their golden inputs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..check.check import ParityFailure, Update, check, judge, write_goldens
+from ..check.check import Update, judge, write_goldens
 from ..check.inputs import golden_of, load_inputs
 from ..check.outputs import Origin, Outputs, digest_of
 from ..check.pair import Pair, open_pair
-from ..comparison.compare import Tolerance
 from ..errors import UsageError
 from ..formats.store import ModelStore
 from ..goldens.store import Golden
 from ..graph.graph import Array
-from ..reports.terminal import report
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
 
@@ -109,7 +107,7 @@ class GoldenInputs(Mapping[str, Array]):
         return len(self._arrays)
 
 
-class _Side:
+class _Model:
     """One side of a check. Nothing is loaded before it is needed."""
 
     _role: Literal["export", "reference"]
@@ -172,13 +170,13 @@ class _Side:
             )
 
 
-class FrozenGraphSide(_Side):
+class ExportModel(_Model):
     """The export under test."""
 
     _role = "export"
 
 
-class CheckpointSide(_Side):
+class ReferenceModel(_Model):
     """The reference: the restored checkpoint, or its goldens where the checkpoint is not at hand."""
 
     _role = "reference"
@@ -189,7 +187,7 @@ class CheckpointSide(_Side):
         return self.bench.pair().model("reference").variables
 
     def run(self, inputs: Mapping[str, Array] | None = None, outputs: Iterable[str] | None = None) -> Outputs:
-        """Run the reference; see :meth:`FrozenGraphSide.run`."""
+        """Run the reference; see :meth:`ExportModel.run`."""
         __tracebackhide__ = True
         if self.bench.pair().reference is not None:
             return super().run(inputs, outputs)
@@ -200,55 +198,3 @@ class CheckpointSide(_Side):
                 " inputs alone: run it on golden_inputs."
             )
         return self.bench.outputs("golden", golden.outputs, golden.inputs)
-
-
-def assert_parity(
-    frozen_graph: FrozenGraphSide,
-    checkpoint_session: CheckpointSide,
-    golden_inputs: Mapping[str, Array] | None = None,
-    *,
-    atol: float | None = None,
-    rtol: float | None = None,
-) -> ParityResult:
-    """Assert that the export matches its checkpoint, like ``np.testing`` does for arrays.
-
-    Both sides are first compared without running them; only what is not proven is run, on
-    ``golden_inputs`` (by tensor name; default: the model's own). ``atol`` and ``rtol`` override
-    the tolerance of the marker and the manifest. Raises :class:`ParityFailure`, an
-    ``AssertionError``, with the whole report.
-    """
-    __tracebackhide__ = True
-    if not isinstance(frozen_graph, FrozenGraphSide) or not isinstance(checkpoint_session, CheckpointSide):
-        raise UsageError(
-            "assert_parity takes the fixtures frozen_graph and checkpoint_session, in this order."
-        )
-    bench = frozen_graph.bench
-    if checkpoint_session.bench.spec != bench.spec:
-        raise UsageError(
-            f"assert_parity was given the export of {bench.spec.name!r} and the checkpoint of"
-            f" {checkpoint_session.bench.spec.name!r}."
-        )
-    spec = with_tolerance(bench.spec, atol=atol, rtol=rtol)
-    own = isinstance(golden_inputs, GoldenInputs) and golden_inputs.spec == bench.spec
-    inputs = None if own or golden_inputs is None else dict(golden_inputs)
-    result = check(spec, bench.models, nodeid=bench.nodeid, inputs=inputs, details=bench.details)
-    bench.record(result)
-    if not result.passed:
-        raise ParityFailure("\n".join(report(result)), result)
-    return result
-
-
-def with_tolerance(spec: ParitySpec, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
-    """``spec`` with another tolerance for every output; None leaves a number as it is."""
-
-    def tightened(tolerance: Tolerance) -> Tolerance:
-        return replace(
-            tolerance,
-            atol=tolerance.atol if atol is None else float(atol),
-            rtol=tolerance.rtol if rtol is None else float(rtol),
-        )
-
-    if atol is None and rtol is None:
-        return spec
-    outputs = tuple(replace(output, tolerance=tightened(output.tolerance)) for output in spec.outputs)
-    return replace(spec, tolerance=tightened(spec.tolerance), outputs=outputs)

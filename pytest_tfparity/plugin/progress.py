@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+import pytest
+
 from ..check.clock import under_way
 
 AFTER = 2.0
@@ -18,10 +20,27 @@ _SAVE, _RESTORE, _CLEAR = "\x1b7", "\x1b8", "\x1b[K"  # cursor; the line from th
 
 
 @contextmanager
-def progress(model: str, stream: TextIO, room: int, after: float | None = None) -> Iterator[None]:
+def progress_on_terminal(config: pytest.Config, model: str) -> Iterator[None]:
+    """Show on the terminal, which is not captured, what a long check is doing; nothing in pipes and workers."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
+        yield
+        return
+    try:
+        terminal = open("/dev/tty", "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+    except OSError:
+        yield
+        return
+    writer = config.get_terminal_writer()
+    with terminal, progress(model, terminal, writer.fullwidth - writer.width_of_current_line - 1):
+        yield
+
+
+@contextmanager
+def progress(model: str, stream: TextIO, columns: int, after: float | None = None) -> Iterator[None]:
     """Say on the rest of the terminal's line what is done about ``model``; clear it at the end.
 
-    ``room`` is how many columns are free there, ``after`` the seconds of silence (default: ``AFTER``).
+    ``columns`` are free there, ``after`` the seconds of silence (default: ``AFTER``).
     """
     silence = AFTER if after is None else after
     ended = threading.Event()
@@ -32,7 +51,7 @@ def progress(model: str, stream: TextIO, room: int, after: float | None = None) 
         while not ended.wait(wait):
             seconds = time.monotonic() - started
             _write(
-                stream, f" {model}: {_WORDS.get(under_way(), 'checking')}, {seconds:.0f} s"[: max(room, 0)]
+                stream, f" {model}: {_WORDS.get(under_way(), 'checking')}, {seconds:.0f} s"[: max(columns, 0)]
             )
             wait, spoken = _EVERY, True
         if spoken:

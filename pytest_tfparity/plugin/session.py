@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ..check.check import Update, check
 from ..check.worker import Worker
-from ..errors import SettingsError, did_you_mean, shown_path
+from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
 from ..formats.store import ModelStore
 from ..result import ParityResult
 from ..settings.manifest import Manifest, load_manifest
 from ..settings.resolve import ModelEntry, resolve
 from ..settings.spec import ParitySpec
-from .models import Bench, with_tolerance
+from .assertion import with_tolerance
+from .marker import marked_models, marked_settings
+from .models import Bench
+from .options import ini_settings, manifest_setting, option_settings, verbosity
 
 MANIFEST = "tfparity.yaml"
 
@@ -178,7 +183,41 @@ class ParitySession:
         )
 
 
-def update_mode(option: str | None) -> Update | None:
+_SESSION: pytest.StashKey[ParitySession] = pytest.StashKey()
+
+
+def parity_session(config: pytest.Config) -> ParitySession:
+    """What all parity checks of this run share: made when the first one needs it, closed with ``config``."""
+    if _SESSION not in config.stash:
+        session = config.stash[_SESSION] = ParitySession(
+            options=option_settings(config),
+            ini=ini_settings(config),
+            top=config.rootpath,
+            manifest=manifest_setting(config),
+            update=_update_mode(config.getoption("--tfparity-update")),
+            details=bool(config.getoption("--tfparity-report")) or verbosity(config) > 0,
+        )
+        config.add_cleanup(session.close)
+    return config.stash[_SESSION]
+
+
+def models_to_run(item: pytest.Item) -> Sequence[str]:
+    """The models that a test is to be run for, where it must be run for each of several.
+
+    A manifest with problems gives none here: the fixture reports them.
+    """
+    try:
+        names = marked_models(item)
+        if len(names) > 1:
+            return names
+        if names or "frozen_graph" in marked_settings(item):
+            return ()
+        return parity_session(item.config).model_names(item.path.parent)
+    except TfparityError:
+        return ()
+
+
+def _update_mode(option: str | None) -> Update | None:
     """What ``--tfparity-update[=MODE]`` asks for."""
     if option is None:
         return None

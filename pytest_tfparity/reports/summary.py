@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from ..result import ParityResult
 
+_ACTIONS = ("created", "updated", "unchanged")
+"""What an update did to a file, the first of them where several tests share it."""
+
 
 def closing_lines(results: Sequence[ParityResult]) -> list[str]:
     """What a session should say once at its end, about all its checks together."""
@@ -30,25 +33,24 @@ def golden_lines(results: Sequence[ParityResult]) -> list[str]:
 
     Several tests may share one file; what was done to it first is what happened.
     """
-    rank = {"created": 0, "updated": 1, "unchanged": 2}
-    files: dict[str, ParityResult] = {}
-    for result in results:
-        if result.golden and result.golden_action in rank:
-            known = files.get(result.golden)
-            if known is None or rank[result.golden_action] < rank[known.golden_action or "unchanged"]:
-                files[result.golden] = result
-    counts = []
-    for action in rank:
-        done = [result for result in files.values() if result.golden_action == action]
-        if done:
-            changes = [result.golden_change for result in done if result.golden_change is not None]
-            change = f" (max change {max(changes):.1e})" if action == "updated" and changes else ""
-            counts.append(f"{len(done)} {action}{change}")
-    if not counts:
+    files: dict[str, tuple[str, float | None]] = {}
+    for action in _ACTIONS:
+        for result in results:
+            if result.golden and result.golden_action == action:
+                files.setdefault(result.golden, (action, result.golden_change))
+    if not files:
         return ["goldens: none written"]
-    written = [
-        f"  {result.golden_action} {path}"
-        for path, result in sorted(files.items())
-        if result.golden_action != "unchanged"
+    counts = [
+        _count(action, [change for done, change in files.values() if done == action]) for action in _ACTIONS
     ]
-    return [f"goldens: {', '.join(counts)}", *written]
+    written = [f"  {action} {path}" for path, (action, _) in sorted(files.items()) if action != "unchanged"]
+    return [f"goldens: {', '.join(filter(None, counts))}", *written]
+
+
+def _count(action: str, changes: Sequence[float | None]) -> str:
+    """How many files this was done to, each with its largest change; empty for none."""
+    if not changes:
+        return ""
+    known = [change for change in changes if change is not None]
+    largest = f" (max change {max(known):.1e})" if action == "updated" and known else ""
+    return f"{len(changes)} {action}{largest}"

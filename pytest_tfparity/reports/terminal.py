@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from ..result import Finding, OutputComparison, ParityResult
 from ..result_details import NodeDifference
 
+WIDTH = 100
+"""Columns of a report where nothing says how many there are: in files, pipes and CI."""
 _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
 """Nodes in the table of ``-v``: with the rest of the report they fit on one screen."""
 
-Role: TypeAlias = Literal["failure", "cause", "proven", "decisive", "suggestive", "culprit"]
-Paint: TypeAlias = Callable[[str, Role], str]
-"""Gives a piece of text the look that its role has on the terminal."""
+Emphasis: TypeAlias = Literal["failure", "cause", "proven", "decisive", "suggestive", "culprit"]
+Paint: TypeAlias = Callable[[str, Emphasis], str]
+"""Gives a piece of text the look that its emphasis has on the terminal."""
 
 
-def plain(text: str, role: Role) -> str:
+def plain(text: str, emphasis: Emphasis) -> str:
     """``text`` as it is."""
     return text
 
@@ -42,32 +44,46 @@ def headline(result: ParityResult) -> str:
     return f"{result.model}: export differs from {_reference(result)}: {_difference(worst)}{others}"
 
 
-def report(result: ParityResult, *, width: int = 100, verbosity: int = 0, paint: Paint = plain) -> list[str]:
+def report(
+    result: ParityResult, *, width: int = WIDTH, verbosity: int = 0, paint: Paint = plain
+) -> list[str]:
     """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 the only one.
 
     From verbosity 1 on there is a table of the nodes that differ, if the result has details.
     """
-    lines = [paint(headline(result), "failure") if not result.passed else headline(result)]
+    lines = [headline(result) if result.passed else paint(headline(result), "failure")]
     if verbosity < 0:
         return lines
-    if result.verdict == "error":
-        lines += ["", *_indented((result.error or "").splitlines()[1:], width)] if _more(result) else []
-        for finding in result.findings:
-            lines += _section(_finding(finding, width, paint))
-        return lines
-    lines += _section(_outputs(result, width))
+    sections = _error_sections if result.verdict == "error" else _sections
+    for section in sections(result, width, verbosity, paint):
+        shown = list(section)
+        lines += ["", *shown] if shown else []
+    return lines
+
+
+def _error_sections(
+    result: ParityResult, width: int, verbosity: int, paint: Paint
+) -> Iterator[Iterable[str]]:
+    """What follows the first line of a check that could not be made; each section may be empty."""
+    yield _indented((result.error or "").splitlines()[1:], width)
     for finding in result.findings:
-        lines += _section(_finding(finding, width, paint))
+        yield _finding(finding, width, paint)
+
+
+def _sections(result: ParityResult, width: int, verbosity: int, paint: Paint) -> Iterator[Iterable[str]]:
+    """What follows the first line of a check that was made; each section may be empty."""
+    yield _outputs(result, width)
+    for finding in result.findings:
+        yield _finding(finding, width, paint)
     if result.downstream:
         noun = "node differs" if result.downstream == 1 else "nodes differ"
-        lines += _section([f"  {result.downstream} {noun} downstream of it."])
+        yield [f"  {result.downstream} {noun} downstream of it."]
     if verbosity > 0 and result.details is not None:
-        lines += _section(_nodes(result.details.nodes, width, paint))
-    lines += _section(_tolerances(result))
-    shown = result.notes if any(not output.passed for output in result.outputs) else result.notes[1:]
-    lines += _section(_indented(shown, width))
-    lines += _section(_indented([f"{health.cause}: {health.message}" for health in result.health], width))
-    return lines
+        yield _nodes(result.details.nodes, width, paint)
+    yield _tolerances(result)
+    failed = any(not output.passed for output in result.outputs)
+    yield _indented(result.notes if failed else result.notes[1:], width)  # the first is the first line then
+    yield _indented([f"{health.cause}: {health.message}" for health in result.health], width)
 
 
 def number(value: float | int | str | None) -> str:
@@ -156,8 +172,7 @@ def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterato
     first = sorted(differing, key=lambda node: (not node.culprit, node.index))[:_MOST_ROWS]
     shown = sorted(first, key=lambda node: node.index)
     op = max(len("op"), *(len(node.op) for node in shown))
-    room = max(20, width - op - 29)
-    name = min(room, max(len("node"), *(len(node.name) for node in shown)))
+    name = min(max(20, width - op - 29), max(len("node"), *(len(node.name) for node in shown)))
     yield f"    {'node':{name}}  {'op':{op}}  {'accumulated':>11}  {'own':>8}"
     for node in shown:
         row = f"{_clipped(node.name, name):{name}}  {node.op:{op}}  {_cell(node.accumulated):>11}  {_cell(node.own):>8}"
@@ -209,15 +224,6 @@ def _reference(result: ParityResult) -> str:
 
 def _first_line(text: str) -> str:
     return text.splitlines()[0] if text else text
-
-
-def _more(result: ParityResult) -> bool:
-    return len((result.error or "").splitlines()) > 1
-
-
-def _section(lines: Iterator[str] | Sequence[str]) -> list[str]:
-    section = list(lines)
-    return ["", *section] if section else []
 
 
 def _indented(texts: Sequence[str], width: int) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bn_graphs import tensor
-from layer_graphs import FLOAT, Layers, Values, evidence, findings, only, weights
+from graphs.batch_norm import tensor
+from graphs.layers import FLOAT, Layers, Values, evidence, findings, only, weights
 from pytest_tfparity.diagnosis.alignment import divergences
 from pytest_tfparity.diagnosis.causes.batch_norm_mode import TrainingMode
 from pytest_tfparity.graph.graph import DType

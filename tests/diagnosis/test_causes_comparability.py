@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.reports.terminal import report

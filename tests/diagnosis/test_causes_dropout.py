@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from layer_graphs import FLOAT, Layers, findings, only
-from staged_graphs import all_of, dropout, multiplied, op, set_by, staged, uniform
+from graphs.layers import FLOAT, Layers, findings, only
+from graphs.staged import all_of, dropout, multiplied, op, set_by, staged, uniform
 
 REFERENCE = staged(frozen=False)
 

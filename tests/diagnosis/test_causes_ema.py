@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from plain_graphs import Plan
-from weight_graphs import SHADOW, SHAPES, STATISTICS, Weights, averaged, causes, findings, trained
+from graphs.plain import Plan
+from graphs.weights import SHADOW, SHAPES, STATISTICS, Weights, averaged, causes, findings, trained
 
 WEIGHTS = tuple(name for name in SHAPES if name not in STATISTICS)
 LAYERS = ("a/bn", "a/conv", "b/bn", "b/conv", "c/bn", "c/conv", "head")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
+from graphs.layers import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.alignment import divergences, proof
 from pytest_tfparity.diagnosis.places.folds import folds
 from pytest_tfparity.diagnosis.places.right_folds import neutral_folds

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from layer_graphs import Layers, findings, only
-from staged_graphs import Stage, all_of, set_by, staged
+from graphs.layers import Layers, findings, only
+from graphs.staged import Stage, all_of, set_by, staged
 
 PLAIN = staged(frozen=False)
 PADDINGS = [[0, 0], [1, 1], [1, 1], [0, 0]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain_graphs import FLOAT, HALF, Plan
+from graphs.plain import FLOAT, HALF, Plan
+from graphs.weights import SHADOW, SHAPES, Weights, averaged, causes, findings, trained
 from pytest_tfparity.diagnosis.relations import quantised
 from pytest_tfparity.graph.graph import DType
-from weight_graphs import SHADOW, SHAPES, Weights, averaged, causes, findings, trained
 
 LAYERS = ("a/bn", "a/conv", "b/bn", "b/conv", "c/bn", "c/conv", "head")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_graphs import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
+from graphs.layers import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.diagnosis.places.folds import folds
 from pytest_tfparity.graph.proof.proof import Side

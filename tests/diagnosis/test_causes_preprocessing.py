@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_graphs import FLOAT, Layers, findings, only
-from staged_graphs import Stage, all_of, multiplied, op, set_by, shifted, staged
+from graphs.layers import FLOAT, Layers, findings, only
+from graphs.staged import Stage, all_of, multiplied, op, set_by, shifted, staged
 
 PLAIN = staged(frozen=False)
 REVERSED = set_by("ReverseV2", "preprocess/reverse", [-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weight_graphs import SHAPES, STATISTICS, Weights, causes, findings, initial, trained
+from graphs.weights import SHAPES, STATISTICS, Weights, causes, findings, initial, trained
 
 
 def test_one_batch_norm_at_its_initial_statistics_is_named_alone() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphs.weights import SHAPES, STATISTICS, Weights, causes, findings, initial, trained
 from pytest_tfparity.diagnosis.layers import Layers
-from weight_graphs import SHAPES, STATISTICS, Weights, causes, findings, initial, trained
 
 ALL = ("a/bn", "a/conv", "b/bn", "b/conv", "c/bn", "c/conv", "head")
 

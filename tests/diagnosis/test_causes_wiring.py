@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from layer_graphs import FLOAT, Layers, case, findings, only
+from graphs.layers import FLOAT, Layers, case, findings, only
+from graphs.staged import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import OutputComparison
-from staged_graphs import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
 
 PLAIN = staged(frozen=False)
 SOFTMAX = op("Softmax", "prob")

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from fault_cases import CASES
-from faults import Case, examined, problems
+from faults.cases import CASES
+from faults.corpus import Case, examined, problems
 
 
 def parameters() -> list[object]:

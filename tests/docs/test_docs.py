@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 import yaml
 
-from doc_pages import Block, Chapter, blocks, chapters, matches, shortened
-from pytest_tfparity import result
+import pytest_tfparity
+from docs.pages import Block, Chapter, blocks, chapters, matches, shortened
 from pytest_tfparity.__main__ import main
 from pytest_tfparity.reports.html import lacking
 from pytest_tfparity.settings import schema
@@ -103,8 +103,13 @@ def test_a_table_of_fields_names_every_field(page: Path) -> None:
     assert tables or "<!-- fields of" not in text
     for name, table in tables:
         first = [row.split("|")[1] for row in table.splitlines()[2:]]
-        fields = {field.name for field in dataclasses.fields(getattr(result, name))}
+        fields = {field.name for field in dataclasses.fields(getattr(pytest_tfparity, name))}
         assert set(re.findall(r"`(\w+)`", " ".join(first))) == fields
+
+
+def test_every_public_name_has_a_heading_of_its_own() -> None:
+    headings = re.findall(r"^### `(\w+)`$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(pytest_tfparity.__all__)
 
 
 def test_what_is_not_run_has_a_reason() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain_graphs import FLOAT, INT, Plan, side
+from graphs.plain import FLOAT, INT, Plan, side
 from pytest_tfparity.graph.align.align import align, divergences
 from pytest_tfparity.graph.align.divergence import Kind
 from pytest_tfparity.graph.proof.proof import prove
@@ -255,7 +255,7 @@ def test_nodes_on_both_sides_of_a_missing_one_have_partners():
 
 
 def test_loops_are_aligned_node_by_node():
-    from plain_graphs import loop
+    from graphs.plain import loop
 
     (found,) = divergences(loop(), loop(step=2.0, prefix="other"))
     assert (found.kind, found.node) == (Kind.CONSTANT, "other/step")

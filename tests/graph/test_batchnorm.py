@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bn_graphs import Build, names, tensor
+from graphs.batch_norm import Build, names, tensor
 from pytest_tfparity.graph.batch_norm.find import BatchNorm, find_batch_norms, layer_scope
 from pytest_tfparity.graph.graph import Function, FunctionBody, FunctionInput, FunctionNode, Graph, TensorName
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bn_graphs import Build, names
+from graphs.batch_norm import Build, names
 from pytest_tfparity.graph.batch_norm.find import BatchNorm, find_batch_norms
 from pytest_tfparity.graph.batch_norm.fold import Fold, fold_candidates, solve_fold
 from pytest_tfparity.graph.batch_norm.pairs import pair_batch_norms

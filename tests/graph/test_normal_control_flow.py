@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain_graphs import BOOL, FLOAT, Plan, loop, proof, relu_of, side
+from graphs.plain import BOOL, FLOAT, Plan, loop, proof, relu_of, side
 from pytest_tfparity.graph.graph import DType, Function
 from pytest_tfparity.graph.proof.proof import prove
 
@@ -265,7 +265,7 @@ def test_lists_of_outputs_are_counted():
 
 
 def _scalar():
-    from plain_graphs import tensor
+    from graphs.plain import tensor
 
     return tensor(0, np.int32)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain_graphs import FLOAT, INT, Plan, proof, side
+from graphs.plain import FLOAT, INT, Plan, proof, side
 from pytest_tfparity.graph.align.align import divergences
 from pytest_tfparity.graph.align.divergence import Kind
 from pytest_tfparity.graph.proof.proof import prove, reference_fingerprint

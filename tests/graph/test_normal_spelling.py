@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain_graphs import BOOL, DOUBLE, FLOAT, HALF, INT, STRING, Plan, proof, relu_of, side
+from graphs.plain import BOOL, DOUBLE, FLOAT, HALF, INT, STRING, Plan, proof, relu_of, side
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof.proof import prove
 

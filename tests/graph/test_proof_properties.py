@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from graphs.generated import Draw, changed, rewritten
 from pytest_tfparity.graph.align.align import align
 from pytest_tfparity.graph.align.divergence import Kind
 from pytest_tfparity.graph.proof.proof import prove
-from random_graphs import Draw, changed, rewritten
 
 
 def named(divergences, node: str) -> bool:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from conftest import MANIFEST, Project
-from junit_schema import violations
+from reports.junit_schema import violations
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])

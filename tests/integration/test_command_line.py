@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import Project
-from networks import Network
+from graphs.networks import Network
 from pytest_tfparity.__main__ import main
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import MANIFEST, Project
-from networks import build, freeze, images, load, weights
+from graphs.networks import build, freeze, images, load, weights
 
 
 def train(project: Project, steps: int = 20, **changed: np.ndarray) -> None:
@@ -55,6 +55,26 @@ def test_warnings_as_errors_fail_with_the_sentence_alone(never_updated: Project)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["net: block/bn*UPDATE_OPS*"])
     result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+def test_the_warning_is_filtered_under_its_public_name(never_updated: Project, workers: list[str]) -> None:
+    run = never_updated.run_apart if workers else never_updated.run
+    result = run("-W", "error::pytest_tfparity.HealthWarning", *workers)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net: block/bn*UPDATE_OPS*"])
+    result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")
+    run("-W", "ignore::pytest_tfparity.HealthWarning", *workers).assert_outcomes(passed=1, warnings=0)
+
+
+def test_the_warning_is_filtered_in_the_configuration(never_updated: Project) -> None:
+    never_updated.write(
+        "pyproject.toml",
+        '[tool.pytest.ini_options]\nfilterwarnings = ["error::pytest_tfparity.HealthWarning"]\n',
+    )
+    never_updated.run_apart().assert_outcomes(failed=1)
+    never_updated.write("pyproject.toml", '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\n')
+    never_updated.run_apart("-W", "ignore::pytest_tfparity.HealthWarning").assert_outcomes(passed=1)
 
 
 def test_a_checkpoint_that_was_not_trained_yet_is_no_fault(empty_project: Project) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conftest import MANIFEST, Project
-from networks import build, images, load, weights
+from graphs.networks import build, images, load, weights
 
 
 def wrong_rank(project: Project) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.errors import ModelError, SettingsError
 from pytest_tfparity.formats.checkpoint import Checkpoint
 from pytest_tfparity.settings.resolve import ReferenceSpec
@@ -18,7 +18,7 @@ tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
 
 BUILDER = """
-import networks
+from graphs import networks
 
 def build():
     networks.build()

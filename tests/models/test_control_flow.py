@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
 from pytest_tfparity.settings.resolve import ExportSpec
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.errors import FeedError
 from pytest_tfparity.formats.checkpoint import Checkpoint
 from pytest_tfparity.formats.frozen_graph import FrozenGraph

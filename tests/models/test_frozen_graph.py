@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.errors import FeedError, ModelError, TensorNotFound
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
 from pytest_tfparity.settings.resolve import ExportSpec

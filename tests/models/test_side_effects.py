@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.formats.checkpoint import Checkpoint
 from pytest_tfparity.formats.frozen_graph import FrozenGraph

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import networks
+from graphs import networks
 from pytest_tfparity.errors import InputError, TensorFlowMissing
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.runtime import tensorflow as guard

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_tfparity.reports.html import lacking
-from report_results import ENVIRONMENT, broken, failing, passing
+from reports.results import ENVIRONMENT, broken, failing, passing
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytest.importorskip("playwright", reason="playwright is not installed")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_tfparity.reports.model_explorer import overlay, write_overlays
-from report_results import failing, passing
+from reports.results import failing, passing
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from pytest_tfparity.reports import folder as report_folder
 from pytest_tfparity.reports import html
 from pytest_tfparity.reports.html import lacking
-from report_results import ENVIRONMENT, broken, failing, passing
+from reports.results import ENVIRONMENT, broken, failing, passing
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"the extra report is not installed: {lacking()}")
 

@@ -13,7 +13,7 @@ from pytest_tfparity.reports.json import read_report, write_report
 from pytest_tfparity.reports.size import LIMIT, fitted
 from pytest_tfparity.result import ParityResult
 from pytest_tfparity.result_details import Details
-from report_results import ENVIRONMENT, failing, passing
+from reports.results import ENVIRONMENT, failing, passing
 
 needs_page = pytest.mark.skipif(bool(lacking()), reason=f"the extra report is not installed: {lacking()}")
 

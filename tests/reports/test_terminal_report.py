@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_tfparity.reports.terminal import report
-from report_results import failing
+from reports.results import failing
 
 LONG = failing(nodes=3000, scope="a_long_scope/" * 12 + "bn")
 

@@ -10,7 +10,7 @@ from ...diagnosis.evidence import Evidence
 from ...diagnosis.flow import live_export, live_reference
 from ...graph.graph import Node
 from ...result import Finding
-from ...result_details import Drawing, DrawnNode, Neighbourhood, Role
+from ...result_details import Drawing, DrawnNode, Neighbourhood, NodeRole
 
 MOST_FINDINGS = 10
 MOST_NODES = 12
@@ -103,7 +103,7 @@ class _Around:
             edges=tuple(sorted(edges)),
         )
 
-    def _role(self, side: str, name: str, start: str, named: set[str]) -> Role:
+    def _role(self, side: str, name: str, start: str, named: set[str]) -> NodeRole:
         if name == start or (side == "export" and name in named):
             return "culprit"
         if side == "export":

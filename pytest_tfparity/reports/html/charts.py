@@ -168,6 +168,16 @@ def _chart(kind: Any, width: int, height: int, **options: Any) -> Any:
     )
 
 
+def _superfluous(child: ElementTree.Element, parent: ElementTree.Element, root: ElementTree.Element) -> bool:
+    """Whether ``child`` is for pygal's own script, empty, a comment, or the title of an axis or of the whole."""
+    if not isinstance(child.tag, str):
+        return True
+    name = child.tag.rpartition("}")[2]
+    if name == "title":
+        return parent is root or parent.get("class", "").startswith("guides")
+    return name in _UNWANTED or (name == "g" and len(child) == 0)
+
+
 def _svg(chart: Any, label: str) -> Markup:
     """The chart without what only pygal's own script and style would use, its numbers short."""
     kind = type(chart).__name__.lower()
@@ -176,15 +186,11 @@ def _svg(chart: Any, label: str) -> Markup:
 
 
 def _plain(root: ElementTree.Element, label: str, kind: str) -> ElementTree.Element:
+    """``root`` without what nothing shows, its numbers short, named ``label`` for those who cannot see it."""
     for parent in list(root.iter()):
         for child in list(parent):
-            name = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else "comment"
-            empty = name == "g" and len(child) == 0
-            axis_title = name == "title" and parent.get("class", "").startswith("guides")
-            if name in _UNWANTED or name == "comment" or empty or axis_title:
+            if _superfluous(child, parent, root):
                 parent.remove(child)
-    for child in [each for each in root if isinstance(each.tag, str) and each.tag.endswith("title")]:
-        root.remove(child)
     for element in root.iter():
         element.attrib.pop("id", None)
         for key, value in element.attrib.items():

@@ -11,7 +11,7 @@ from grandalf.graphs import Edge, Graph, Vertex
 from grandalf.layouts import SugiyamaLayout
 from grandalf.routing import EdgeViewer, route_with_lines
 
-from ...result_details import Drawing
+from ...result_details import Drawing, DrawnNode
 
 WIDTH, HEIGHT = 176.0, 40.0
 _GAP_X, _GAP_Y = 14.0, 26.0
@@ -63,26 +63,30 @@ def laid(drawing: Drawing) -> Laid:
     for component in Graph(vertices, edges).C:
         left = _place(component, left)
     middles = [vertex.view.xy for vertex in vertices]
-    points = [_points(edge) for edge in edges]
-    low_x = min(x for x, _ in middles) - WIDTH / 2 - _MARGIN
-    low_y = min(y for _, y in middles) - HEIGHT / 2 - _MARGIN
-    every_x = [x + WIDTH / 2 for x, _ in middles] + [x for line in points for x, _ in line]
+    lines = [_points(edge) for edge in edges]
+    low = (
+        min(x for x, _ in middles) - WIDTH / 2 - _MARGIN,
+        min(y for _, y in middles) - HEIGHT / 2 - _MARGIN,
+    )
+    every_x = [x + WIDTH / 2 for x, _ in middles] + [x for line in lines for x, _ in line]
     return Laid(
-        width=round(max(every_x) - low_x + _MARGIN, 1),
-        height=round(max(y for _, y in middles) + HEIGHT / 2 - low_y + _MARGIN, 1),
-        boxes=tuple(
-            Box(
-                x=round(x - WIDTH / 2 - low_x, 1),
-                y=round(y - HEIGHT / 2 - low_y, 1),
-                op=_fitting(node.op),
-                label=_fitting(node.name),
-                name=node.name,
-                role=node.role,
-            )
-            for node, (x, y) in zip(drawing.nodes, middles, strict=True)
-        ),
-        lines=tuple(" ".join(f"{x - low_x:.1f},{y - low_y:.1f}" for x, y in line) for line in points),
+        width=round(max(every_x) - low[0] + _MARGIN, 1),
+        height=round(max(y for _, y in middles) + HEIGHT / 2 - low[1] + _MARGIN, 1),
+        boxes=tuple(_box(node, middle, low) for node, middle in zip(drawing.nodes, middles, strict=True)),
+        lines=tuple(" ".join(f"{x - low[0]:.1f},{y - low[1]:.1f}" for x, y in line) for line in lines),
         description=_description(drawing),
+    )
+
+
+def _box(node: DrawnNode, middle: tuple[float, float], low: tuple[float, float]) -> Box:
+    """The box of a node around ``middle``, in a picture whose upper left corner is ``low``."""
+    return Box(
+        x=round(middle[0] - WIDTH / 2 - low[0], 1),
+        y=round(middle[1] - HEIGHT / 2 - low[1], 1),
+        op=_fitting(node.op),
+        label=_fitting(node.name),
+        name=node.name,
+        role=node.role,
     )
 
 

@@ -69,8 +69,8 @@ def _difference(
     if shapes[0] != shapes[1]:
         return ""
     rows = [
-        [(theirs - ours) / top for ours, theirs in zip(one, other, strict=True)]
-        for one, other in zip(reference.rows, export.rows, strict=True)
+        [(of_export - of_reference) / top for of_reference, of_export in zip(*pair, strict=True)]
+        for pair in zip(reference.rows, export.rows, strict=True)
     ]
     picture = base
     for sign, colour in ((1, "#e02020"), (-1, "#2060ff")):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fault_keras import as_graph, small_cnn, with_skip
-from fault_layers import Layers
+from faults.keras import as_graph, small_cnn, with_skip
+from faults.layers import Layers
 
 v1 = tf.compat.v1
 

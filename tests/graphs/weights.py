@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from plain_graphs import FLOAT, INT, Plan, tensor
+from graphs.plain import FLOAT, INT, Plan, tensor
 from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.causes import CAUSES
 from pytest_tfparity.diagnosis.diagnose import Diagnosis, diagnose

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from fault_graphs import cut_at, fused_pad, removed
-from fault_operations import (
+from faults.corpus import Case, Found, Reference
+from faults.graphs import cut_at, fused_pad, removed
+from faults.operations import (
     BLOCKS,
     CAMERA,
     RESIDUAL,
@@ -18,7 +19,6 @@ from fault_operations import (
     mirrored,
     of_batch,
 )
-from faults import Case, Found, Reference
 
 WIRING = (
     Case(

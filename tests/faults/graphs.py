@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from fault_weights import Weights
+from faults.weights import Weights
 
 v1 = tf.compat.v1
 Edit: TypeAlias = Callable[[Any, Weights], None]

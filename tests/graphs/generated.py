@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plain_graphs import BOOL, FLOAT, INT
+from graphs.plain import BOOL, FLOAT, INT
 from pytest_tfparity.graph.graph import DType, Graph, Node, Tensor, TensorName
 from pytest_tfparity.graph.proof.proof import Side
 

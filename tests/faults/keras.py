@@ -9,9 +9,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from fault_graphs import Edit, value_of
-from fault_layers import Layers
-from fault_weights import Weights
+from faults.graphs import Edit, value_of
+from faults.layers import Layers
+from faults.weights import Weights
 
 v1 = tf.compat.v1
 Making = Callable[[Layers], Any]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fault_cases_averages import average_of, layers
-from fault_graphs import half_compute, quantised
-from fault_networks import NETWORKS
-from fault_weights import (
+from faults.cases.averages import average_of, layers
+from faults.corpus import Case, Found, Reference
+from faults.graphs import half_compute, quantised
+from faults.networks import NETWORKS
+from faults.weights import (
     at_start,
     brain,
     exchanged,
@@ -20,7 +21,6 @@ from fault_weights import (
     of_other_run,
     rounded,
 )
-from faults import Case, Found, Reference
 
 BLOCKS, TABULAR = Reference(network="blocks"), Reference(network="tabular")
 RESIDUAL, CAMERA = Reference(network="residual"), Reference(network="camera")

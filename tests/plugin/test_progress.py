@@ -28,7 +28,7 @@ def test_long_work_says_what_it_does_and_clears_it_at_the_end() -> None:
     assert stream.getvalue() == "\x1b7\x1b[K net: diagnosing, 0 s\x1b8" + "\x1b7\x1b[K\x1b8"
 
 
-def test_it_keeps_to_the_room_that_is_left() -> None:
+def test_it_keeps_to_the_columns_that_are_left() -> None:
     stream = io.StringIO()
     with progress("a_long_name", stream, 6, after=0.01):
         time.sleep(0.1)

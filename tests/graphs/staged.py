@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bn_graphs import names
-from layer_graphs import FLOAT, Layers, Values, weights
+from graphs.batch_norm import names
+from graphs.layers import FLOAT, Layers, Values, weights
 from pytest_tfparity.graph.graph import TensorName
 from pytest_tfparity.graph.proof.proof import Side
 

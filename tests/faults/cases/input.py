@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from fault_operations import (
+from faults.corpus import Case, Reference
+from faults.operations import (
     BLOCKS,
     CAMERA,
     SCANNER,
@@ -17,7 +18,6 @@ from fault_operations import (
     reversed_channels,
     turned,
 )
-from faults import Case, Reference
 
 v1 = tf.compat.v1
 

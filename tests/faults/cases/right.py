@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from fault_graphs import (
+from faults.corpus import Case, Reference
+from faults.graphs import (
     folded,
     phase_fixed,
     renamed,
@@ -16,8 +17,7 @@ from fault_graphs import (
     with_identities,
     without_identities,
 )
-from fault_networks import NETWORKS, UNITS
-from faults import Case, Reference
+from faults.networks import NETWORKS, UNITS
 
 PASSES = ("proven", "pass")
 PHASED = Reference(network="phased", feeds={"training:0": False})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fault_keras import frozen_by_keras, small_cnn, with_skip
-from fault_weights import at_start, exchanged
-from faults import Case, Found, Reference
+from faults.corpus import Case, Found, Reference
+from faults.keras import frozen_by_keras, small_cnn, with_skip
+from faults.weights import at_start, exchanged
 
 STATISTICS = ("moving_mean", "moving_variance")
 CNN, SKIP = Reference(network="keras_cnn"), Reference(network="keras_skip")

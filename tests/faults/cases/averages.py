@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fault_networks import NETWORKS
-from fault_weights import (
+from faults.corpus import Case, Found, Reference
+from faults.networks import NETWORKS
+from faults.weights import (
     SHADOW,
     Weights,
     averaged,
     mixed,
     raw,
 )
-from faults import Case, Found, Reference
 
 STATISTICS = ("moving_mean", "moving_variance")
 

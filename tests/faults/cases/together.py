@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from fault_graphs import epsilon, folded, phase_fixed, several
-from fault_networks import NETWORKS
-from fault_weights import at_start, averaged, both, exchanged, of_layers, raw
-from faults import Case, Found, Reference
+from faults.corpus import Case, Found, Reference
+from faults.graphs import epsilon, folded, phase_fixed, several
+from faults.networks import NETWORKS
+from faults.weights import at_start, averaged, both, exchanged, of_layers, raw
 
 STATISTICS = ("moving_mean", "moving_variance")
 BLOCKS, TABULAR = Reference(network="blocks"), Reference(network="tabular")

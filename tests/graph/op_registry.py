@@ -1,6 +1,6 @@
 """Read TensorFlow's own op registry, to write and to check ``pytest_tfparity/graph/ops.json``.
 
-``python tests/op_registry.py OUT [OTHER...]`` writes the table of the installed TensorFlow to OUT,
+``python tests/graph/op_registry.py OUT [OTHER...]`` writes the table of the installed TensorFlow to OUT,
 merged with tables written elsewhere by another TensorFlow (an older one knows ops that the newest
 has dropped). It runs on Python 3.6 and TensorFlow 1.15 too.
 """

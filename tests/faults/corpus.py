@@ -1,6 +1,4 @@
-"""The project's own corpus: faults of exports, each with what a check must say of it.
-
-    python tests/faults.py [WORDS]    print the table of all cases, or of those with WORDS in their names
+"""What a case of the corpus is, how it is built and checked, and the table of what came out.
 
 A case is data: a network, what its checkpoint holds, what its export does otherwise, and the verdict,
 causes, layers and certainty that must come out. Names of layers may be alternatives, ``"a|b"``.
@@ -10,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +19,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fault_graphs import Edit, hold
-from fault_layers import Changes, Layers
-from fault_networks import NETWORKS, Network
-from fault_weights import SHADOW, Change, Weights, older, trained
+from faults.graphs import Edit, hold
+from faults.layers import Changes, Layers
+from faults.networks import NETWORKS, Network
+from faults.weights import SHADOW, Change, Weights, older, trained
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.result import ParityResult
@@ -330,11 +327,3 @@ def table(cases: Sequence[Case]) -> int:
         )
     print(f"\n{len(cases) - wrong} of {len(cases)} cases are as expected.")
     return wrong
-
-
-if __name__ == "__main__":
-    from fault_cases import CASES
-
-    v1.logging.set_verbosity(v1.logging.ERROR)
-    words = " ".join(sys.argv[1:])
-    sys.exit(1 if table([case for case in CASES if words in case.name]) else 0)

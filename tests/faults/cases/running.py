@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from fault_graphs import custom_op, scaled, unfrozen, updating
-from fault_operations import (
+from faults.corpus import Case, Found, Reference
+from faults.graphs import custom_op, scaled, unfrozen, updating
+from faults.operations import (
     BLOCKS,
     CAMERA,
     RESIDUAL,
@@ -22,8 +23,7 @@ from fault_operations import (
     noise,
     not_a_number,
 )
-from fault_weights import of_layers
-from faults import Case, Found, Reference
+from faults.weights import of_layers
 
 RANDOM = (
     Case(

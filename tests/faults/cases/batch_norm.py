@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fault_graphs import epsilon, folded, phase_fixed, several
-from fault_networks import NETWORKS
-from fault_weights import Weights, at_start, exchanged, of_layers, without_statistics
-from faults import Case, Found, Reference
+from faults.corpus import Case, Found, Reference
+from faults.graphs import epsilon, folded, phase_fixed, several
+from faults.networks import NETWORKS
+from faults.weights import Weights, at_start, exchanged, of_layers, without_statistics
 
 BLOCKS = Reference(network="blocks")
 TABULAR = Reference(network="tabular")

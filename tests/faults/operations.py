@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fault_weights import Weights
-from faults import Found, Reference
+from faults.corpus import Found, Reference
+from faults.weights import Weights
 
 v1 = tf.compat.v1
 BLOCKS, TABULAR = Reference(network="blocks"), Reference(network="tabular")

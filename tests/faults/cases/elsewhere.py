@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from fault_graphs import Edit, folded, renamed, scrambled, several, with_identities, without_identities
-from fault_networks import NETWORKS
-from fault_weights import at_start, exchanged, raw
-from faults import Case, Found, Reference
+from faults.corpus import Case, Found, Reference
+from faults.graphs import Edit, folded, renamed, scrambled, several, with_identities, without_identities
+from faults.networks import NETWORKS
+from faults.weights import at_start, exchanged, raw
 
 STATISTICS = ("moving_mean", "moving_variance")
 BLOCKS, TABULAR = Reference(network="blocks"), Reference(network="tabular")

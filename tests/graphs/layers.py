@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bn_graphs import Build, names, tensor
+from graphs.batch_norm import Build, names, tensor
 from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.diagnosis.evidence import Evidence

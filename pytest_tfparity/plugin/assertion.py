@@ -1,0 +1,67 @@
+"""``assert_parity``: the whole of a check, inside a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..check.check import check
+from ..comparison.compare import Tolerance
+from ..errors import UsageError
+from ..graph.graph import Array
+from ..result import ParityResult
+from ..settings.spec import ParitySpec
+from .failure import ParityFailure
+from .models import ExportModel, GoldenInputs, ReferenceModel
+
+
+def assert_parity(
+    frozen_graph: ExportModel,
+    checkpoint_session: ReferenceModel,
+    golden_inputs: Mapping[str, Array] | None = None,
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+) -> ParityResult:
+    """Assert that the export matches its checkpoint, like ``np.testing`` does for arrays.
+
+    Both sides are first compared without running them; only what is not proven is run, on
+    ``golden_inputs`` (by tensor name; default: the model's own). ``atol`` and ``rtol`` override
+    the tolerance of the marker and the manifest. Raises :class:`ParityFailure`, an
+    ``AssertionError``, with the whole report.
+    """
+    __tracebackhide__ = True
+    if not isinstance(frozen_graph, ExportModel) or not isinstance(checkpoint_session, ReferenceModel):
+        raise UsageError(
+            "assert_parity takes the fixtures frozen_graph and checkpoint_session, in this order."
+        )
+    bench = frozen_graph.bench
+    if checkpoint_session.bench.spec != bench.spec:
+        raise UsageError(
+            f"assert_parity was given the export of {bench.spec.name!r} and the checkpoint of"
+            f" {checkpoint_session.bench.spec.name!r}."
+        )
+    spec = with_tolerance(bench.spec, atol=atol, rtol=rtol)
+    own = isinstance(golden_inputs, GoldenInputs) and golden_inputs.spec == bench.spec
+    inputs = None if own or golden_inputs is None else dict(golden_inputs)
+    result = check(spec, bench.models, nodeid=bench.nodeid, inputs=inputs, details=bench.details)
+    bench.record(result)
+    if not result.passed:
+        raise ParityFailure(result)
+    return result
+
+
+def with_tolerance(spec: ParitySpec, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
+    """``spec`` with another tolerance for every output; None leaves a number as it is."""
+
+    def tightened(tolerance: Tolerance) -> Tolerance:
+        return replace(
+            tolerance,
+            atol=tolerance.atol if atol is None else float(atol),
+            rtol=tolerance.rtol if rtol is None else float(rtol),
+        )
+
+    if atol is None and rtol is None:
+        return spec
+    outputs = tuple(replace(output, tolerance=tightened(output.tolerance)) for output in spec.outputs)
+    return replace(spec, tolerance=tightened(spec.tolerance), outputs=outputs)

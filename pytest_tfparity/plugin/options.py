@@ -1,0 +1,88 @@
+"""The plugin's options and ini values, and the manifest that they may name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..settings import schema
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and ini value; those that are settings of a check come from the schema."""
+    group = parser.getgroup("tfparity", "TensorFlow export parity")
+    group.addoption(
+        "--tfparity-update",
+        nargs="?",
+        const="all",
+        default=None,
+        choices=("all", "new", "force"),
+        help="Write goldens from the reference: what is missing or differs beyond tolerance; 'new': only what is"
+        " missing; 'force': also in CI.",
+    )
+    group.addoption(
+        "--tfparity-prune", action="store_true", help="Remove goldens that no check uses, on a full run."
+    )
+    group.addoption(
+        "--tfparity-report",
+        metavar="DIR",
+        default=None,
+        help="Write report.json, and a page of pictures, into this folder.",
+    )
+    group.addoption(
+        "--tfparity-manifest",
+        metavar="FILE",
+        default=None,
+        help="The manifest, instead of the nearest tfparity.yaml.",
+    )
+    parser.addini("tfparity_manifest", "The manifest, instead of the nearest tfparity.yaml.", default=None)
+    for key in schema.CONFIGURABLE:
+        parser.addini(key.ini, f"{key.description} Default: {key.default}.", default=None)
+        group.addoption(
+            key.flag, metavar=_metavar(key), default=None, help=f"{key.description} Default: {key.default}."
+        )
+
+
+def refuse_update_in_ci(config: pytest.Config) -> None:
+    """Raise ``pytest.UsageError`` where goldens would be written in CI and nobody said ``force``."""
+    asked = config.getoption("--tfparity-update") not in (None, "force")
+    if asked and os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        raise pytest.UsageError(
+            "--tfparity-update does not write goldens in CI (the environment variable CI is set): a red check"
+            " must not repair itself. Update on your machine and commit, or say --tfparity-update=force."
+        )
+
+
+def manifest_setting(config: pytest.Config) -> Path | None:
+    """The manifest that an option or ini value names: an option counts from where pytest was started."""
+    option = config.getoption("--tfparity-manifest")
+    if option:
+        return Path(config.invocation_params.dir, option).absolute()
+    ini = config.getini("tfparity_manifest")
+    return Path(config.rootpath, ini).absolute() if ini else None
+
+
+def option_settings(config: pytest.Config) -> Mapping[str, Any]:
+    """The settings of a check that the command line states, by name."""
+    stated = {key.name: config.getoption(key.flag) for key in schema.CONFIGURABLE}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def ini_settings(config: pytest.Config) -> Mapping[str, Any]:
+    """The settings of a check that the ini file states, by name."""
+    stated = {key.name: config.getini(key.ini) for key in schema.CONFIGURABLE}
+    return {name: value for name, value in stated.items() if value not in (None, "")}
+
+
+def verbosity(config: pytest.Config) -> int:
+    """How much pytest is to say, 0 by default; without its terminal plugin (``-p no:terminal``) nobody states it."""
+    stated: int = config.getoption("verbose", 0)
+    return stated
+
+
+def _metavar(key: schema.Key) -> str:
+    return "|".join(key.choices) if key.choices else {"boolean": "BOOL"}.get(key.kind, "X")

@@ -1,0 +1,57 @@
+"""The record of a test: what its checks found, kept with the item until a report takes it along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..errors import HealthWarning, TfparityError
+
+if TYPE_CHECKING:
+    from ..result import ParityResult
+    from ..settings.spec import ParitySpec
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """``results`` are verdicts, ``written`` what became of goldens, ``goldens`` the files that the test uses."""
+
+    results: list[ParityResult] = field(default_factory=list)
+    written: list[ParityResult] = field(default_factory=list)
+    goldens: list[str] = field(default_factory=list)
+
+
+RECORD: pytest.StashKey[Record] = pytest.StashKey()
+
+
+def record_of(item: pytest.Item) -> Record:
+    """The record of ``item``, begun when it is first asked for."""
+    return item.stash.setdefault(RECORD, Record())
+
+
+def take(item: pytest.Item) -> Record:
+    """The record of ``item``, which begins anew: what one report carries no later one repeats."""
+    taken = record_of(item)
+    item.stash[RECORD] = Record()
+    return taken
+
+
+def keep(item: pytest.Item, result: ParityResult) -> None:
+    """Keep ``result`` with its test, and warn of an unsound checkpoint."""
+    record_of(item).results.append(result)
+    for health in result.health:
+        item.warn(HealthWarning(f"{result.model}: {health.message}"))
+
+
+def keep_golden(item: pytest.Item, spec: ParitySpec) -> None:
+    """Remember that ``item`` uses the goldens of ``spec``."""
+    if spec.golden is not None:
+        record_of(item).goldens.append(str(spec.golden))
+
+
+def concerns(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """Whether a test has anything to do with parity: it has a record, or ended in a user's mistake."""
+    mistaken = call.excinfo is not None and isinstance(call.excinfo.value, TfparityError)
+    return mistaken or RECORD in item.stash
