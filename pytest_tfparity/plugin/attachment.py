@@ -20,7 +20,7 @@ from ..result import ParityResult
 from .failure import ParityFailure
 from .marker import line_of
 from .options import verbosity
-from .record import take
+from .record import record_of, take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,9 @@ class Attachment:
 def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put on ``report`` what the checks of ``item`` found since the last one, and show a mistake as a sentence."""
     excinfo, record = call.excinfo, take(item)
+    if report.when == "setup" and report.passed:
+        # what a fixture has compared belongs to the test, which may yet fail on it and has to show it then
+        record_of(item).results, record.results = record.results, []
     if excinfo is not None and isinstance(excinfo.value, TfparityError):
         report.longrepr = str(excinfo.value)
         if not record.results:

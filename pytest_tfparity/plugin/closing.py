@@ -63,20 +63,11 @@ class Closing:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The closing lines: verdicts, goldens written and unused, where the report is; GitHub's annotations."""
-        folder = self.config.getoption("--tfparity-report")
-        if not self.reports and not folder:
+        if not self.reports and not self.config.getoption("--tfparity-report"):
             return
-        from ..reports.summary import closing_lines, golden_lines
-
-        results = self._results()
-        lines = closing_lines(results)
-        if self.config.getoption("--tfparity-update"):
-            written = [result for _, attachment in self.reports for result in attachment.written]
-            lines += golden_lines([*results, *written])
-        if self._is_full() and not {"error", "skipped"} & terminalreporter.stats.keys():
-            lines += self._unused_goldens()
-        if folder:
-            lines.append(f"report: {self._write_report(folder, results)}")
+        results = [result for _, attachment in self.reports for result in attachment.results]
+        complete = self._is_full() and not {"error", "skipped"} & terminalreporter.stats.keys()
+        lines = self._lines(results, complete)
         for line in self._github(results):
             terminalreporter.line(line)
         if lines:
@@ -84,8 +75,20 @@ class Closing:
             for line in lines:
                 terminalreporter.line(line)
 
-    def _results(self) -> list[ParityResult]:
-        return [result for _, attachment in self.reports for result in attachment.results]
+    def _lines(self, results: Sequence[ParityResult], complete: bool) -> list[str]:
+        """The closing lines; ``complete``: every test has run, so a golden that none has used is unused."""
+        from ..reports.summary import closing_lines, golden_lines
+
+        lines = closing_lines(results)
+        if self.config.getoption("--tfparity-update"):
+            written = [result for _, attachment in self.reports for result in attachment.written]
+            lines += golden_lines([*results, *written])
+        if complete:
+            lines += self._unused_goldens()
+        folder = self.config.getoption("--tfparity-report")
+        if folder:
+            lines.append(f"report: {self._write_report(folder, results)}")
+        return lines
 
     def _is_full(self) -> bool:
         """Whether every test of the project was asked for: nothing deselected, no paths on the command line."""

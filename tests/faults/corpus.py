@@ -25,7 +25,7 @@ from faults.networks import NETWORKS, Network
 from faults.weights import SHADOW, Change, Weights, older, trained
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
-from pytest_tfparity.result import ParityResult
+from pytest_tfparity.result import Finding, Health, ParityResult
 from pytest_tfparity.settings.resolve import spec_from_files
 
 v1 = tf.compat.v1
@@ -244,7 +244,7 @@ def examined(case: Case) -> ParityResult:
             name: {"npz": str(files.inputs), "export": case.inputs.get(name, name)}
             for name in case.network.inputs
         },
-        outputs=[{"reference": ours, "export": theirs} for ours, theirs in _outputs(case)],
+        outputs=[{"reference": reference, "export": export} for reference, export in _outputs(case)],
         feeds=dict(case.reference.feeds),
         export_feeds=dict(case.feeds),
         atol=case.atol,
@@ -260,33 +260,42 @@ def examined(case: Case) -> ParityResult:
 def problems(case: Case, result: ParityResult) -> list[str]:
     """Where a result is not what the case expects, in sentences; empty if it is right."""
     found = [f"verdict {result.verdict}: {result.error}"] if result.verdict not in case.verdict else []
-    unexpected: list[Any] = list(result.findings)
+    unexpected = list(result.findings)
     for wanted in case.findings:
-        causes = wanted.cause.split("|")
-        same = [each for each in unexpected if each.cause in causes]
-        if not same and "warning" in wanted.certainty:
-            same = [each for each in result.health if each.cause in causes]
-        if not same:
-            found.append(f"{wanted.cause} not found")
-            continue
+        same = [each for each in unexpected if each.cause in wanted.cause.split("|")]
         unexpected = [each for each in unexpected if each not in same]
-        certainties = [getattr(each, "certainty", "warning") for each in same]
-        if len(same) > len({each.cause for each in same}) and "warning" not in certainties:
-            found.append(f"{len(same)} findings of {wanted.cause}")
-        if not set(certainties) <= set(wanted.certainty.split("|")):
-            found.append(f"{wanted.cause} {certainties[0]}, not {wanted.certainty}")
-        found += _of_scopes(
-            wanted.cause, wanted.scopes, [s for each in same for s in each.scopes if s not in wanted.also]
-        )
+        found += _of_finding(wanted, same, result.health)
     found += [f"{each.cause} at {', '.join(each.scopes)} is no cause" for each in unexpected]
+    return [*found, *_of_health(case, result.health)]
+
+
+def _of_finding(wanted: Found, same: Sequence[Finding], health: Sequence[Health]) -> Iterator[str]:
+    """What is wrong with the findings of this cause; a warning of it does where the case says so."""
+    if same:
+        certainties = [each.certainty for each in same]
+        if len(same) > len({each.cause for each in same}):
+            yield f"{len(same)} findings of {wanted.cause}"
+    else:
+        warnings = [each for each in health if each.cause in wanted.cause.split("|")]
+        if not warnings or "warning" not in wanted.certainty:
+            yield f"{wanted.cause} not found"
+            return
+        certainties = ["warning"]
+    if not set(certainties) <= set(wanted.certainty.split("|")):
+        yield f"{wanted.cause} {certainties[0]}, not {wanted.certainty}"
+    scopes = [scope for each in same or warnings for scope in each.scopes if scope not in wanted.also]
+    yield from _of_scopes(wanted.cause, wanted.scopes, scopes)
+
+
+def _of_health(case: Case, health: Sequence[Health]) -> Iterator[str]:
+    """Warnings that are missing, or are not expected."""
     for cause, scopes in case.health.items():
-        named = [s for each in result.health if each.cause == cause for s in each.scopes]
-        if not any(each.cause == cause for each in result.health):
-            found.append(f"no warning of {cause}")
-        found += _of_scopes(cause, scopes, named)
+        same = [each for each in health if each.cause == cause]
+        if not same:
+            yield f"no warning of {cause}"
+        yield from _of_scopes(cause, scopes, [scope for each in same for scope in each.scopes])
     known = {*case.health, *(cause for each in case.findings for cause in each.cause.split("|"))}
-    found += [f"warning of {each.cause}" for each in result.health if each.cause not in known]
-    return found
+    yield from (f"warning of {each.cause}" for each in health if each.cause not in known)
 
 
 def _of_scopes(cause: str, wanted: Sequence[str], named: Sequence[str]) -> Iterator[str]:

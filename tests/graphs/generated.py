@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from pytest_tfparity.graph.graph import DType, Graph, Node, Tensor, TensorName
 from pytest_tfparity.graph.proof.proof import Side
 
 _UNARY = ("Relu", "Relu6", "Sigmoid", "Tanh", "Neg", "Exp", "Abs", "Softplus", "Sqrt")
+_PASSING = ("Identity", "StopGradient", "Snapshot")
 _BINARY = ("AddV2", "Sub", "Mul", "Maximum", "Minimum", "SquaredDifference", "RealDiv")
 _OTHER_BINARY = {"AddV2": "Sub", "Sub": "AddV2", "Mul": "RealDiv", "RealDiv": "Mul", "Maximum": "Minimum",
                  "Minimum": "Maximum", "SquaredDifference": "Sub"}  # fmt: skip
@@ -146,7 +148,7 @@ def rewritten(side: Side, seed: int, *, rename: bool = True) -> Side:
         for position, source in enumerate(map(renamed, node.inputs)):
             if rand.random() < 0.3:
                 extra = f"{name}/identity_{position}"
-                nodes.append(Node(extra, rand.choice(("Identity", "StopGradient", "Snapshot")), (source,)))
+                nodes.append(Node(extra, rand.choice(_PASSING), (source,)))
                 source = TensorName(extra, 0)
             inputs.append(source)
         attrs = dict(node.attrs)
@@ -185,74 +187,100 @@ def changed(side: Side, seed: int) -> Change:
 
 
 def _changed(side: Side, rand: random.Random, seed: int) -> Change | None:
-    kind = rand.choice(("bit", "attribute", "op", "edge", "insert", "delete"))
-    nodes = dict(side.graph.nodes)
+    """One random change of a random node; None where that kind of change does not suit that node."""
+    kind = rand.choice(list(_KINDS))
     live = side.graph.live([str(output) for output in side.outputs])
-    name = rand.choice(list(live))
-    node = nodes[name]
-    varying = _varying(live)
-    outputs = side.outputs
-    variables = dict(side.variables)
-    if kind == "bit":
-        value = node.attrs.get("value", variables.get(name))
-        if not isinstance(value, Tensor):
-            return None
-        other = _flipped(value, rand)
-        if name in variables:
-            variables[name] = other
-        else:
-            nodes[name] = replace(node, attrs={**node.attrs, "value": other})
-    elif kind == "attribute":
-        choices = _CHANGES.get(node.op, ())
-        if not choices:
-            return None
-        attr, value = rand.choice(choices)
-        nodes[name] = replace(node, attrs={**node.attrs, attr: value})
-    elif kind == "op":
-        if node.op in _UNARY:
-            nodes[name] = replace(node, op=rand.choice([op for op in _UNARY if op != node.op]))
-        elif node.op in _OTHER_BINARY:
-            nodes[name] = replace(node, op=_OTHER_BINARY[node.op])
-        else:
-            return None
-    elif kind == "edge":
-        slots = [slot for slot, source in enumerate(node.inputs) if source.node in varying]
-        earlier = [TensorName(other, 0) for other in list(live)[: list(live).index(name)] if other in varying]
-        if not slots or node.op in ("Identity", "StopGradient", "Snapshot"):
-            return None
-        slot = rand.choice(slots)
-        choices = [
-            source for source in earlier if _through(nodes, source) != _through(nodes, node.inputs[slot])
-        ]
-        if not choices:
-            return None
-        inputs = list(node.inputs)
-        inputs[slot] = rand.choice(choices)
-        nodes[name] = replace(node, inputs=tuple(inputs))
-    elif kind == "insert":
-        slots = [slot for slot, source in enumerate(node.inputs) if source.node in varying]
-        if not slots:
-            return None
-        slot = rand.choice(slots)
-        made = Node(f"inserted_{seed}", "Erf", (node.inputs[slot],), (), {"T": FLOAT})
-        nodes[made.name] = made
-        inputs = list(node.inputs)
-        inputs[slot] = TensorName(made.name, 0)
-        nodes[name] = replace(node, inputs=tuple(inputs))
-        name = made.name
-    else:
-        if node.op not in _UNARY:
-            return None
-        source = node.inputs[0]
-        for reader in list(nodes.values()):
-            if any(edge.node == name for edge in reader.inputs):
-                inputs = tuple(source if edge.node == name else edge for edge in reader.inputs)
-                nodes[reader.name] = replace(reader, inputs=inputs)
-        outputs = tuple(source if output.node == name else output for output in outputs)
-    return Change(kind, name, replace(side, graph=Graph(nodes), outputs=outputs, variables=variables))
+    return _KINDS[kind](side, rand.choice(list(live)), live, rand, seed)
 
 
-def _varying(live: dict[str, Node]) -> set[str]:
+def _with_node(side: Side, node: Node) -> Side:
+    return replace(side, graph=Graph({**side.graph.nodes, node.name: node}))
+
+
+def _bit(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int) -> Change | None:
+    node = live[name]
+    value = node.attrs.get("value", side.variables.get(name))
+    if not isinstance(value, Tensor):
+        return None
+    other = _flipped(value, rand)
+    if name in side.variables:
+        return Change("bit", name, replace(side, variables={**side.variables, name: other}))
+    return Change("bit", name, _with_node(side, replace(node, attrs={**node.attrs, "value": other})))
+
+
+def _attribute(
+    side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int
+) -> Change | None:
+    node = live[name]
+    choices = _CHANGES.get(node.op, ())
+    if not choices:
+        return None
+    attr, value = rand.choice(choices)
+    return Change("attribute", name, _with_node(side, replace(node, attrs={**node.attrs, attr: value})))
+
+
+def _op(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int) -> Change | None:
+    node = live[name]
+    if node.op in _UNARY:
+        other = rand.choice([op for op in _UNARY if op != node.op])
+        return Change("op", name, _with_node(side, replace(node, op=other)))
+    if node.op in _OTHER_BINARY:
+        return Change("op", name, _with_node(side, replace(node, op=_OTHER_BINARY[node.op])))
+    return None
+
+
+def _edge(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int) -> Change | None:
+    node, nodes, varying = live[name], side.graph.nodes, _varying(live)
+    slots = [slot for slot, source in enumerate(node.inputs) if source.node in varying]
+    if not slots or node.op in _PASSING:
+        return None
+    slot = rand.choice(slots)
+    earlier = [TensorName(other, 0) for other in list(live)[: list(live).index(name)] if other in varying]
+    old = _through(nodes, node.inputs[slot])
+    choices = [source for source in earlier if _through(nodes, source) != old]
+    if not choices:
+        return None
+    return Change("edge", name, _with_node(side, _with_input(node, slot, rand.choice(choices))))
+
+
+def _insert(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int) -> Change | None:
+    node, varying = live[name], _varying(live)
+    slots = [slot for slot, source in enumerate(node.inputs) if source.node in varying]
+    if not slots:
+        return None
+    slot = rand.choice(slots)
+    made = Node(f"inserted_{seed}", "Erf", (node.inputs[slot],), (), {"T": FLOAT})
+    reader = _with_input(node, slot, TensorName(made.name, 0))
+    return Change("insert", made.name, _with_node(_with_node(side, made), reader))
+
+
+def _delete(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int) -> Change | None:
+    node = live[name]
+    if node.op not in _UNARY:
+        return None
+
+    def around(edges: tuple[TensorName, ...]) -> tuple[TensorName, ...]:
+        return tuple(node.inputs[0] if edge.node == name else edge for edge in edges)
+
+    nodes = {each.name: replace(each, inputs=around(each.inputs)) for each in side.graph.nodes.values()}
+    return Change("delete", name, replace(side, graph=Graph(nodes), outputs=around(side.outputs)))
+
+
+_KINDS: Mapping[str, Callable[[Side, str, Mapping[str, Node], random.Random, int], Change | None]] = {
+    "bit": _bit,
+    "attribute": _attribute,
+    "op": _op,
+    "edge": _edge,
+    "insert": _insert,
+    "delete": _delete,
+}
+
+
+def _with_input(node: Node, slot: int, source: TensorName) -> Node:
+    return replace(node, inputs=(*node.inputs[:slot], source, *node.inputs[slot + 1 :]))
+
+
+def _varying(live: Mapping[str, Node]) -> set[str]:
     varying: set[str] = set()
     for node in live.values():
         if node.op == "Placeholder" or any(source.node in varying for source in node.inputs):
@@ -260,8 +288,8 @@ def _varying(live: dict[str, Node]) -> set[str]:
     return varying
 
 
-def _through(nodes: dict[str, Node], source: TensorName) -> TensorName:
-    while nodes[source.node].op in ("Identity", "StopGradient", "Snapshot"):
+def _through(nodes: Mapping[str, Node], source: TensorName) -> TensorName:
+    while nodes[source.node].op in _PASSING:
         source = nodes[source.node].inputs[0]
     return source
 

@@ -136,6 +136,39 @@ def test_a_check_that_fails_in_a_fixture_is_counted(broken_project: Project) -> 
     result.stdout.fnmatch_lines(["parity: 1 different"])
 
 
+def test_what_a_fixture_compared_is_shown_by_the_test_that_fails_on_it(broken_project: Project) -> None:
+    broken_project.write(
+        "test_net.py",
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def equal(frozen_graph, checkpoint_session, golden_inputs):\n"
+        "    return frozen_graph.run(golden_inputs) == checkpoint_session.run(golden_inputs)\n"
+        "def test_net(equal):\n"
+        "    assert equal\n",
+    )
+    result = broken_project.run("test_net.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- tfparity -*", HEADLINE, "  block/bn   bn-training-mode   proven"])
+    result.stdout.fnmatch_lines(["parity: 1 different"])
+
+
+def test_a_mistake_after_a_check_leaves_what_the_check_found(project: Project) -> None:
+    project.write(
+        "test_net.py",
+        "import pytest\n"
+        "from pytest_tfparity import UsageError, assert_parity\n"
+        "@pytest.fixture\n"
+        "def after():\n"
+        "    yield\n"
+        "    raise UsageError('Not so.')\n"
+        "def test_net(after, frozen_graph, checkpoint_session):\n"
+        "    assert_parity(frozen_graph, checkpoint_session)\n",
+    )
+    result = project.run("test_net.py")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["Not so.", "parity: 1 proven equal, 1 not comparable"])
+
+
 @WORKERS
 def test_an_expected_failure_is_one(broken_project: Project, workers: list[str]) -> None:
     broken_project.write(

@@ -53,17 +53,7 @@ class _View:
 
 def laid(drawing: Drawing) -> Laid:
     """Where the nodes and edges of ``drawing`` go; inputs on top."""
-    vertices = [Vertex(index) for index in range(len(drawing.nodes))]
-    for vertex in vertices:
-        vertex.view = _View()
-    edges = [Edge(vertices[source], vertices[target]) for source, target in drawing.edges if source != target]
-    for edge in edges:
-        edge.view = EdgeViewer()
-    left = 0.0
-    for component in Graph(vertices, edges).C:
-        left = _place(component, left)
-    middles = [vertex.view.xy for vertex in vertices]
-    lines = [_points(edge) for edge in edges]
+    middles, lines = _routed(drawing)
     low = (
         min(x for x, _ in middles) - WIDTH / 2 - _MARGIN,
         min(y for _, y in middles) - HEIGHT / 2 - _MARGIN,
@@ -76,6 +66,20 @@ def laid(drawing: Drawing) -> Laid:
         lines=tuple(" ".join(f"{x - low[0]:.1f},{y - low[1]:.1f}" for x, y in line) for line in lines),
         description=_description(drawing),
     )
+
+
+def _routed(drawing: Drawing) -> tuple[list[tuple[float, float]], list[list[tuple[float, float]]]]:
+    """The middle of each node, and the points of each edge that does not lead back to its node."""
+    vertices = [Vertex(index) for index in range(len(drawing.nodes))]
+    for vertex in vertices:
+        vertex.view = _View()
+    edges = [Edge(vertices[source], vertices[target]) for source, target in drawing.edges if source != target]
+    for edge in edges:
+        edge.view = EdgeViewer()
+    left = 0.0
+    for component in Graph(vertices, edges).C:
+        left = _place(component, left)
+    return [vertex.view.xy for vertex in vertices], [_points(edge) for edge in edges]
 
 
 def _box(node: DrawnNode, middle: tuple[float, float], low: tuple[float, float]) -> Box:
