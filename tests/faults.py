@@ -26,10 +26,10 @@ from fault_graphs import Edit, hold
 from fault_layers import Changes, Layers
 from fault_networks import NETWORKS, Network
 from fault_weights import SHADOW, Change, Weights, older, trained
+from networks import stated_check
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.result import ParityResult
-from pytest_tfparity.settings.resolve import spec_from_files
 
 v1 = tf.compat.v1
 
@@ -240,7 +240,7 @@ def write(case: Case) -> Files:
 def examined(case: Case) -> ParityResult:
     """What a check says of a case."""
     files = write(case)
-    spec = spec_from_files(
+    spec = stated_check(
         files.checkpoint,
         files.frozen_graph,
         inputs={

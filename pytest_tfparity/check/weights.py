@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from ..diagnosis.weights_parity import WeightsComparison, weights_parity
 from ..errors import ModelError, SettingsError
+from ..formats.model import HasGraph, HasWeights
 from ..formats.store import ModelStore
-from ..graph.graph import Graph, Tensor
+from ..graph.graph import Tensor
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .pair import final_outputs
 
 _SHOWN = 8
 
@@ -23,10 +23,19 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     """
     if spec.reference is None:
         raise SettingsError(f"{spec.name}: `compare: weights` needs a checkpoint under `reference`.")
-    export = models.export(spec.export)
-    bundle = models.reference(spec.reference, spec.root).bundle
-    constants = _constants(export.graph, [output.export for output in spec.outputs])
-    found = weights_parity(constants, bundle.tensors, ema=spec.reference.ema)
+    export = models.open(spec.export, spec.root)
+    if not isinstance(export, HasGraph):
+        raise SettingsError(
+            f"{spec.name}: `compare: weights` needs an export with a graph; {export.label} has none."
+        )
+    reference = models.open(spec.reference, spec.root)
+    if not isinstance(reference, HasWeights):
+        raise SettingsError(
+            f"{spec.name}: `compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
+            f" {reference.label} is a {reference.noun}."
+        )
+    constants = _constants(export, [output.export for output in spec.outputs])
+    found = weights_parity(constants, reference.tensors(), ema=reference.ema)
     if found.undecided and found.passed:
         raise SettingsError(
             f"{spec.name}: {draft.reference} holds moving averages, and the export holds"
@@ -41,9 +50,9 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     return replace(draft, verdict="fail", notes=notes)
 
 
-def _constants(graph: Graph, outputs: list[str]) -> dict[str, Tensor]:
+def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
     """The constants that the outputs (default: all final tensors) need, by node name."""
-    live = graph.live(outputs or final_outputs(graph))
+    live = export.graph.live(outputs or list(export.outputs()))
     if not live:
         raise ModelError("The export computes none of the outputs that the check names.")
     held = {name: node.attrs.get("value") for name, node in live.items() if node.op == "Const"}

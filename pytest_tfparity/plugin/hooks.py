@@ -13,6 +13,7 @@ import pytest
 from ..settings import schema
 
 if TYPE_CHECKING:
+    from ..formats.section import Key
     from .items import ManifestFile
     from .session import ParitySession
 
@@ -186,5 +187,5 @@ class _Outcome:
             summarise(self.config, terminalreporter, self.reports)
 
 
-def _metavar(key: schema.Key) -> str:
+def _metavar(key: Key) -> str:
     return "|".join(key.choices) if key.choices else {"boolean": "BOOL"}.get(key.kind, "X")

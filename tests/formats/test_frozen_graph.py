@@ -11,14 +11,13 @@ import pytest
 import networks
 from pytest_tfparity.errors import FeedError, ModelError, TensorNotFound
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
-from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
 
 
 def frozen(path: Path, **feeds: object) -> FrozenGraph:
-    return FrozenGraph(ExportSpec(frozen_graph=path, feeds=feeds.get("feeds", {})))  # type: ignore[arg-type]
+    return FrozenGraph(path, feeds=feeds.get("feeds", {}))  # type: ignore[arg-type]
 
 
 def written(path: Path, graph: tf.Graph) -> Path:
