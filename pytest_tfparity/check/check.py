@@ -140,7 +140,7 @@ def try_proof(pair: Pair) -> Proof:
         return Proof.none(f"the {_noun(pair.spec)} is not at hand: the goldens are the reference")
     plain = pair.without_graph()
     if plain is not None:
-        return Proof.none(f"{plain.label} has no graph to prove anything with")
+        return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
     try:
         return prove(pair.side("reference"), pair.side("export"), pair.contents)
     except UnreadableFile as error:

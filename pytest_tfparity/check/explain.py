@@ -105,7 +105,7 @@ def examined(
         return result
     plain = run.pair.without_graph()
     if plain is not None:
-        return _without_diagnosis(result, plain)
+        return _without_diagnosis(run, result, plain)
     with run.clock("diagnosis"):
         if result.verdict == "fail":
             return _with_diagnosis(run, result, lambda: examine(run.pair, result.outputs, inputs, expected))
@@ -132,13 +132,13 @@ def explained_error(
     return detailed(run, result, inputs, {}, {}) if run.diagnoses else result
 
 
-def _without_diagnosis(result: ParityResult, plain: Model) -> ParityResult:
+def _without_diagnosis(run: Run, result: ParityResult, plain: Model) -> ParityResult:
     """A failure with the evidence that is missing where a side has no graph to look into."""
     if result.verdict != "fail":
         return result
     return _noted(
         result,
-        f"Where the sides diverge is not known: {plain.label} ({plain.noun}) has no graph to align with the"
+        f"Where the sides diverge is not known: {run.pair.spec.shown(plain.path)} ({plain.noun}) has no graph to align with the"
         " other side's, nor to try a repair in.",
     )
 

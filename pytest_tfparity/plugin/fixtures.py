@@ -84,6 +84,28 @@ def checkpoint_session(_tfparity_bench: Bench) -> CheckpointSide:
 
 
 @pytest.fixture
+def reference_model(_tfparity_bench: Bench) -> CheckpointSide:
+    """The reference, whatever its format: ``reference_model.run(golden_inputs)`` gives its outputs by tensor name.
+
+    Also ``.inputs`` and ``.outputs`` (tensor names).
+    """
+    from .models import CheckpointSide
+
+    return CheckpointSide(_tfparity_bench)
+
+
+@pytest.fixture
+def export_model(_tfparity_bench: Bench) -> FrozenGraphSide:
+    """The export under test, whatever its format: ``export_model.run(golden_inputs)`` gives its outputs.
+
+    Also ``.inputs`` and ``.outputs`` (tensor names).
+    """
+    from .models import FrozenGraphSide
+
+    return FrozenGraphSide(_tfparity_bench)
+
+
+@pytest.fixture
 def golden_inputs(request: pytest.FixtureRequest, _tfparity_bench: Bench) -> Mapping[str, Array]:
     """The inputs to compare on: tensor name (of the reference) to a read-only array."""
     return _tfparity_bench.golden_inputs(parity_session(request.config).update)
