@@ -136,10 +136,11 @@ def _without_diagnosis(run: Run, result: ParityResult, plain: Model) -> ParityRe
     """A failure with the evidence that is missing where a side has no graph to look into."""
     if result.verdict != "fail":
         return result
+    name = run.pair.spec.shown(plain.path)
     return _noted(
         result,
-        f"Where the sides diverge is not known: {run.pair.spec.shown(plain.path)} ({plain.noun}) has no graph to align with the"
-        " other side's, nor to try a repair in.",
+        f"Where the sides diverge is not known: {name} ({plain.noun}) has no graph to align with the other"
+        " side's, nor to try a repair in.",
     )
 
 

@@ -139,30 +139,35 @@ def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
 
 def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
-    given: dict[str, Any] = {}
-    formats = {role: recognised(Path.cwd() / getattr(options, role), role) for role in ROLES}
-    unclaimed = {
-        name: value for name, value in vars(options).items() if name in options.format_keys and value
-    }
-    for role in ROLES:
-        stated: dict[str, Any] = {formats[role].word: getattr(options, role)}
-        for key in formats[role].section.keys:
-            if key.name in unclaimed:
-                stated[key.name] = _typed(key, unclaimed.pop(key.name))
-        given |= keywords(role, formats[role], stated)
-    if unclaimed:
-        name = next(iter(unclaimed))
-        nouns = " nor a ".join(formats[role].noun for role in ROLES)
-        raise SettingsError(f"--{name} means nothing here: neither a {nouns} has it.")
-    given |= {
+    given = {
+        **_stated_sides(options),
+        "feeds": {name: _value(value) for name, value in map(_pair, options.feed)} or None,
         "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
-    feeds = {name: _value(value) for name, value in map(_pair, options.feed)}
-    given["feeds"] = feeds or None
     given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
     name = getattr(options, "name", None) or Path(options.export).stem
     return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
+
+
+def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
+    """Both sides as a marker's keywords, with the options that are keys of their formats.
+
+    An option goes to the first side whose format has the key.
+    """
+    given: dict[str, Any] = {}
+    left = {name: value for name in options.format_keys if (value := getattr(options, name)) is not None}
+    nouns = []
+    for role in ROLES:
+        file = getattr(options, role)
+        form = recognised(Path.cwd() / file, role)
+        own = [key for key in form.section.keys if key.name in left]
+        stated = {form.word: file, **{key.name: _typed(key, left.pop(key.name)) for key in own}}
+        given |= keywords(role, form, stated)
+        nouns.append(form.noun)
+    if left:
+        raise SettingsError(f"--{min(left)} means nothing here: neither a {' nor a '.join(nouns)} has it.")
+    return given
 
 
 def _typed(key: Key, text: str) -> Any:

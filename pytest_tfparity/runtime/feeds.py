@@ -142,8 +142,13 @@ def _constant(value: object, dtype: DType | None) -> np.ndarray[Any, Any] | None
         return plain if wanted == plain.dtype else None
     if not plain.size:
         return plain.astype(wanted)
-    if plain.dtype.kind == "b" or wanted.kind == "b":  # true is no number; 0 and 1 can mean false and true
+    if "b" in (plain.dtype.kind, wanted.kind):  # true is no number; 0 and 1 can mean false and true
         return plain.astype(wanted) if wanted.kind == "b" and np.isin(plain, (0, 1)).all() else None
+    return _converted(plain, wanted)
+
+
+def _converted(plain: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> np.ndarray[Any, Any] | None:
+    """Numbers in another dtype; None where that loses more than the digits of a decimal fraction."""
     with np.errstate(all="ignore"):
         array = plain.astype(wanted)
         if plain.dtype.kind == "f" and wanted.kind in "fc":
