@@ -54,7 +54,10 @@ def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
     """The constants that the outputs (default: all final tensors) need, by node name."""
     live = export.graph.live(outputs or list(export.outputs()))
     if not live:
-        raise ModelError("The export computes none of the outputs that the check names.")
+        raise ModelError(
+            f"{export.label} computes none of the outputs that the check names. Name tensors that it has under"
+            " `outputs`, or none, to compare all weights."
+        )
     held = {name: node.attrs.get("value") for name, node in live.items() if node.op == "Const"}
     return {name: value for name, value in held.items() if isinstance(value, Tensor)}
 

@@ -14,7 +14,8 @@ from ..runtime.feeds import Signature
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec, RandomSource
 
 BATCH = 4
-"""How many rows random inputs have where the placeholder leaves it open."""
+"""How many rows random inputs have where the placeholder leaves it open: few enough for any network, and several, so
+that what mixes the rows of a batch shows."""
 
 # numbers of tensorflow.DataType (types.proto) that random inputs are made for
 _FLOATS = {1: "float32", 2: "float64", 19: "float16"}

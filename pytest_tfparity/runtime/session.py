@@ -21,7 +21,8 @@ SessionKind: TypeAlias = Literal["graph", "default"]
 """``"graph"``: the graph as it is written, unoptimised; ``"default"``: TensorFlow's own options."""
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
 _FEW_PIECES = 4
-"""Feeding weights costs a copy of them at every run: less than holding them in the graph for so many runs."""
+"""Feeding weights costs a copy of them at every run, holding them in the graph some five copies once (see
+:func:`.importing.import_part`): so many runs are cheaper fed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
