@@ -25,8 +25,8 @@ from .splice import Splice
 from .tensorflow import tensorflow
 
 MEMORY = 2 << 30
-"""Bytes of intermediate tensors that one run may have to keep: a share of the 7 GB that a CI machine has, which also
-holds both models. More pairs cost further runs, never a result."""
+"""Bytes of intermediate tensors that one run may have to keep. A budget, not measured: less costs further runs, never
+a result."""
 ROUNDING = 1e-5
 """Share of a tensor's largest value within which the same op, given the same inputs, may still differ.
 
