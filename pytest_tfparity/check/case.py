@@ -194,7 +194,7 @@ def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ..
 def _repairable(pair: Pair) -> Repairable:
     if not isinstance(pair.export, Repairable):
         raise ModelError(
-            f"{pair.export.label} cannot be repaired: a {pair.export.noun} is not written by pytest-tfparity."
+            f"{pair.export.label} ({pair.export.noun}) cannot be repaired: this format is not written."
         )
     return pair.export
 

@@ -16,7 +16,7 @@ _SHOWN = 8
 
 
 def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -> ParityResult:
-    """State whether the export's constants are the checkpoint's, bit for bit.
+    """State whether the export's constants are the {noun}'s, bit for bit.
 
     A pass is no proof of parity: how the constants are wired is not compared. Raises
     ``SettingsError`` where the checkpoint holds moving averages and nobody said which were meant.
@@ -32,7 +32,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     if not isinstance(reference, HasWeights):
         raise SettingsError(
             f"{spec.name}: `compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
-            f" {reference.label} is a {reference.noun}."
+            f" {reference.label} ({reference.noun}) holds none."
         )
     constants = _constants(export, [output.export for output in spec.outputs])
     found = weights_parity(constants, reference.tensors(), ema=reference.ema)
@@ -42,7 +42,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
             f" {'averages' if found.averaged else 'raw weights'}. Say which is right: `ema: none`, `trainable`,"
             " `all` or name patterns under `reference`."
         )
-    notes = _notes(found)
+    notes = _notes(found, reference.noun)
     if found.passed:
         return replace(
             draft, verdict="pass", unproven="the weights alone were compared, not the graph", notes=notes
@@ -62,11 +62,11 @@ def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
     return {name: value for name, value in held.items() if isinstance(value, Tensor)}
 
 
-def _notes(found: WeightsComparison) -> tuple[str, ...]:
+def _notes(found: WeightsComparison, noun: str) -> tuple[str, ...]:
     if found.passed:
-        left = f" {len(found.left_out)} variables of the checkpoint are not in it." if found.left_out else ""
+        left = f" {len(found.left_out)} variables of the {noun} are not in it." if found.left_out else ""
         return (f"{found.equal} constants are the checkpoint's, bit for bit.{left}",)
     shown = [str(mismatch) for mismatch in found.mismatches[:_SHOWN]]
     more = len(found.mismatches) - _SHOWN
-    head = f"the weights are not the checkpoint's: {len(found.mismatches)} differences"
+    head = f"the weights are not the {noun}'s: {len(found.mismatches)} differences"
     return (head, *shown, *([f"and {more} more"] if more > 0 else []))

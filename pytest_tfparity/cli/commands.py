@@ -166,7 +166,9 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
         given |= keywords(role, form, stated)
         nouns.append(form.noun)
     if left:
-        raise SettingsError(f"--{min(left)} means nothing here: neither a {' nor a '.join(nouns)} has it.")
+        raise SettingsError(
+            f"--{min(left)} means nothing here: it is no key of a side ({' and '.join(nouns)})."
+        )
     return given
 
 

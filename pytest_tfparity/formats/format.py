@@ -37,12 +37,6 @@ class SideSpec:
     feeds: Mapping[str, FeedValue] = field(default_factory=dict, hash=False)
     optional: bool = False
 
-    @property
-    def identity(self) -> str:
-        """Equal for specs of one and the same model; constants of other types (1, 1.0, True) are others."""
-        options, feeds = sorted(self.options.items()), sorted(self.feeds.items())
-        return repr((self.format, str(self.path), [(name, str(value)) for name, value in options], feeds))
-
 
 class Exclusive(NamedTuple):
     """Two keys of a format of which only one can be stated, and why."""
@@ -84,6 +78,16 @@ class Format(ABC):
     @abstractmethod
     def open(self, spec: SideSpec, root: Path) -> Model:
         """The model that ``spec`` names. Nothing is read yet; functions are imported from ``root``."""
+
+    def identity(self, spec: SideSpec, root: Path) -> str:
+        """Equal for one and the same model; constants of other types (1, 1.0, True) make another.
+
+        ``root`` matters where a function of the project is named.
+        """
+        stated = [(key, spec.options[key.name]) for key in self.section.keys if key.name in spec.options]
+        folder = str(root) if any(key.kind == "function" for key, _ in stated) else ""
+        options = [(key.name, str(value)) for key, value in stated]
+        return repr((self.word, str(spec.path), folder, options, sorted(spec.feeds.items())))
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:

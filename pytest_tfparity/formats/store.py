@@ -32,7 +32,7 @@ class ModelStore:
         Functions are imported from ``root``. Raises SettingsError where the settings of a side exclude each other.
         """
         form = format_of(spec.format)
-        key = f"{spec.identity} {root}"
+        key = form.identity(spec, root)
         stamps = [_stamp(path) for path in form.files(spec)]
         known = self._models.pop(key, None)
         if known is not None and known[0] != stamps:

@@ -144,7 +144,7 @@ class _Side:
     def _with_session(self, what: str) -> HasSession:
         model = self.bench.pair().model(self._role)
         if not isinstance(model, HasSession):
-            raise UsageError(f"{model.label} has no .{what}: TensorFlow does not run a {model.noun}.")
+            raise UsageError(f"{model.label} ({model.noun}) has no .{what}: TensorFlow does not run it.")
         return model
 
     def run(self, inputs: Mapping[str, Array] | None = None, outputs: Iterable[str] | None = None) -> Outputs:
@@ -195,7 +195,7 @@ class CheckpointSide(_Side):
         """Variable name to restored value."""
         model = self.bench.pair().model("reference")
         if not isinstance(model, HasWeights):
-            raise UsageError(f"{model.label} has no .variables: a {model.noun} holds no weights by name.")
+            raise UsageError(f"{model.label} ({model.noun}) has no .variables: it holds no weights by name.")
         return model.variables()
 
     def run(self, inputs: Mapping[str, Array] | None = None, outputs: Iterable[str] | None = None) -> Outputs:

@@ -31,6 +31,7 @@ def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Prob
         _reference,
         _golden_alone,
         _weights,
+        _meaningless,
         _exclusive,
         _side_files,
         _input_files,
@@ -101,6 +102,20 @@ def _weights(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[
     if compare is not None and compare.value == "weights" and stated_format(settings, "reference") is None:
         noun = formats_for("reference")[0].noun
         yield compare.place, f"{compare.label} is weights, which needs a {noun} to compare them with."
+
+
+def _meaningless(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    """Keys of another format than the one that a side has."""
+    for role in ROLES:
+        form = stated_format(settings, role)
+        for key in side_section(role).keys if form is not None else ():
+            words = [each.word for each in formats_for(role) if key.name in each.section.by_name]
+            stated = settings.get(key.setting)
+            if stated is not None and words and form is not None and not {form.word, key.name} & set(words):
+                yield (
+                    stated.place,
+                    f"{stated.label} means nothing for a {form.word}: it is a key of {' or '.join(words)}.",
+                )
 
 
 def _exclusive(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:

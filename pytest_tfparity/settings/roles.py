@@ -42,12 +42,14 @@ def side_section(role: Role) -> Section:
     """The keys of one side: those of every format, those that usually stand there first, and its own."""
     formats = formats_for(role)
     own = [_FEEDS[role], *([_OPTIONAL] if role == "reference" else [])]
-    keys = [*(key for each in formats for key in each.section.keys), *own]
+    keys: dict[str, Key] = {}
+    for key in (*(key for each in formats for key in each.section.keys), *own):
+        keys.setdefault(key.name, key)
     return Section(
         name=role,
         home=f"'{role}'",
         description=described(role, formats),
-        keys=tuple(key._replace(sets=setting(role, key.name)) for key in keys),
+        keys=tuple(key._replace(sets=setting(role, name)) for name, key in keys.items()),
     )
 
 
@@ -57,13 +59,11 @@ def marker_section() -> Section:
     The keys of a format are about the side that it usually stands on; for another, there are ``reference`` and
     ``export`` as in the manifest.
     """
-    plain = [
-        key._replace(sets=setting(role, key.name))
-        for role in ROLES
-        for each in FORMATS
-        if each.usually == role
-        for key in each.section.keys
-    ]
+    plain: dict[str, Key] = {}
+    for role in ROLES:
+        for each in FORMATS:
+            for key in each.section.keys if each.usually == role else ():
+                plain.setdefault(key.name, key._replace(sets=setting(role, key.name)))
     feeds = [
         _FEEDS["reference"]._replace(sets=setting("reference", "feeds")),
         _FEEDS["export"]._replace(name="export_feeds", sets=setting("export", "feeds")),
@@ -72,7 +72,7 @@ def marker_section() -> Section:
         name="marker",
         home="the marker",
         description="The keyword arguments of the marker: the keys of a model, those of its sides without nesting.",
-        keys=(*plain, *feeds, *schema.MODEL.keys),
+        keys=(*plain.values(), *feeds, *schema.MODEL.keys),
     )
 
 
@@ -138,18 +138,18 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
     found: dict[str, Stated] = {}
     for layer in layers:
         for role in ROLES:
-            for name in _replaced(layer, role):
+            for name in _replaced(found, layer, role):
                 found.pop(name, None)
         found.update(layer)
     return found
 
 
-def _replaced(layer: Layer, role: Role) -> Iterator[str]:
-    """The settings of a side that do not hold any more where ``layer`` does."""
-    stated = stated_format(layer, role)
+def _replaced(weaker: Layer, layer: Layer, role: Role) -> Iterator[str]:
+    """The settings of a side in ``weaker`` that do not hold any more where ``layer`` does."""
+    before, after = stated_format(weaker, role), stated_format(layer, role)
+    if before is not None and after is not None and before is not after:
+        yield from (setting(role, key.name) for key in before.section.keys)
     for each in FORMATS:
-        if stated is not None and each is not stated:
-            yield from (setting(role, key.name) for key in each.section.keys)
         for exclusive in each.exclusive:
             for name, other in ((exclusive.first, exclusive.second), (exclusive.second, exclusive.first)):
                 if setting(role, name) in layer:

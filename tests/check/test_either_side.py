@@ -144,4 +144,6 @@ def test_variables(reference_model):
     result = empty_project.run("test_it.py")
     result.assert_outcomes(passed=passed, failed=2 - passed)
     if passed == 1:
-        result.stdout.fnmatch_lines(["*model.pb has no .variables: a frozen graph holds no weights by name."])
+        result.stdout.fnmatch_lines(
+            ["*model.pb (frozen graph) has no .variables: it holds no weights by name."]
+        )

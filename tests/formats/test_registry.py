@@ -92,12 +92,23 @@ def test_a_spec_is_equal_and_hashable_and_says_which_model_it_means() -> None:
         SideSpec(format="checkpoint", path=Path("a"), options={"ema": ("x",)}, feeds={"t:0": True}),
         SideSpec(format="checkpoint", path=Path("a"), options={"ema": ("x",)}, feeds={"t:0": 1.0}),
     ]
-    assert len({each.identity for each in (one, *others)}) == 6
+    assert len({identity(each) for each in (one, *others)}) == 6
     optional = SideSpec(
         format="checkpoint", path=Path("a"), options={"ema": ("x",)}, feeds={"t:0": 1}, optional=True
     )
-    assert optional.identity == one.identity
+    assert identity(optional) == identity(one)
     assert optional != one
+
+
+def test_the_folder_of_the_project_makes_another_model_where_a_function_is_named() -> None:
+    plain = SideSpec(format="checkpoint", path=Path("a"))
+    built = SideSpec(format="checkpoint", path=Path("a"), options={"builder": "m:f"})
+    assert identity(plain, "one") == identity(plain, "other")
+    assert identity(built, "one") != identity(built, "other")
+
+
+def identity(spec: SideSpec, root: str = "root") -> str:
+    return format_of(spec.format).identity(spec, Path(root))
 
 
 def test_a_checkpoint_can_be_read_with_every_kind_of_average_unless_one_is_stated() -> None:

@@ -200,7 +200,7 @@ def test_the_fixtures_and_the_marker_know_it(toys: Project) -> None:
     toys.write("test_line.py", TESTS)
     result = toys.run("test_line.py")
     result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*b.txt has no .session: TensorFlow does not run a file of numbers."])
+    result.stdout.fnmatch_lines(["*b.txt (file of numbers) has no .session: TensorFlow does not run it."])
 
 
 def test_goldens_are_made_from_it_and_stand_in_for_it(toys: Project) -> None:
@@ -221,12 +221,14 @@ def test_the_command_line_tells_it_by_what_is_in_the_file(
     assert "a.txt has no graph to prove anything with" in capsys.readouterr().out
     assert main(["check", "a.txt", "wrong.txt", "--inputs", "x.npz", "--report", "out"]) == 1
     assert "6 of 6 values of y:0" in capsys.readouterr().out
+    assert main(["check", "a.txt", "wrong.txt", "--write-repaired", "b.pb"]) == 1
+    assert "Nothing was written: no repair restores parity." in capsys.readouterr().out
     assert main(["check", "a.txt", "line.pb"]) == 0
     assert main(["check", "line.pb", "b.txt"]) == 0
     assert main(["check", "line.pb", "b.txt", "--unit", "ten"]) == 1
     capsys.readouterr()
     assert main(["check", "line.pb", "line.pb", "--unit", "ten"]) == 2
-    assert "--unit means nothing here: neither a frozen graph nor a frozen graph has it." in (
+    assert "--unit means nothing here: it is no key of a side (frozen graph and frozen graph)." in (
         capsys.readouterr().err
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
+from pytest_tfparity.formats.format import SideSpec
 from pytest_tfparity.settings import schema
 from pytest_tfparity.settings.kinds import KINDS
 from pytest_tfparity.settings.manifest import load_manifest
@@ -182,6 +183,23 @@ def test_a_markers_builder_replaces_the_manifests_meta_graph(folder: Path) -> No
     spec = resolved(folder, MODEL, marker={"builder": "digits.model:build"})
     assert spec.reference is not None
     assert spec.reference.options == {"builder": "digits.model:build"}
+
+
+def test_a_markers_format_replaces_the_manifests_with_its_keys(folder: Path) -> None:
+    spec = resolved(folder, MODEL, marker={"reference": {"frozen_graph": "b.pb"}})
+    assert spec.reference == SideSpec(
+        format="frozen_graph", path=folder / "b.pb", feeds={"is_training:0": False}
+    )
+    assert spec.export.path == folder / "a.pb"
+
+
+def test_a_marker_states_one_file_for_a_side(folder: Path) -> None:
+    assert mistakes(
+        folder, MODEL, marker={"reference": {"frozen_graph": "b.pb"}, "checkpoint": "b.ckpt"}
+    ) == [
+        "FOLDER/test_digits.py:7: 'checkpoint' of the parity marker and 'frozen_graph' of the reference of"
+        " the parity marker are two files for one side; keep one of them."
+    ]
 
 
 def test_builder_and_meta_in_one_marker_are_refused(folder: Path) -> None:
