@@ -11,8 +11,11 @@ from typing import Any
 
 from pytest_tfparity.diagnosis.causes import CATALOGUE
 from pytest_tfparity.diagnosis.causes.pages import page, title
+from pytest_tfparity.formats.registry import FORMATS
+from pytest_tfparity.formats.section import Key, Section
 from pytest_tfparity.settings import schema
-from pytest_tfparity.settings.keys import Key, Section
+from pytest_tfparity.settings.kinds import KINDS
+from pytest_tfparity.settings.roles import marker_section, sections, side_section
 
 NOTE = re.compile(r"^<!--(?!-).*?-->\n", re.MULTILINE | re.DOTALL)
 """What the source of a page says to the tests and not to the reader."""
@@ -61,15 +64,15 @@ CAUSES_INTRODUCTION = (
 
 def keys() -> str:
     """Every key of the manifest, section by section."""
-    return "\n".join(line for section in schema.SECTIONS for line in _section(section)) + "\n"
+    return "\n".join(line for section in sections() for line in _section(section)) + "\n"
 
 
 def marker() -> str:
     """The keyword arguments of the marker."""
     homes = _homes()
     rows = [
-        f"| `{key.setting}` | {_link(homes[_original(key)], _original(key), page='manifest.md')} |"
-        for key in schema.MARKER.keys
+        f"| `{key.name}` | {_link(homes[_written(_original(key))], _original(key), page='manifest.md')} |"
+        for key in marker_section().keys
     ]
     return "\n".join(["| argument | key of the manifest |", "|---|---|", *rows, ""])
 
@@ -78,7 +81,7 @@ def options() -> str:
     """The settings that options and ini values can set."""
     homes = _homes()
     rows = [
-        f"| {_link(homes[key], key)} | `{key.flag}` | `{key.ini}` | `{key.default}` |"
+        f"| {_link(homes[_written(key)], key)} | `{key.flag}` | `{key.ini}` | `{key.default}` |"
         for key in schema.CONFIGURABLE
     ]
     return "\n".join(["| key | option | ini value | default |", "|---|---|---|---|", *rows, ""])
@@ -95,17 +98,20 @@ def colours() -> str:
 
 def _section(section: Section) -> Iterator[str]:
     homes = _homes()
-    own = [key for key in section.keys if homes[key] == section.name]
-    shared = [key for key in section.keys if homes[key] != section.name]
     yield f"### {_title(section)} {{: #{section.name} }}"
     yield ""
-    yield section.description
+    yield _sentence(section.description.rstrip(".")) + "."
     yield ""
-    for key in own:
-        yield from _key(section, key)
-    if shared:
-        names = ", ".join(_link(homes[key], key) for key in shared)
-        yield f"{'And the same' if own else 'The same'} keys as in {_title(schema.MODEL).lower()}: {names}."
+    shared: dict[str, list[str]] = {}
+    for key in section.keys:
+        home = homes[_written(key)]
+        if home == section.name:
+            yield from _key(section, key)
+        else:
+            shared.setdefault(home, []).append(_link(home, key))
+    titles = {each.name: _title(each).lower() for each in sections()}
+    for home, links in shared.items():
+        yield f"The same keys as in {titles[home]}: {', '.join(links)}."
         yield ""
 
 
@@ -118,16 +124,14 @@ def _key(section: Section, key: Key) -> Iterator[str]:
 
 def _value(key: Key) -> str:
     """What may stand there, what holds where nothing does, and where to read on."""
-    value = _code(re.sub(r"^(a|text)\b", lambda word: word[0].capitalize(), schema.KINDS[key.kind]))
+    value = _code(re.sub(r"^(a|text)\b", lambda word: word[0].capitalize(), KINDS[key.kind]))
     if key.kind == "choice":
         value = " or ".join(f"`{choice}`" for choice in key.choices)
     elif key.choices:
         value += f" ({', '.join(key.choices)})"
     default = f" Default: {_default(key.default)}." if key.default else ""
     target = ENTRIES.get(key.kind, key.kind)
-    see = "".join(
-        f" See [{_title(section)}](#{target})." for section in schema.SECTIONS if section.name == target
-    )
+    see = "".join(f" See [{_title(section)}](#{target})." for section in sections() if section.name == target)
     return f"{value}.{default}{see}"
 
 
@@ -139,18 +143,28 @@ def _title(section: Section) -> str:
 
 
 def _homes() -> Mapping[Key, str]:
-    """Where each key is described: a model's own, before what others share with it."""
-    order = sorted(schema.SECTIONS, key=lambda section: section is not schema.MODEL)
+    """Where each key is described: a model's own and a format's, before what others share with them."""
+    formats = {each.section.name for each in FORMATS}
+    order = sorted(sections(), key=lambda section: section.name not in {schema.MODEL.name, *formats})
     homes: dict[Key, str] = {}
     for section in order:
         for key in section.keys:
-            homes.setdefault(key, section.name)
+            homes.setdefault(_written(key), section.name)
     return homes
+
+
+def _written(key: Key) -> Key:
+    """A key as it is written, whatever setting it states."""
+    return key._replace(sets="")
 
 
 def _original(key: Key) -> Key:
     """The key of the manifest that an argument of the marker stands for."""
-    nested = (key for section in (schema.MODEL, schema.REFERENCE, schema.EXPORT) for key in section.keys)
+    nested = (
+        each
+        for section in (side_section("reference"), side_section("export"), schema.MODEL)
+        for each in section.keys
+    )
     return next(each for each in nested if each.setting == key.setting)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TfparityError,
         UsageError,
     )
+    from .formats.format import SideSpec
     from .plugin.assertion import assert_parity
     from .plugin.failure import ParityFailure
     from .plugin.marker import parity
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from .settings.spec import (
         BytesSource,
         CallSource,
-        ExportSpec,
         GradCamSpec,
         ImageSource,
         InputSpec,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         OutputSpec,
         ParitySpec,
         RandomSource,
-        ReferenceSpec,
         TensorPair,
     )
 
@@ -49,7 +48,6 @@ __all__ = [
     "BytesSource",
     "CallSource",
     "ExportModel",
-    "ExportSpec",
     "FeedError",
     "Finding",
     "GoldenError",
@@ -69,9 +67,9 @@ __all__ = [
     "ParitySpec",
     "RandomSource",
     "ReferenceModel",
-    "ReferenceSpec",
     "Seconds",
     "SettingsError",
+    "SideSpec",
     "TensorFlowMissing",
     "TensorNotFound",
     "TensorPair",
@@ -90,14 +88,15 @@ _HOMES = {
         *("FeedError", "GoldenError", "HealthWarning", "InputError", "ModelError", "SettingsError"),
         *("TensorFlowMissing", "TensorNotFound", "TfparityError", "UsageError"),
     ),
+    "formats.format": ("SideSpec",),
     "plugin.assertion": ("assert_parity",),
     "plugin.failure": ("ParityFailure",),
     "plugin.marker": ("parity",),
     "plugin.models": ("ExportModel", "ReferenceModel"),
     "result": ("Finding", "Health", "OutputComparison", "ParityResult", "Seconds"),
     "settings.spec": (
-        *("BytesSource", "CallSource", "ExportSpec", "GradCamSpec", "ImageSource", "InputSpec", "NpzSource"),
-        *("OutputSpec", "ParitySpec", "RandomSource", "ReferenceSpec", "TensorPair"),
+        *("BytesSource", "CallSource", "GradCamSpec", "ImageSource", "InputSpec", "NpzSource"),
+        *("OutputSpec", "ParitySpec", "RandomSource", "TensorPair"),
     ),
 }
 """The module that each public name lives in."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .cli.parser import parser
+
+if TYPE_CHECKING:
+    from .formats.format import Format
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when the export matches (or the work is done), 1 when it does not, 2 for a mistake."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser(_formats(given)).parse_args(given)
     from .cli import commands
     from .errors import TfparityError
 
@@ -20,6 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return done
+
+
+def _formats(arguments: Sequence[str]) -> Sequence[Format]:
+    """The formats, whose keys are options of what opens models; help and the other commands do not import them."""
+    if not {"check", "init"} & set(arguments[:1]):
+        return ()
+    from .formats.registry import FORMATS
+
+    return FORMATS
 
 
 if __name__ == "__main__":

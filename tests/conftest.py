@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphs.networks import Network, small_network
+from graphs.networks import Network, small_network, stated_check
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
 pytest_plugins = ["pytester"]
@@ -51,7 +51,6 @@ def _import_all(folder: Path) -> None:
     from pytest_tfparity.formats.store import ModelStore
     from pytest_tfparity.plugin.session import ParitySession
     from pytest_tfparity.reports.html import lacking
-    from pytest_tfparity.settings.resolve import spec_from_files
 
     if not lacking():
         import pytest_tfparity.reports.html.page  # noqa: F401
@@ -59,7 +58,7 @@ def _import_all(folder: Path) -> None:
     network = small_network(folder)
     np.savez(folder / "images.npz", **{"image:0": network.images})
     inputs = {"image:0": {"npz": str(folder / "images.npz")}}
-    spec = spec_from_files(network.checkpoint, network.frozen_graph, inputs=inputs, run="always")
+    spec = stated_check(network.checkpoint, network.frozen_graph, inputs=inputs, run="always")
     assert check(spec, ModelStore()).verdict == "proven"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +19,10 @@ from ..diagnosis.diagnose import Diagnosis, diagnose, suspect
 from ..diagnosis.health import checkpoint_health
 from ..diagnosis.relations import is_float, values
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
-from ..formats.checkpoint import Checkpoint
-from ..formats.repaired import graph_def_of, run_repaired
+from ..formats.model import HasGraph, HasSession, HasWeights, Model, Repairable
 from ..graph.batch_norm.find import find_batch_norms
 from ..graph.graph import Array
 from ..graph.proof.proof import Side
-from ..graph.read.bundle import Bundle, other_checkpoints
 from ..graph.read.loadable import lost_references
 from ..result import Finding, Health, OutputComparison
 from ..runtime.activations import Activation
@@ -30,26 +30,23 @@ from ..runtime.activations import measure as activations
 from ..runtime.importing import registered_ops
 from .pair import Pair
 
-_OTHERS = 12
-"""How many other checkpoints near the reference's are looked at, the nearest by name first."""
-
 
 def health_of(pair: Pair) -> tuple[Health, ...]:
     """What is wrong with the checkpoint itself, read without TensorFlow."""
-    checkpoint = pair.reference
-    if not isinstance(checkpoint, Checkpoint):
+    model = pair.reference
+    if not isinstance(model, HasWeights) or not isinstance(model, HasGraph):
         return ()
     side = pair.side("reference")
-    tensors = checkpoint.bundle.tensors
+    keys = _keys(model)
     return checkpoint_health(
-        tensors,
+        model.tensors(),
         batch_norms=[
-            norm.named_by(_keys(checkpoint))
+            norm.named_by(keys)
             for norm in find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
         ],
-        named=[variable.name for variable in checkpoint.meta.variables],
+        named=model.variable_names(),
         graph=side.graph,
-        averages_used=any(key.key.endswith("/ExponentialMovingAverage") for key in checkpoint.keys.values()),
+        averages_used=any(key.endswith("/ExponentialMovingAverage") for key in keys.values()),
     )
 
 
@@ -81,7 +78,7 @@ def examine_error(
 
 def unloadable(pair: Pair) -> Finding | None:
     """Why TensorFlow does not import the export as a whole, although what the outputs need of it runs."""
-    if not lost_references(pair.export.graph):
+    if not isinstance(pair.export, HasGraph) or not lost_references(pair.export.graph):
         return None
     side = pair.side("export")
     case = Case(
@@ -91,7 +88,7 @@ def unloadable(pair: Pair) -> Finding | None:
         keys={},
         others=dict,
         outputs=(),
-        export_name=pair.spec.shown(pair.spec.export.frozen_graph),
+        export_name=pair.spec.shown(pair.spec.export.path),
         reference_name="",
     )
     return next(iter(diagnose(case, (UnloadableReferences(),)).findings), None)
@@ -112,21 +109,21 @@ def case_of(
     expected: Mapping[str, Array],
 ) -> Case:
     """Both sides as the diagnosis wants them."""
-    checkpoint = pair.model("reference")
-    assert isinstance(checkpoint, Checkpoint)
+    reference = pair.model("reference")
     others: dict[str, Tensors] = {}
 
     def other_tensors() -> Mapping[str, Tensors]:
-        if not others:
-            for prefix in nearby_checkpoints(checkpoint):
-                others[pair.spec.shown(prefix)] = Bundle(prefix).tensors
+        if not others and isinstance(reference, HasWeights):
+            others.update({pair.spec.shown(path): held for path, held in reference.siblings().items()})
         return others
 
     def run(side: Side) -> tuple[OutputComparison, ...]:
         feeds = {
             str(name): inputs[entry.reference] for name, entry in zip(side.inputs, pair.inputs, strict=True)
         }
-        found = run_repaired(side, feeds, pair.export, checkpoint, session=pair.spec.session)
+        names = list(map(str, side.outputs))
+        with closing(_repairable(pair).rewritten(side, reference)) as model:
+            found = model.run(feeds, names, session=pair.spec.session)
         return tuple(
             compare(
                 expected[output.reference],
@@ -135,7 +132,7 @@ def case_of(
                 reference_name=output.reference,
                 export_name=output.export,
             )
-            for output, name in zip(pair.outputs, side.outputs, strict=True)
+            for output, name in zip(pair.outputs, names, strict=True)
         )
 
     def answer(role: Role, feeds: Mapping[str, Array]) -> Answers:
@@ -143,44 +140,42 @@ def case_of(
         return tuple(found[getattr(output, role)] for output in pair.outputs)
 
     def measure(side: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
-        reference = pair.side("reference")
+        measured = pair.side("reference")
         return activations(
-            reference,
+            measured,
             side,
             aligned,
-            {
-                name: inputs[entry.reference]
-                for name, entry in zip(reference.inputs, pair.inputs, strict=True)
-            },
+            {name: inputs[entry.reference] for name, entry in zip(measured.inputs, pair.inputs, strict=True)},
             libraries=(
-                lambda: checkpoint.graph_def().library,
-                lambda: graph_def_of(side, side.outputs, pair.export, checkpoint).library,
+                lambda: _library(reference),
+                lambda: _repairable(pair).rewritten(side, reference).library(),
             ),
         )
 
+    weights = reference if isinstance(reference, HasWeights) else None
+    repairable = isinstance(pair.export, Repairable)
     return Case(
         reference=pair.side("reference"),
         export=pair.side("export"),
         contents=pair.contents,
-        checkpoint=checkpoint.bundle.tensors,
-        keys=_keys(checkpoint),
-        parts={name: key.slice for name, key in checkpoint.keys.items() if key.slice},
+        checkpoint=weights.tensors() if weights else {},
+        keys=_keys(weights) if weights else {},
+        parts={name: key.slice for name, key in weights.keys().items() if key.slice} if weights else {},
         others=other_tensors,
         outputs=outputs,
-        export_name=pair.spec.shown(pair.spec.export.frozen_graph),
-        reference_name=pair.spec.shown(checkpoint.prefix),
-        run=run,
+        export_name=pair.spec.shown(pair.spec.export.path),
+        reference_name=pair.spec.shown(reference.path),
+        run=run if repairable else None,
         trials=Trials(inputs=inputs, answer=answer) if inputs else None,
-        measure=measure if inputs else None,
+        measure=measure if inputs and repairable else None,
         known_op=lambda op: op in registered_ops(),
     )
 
 
 def write_repaired(pair: Pair, side: Side, path: Path) -> None:
-    """Write the repaired export ``side`` as a frozen graph with the outputs' own names."""
+    """Write the repaired export ``side`` as a file of its format with the outputs' own names."""
     names = pair.side("export").outputs
-    graph_def = graph_def_of(side, names, pair.export, pair.model("reference"))
-    path.write_bytes(graph_def.SerializeToString())
+    _repairable(pair).rewritten(side, pair.model("reference"), names).write(path)
 
 
 def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ...]:
@@ -196,14 +191,17 @@ def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ..
     )
 
 
-def nearby_checkpoints(checkpoint: Checkpoint) -> list[Path]:
-    """The other checkpoints of the folder, and of the folders in it."""
-    prefix = checkpoint.prefix
-    found = list(other_checkpoints(prefix))
-    for folder in sorted(path for path in prefix.parent.iterdir() if path.is_dir()):
-        found += other_checkpoints(folder / "-")
-    return found[:_OTHERS]
+def _repairable(pair: Pair) -> Repairable:
+    if not isinstance(pair.export, Repairable):
+        raise ModelError(
+            f"{pair.export.label} ({pair.export.noun}) cannot be repaired: this format is not written."
+        )
+    return pair.export
 
 
-def _keys(checkpoint: Checkpoint) -> Mapping[str, str]:
-    return {name: key.key for name, key in checkpoint.keys.items()}
+def _library(model: Model) -> Any:
+    return model.graph_def().library if isinstance(model, HasSession) else None
+
+
+def _keys(model: HasWeights) -> Mapping[str, str]:
+    return {name: key.key for name, key in model.keys().items()}

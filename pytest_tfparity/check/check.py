@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..goldens.store import Golden, read_golden, update_golden
 from ..graph.graph import Array
@@ -110,6 +111,8 @@ def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
     Nothing is written, and None returned, where the repairs do not restore parity.
     """
     pair = open_pair(spec, models)
+    if pair.without_graph() is not None:
+        return None
     inputs = load_inputs(spec)
     expected = pair.run("reference", inputs)
     outputs = compare_all(pair, expected, pair.run("export", inputs), "reference")
@@ -123,7 +126,10 @@ def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
 def try_proof(pair: Pair) -> Proof:
     """A proof that both sides are one function, or the reason why there is none."""
     if pair.reference is None:
-        return Proof.none("the checkpoint is not at hand: the goldens are the reference")
+        return Proof.none(f"the {_noun(pair.spec)} is not at hand: the goldens are the reference")
+    plain = pair.without_graph()
+    if plain is not None:
+        return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
     try:
         return prove(pair.side("reference"), pair.side("export"), pair.contents)
     except UnreadableFile as error:
@@ -136,8 +142,8 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
         nodeid=nodeid,
         model=spec.name,
         verdict="error",
-        reference=spec.shown(spec.reference.checkpoint) if spec.reference else "",
-        export=spec.shown(spec.export.frozen_graph),
+        reference=spec.shown(spec.reference.path) if spec.reference else "",
+        export=spec.shown(spec.export.path),
         golden=spec.shown(spec.golden) if spec.golden else None,
     )
 
@@ -193,7 +199,7 @@ def _numbers(
     if golden is not None and (run.pair.reference is None or unchanged):
         expected = golden_outputs(run.pair, golden)
         if run.pair.reference is None:
-            notes.append("The checkpoint is not at hand: the goldens are the reference.")
+            notes.append(f"The {_noun(spec)} is not at hand: the goldens are the reference.")
         against: Literal["reference", "golden"] = "golden"
     else:
         try:
@@ -213,8 +219,8 @@ def _numbers(
     if stale:
         worst = max((output.max_abs or 0.0 for output in stale), default=0.0)
         notes.append(
-            f"The goldens {draft.golden} are not this checkpoint's outputs (max abs {worst:.3g}). If the"
-            " checkpoint was meant to change, update them: pytest --tfparity-update"
+            f"The goldens {draft.golden} are not this {_noun(spec)}'s outputs (max abs {worst:.3g}). If the"
+            f" {_noun(spec)} was meant to change, update them: pytest --tfparity-update"
         )
         result = replace(result, verdict="fail")
     return replace(result, notes=(*notes, *result.notes))
@@ -226,7 +232,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     assert spec.golden is not None
     if run.pair.reference is None:
         raise GoldenError(
-            f"{spec.name}: the goldens cannot be updated, because the checkpoint is not at hand:"
+            f"{spec.name}: the goldens cannot be updated, because the {_noun(spec)} is not at hand:"
             f" {draft.reference or 'the model names none'}."
         )
     inputs = load_inputs(spec)
@@ -241,3 +247,8 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         mode=mode,
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
+
+
+def _noun(spec: ParitySpec) -> str:
+    """How messages call the reference: by its format, or by the usual one where none is stated."""
+    return format_of(spec.reference.format).noun if spec.reference else formats_for("reference")[0].noun

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..diagnosis.diagnose import Diagnosis
 from ..errors import TfparityError, UnreadableFile
+from ..formats.model import Model
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof
 from ..result import Health, ParityResult
@@ -102,6 +103,9 @@ def examined(
     """The result with the causes of a failure, or with a warning if it passes with other weights."""
     if run.pair.reference is None or result.verdict == "proven":
         return result
+    plain = run.pair.without_graph()
+    if plain is not None:
+        return _without_diagnosis(run, result, plain)
     with run.clock("diagnosis"):
         if result.verdict == "fail":
             return _with_diagnosis(run, result, lambda: examine(run.pair, result.outputs, inputs, expected))
@@ -121,11 +125,23 @@ def explained_error(
 ) -> ParityResult:
     """An error with what can be found out although a side cannot be run."""
     result = replace(draft, error=str(error))
-    if run.pair.reference is None:
+    if run.pair.reference is None or run.pair.without_graph() is not None:
         return result
     with run.clock("diagnosis"):
         result = _with_diagnosis(run, result, lambda: examine_error(run.pair, error, inputs, expected))
     return detailed(run, result, inputs, {}, {}) if run.diagnoses else result
+
+
+def _without_diagnosis(run: Run, result: ParityResult, plain: Model) -> ParityResult:
+    """A failure with the evidence that is missing where a side has no graph to look into."""
+    if result.verdict != "fail":
+        return result
+    name = run.pair.spec.shown(plain.path)
+    return _noted(
+        result,
+        f"Where the sides diverge is not known: {name} ({plain.noun}) has no graph to align with the other"
+        " side's, nor to try a repair in.",
+    )
 
 
 def _with_diagnosis(run: Run, result: ParityResult, explain: Callable[[], Diagnosis | None]) -> ParityResult:

@@ -9,9 +9,9 @@ from ..errors import GoldenError, InputError
 from ..goldens.store import Golden, read_golden
 from ..graph.graph import Array
 from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
+from .input_sources import load_input
 from .outputs import digest_of
 from .pair import Pair
-from .sources import load_input
 
 
 def load_inputs(spec: ParitySpec) -> dict[str, Array]:

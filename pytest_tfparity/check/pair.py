@@ -4,58 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
-from ..errors import FeedError, ModelError, SettingsError, TensorNotFound, UnreadableFile, did_you_mean
-from ..formats.format import Model
+from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, did_you_mean
+from ..formats.format import ROLES, Role
+from ..formats.model import HasGraph, Model
+from ..formats.registry import format_of
 from ..formats.store import ModelStore
-from ..graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
+from ..graph.graph import Array, tensor_name
 from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import Side
-from ..runtime.feeds import checked
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec
-
-# Ops that end a graph without being an answer of the model.
-_NO_ANSWER = frozenset(
-    [
-        "NoOp",
-        "Assert",
-        "Const",
-        "Placeholder",
-        "PlaceholderWithDefault",
-        "PlaceholderV2",
-        "SaveV2",
-        "SaveSlices",
-        "Save",
-        "MergeV2Checkpoints",
-        "RestoreV2",
-        "Restore",
-        "RestoreSlice",
-        "ScalarSummary",
-        "HistogramSummary",
-        "ImageSummary",
-        "MergeSummary",
-        "TensorSummaryV2",
-        "VariableV2",
-        "Variable",
-        "VarHandleOp",
-        "IsVariableInitialized",
-        "VarIsInitializedOp",
-        "Assign",
-        "AssignVariableOp",
-        "AssignAdd",
-        "AssignSub",
-        "AssignAddVariableOp",
-        "AssignSubVariableOp",
-        "WriteFile",
-        "Print",
-        "PrintV2",
-        "ShardedFilename",
-    ]
-)
-_INPUT = frozenset({"Placeholder", "PlaceholderV2"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +32,25 @@ class Pair:
     outputs: tuple[OutputSpec, ...]
     contents: Contents = field(default_factory=Contents)
 
-    def model(self, role: Literal["reference", "export"]) -> Model:
-        """The model of one side."""
+    def model(self, role: Role) -> Model:
+        """The model of one side. Raises ModelError if the goldens stand in for it."""
         model = self.reference if role == "reference" else self.export
         if model is None:
-            raise ModelError(f"The checkpoint of {self.spec.name} is not at hand.")
+            raise ModelError(not_at_hand(self.spec))
         return model
 
-    def side(self, role: Literal["reference", "export"]) -> Side:
-        """One side as the proof wants it."""
+    def graph_model(self, role: Role) -> HasGraph:
+        """The model of one side, whose graph is wanted. Raises ModelError if it has none."""
         model = self.model(role)
+        if not isinstance(model, HasGraph):
+            raise ModelError(
+                f"{model.label} has no graph: nothing can be read of how it computes its outputs."
+            )
+        return model
+
+    def side(self, role: Role) -> Side:
+        """One side as the proof wants it. Raises ModelError if it has no graph."""
+        model = self.graph_model(role)
         return Side(
             graph=model.graph,
             outputs=tuple(tensor_name(getattr(output, role)) for output in self.outputs),
@@ -90,19 +59,23 @@ class Pair:
             variables=model.restored,
         )
 
+    def without_graph(self) -> Model | None:
+        """The first of the models that has no graph: then nothing can be proven, aligned or diagnosed."""
+        models = (model for model in (self.reference, self.export) if model is not None)
+        return next((model for model in models if not isinstance(model, HasGraph)), None)
+
     def check_inputs(self, inputs: Mapping[str, Array]) -> None:
         """Raise ``FeedError`` if ``inputs`` (by the reference's names) do not fit the placeholders of a side."""
-        for role in ("reference", "export"):
-            model = self.export if role == "export" else self.reference
-            if model is not None:
+        for role in ROLES:
+            if role == "export" or self.reference is not None:
                 feeds = {
                     getattr(entry, role): inputs[entry.reference]
                     for entry in self.inputs
                     if entry.reference in inputs
                 }
-                checked(model.graph, model.label, feeds)
+                self.model(role).check_inputs(feeds)
 
-    def run(self, role: Literal["reference", "export"], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, role: Role, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one side on ``inputs`` (by the reference's names); its own tensor names to arrays."""
         model = self.model(role)
         feeds = {getattr(entry, role): _value(inputs, entry.reference) for entry in self.inputs}
@@ -111,15 +84,29 @@ class Pair:
         return model.run(feeds, [getattr(output, role) for output in self.outputs], session=self.spec.session)
 
 
+def not_at_hand(spec: ParitySpec) -> str:
+    """That a reference is not there which is needed, and what to do."""
+    if spec.reference is None:
+        return f"{spec.name} states no reference. Name one under `reference` of the model."
+    noun, path = format_of(spec.reference.format).noun, spec.shown(spec.reference.path)
+    return (
+        f"The {noun} of {spec.name} is not at hand: {path}. Fetch it, or use the goldens alone, which answer"
+        " for their own inputs."
+    )
+
+
 def open_pair(spec: ParitySpec, models: ModelStore) -> Pair:
     """Open both sides of ``spec`` and complete its inputs and outputs."""
-    export = models.export(spec.export)
+    export = models.open(spec.export, spec.root)
     reference = _reference(spec, models)
-    outputs = _outputs(spec, reference, export)
+    outputs = spec.outputs or tuple(
+        OutputSpec(reference=name, export=name, tolerance=spec.tolerance)
+        for name in _common_outputs(spec, reference, export)
+    )
     named: list[InputSpec | OutputSpec] = [*spec.inputs, *outputs]
-    _require(export, [each.export for each in named])
+    export.require(each.export for each in named)
     if reference is not None:
-        _require(reference, [each.reference for each in named])
+        reference.require(each.reference for each in named)
     return Pair(
         spec=spec,
         reference=reference,
@@ -127,42 +114,6 @@ def open_pair(spec: ParitySpec, models: ModelStore) -> Pair:
         outputs=outputs,
         inputs=_inputs(spec, reference, export, outputs),
     )
-
-
-def _require(model: Model, names: list[str]) -> None:
-    """Raise ``TensorNotFound``, with the nearest names, for a name that ``model`` does not have."""
-    try:
-        known = model.graph.nodes
-    except UnreadableFile:
-        return  # running it will tell
-    for name in names:
-        node = tensor_name(name).node
-        if node not in known:
-            raise TensorNotFound(f"{model.label} has no tensor {name!r}.{did_you_mean(node, known)}")
-
-
-def final_outputs(graph: Graph) -> list[str]:
-    """The tensors that a graph ends in: read by no other node, and the answer of a computing op."""
-    read = {source.node for node in graph.nodes.values() for source in node.inputs}
-    return [
-        f"{node.name}:0"
-        for node in graph.nodes.values()
-        if node.name not in read and node.op not in _NO_ANSWER
-    ]
-
-
-def live_placeholders(graph: Graph, outputs: list[str], feeds: Mapping[TensorName, Array]) -> dict[str, Node]:
-    """The placeholders that ``outputs`` need and that no constant feed fills, by tensor name."""
-    fed = {name.node for name in feeds}
-    live = graph.live(outputs, [str(name) for name in feeds])
-    return {f"{name}:0": node for name, node in live.items() if node.op in _INPUT and name not in fed}
-
-
-def dtype_and_shape(node: Node) -> tuple[DType | None, tuple[int, ...] | None]:
-    """What a placeholder takes: its dtype and its shape (-1 unknown dimension, None unknown rank)."""
-    dtype, shape = node.attrs.get("dtype"), node.attrs.get("shape")
-    dims = shape.dims if isinstance(shape, Shape) else None
-    return dtype if isinstance(dtype, DType) else None, dims
 
 
 def _value(inputs: Mapping[str, Array], name: str) -> Array:
@@ -175,60 +126,62 @@ def _value(inputs: Mapping[str, Array], name: str) -> Array:
 
 def _reference(spec: ParitySpec, models: ModelStore) -> Model | None:
     """The reference, or None if goldens may stand in for it."""
-    if spec.reference is None:
+    stated = spec.reference
+    if stated is None:
         return None
-    if spec.reference.optional and spec.golden is not None and not models.at_hand(spec.reference):
+    if stated.optional and spec.golden is not None and not format_of(stated.format).at_hand(stated):
         return None
-    return models.reference(spec.reference, spec.root)
+    return models.open(stated, spec.root)
 
 
-def _outputs(spec: ParitySpec, reference: Model | None, export: Model) -> tuple[OutputSpec, ...]:
-    if spec.outputs:
-        return spec.outputs
-    return tuple(
-        OutputSpec(reference=theirs, export=ours, tolerance=spec.tolerance)
-        for theirs, ours in find_outputs(spec, reference, export)
-    )
-
-
-def find_outputs(spec: ParitySpec, reference: Model | None, export: Model) -> list[tuple[str, str]]:
-    """Where the export ends, each with the reference's tensor of the same name.
+def _common_outputs(spec: ParitySpec, reference: Model | None, export: Model) -> list[str]:
+    """Where the export ends, if the reference has tensors of the same names.
 
     Raises ``SettingsError`` when a final tensor of the export has no namesake: which tensor it
     should be compared with is for the user to say.
     """
     try:
-        finals = final_outputs(export.graph)
-        known = reference.graph.nodes if reference is not None else export.graph.nodes
+        finals = final_outputs(export)
+        lost = [name for name in finals if reference is not None and not reference.has_tensor(name)]
     except UnreadableFile as error:
         raise SettingsError(
             f"{spec.name}: name the outputs to compare, they cannot be found: {error}"
         ) from error
-    if not finals:
-        raise ModelError(f"{export.label} computes nothing: it has no node that could be an output.")
-    lost = [name for name in finals if tensor_name(name).node not in known]
-    if lost:
+    if lost and reference is not None:
         raise SettingsError(
-            f"{spec.name}: {export.label} ends in {', '.join(lost)}, which the checkpoint's graph does not have."
-            f"{did_you_mean(tensor_name(lost[0]).node, known)} Name the outputs on both sides:"
+            f"{spec.name}: {lacking(reference, export, lost)} Name the outputs on both sides:"
             f" outputs: [{{reference: NAME, export: {lost[0]!r}}}]"
         )
-    return [(name, name) for name in finals]
+    return finals
+
+
+def final_outputs(export: Model) -> list[str]:
+    """The tensors that the export ends in. Raises ModelError if there are none."""
+    finals = list(export.outputs())
+    if not finals:
+        raise ModelError(f"{export.label} computes nothing: it has no node that could be an output.")
+    return finals
+
+
+def lacking(reference: Model, export: Model, lost: list[str]) -> str:
+    """That the reference lacks tensors that the export ends in, with the nearest that it has."""
+    return (
+        f"{export.label} ends in {', '.join(lost)}, which the {reference.graph_noun} does not have."
+        f"{reference.nearest_tensors(lost[0])}"
+    )
 
 
 def _inputs(
     spec: ParitySpec, reference: Model | None, export: Model, outputs: tuple[OutputSpec, ...]
 ) -> tuple[InputSpec, ...]:
-    """The declared inputs, and every other placeholder that both sides need under one name."""
+    """The declared inputs, and every other one that both sides need under one name."""
     try:
-        on_export = live_placeholders(export.graph, [output.export for output in outputs], export.feeds)
-        on_reference = (
-            on_export
-            if reference is None
-            else live_placeholders(reference.graph, [output.reference for output in outputs], reference.feeds)
+        of_export = export.inputs(output.export for output in outputs)
+        of_reference = (
+            of_export if reference is None else reference.inputs(output.reference for output in outputs)
         )
     except UnreadableFile:
         return spec.inputs
     declared = {entry.export for entry in spec.inputs} | {entry.reference for entry in spec.inputs}
-    shared = [name for name in on_export if name in on_reference and name not in declared]
+    shared = [name for name in of_export if name in of_reference and name not in declared]
     return (*spec.inputs, *(InputSpec(reference=name, export=name) for name in shared))

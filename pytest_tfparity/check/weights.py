@@ -6,34 +6,43 @@ from dataclasses import replace
 
 from ..diagnosis.weights_parity import WeightsComparison, weights_parity
 from ..errors import ModelError, SettingsError
+from ..formats.model import HasGraph, HasWeights
 from ..formats.store import ModelStore
-from ..graph.graph import Graph, Tensor
+from ..graph.graph import Tensor
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .pair import final_outputs
 
 _SHOWN = 8
 
 
 def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -> ParityResult:
-    """State whether the export's constants are the checkpoint's, bit for bit.
+    """State whether the export's constants are the {noun}'s, bit for bit.
 
     A pass is no proof of parity: how the constants are wired is not compared. Raises
     ``SettingsError`` where the checkpoint holds moving averages and nobody said which were meant.
     """
     if spec.reference is None:
         raise SettingsError(f"{spec.name}: `compare: weights` needs a checkpoint under `reference`.")
-    export = models.export(spec.export)
-    bundle = models.reference(spec.reference, spec.root).bundle
-    constants = _constants(export.graph, [output.export for output in spec.outputs])
-    found = weights_parity(constants, bundle.tensors, ema=spec.reference.ema)
+    export = models.open(spec.export, spec.root)
+    if not isinstance(export, HasGraph):
+        raise SettingsError(
+            f"{spec.name}: `compare: weights` needs an export with a graph; {export.label} has none."
+        )
+    reference = models.open(spec.reference, spec.root)
+    if not isinstance(reference, HasWeights):
+        raise SettingsError(
+            f"{spec.name}: `compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
+            f" {reference.label} ({reference.noun}) holds none."
+        )
+    constants = _constants(export, [output.export for output in spec.outputs])
+    found = weights_parity(constants, reference.tensors(), ema=reference.ema)
     if found.undecided and found.passed:
         raise SettingsError(
             f"{spec.name}: {draft.reference} holds moving averages, and the export holds"
             f" {'averages' if found.averaged else 'raw weights'}. Say which is right: `ema: none`, `trainable`,"
             " `all` or name patterns under `reference`."
         )
-    notes = _notes(found)
+    notes = _notes(found, reference.noun)
     if found.passed:
         return replace(
             draft, verdict="pass", unproven="the weights alone were compared, not the graph", notes=notes
@@ -41,20 +50,23 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     return replace(draft, verdict="fail", notes=notes)
 
 
-def _constants(graph: Graph, outputs: list[str]) -> dict[str, Tensor]:
+def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
     """The constants that the outputs (default: all final tensors) need, by node name."""
-    live = graph.live(outputs or final_outputs(graph))
+    live = export.graph.live(outputs or list(export.outputs()))
     if not live:
-        raise ModelError("The export computes none of the outputs that the check names.")
+        raise ModelError(
+            f"{export.label} computes none of the outputs that the check names. Name tensors that it has under"
+            " `outputs`, or none, to compare all weights."
+        )
     held = {name: node.attrs.get("value") for name, node in live.items() if node.op == "Const"}
     return {name: value for name, value in held.items() if isinstance(value, Tensor)}
 
 
-def _notes(found: WeightsComparison) -> tuple[str, ...]:
+def _notes(found: WeightsComparison, noun: str) -> tuple[str, ...]:
     if found.passed:
-        left = f" {len(found.left_out)} variables of the checkpoint are not in it." if found.left_out else ""
+        left = f" {len(found.left_out)} variables of the {noun} are not in it." if found.left_out else ""
         return (f"{found.equal} constants are the checkpoint's, bit for bit.{left}",)
     shown = [str(mismatch) for mismatch in found.mismatches[:_SHOWN]]
     more = len(found.mismatches) - _SHOWN
-    head = f"the weights are not the checkpoint's: {len(found.mismatches)} differences"
+    head = f"the weights are not the {noun}'s: {len(found.mismatches)} differences"
     return (head, *shown, *([f"and {more} more"] if more > 0 else []))

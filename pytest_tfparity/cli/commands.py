@@ -14,13 +14,19 @@ from ..check.check import try_proof
 from ..check.environment import environment
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean
+from ..formats.format import ROLES
+from ..formats.registry import format_of, recognised
+from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.folder import merged, write_reports
 from ..reports.html import lacking, write_page
 from ..reports.terminal import report
-from ..settings.resolve import resolve, write_manifest
+from ..settings.draft import write_manifest
+from ..settings.resolve import resolve
+from ..settings.roles import keywords
 from ..settings.spec import ParitySpec
-from .completion import completed, guess
+from ..settings.values import EMA
+from .completion import completed
 
 
 def check(options: argparse.Namespace) -> int:
@@ -49,7 +55,7 @@ def init(options: argparse.Namespace) -> int:
         )
     spec = _spec(options)
     with closing(ModelStore()) as models:
-        spec = _averaged(_complete(spec, models), models)
+        spec = _proven_reading(_complete(spec, models), models)
     write_manifest(path, [spec])
     print(
         f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
@@ -111,12 +117,12 @@ def _write_repaired(spec: ParitySpec, path: Path) -> str:
     return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
 
 
-def _averaged(spec: ParitySpec, models: ModelStore) -> ParitySpec:
-    """``spec`` with the moving averages that the export holds, where that alone makes it provable."""
-    if spec.reference is None or spec.reference.ema is not None or try_proof(open_pair(spec, models)).proven:
+def _proven_reading(spec: ParitySpec, models: ModelStore) -> ParitySpec:
+    """``spec`` with the reading of the reference (moving averages, say) that alone makes it provable."""
+    if spec.reference is None or try_proof(open_pair(spec, models)).proven:
         return spec
-    for ema in ("trainable", "all", "none"):
-        other = replace(spec, reference=replace(spec.reference, ema=ema))
+    for reading in format_of(spec.reference.format).readings(spec.reference):
+        other = replace(spec, reference=reading)
         try:
             if try_proof(open_pair(other, models)).proven:
                 return other
@@ -126,27 +132,49 @@ def _averaged(spec: ParitySpec, models: ModelStore) -> ParitySpec:
 
 
 def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
-    export = models.export(spec.export)
-    reference = models.reference(spec.reference, spec.root) if spec.reference else None
-    return completed(spec, guess(spec, reference, export))
+    export = models.open(spec.export, spec.root)
+    reference = models.open(spec.reference, spec.root) if spec.reference else None
+    return completed(spec, reference, export)
 
 
 def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
-    given: dict[str, Any] = {
-        "checkpoint": options.checkpoint,
-        "frozen_graph": options.frozen_graph,
-        "meta": options.meta,
-        "builder": options.builder,
-        "ema": _ema(options.ema),
+    given = {
+        **_stated_sides(options),
         "feeds": {name: _value(value) for name, value in map(_pair, options.feed)} or None,
-        "outputs": [dict(zip(("reference", "export"), _pair(text), strict=False)) for text in options.output]
-        or None,
+        "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
     given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
-    name = getattr(options, "name", None) or Path(options.frozen_graph).stem
+    name = getattr(options, "name", None) or Path(options.export).stem
     return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
+
+
+def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
+    """Both sides as a marker's keywords, with the options that are keys of their formats.
+
+    An option goes to the first side whose format has the key.
+    """
+    given: dict[str, Any] = {}
+    left = {name: value for name in options.format_keys if (value := getattr(options, name)) is not None}
+    nouns = []
+    for role in ROLES:
+        file = getattr(options, role)
+        form = recognised(Path.cwd() / file, role)
+        own = [key for key in form.section.keys if key.name in left]
+        stated = {form.word: file, **{key.name: _typed(key, left.pop(key.name)) for key in own}}
+        given |= keywords(role, form, stated)
+        nouns.append(form.noun)
+    if left:
+        raise SettingsError(
+            f"--{min(left)} means nothing here: it is no key of a side ({' and '.join(nouns)})."
+        )
+    return given
+
+
+def _typed(key: Key, text: str) -> Any:
+    """An option of a format as a manifest would state it: a list of patterns where commas stand."""
+    return text.split(",") if key.kind == "ema" and text not in EMA else text
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -180,10 +208,6 @@ def _value(text: str) -> Any:
         return json.loads({"True": "true", "False": "false"}.get(text, text))
     except ValueError:
         return text
-
-
-def _ema(text: str | None) -> str | list[str] | None:
-    return text if text in (None, "none", "trainable", "all") else text.split(",")
 
 
 def _names(spec: ParitySpec, what: str) -> str:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..formats.format import Format
+    from ..formats.section import Key
 
 
-def parser() -> argparse.ArgumentParser:
-    """Every command and its options."""
+def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
+    """Every command and its options; those that open models have the keys of ``formats`` too."""
     made = argparse.ArgumentParser(
         prog="python -m pytest_tfparity",
         description="Does an exported TensorFlow graph compute what its checkpoint computes?",
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    check = commands.add_parser("check", help="compare a frozen graph with its checkpoint, once")
-    _sides(check)
+    check = commands.add_parser("check", help="compare an export with its reference, once")
+    _sides(check, formats)
     check.add_argument(
         "--inputs",
         metavar="FILE.npz",
@@ -49,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
     explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")
 
-    init = commands.add_parser("init", help="write a first tfparity.yaml for a checkpoint and its export")
-    _sides(init)
+    init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
+    _sides(init, formats)
     init.add_argument(
         "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
     )
@@ -60,10 +66,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _sides(command: argparse.ArgumentParser) -> None:
-    """The two sides of a check, and how to load them."""
-    command.add_argument("checkpoint", metavar="CKPT", help="prefix of the checkpoint, or its folder")
-    command.add_argument("frozen_graph", metavar="PB", help="the frozen graph, binary or text")
+def _sides(command: argparse.ArgumentParser, formats: Sequence[Format]) -> None:
+    """The two sides of a check, and how to load them; their formats are told by what is in the files."""
+    command.add_argument(
+        "reference", metavar="REFERENCE", help="the model that is right, such as the prefix of a checkpoint"
+    )
+    command.add_argument("export", metavar="EXPORT", help="the model under test, such as a frozen graph")
     command.add_argument(
         "--output",
         metavar="NAME[=EXPORT]",
@@ -83,16 +91,22 @@ def _sides(command: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a constant fed to the checkpoint's graph",
+        help="a constant fed to the reference",
     )
-    command.add_argument("--meta", metavar="FILE", help="the meta graph (default: CKPT.meta)")
-    command.add_argument(
-        "--builder",
-        metavar="MODULE:FUNCTION",
-        help="a function that builds the graph, in place of a meta graph",
-    )
-    command.add_argument(
-        "--ema",
-        metavar="none|trainable|all|PATTERN,...",
-        help="which variables take their moving average (default: what the meta graph's saver restores)",
-    )
+    keys = {key.name: key for each in formats for key in each.section.keys if key.name != each.word}
+    command.set_defaults(format_keys=frozenset(keys))
+    for key in keys.values():
+        command.add_argument(
+            f"--{key.name.replace('_', '-')}",
+            dest=key.name,
+            metavar=_METAVARS.get(key.kind, "TEXT"),
+            help=_help(key),
+        )
+
+
+_METAVARS = {"path": "FILE", "function": "MODULE:FUNCTION", "ema": "none|trainable|all|PATTERN,..."}
+
+
+def _help(key: Key) -> str:
+    default = f" (default: {key.default})" if key.default else ""
+    return f"{key.description[:1].lower()}{key.description[1:].rstrip('.')}{default}"

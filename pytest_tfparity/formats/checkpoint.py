@@ -3,59 +3,93 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from ..errors import ModelError, SettingsError, UnreadableFile
+from ..errors import ModelError, SettingsError, UnreadableFile, did_you_mean
 from ..graph import op_kinds as ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import Array, DType, Graph, Tensor, TensorName
 from ..graph.read.bundle import Bundle
-from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint
+from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint, other_checkpoints
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
-from ..graph.read.restore import RestoredKey, restored, restored_keys
+from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
 from ..runtime.builder import build_meta_graph
 from ..runtime.feeds import constants
 from ..runtime.protobuf import parse_meta_graph_def
-from ..runtime.session import Sessions, Source
+from ..runtime.session import Source
 from ..runtime.tensor_reader import TensorReader
 from ..runtime.tensorflow import tensorflow
-from ..settings.resolve import ReferenceSpec
-from .format import SessionKind
+from .files import folder_of, missing_file, neighbours
+from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
+from .graph_model import GraphModel
+from .model import HasWeights
 from .restorable import require_fit
+from .section import Key, Section
+
+SIBLINGS = 12
+"""How many other checkpoints nearby are looked at, the nearest by name first: opening one reads its index."""
+_FILE_OF_CHECKPOINT = re.compile(r"(?P<prefix>.+)\.(index|meta|data-\d+-of-\d+)")
 
 
-class Checkpoint:
-    """The reference of a check. Read when first needed; run in sessions that stay open until ``close``.
+class Checkpoint(GraphModel, HasWeights):
+    """A checkpoint. Read when first needed; run in sessions that stay open until ``close``.
 
-    ``root`` is the folder that a builder is imported from. What a builder builds is taken as the
-    ``.meta`` that it would have saved: from there on both are one road, and no graph ever holds both a
-    rebuilt and an imported network. Raises SettingsError if the spec names both.
+    The graph comes from ``meta`` (default: ``PREFIX.meta``) or from ``builder`` (``"module:function"``, imported
+    with ``root`` on the path). What a builder builds is taken as the ``.meta`` that it would have saved: no
+    graph ever holds both a rebuilt and an imported network. ``ema`` says which variables take their
+    moving average, as :func:`~pytest_tfparity.graph.read.restore.restored_keys` takes it. Raises SettingsError if
+    both a builder and a meta are given.
     """
 
-    def __init__(self, spec: ReferenceSpec, root: Path) -> None:
-        if spec.builder is not None and spec.meta is not None:
+    noun = "checkpoint"
+
+    def __init__(
+        self,
+        path: Path,
+        root: Path,
+        *,
+        meta: Path | None = None,
+        builder: str | None = None,
+        ema: Ema = None,
+        feeds: Mapping[str, FeedValue] = MappingProxyType({}),
+    ) -> None:
+        if builder is not None and meta is not None:
             raise SettingsError(
-                f"The reference names both a builder ({spec.builder}) and a meta ({spec.meta}). One graph"
+                f"The reference names both a builder ({builder}) and a meta ({meta}). One graph"
                 " that is rebuilt and one that is imported are two networks, of which only one is restored:"
                 " remove one of the two lines."
             )
-        self.spec = spec
-        self.root = root
-        self.label = str(spec.checkpoint)
+        self.label = str(path)
+        self.ema = ema
+        self._stated_path = path
+        self._root = root
+        self._stated_meta = meta
+        self._builder = builder
+        self._stated_feeds = feeds
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.label!r})"
 
+    @property
+    def path(self) -> Path:
+        """The checkpoint's prefix. Raises ModelError."""
+        return self.prefix
+
+    @property
+    def graph_noun(self) -> str:
+        """The graph is not the checkpoint itself."""
+        return "checkpoint's graph"
+
     @cached_property
     def prefix(self) -> Path:
         """The checkpoint's prefix; of a folder, that of its latest. Raises ModelError."""
-        return find_checkpoint(self.spec.checkpoint)
+        return find_checkpoint(self._stated_path)
 
     @cached_property
     def bundle(self) -> Bundle:
@@ -65,7 +99,7 @@ class Checkpoint:
     @cached_property
     def meta(self) -> MetaGraph:
         """Graph, saver and variables; a builder is run for it. Raises ModelError if there is no graph."""
-        if self.spec.builder is not None:
+        if self._builder is not None:
             return parse_meta(self._meta_graph_def.SerializeToString(), self._graph_label)
         return read_meta(self._meta_path)
 
@@ -75,70 +109,89 @@ class Checkpoint:
         return self.meta.graph
 
     @cached_property
-    def feeds(self) -> Mapping[TensorName, np.ndarray[Any, Any]]:
+    def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""
-        return MappingProxyType(constants(self._meta.graph, self._graph_label, self.spec.feeds))
-
-    @cached_property
-    def keys(self) -> Mapping[str, RestoredKey]:
-        """Variable node name to the tensor that it is restored from, by the ``ema`` of the spec."""
-        return restored_keys(self.meta, self.spec.ema, self.bundle)
+        return MappingProxyType(constants(self._meta.graph, self._graph_label, self._stated_feeds))
 
     @cached_property
     def restored(self) -> Mapping[str, Tensor]:
         """Variable node name to the value that the restore puts there, without those that are missing."""
         known = self.bundle.tensors
         return MappingProxyType(
-            {name: restored(key, self.bundle) for name, key in self.keys.items() if key.key in known}
+            {name: restored(key, self.bundle) for name, key in self._keys.items() if key.key in known}
         )
 
-    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """See :meth:`.model.HasWeights.tensors`."""
+        return self.bundle.tensors
+
+    def keys(self) -> Mapping[str, RestoredKey]:
+        """See :meth:`.model.HasWeights.keys`: by ``ema``."""
+        return self._keys
+
+    def variable_names(self) -> Sequence[str]:
+        """The variables in the collections of the meta graph."""
+        return [variable.name for variable in self.meta.variables]
+
     def variables(self) -> Mapping[str, Array]:
-        """Variable name to restored value, read when asked for."""
+        """See :meth:`.model.HasWeights.variables`."""
         return _Values(self.restored)
 
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
-    ) -> dict[str, Array]:
-        """See :meth:`.model.Model.run`; only the variables that the outputs need are restored.
-
-        Raises ModelError if the checkpoint lacks one of them or holds it with another shape or dtype.
-        """
-        return self._sessions.run(inputs, outputs, session)
+    def siblings(self) -> Mapping[Path, Mapping[str, Tensor]]:
+        """The other checkpoints of the folder, and of the folders in it."""
+        found = list(other_checkpoints(self.prefix))
+        for folder in sorted(path for path in self.prefix.parent.iterdir() if path.is_dir()):
+            found += other_checkpoints(folder / "-")
+        return {prefix: Bundle(prefix).tensors for prefix in found[:SIBLINGS]}
 
     def graph_def(self) -> Any:
-        """The whole graph as a ``tf.compat.v1.GraphDef``; do not change it. Raises ModelError."""
+        """See :meth:`.model.HasSession.graph_def`."""
         return self._meta_graph_def.graph_def
-
-    def session(self, outputs: Sequence[str] | None = None) -> Any:
-        """A ``tf.compat.v1.Session`` with the restored part that ``outputs`` need (None: all it can)."""
-        return self._sessions.session(outputs)
 
     @property
     def open_bytes(self) -> int:
         """See :attr:`.model.Model.open_bytes`."""
-        if "_sessions" not in self.__dict__:
+        if not self.is_open:
             return 0
         index = checkpoint_file(self._run_prefix, ".index")
         return sum(path.stat().st_size for path in index.parent.glob(f"{glob.escape(index.stem)}.data-*"))
 
     def close(self) -> None:
         """Close the sessions and forget TensorFlow's copy of the graph."""
-        if "_sessions" in self.__dict__:
-            self.__dict__.pop("_sessions").close()
-        if self.spec.builder is None:
+        super().close()
+        if self._builder is None:
             self.__dict__.pop("_meta_graph_def", None)
+
+    def source(self) -> Source:
+        """See :meth:`.graph_model.GraphModel.source`. Only variables that the outputs need are restored.
+
+        A part is refused with ModelError if the checkpoint lacks one of its variables or holds it with another
+        shape or dtype.
+        """
+        return Source(
+            label=self._graph_label,
+            graph=self._meta.graph,
+            graph_def=self.graph_def,
+            constants=self.feeds,
+            check=self._check,
+            restore=self._restore,
+            producer_ops=self._producer_ops,
+        )
+
+    @cached_property
+    def _keys(self) -> Mapping[str, RestoredKey]:
+        return restored_keys(self.meta, self.ema, self.bundle)
 
     @cached_property
     def _meta_graph_def(self) -> Any:
-        if self.spec.builder is not None:
-            return build_meta_graph(self.spec.builder, self.root)
+        if self._builder is not None:
+            return build_meta_graph(self._builder, self._root)
         return parse_meta_graph_def(self._meta_path)
 
     @property
     def _meta_path(self) -> Path:
-        if self.spec.meta is not None:
-            return self.spec.meta
+        if self._stated_meta is not None:
+            return self._stated_meta
         path = checkpoint_file(self._run_prefix, ".meta")
         if not path.is_file():
             raise ModelError(
@@ -150,7 +203,7 @@ class Checkpoint:
 
     @property
     def _graph_label(self) -> str:
-        return f"the graph of builder {self.spec.builder}" if self.spec.builder else str(self._meta_path)
+        return f"the graph of builder {self._builder}" if self._builder else str(self._meta_path)
 
     # What only TensorFlow can read is read by TensorFlow once something is run.
 
@@ -159,7 +212,7 @@ class Checkpoint:
         try:
             return self.prefix
         except UnreadableFile:
-            return self.spec.checkpoint
+            return self._stated_path
 
     @cached_property
     def _run_bundle(self) -> Bundle | TensorReader:
@@ -177,21 +230,7 @@ class Checkpoint:
 
     @cached_property
     def _run_keys(self) -> Mapping[str, RestoredKey]:
-        return restored_keys(self._meta, self.spec.ema, self._run_bundle)  # type: ignore[arg-type]
-
-    @cached_property
-    def _sessions(self) -> Sessions:
-        return Sessions(
-            Source(
-                label=self._graph_label,
-                graph=self._meta.graph,
-                graph_def=self.graph_def,
-                constants=self.feeds,
-                check=self._check,
-                restore=self._restore,
-                producer_ops=self._producer_ops,
-            )
-        )
+        return restored_keys(self._meta, self.ema, self._run_bundle)  # type: ignore[arg-type]
 
     def _producer_ops(self) -> Any:
         ops_list = self._meta_graph_def.meta_info_def.stripped_op_list
@@ -230,6 +269,105 @@ class Checkpoint:
                 for (name, key), value in zip(live.items(), values, strict=True)
             ]
         session.run(assigns)
+
+
+class CheckpointFormat(Format):
+    """A checkpoint of TensorFlow 1 with the graph to run it in."""
+
+    section = Section(
+        name="checkpoint",
+        description="a checkpoint and the graph to run it in",
+        keys=(
+            Key(
+                "checkpoint",
+                "path",
+                "The checkpoint: a prefix such as model.ckpt-400, or a folder for its latest one.",
+            ),
+            Key("meta", "path", "The meta graph to restore the checkpoint into.", default="PREFIX.meta"),
+            Key(
+                "builder",
+                "function",
+                "A function of the project that builds the graph, in place of a meta graph.",
+            ),
+            Key(
+                "ema",
+                "ema",
+                "Which variables take the value of their moving average.",
+                default="what the saver in the meta graph restores",
+            ),
+        ),
+    )
+    noun = Checkpoint.noun
+    usually = "reference"
+    exclusive = (
+        Exclusive(
+            "builder",
+            "meta",
+            "a rebuilt network mixed with an imported one holds two copies of the variables, of which only one"
+            " is restored",
+        ),
+    )
+
+    def open(self, spec: SideSpec, root: Path) -> Checkpoint:
+        """See :meth:`.format.Format.open`."""
+        return Checkpoint(spec.path, root, feeds=spec.feeds, **spec.options)
+
+    def recognises(self, path: Path) -> bool:
+        """Whether this is the prefix of a checkpoint, a folder with one, or a checkpoint of the V1 format."""
+        try:
+            find_checkpoint(path)
+        except UnreadableFile:
+            return True
+        except ModelError:
+            return False
+        return True
+
+    def files(self, spec: SideSpec) -> Sequence[Path]:
+        """The index and the meta graph; all of them that lie in a folder, with its state file."""
+        path = spec.path
+        if path.is_dir():
+            found = [*path.glob("*.index"), *path.glob("*.meta"), path / "checkpoint"]
+        else:
+            found = [checkpoint_file(path, suffix) for suffix in (".index", ".meta")]
+        return sorted(found) + [meta for meta in [spec.options.get("meta")] if meta is not None]
+
+    def at_hand(self, spec: SideSpec) -> bool:
+        """Whether there is an index, or a checkpoint of the V1 format."""
+        try:
+            prefix = find_checkpoint(spec.path)
+        except UnreadableFile:
+            return True
+        except ModelError:
+            return False
+        return checkpoint_file(prefix, ".index").exists()
+
+    def wrong_files(self, spec: SideSpec, shown: Callable[[Path], str]) -> Iterator[WrongFile]:
+        """A file of a checkpoint in place of its prefix, a prefix that is not there, a wrong meta."""
+        path = spec.path
+        part = _FILE_OF_CHECKPOINT.fullmatch(str(path))
+        if part and path.is_file() and not _index_of(path).is_file():
+            clause = f", which is one file of a checkpoint; name its prefix, {shown(Path(part['prefix']))}."
+            yield WrongFile("checkpoint", clause, missing=False)
+        elif not (_index_of(path).is_file() or path.exists()):
+            prefixes = [name.removesuffix(".index") for name in neighbours(path) if name.endswith(".index")]
+            clause = (
+                f", but there is neither a file {path.name}.index nor a folder of that name in"
+                f" {folder_of(path)}.{did_you_mean(path.name, prefixes, 2)}"
+            )
+            yield WrongFile("checkpoint", clause, missing=True)
+        meta = spec.options.get("meta")
+        if meta is not None and (clause := missing_file(meta) or ""):
+            yield WrongFile("meta", clause, missing=True)
+
+    def readings(self, spec: SideSpec) -> Iterator[SideSpec]:
+        """With the averages of the trainable variables, of all, of none, where nobody says which."""
+        if spec.options.get("ema") is None:
+            for ema in ("trainable", "all", "none"):
+                yield replace(spec, options={**spec.options, "ema": ema})
+
+
+def _index_of(path: Path) -> Path:
+    return Path(f"{path}.index")
 
 
 class _Values(Mapping[str, Array]):

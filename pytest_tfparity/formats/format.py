@@ -1,59 +1,114 @@
-"""What every format can do: hand over its graph and run it."""
+"""What a format is: its word and keys in the manifest, its files, and how one is opened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-import numpy as np
+from .files import missing_file
+from .model import Model
+from .section import Section
 
-from ..graph.graph import Array, Graph, Tensor, TensorName
+FeedValue: TypeAlias = bool | int | float | str | tuple[Any, ...]
+"""A constant feed as it is stated: a scalar or (nested) tuples of scalars."""
+Role: TypeAlias = Literal["reference", "export"]
+"""Which side of a check a model stands on."""
+ROLES: tuple[Role, Role] = ("reference", "export")
 
-SessionKind: TypeAlias = Literal["graph", "default"]
-"""``"graph"``: the graph as it is written, unoptimised; ``"default"``: TensorFlow's own options."""
+FILES = frozenset({"path", "graph"})
+"""The kinds of keys that name a file."""
 
 
-class Model(Protocol):
-    """One side of a check. Nothing is read or run before it is asked for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideSpec:
+    """What is stated of one side: its format by the manifest's word, the file, the format's own keys.
+
+    ``options`` has the format's own keys that were stated (``meta``, ``builder``, ``ema`` of a checkpoint),
+    ``feeds`` maps tensor names of this side to constants. ``optional`` says that goldens may stand in where the
+    file is not there.
+    """
+
+    format: str
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    feeds: Mapping[str, FeedValue] = field(default_factory=dict, hash=False)
+    optional: bool = False
+
+
+class Exclusive(NamedTuple):
+    """Two keys of a format of which only one can be stated, and why."""
+
+    first: str
+    second: str
+    because: str
+
+
+class WrongFile(NamedTuple):
+    """A key that names a wrong file: the rest of a sentence that begins with the key and the file.
+
+    ``missing`` says that the file is only not there, which goldens may make good.
+    """
+
+    key: str
+    clause: str
+    missing: bool
+
+
+class Format(ABC):
+    """One kind of file that can stand on a side of a check. Manifest, command line and docs follow from it.
+
+    ``section`` has the manifest's word as its name and the format's keys; the first of them has the same name
+    and states the file. ``noun`` is how messages call such a model. A marker's plain keywords are about the side
+    that the format ``usually`` stands on.
+    """
+
+    section: ClassVar[Section]
+    noun: ClassVar[str]
+    usually: ClassVar[Role]
+    exclusive: ClassVar[tuple[Exclusive, ...]] = ()
 
     @property
-    def label(self) -> str:
-        """The file as messages name it."""
+    def word(self) -> str:
+        """The key of the manifest that names a file of this format."""
+        return self.section.name
 
-    @property
-    def graph(self) -> Graph:
-        """The whole graph, read without TensorFlow. Raises UnreadableFile, ModelError."""
+    @abstractmethod
+    def open(self, spec: SideSpec, root: Path) -> Model:
+        """The model that ``spec`` names. Nothing is read yet; functions are imported from ``root``."""
 
-    @property
-    def feeds(self) -> Mapping[TensorName, np.ndarray[Any, Any]]:
-        """The constant feeds of this side, in the dtypes of their placeholders. Raises FeedError."""
+    def identity(self, spec: SideSpec, root: Path) -> str:
+        """Equal for one and the same model; constants of other types (1, 1.0, True) make another.
 
-    @property
-    def restored(self) -> Mapping[str, Tensor]:
-        """Variable node name to the value that the restore puts there; empty for a frozen graph."""
-
-    @property
-    def variables(self) -> Mapping[str, Array]:
-        """Variable name to restored value; empty for a frozen graph."""
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
-    ) -> dict[str, Array]:
-        """Run the part of the graph that ``outputs`` need, fed with ``inputs`` and the constant feeds.
-
-        Names are tensor names (``"logits"`` is ``"logits:0"``); the result is keyed by the names as
-        given. Raises TensorNotFound, FeedError, ModelError, TensorFlowMissing.
+        ``root`` matters where a function of the project is named.
         """
+        stated = [(key, spec.options[key.name]) for key in self.section.keys if key.name in spec.options]
+        folder = str(root) if any(key.kind == "function" for key, _ in stated) else ""
+        options = [(key.name, str(value)) for key, value in stated]
+        return repr((self.word, str(spec.path), folder, options, sorted(spec.feeds.items())))
 
-    def graph_def(self) -> Any:
-        """The whole graph as a ``tf.compat.v1.GraphDef``."""
+    @abstractmethod
+    def recognises(self, path: Path) -> bool:
+        """Whether ``path`` is a file of this format, by what is in it."""
 
-    def session(self, outputs: Sequence[str] | None = None) -> Any:
-        """A ``tf.compat.v1.Session`` that holds the part that ``outputs`` need (None: all harmless)."""
+    def files(self, spec: SideSpec) -> Sequence[Path]:
+        """The files that the model is read from, as far as they can be named without reading one."""
+        stated = (spec.options.get(key.name) for key in self.section.keys if key.kind in FILES)
+        return [spec.path, *(path for path in stated if path is not None)]
 
-    @property
-    def open_bytes(self) -> int:
-        """Size of the files of this model while TensorFlow holds it, else 0."""
+    def at_hand(self, spec: SideSpec) -> bool:
+        """Whether the file of ``spec`` is there."""
+        return spec.path.exists()
 
-    def close(self) -> None:
-        """Close every TensorFlow session. The model can be used again afterwards."""
+    def wrong_files(self, spec: SideSpec, shown: Callable[[Path], str]) -> Iterator[WrongFile]:
+        """What is wrong with the files that ``spec`` names; ``shown`` is a path as messages show it."""
+        paths = {self.word: spec.path, **spec.options}
+        for key in self.section.keys:
+            if key.kind in FILES and key.name in paths and (clause := missing_file(paths[key.name])):
+                yield WrongFile(key.name, clause, missing=True)
+
+    def readings(self, spec: SideSpec) -> Iterator[SideSpec]:
+        """Other readings of the same file that nothing in ``spec`` rules out, the likeliest first."""
+        yield from ()

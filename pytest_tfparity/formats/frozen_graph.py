@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from ..errors import ModelError, UnreadableFile
 from ..graph import op_kinds as ops
-from ..graph.edit.pruning import Part
-from ..graph.graph import Array, Graph, Tensor, TensorName
+from ..graph.graph import Array, Graph, TensorName
+from ..graph.proof.proof import Side
+from ..graph.read.file_kind import Contents, contents
 from ..graph.read.graphdef import read_graph
+from ..graph.read.mapped import mapped
 from ..runtime.feeds import constants
 from ..runtime.protobuf import parse_graph_def, plain_graph
-from ..runtime.session import Sessions, Source
-from ..settings.resolve import ExportSpec
-from .format import SessionKind
+from ..runtime.session import Source
+from .format import FeedValue, Format, SideSpec
+from .graph_model import GraphModel
+from .model import Model, Repairable
+from .rewritten_graph import RewrittenGraph, require_frozen
+from .section import Key, Section
+
+_TEXT = re.compile(rb"(\s|#.*\n)*(node|versions|library)\s*:?\s*\{")
+"""How a GraphDef in text format begins: with one of its fields, all of which are messages."""
 
 
-class FrozenGraph:
-    """The export of a check. Read when first needed; run in sessions that stay open until ``close``."""
+class FrozenGraph(GraphModel, Repairable):
+    """A frozen graph. Read when first needed; run in sessions that stay open until ``close``."""
 
-    def __init__(self, spec: ExportSpec) -> None:
-        self.spec = spec
-        self.label = str(spec.frozen_graph)
-        self.restored: Mapping[str, Tensor] = MappingProxyType({})
-        self.variables: Mapping[str, Array] = MappingProxyType({})
+    noun = "frozen graph"
+
+    def __init__(self, path: Path, *, feeds: Mapping[str, FeedValue] = MappingProxyType({})) -> None:
+        self.label = str(path)
+        self._path = path
+        self._stated_feeds = feeds
 
     def __repr__(self) -> str:
         return f"FrozenGraph({self.label!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     @cached_property
     def graph(self) -> Graph:
@@ -40,41 +54,47 @@ class FrozenGraph:
         Raises UnreadableFile if only TensorFlow may know the file, ModelError if it is no graph or
         holds nothing that computes.
         """
-        return self._computing(read_graph(self.spec.frozen_graph))
+        return self._computing(read_graph(self._path))
 
     @cached_property
-    def feeds(self) -> Mapping[TensorName, np.ndarray[Any, Any]]:
+    def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""
-        return MappingProxyType(constants(self._graph, self.label, self.spec.feeds))
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
-    ) -> dict[str, Array]:
-        """See :meth:`.model.Model.run`. ModelError if the outputs need variables."""
-        return self._sessions.run(inputs, outputs, session)
+        return MappingProxyType(constants(self._graph, self.label, self._stated_feeds))
 
     def graph_def(self) -> Any:
-        """The whole graph as a ``tf.compat.v1.GraphDef``; do not change it. Raises ModelError."""
+        """See :meth:`.model.HasSession.graph_def`."""
         return self._graph_def
 
-    def session(self, outputs: Sequence[str] | None = None) -> Any:
-        """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
-        return self._sessions.session(outputs)
+    def source(self) -> Source:
+        """See :meth:`.graph_model.GraphModel.source`. ModelError if the outputs need variables."""
+        return Source(
+            label=self.label,
+            graph=self._graph,
+            graph_def=self.graph_def,
+            constants=self.feeds,
+            check=lambda part: require_frozen(part, self.label),
+            restore=lambda session, part: None,
+        )
+
+    def rewritten(
+        self, side: Side, donor: Model, names: Sequence[TensorName] | None = None
+    ) -> RewrittenGraph:
+        """See :meth:`.model.Repairable.rewritten`."""
+        return RewrittenGraph(self, side, donor, names)
 
     @property
     def open_bytes(self) -> int:
         """See :attr:`.model.Model.open_bytes`."""
-        return self.spec.frozen_graph.stat().st_size if "_sessions" in self.__dict__ else 0
+        return self._path.stat().st_size if self.is_open else 0
 
     def close(self) -> None:
         """Close the sessions and forget TensorFlow's copy of the graph."""
-        if "_sessions" in self.__dict__:
-            self.__dict__.pop("_sessions").close()
+        super().close()
         self.__dict__.pop("_graph_def", None)
 
     @cached_property
     def _graph_def(self) -> Any:
-        return parse_graph_def(self.spec.frozen_graph)
+        return parse_graph_def(self._path)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -82,19 +102,6 @@ class FrozenGraph:
             return self.graph
         except UnreadableFile:
             return self._computing(plain_graph(self._graph_def, self.label))
-
-    @cached_property
-    def _sessions(self) -> Sessions:
-        return Sessions(
-            Source(
-                label=self.label,
-                graph=self._graph,
-                graph_def=self.graph_def,
-                constants=self.feeds,
-                check=self._check_frozen,
-                restore=lambda session, part: None,
-            )
-        )
 
     def _computing(self, graph: Graph) -> Graph:
         idle = ops.PLACEHOLDERS | {"Const", "NoOp", "PlaceholderWithDefault"}
@@ -106,12 +113,26 @@ class FrozenGraph:
             )
         return graph
 
-    def _check_frozen(self, part: Part) -> None:
-        variables = [node.name for node in part.nodes.values() if node.op in ops.VARIABLES]
-        if variables:
-            count = f"{len(variables)} variables" if len(variables) > 1 else "1 variable"
-            are = "are still variables" if len(variables) > 1 else "is still a variable"
-            raise ModelError(
-                f"{self.label} is not frozen: {count} ({variables[0]}) {are}."
-                " Freeze it with convert_variables_to_constants."
-            )
+
+class FrozenGraphFormat(Format):
+    """A GraphDef, binary or text."""
+
+    section = Section(
+        name="frozen_graph",
+        description="a frozen graph",
+        keys=(Key("frozen_graph", "graph", "The frozen graph, binary or text."),),
+    )
+    noun = FrozenGraph.noun
+    usually = "export"
+
+    def open(self, spec: SideSpec, root: Path) -> FrozenGraph:
+        """See :meth:`.format.Format.open`."""
+        return FrozenGraph(spec.path, feeds=spec.feeds)
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the file begins as a GraphDef does, in its binary or in its text form."""
+        try:
+            view = mapped(path, "frozen graph")
+        except ModelError:
+            return False
+        return contents(view) is Contents.GRAPH or _TEXT.match(view) is not None

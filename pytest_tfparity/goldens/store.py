@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..check.environment import environment
 from ..comparison.compare import Tolerance, compare
 from ..errors import GoldenError
 from .archive import Array
@@ -21,7 +20,7 @@ from .files import Golden, identical, read_pair, storable, summary_path, write_p
 from .locking import locked
 from .summary import Summary, read_summary, tolerance_facts
 
-__all__ = ["Golden", "GoldenChange", "environment", "prune", "read_golden", "stale_goldens", "update_golden"]
+__all__ = ["Golden", "GoldenChange", "prune", "read_golden", "stale_goldens", "update_golden"]
 
 Action: TypeAlias = Literal["created", "updated", "unchanged"]
 

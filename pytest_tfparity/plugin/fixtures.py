@@ -84,6 +84,28 @@ def checkpoint_session(_tfparity_bench: Bench) -> ReferenceModel:
 
 
 @pytest.fixture
+def reference_model(_tfparity_bench: Bench) -> ReferenceModel:
+    """The reference, whatever its format: ``reference_model.run(golden_inputs)`` gives its outputs by tensor name.
+
+    Also ``.inputs`` and ``.outputs`` (tensor names).
+    """
+    from .models import ReferenceModel
+
+    return ReferenceModel(_tfparity_bench)
+
+
+@pytest.fixture
+def export_model(_tfparity_bench: Bench) -> ExportModel:
+    """The export under test, whatever its format: ``export_model.run(golden_inputs)`` gives its outputs.
+
+    Also ``.inputs`` and ``.outputs`` (tensor names).
+    """
+    from .models import ExportModel
+
+    return ExportModel(_tfparity_bench)
+
+
+@pytest.fixture
 def golden_inputs(request: pytest.FixtureRequest, _tfparity_bench: Bench) -> Mapping[str, Array]:
     """The inputs to compare on: tensor name (of the reference) to a read-only array."""
     from .session import parity_session

@@ -14,6 +14,7 @@ from ..check.inputs import golden_of, load_inputs
 from ..check.outputs import Origin, Outputs, digest_of
 from ..check.pair import Pair, open_pair
 from ..errors import UsageError
+from ..formats.model import HasSession, HasWeights
 from ..formats.store import ModelStore
 from ..goldens.store import Golden
 from ..graph.graph import Array
@@ -131,12 +132,18 @@ class _Model:
     @property
     def graph_def(self) -> Any:
         """The whole graph as a ``tf.compat.v1.GraphDef``."""
-        return self.bench.pair().model(self._role).graph_def()
+        return self._with_session("graph_def").graph_def()
 
     @property
     def session(self) -> Any:
         """A ``tf.compat.v1.Session`` that holds the part of the graph that the outputs need."""
-        return self.bench.pair().model(self._role).session(self.outputs)
+        return self._with_session("session").session(self.outputs)
+
+    def _with_session(self, what: str) -> HasSession:
+        model = self.bench.pair().model(self._role)
+        if not isinstance(model, HasSession):
+            raise UsageError(f"{model.label} ({model.noun}) has no .{what}: TensorFlow does not run it.")
+        return model
 
     def run(self, inputs: Mapping[str, Array] | None = None, outputs: Iterable[str] | None = None) -> Outputs:
         """Run this side on ``inputs`` and return the compared outputs, or those that are named.
@@ -184,7 +191,10 @@ class ReferenceModel(_Model):
     @property
     def variables(self) -> Mapping[str, Array]:
         """Variable name to restored value."""
-        return self.bench.pair().model("reference").variables
+        model = self.bench.pair().model("reference")
+        if not isinstance(model, HasWeights):
+            raise UsageError(f"{model.label} ({model.noun}) has no .variables: it holds no weights by name.")
+        return model.variables()
 
     def run(self, inputs: Mapping[str, Array] | None = None, outputs: Iterable[str] | None = None) -> Outputs:
         """Run the reference; see :meth:`ExportModel.run`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ..formats.section import Key
 from ..settings import schema
 
 
@@ -84,5 +85,5 @@ def verbosity(config: pytest.Config) -> int:
     return stated
 
 
-def _metavar(key: schema.Key) -> str:
+def _metavar(key: Key) -> str:
     return "|".join(key.choices) if key.choices else {"boolean": "BOOL"}.get(key.kind, "X")

@@ -16,6 +16,7 @@ from ..formats.store import ModelStore
 from ..result import ParityResult
 from ..settings.manifest import Manifest, load_manifest
 from ..settings.resolve import ModelEntry, resolve
+from ..settings.roles import stated_file
 from ..settings.spec import ParitySpec
 from .assertion import with_tolerance
 from .marker import marked_models, marked_settings
@@ -96,13 +97,14 @@ class ParitySession:
     ) -> ParitySpec:
         """The check that a marked test in ``file`` states: model ``name`` of the manifest, or the marker's files."""
         if name is None:
-            if "frozen_graph" not in marker:
+            export = stated_file(marker, "export")
+            if export is None:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST} was found in"
                     f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name"
                     " the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
                 )
-            name = Path(str(marker["frozen_graph"])).stem
+            name = Path(export).stem
             return self._resolve(None, marker, file.parent, name, file, line)
         path = self.find_manifest(file.parent)
         if path is None:
@@ -131,7 +133,7 @@ class ParitySession:
             rtol = self._options.get("rtol", marker.get("rtol"))
             return with_tolerance(model, atol=atol, rtol=rtol)
         settings = {**model, **marker}
-        name = Path(str(settings.get("frozen_graph", file))).stem
+        name = Path(stated_file(settings, "export") or file).stem
         return self._resolve(None, settings, file.parent, name, file, None)
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:

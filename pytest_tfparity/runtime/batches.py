@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -30,36 +30,53 @@ def cut_inputs(graph: Graph, label: str, inputs: _Feeds) -> Cut:
     sizes disagree, if the batch is no multiple of them, or if another input has another number of rows.
     """
     dims = {tensor: signature(graph, tensor).dims for tensor in inputs}
-    misfits = {
-        tensor: shape[0]
-        for tensor, shape in dims.items()
-        if shape and shape[0] >= 0 and inputs[tensor].shape[0] != shape[0]
-    }
-    if not misfits:
+    first = next((tensor for tensor in inputs if _misfits(inputs[tensor], dims[tensor])), None)
+    pinned = dims[first] if first is not None else None
+    if first is None or not pinned:
         return Cut(size=None, pieces=[inputs])
-    first, size = next(iter(misfits.items()))
-    rows = inputs[first].shape[0]
+    size, rows = pinned[0], inputs[first].shape[0]
     if size == 0 or rows == 0 or rows % size:
         raise FeedError(
             f"{first} of {label} takes a batch of exactly {size}; {rows} rows are given for it,"
             " which is no multiple of that."
         )
-    cut = set()
+    cut = {tensor for tensor, value in inputs.items() if _can_be_cut(value, dims[tensor], rows, size)}
+    uneven = _uneven(inputs, cut, dims)
+    if uneven is not None:
+        raise FeedError(
+            f"{first} of {label} takes a batch of exactly {size}, so that its {rows} rows must be fed in"
+            f" slices, but {uneven} has {inputs[uneven].shape[0]} rows."
+        )
+    return Cut(size=size, pieces=list(_pieces(inputs, cut, rows, size)))
+
+
+def _pieces(inputs: _Feeds, cut: set[TensorName], rows: int, size: int) -> Iterator[_Feeds]:
+    for start in range(0, rows, size):
+        rows_of = slice(start, start + size)
+        yield {tensor: value[rows_of] if tensor in cut else value for tensor, value in inputs.items()}
+
+
+def _uneven(
+    inputs: _Feeds, cut: set[TensorName], dims: Mapping[TensorName, tuple[int, ...] | None]
+) -> TensorName | None:
+    """The first input that is not cut and does not have the rows that its placeholder pins."""
     for tensor, value in inputs.items():
-        shape = dims[tensor]
-        pinned = shape[0] if shape else -1
-        if value.ndim and value.shape[0] == rows and pinned in (-1, size):
-            cut.add(tensor)
-        elif value.ndim and pinned != value.shape[0]:
-            raise FeedError(
-                f"{first} of {label} takes a batch of exactly {size}, so that its {rows} rows must be fed in"
-                f" slices, but {tensor} has {value.shape[0]} rows."
-            )
-    pieces = [
-        {tensor: value[start : start + size] if tensor in cut else value for tensor, value in inputs.items()}
-        for start in range(0, rows, size)
-    ]
-    return Cut(size=size, pieces=pieces)
+        if tensor not in cut and value.ndim and _leading(dims[tensor]) != value.shape[0]:
+            return tensor
+    return None
+
+
+def _leading(dims: tuple[int, ...] | None) -> int:
+    """The leading dimension that a placeholder pins; -1 if it is open."""
+    return dims[0] if dims else -1
+
+
+def _misfits(value: Array, dims: tuple[int, ...] | None) -> bool:
+    return _leading(dims) >= 0 and value.shape[0] != _leading(dims)
+
+
+def _can_be_cut(value: Array, dims: tuple[int, ...] | None, rows: int, size: int) -> bool:
+    return bool(value.ndim) and value.shape[0] == rows and _leading(dims) in (-1, size)
 
 
 def joined(label: str, size: int | None, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

@@ -16,9 +16,8 @@ from ..errors import FeedError, did_you_mean
 from ..graph import op_kinds as ops
 from ..graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
 from ..graph.read.tensors import base_dtype, dtype_name, numpy_dtype
-from ..settings.resolve import FeedValue
 
-_STRING, _BFLOAT16 = 7, 14
+_STRING = 7
 # Types of which numpy holds the bits alone; the others are spelt as numpy spells them.
 _NOT_NUMPY = frozenset({7, 11, 12, 13, 14, 15, 16, *range(24, 34)})
 # Up to this producer a scalar shape may mean "unknown" (Placeholder in tensorflow/core/ops/array_ops.cc).
@@ -101,7 +100,7 @@ def existing(graph: Graph, label: str, name: str) -> TensorName:
 
 
 def constants(
-    graph: Graph, label: str, feeds: Mapping[str, FeedValue]
+    graph: Graph, label: str, feeds: Mapping[str, object]
 ) -> dict[TensorName, np.ndarray[Any, Any]]:
     """Constant feeds as arrays of their placeholders' dtypes. Raises FeedError where that loses something."""
     arrays = {}
@@ -133,7 +132,7 @@ def _objects(values: list[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return array.reshape(shape)
 
 
-def _constant(value: FeedValue, dtype: DType | None) -> np.ndarray[Any, Any] | None:
+def _constant(value: object, dtype: DType | None) -> np.ndarray[Any, Any] | None:
     """``value`` in ``dtype``; None if it does not fit. Decimal fractions are rounded, as literals are."""
     plain = native(np.array(value))
     wanted = numpy_dtype(dtype) if dtype is not None else plain.dtype
@@ -143,8 +142,13 @@ def _constant(value: FeedValue, dtype: DType | None) -> np.ndarray[Any, Any] | N
         return plain if wanted == plain.dtype else None
     if not plain.size:
         return plain.astype(wanted)
-    if plain.dtype.kind == "b" or wanted.kind == "b":  # true is no number; 0 and 1 can mean false and true
+    if "b" in (plain.dtype.kind, wanted.kind):  # true is no number; 0 and 1 can mean false and true
         return plain.astype(wanted) if wanted.kind == "b" and np.isin(plain, (0, 1)).all() else None
+    return _converted(plain, wanted)
+
+
+def _converted(plain: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> np.ndarray[Any, Any] | None:
+    """Numbers in another dtype; None where that loses more than the digits of a decimal fraction."""
     with np.errstate(all="ignore"):
         array = plain.astype(wanted)
         if plain.dtype.kind == "f" and wanted.kind in "fc":

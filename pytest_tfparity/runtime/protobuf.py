@@ -27,6 +27,7 @@ def parse_meta_graph_def(path: Path) -> Any:
 def plain_graph(graph_def: Any, label: str) -> Graph:
     """A ``GraphDef`` that TensorFlow read as a plain graph. Raises ModelError."""
     meta = tensorflow().compat.v1.MetaGraphDef()
+    meta.meta_info_def.SetInParent()  # by which a MetaGraphDef is told from a GraphDef
     meta.graph_def.CopyFrom(graph_def)
     return parse_meta(meta.SerializeToString(), label).graph
 

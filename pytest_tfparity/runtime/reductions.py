@@ -16,8 +16,12 @@ _WIDE = frozenset(["float64", "int32", "int64", "uint32", "uint64"])
 
 
 @dataclass(slots=True)
-class Pair:
-    """A pair of tensors in the joined graph, and what is fetched for it."""
+class Reduction:
+    """The tensors of one place (reference, export, own) in the graph of both sides, and what is fetched for it.
+
+    ``other_shape`` says of the export and of its own copy whether it is known to have another shape than the
+    reference; ``values`` are filled when the ``fetches`` (what, node) are run.
+    """
 
     names: tuple[TensorName, TensorName]
     tensors: tuple[Any, Any, Any]
@@ -35,7 +39,7 @@ class Reductions:
         self._axes: set[str] = set()
         self._dtype = _FLOAT
 
-    def add(self, index: int, pair: Pair) -> None:
+    def add(self, index: int, pair: Reduction) -> None:
         """Add the nodes for one pair and note what is to be fetched for it."""
         reference, export, own = pair.tensors
         wide = any(tensor.dtype.base_dtype.name in _WIDE for tensor in pair.tensors)
@@ -112,7 +116,7 @@ class Reductions:
             node.attr["T"].type = dtype
         return str(node.name)
 
-    def _shape(self, role: str, index: int, pair: Pair) -> str:
+    def _shape(self, role: str, index: int, pair: Reduction) -> str:
         name = f"shape_{role}{index}"
         if f"shape {role}" not in pair.fetches:
             node = self._node(name, "Shape", f"{role}{index}:0")

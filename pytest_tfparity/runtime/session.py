@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
-from ..formats.format import SessionKind
 from ..graph import op_kinds as ops
 from ..graph.edit.pruning import Part, effects, harmless, prune, written_variable
 from ..graph.graph import Array, Graph, TensorName, tensor_name
@@ -18,9 +17,12 @@ from .feeds import checked, signature
 from .importing import Imported, first_line, import_part, registered_ops
 from .tensorflow import tensorflow
 
+SessionKind: TypeAlias = Literal["graph", "default"]
+"""``"graph"``: the graph as it is written, unoptimised; ``"default"``: TensorFlow's own options."""
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
 _FEW_PIECES = 4
-"""Feeding weights costs a copy of them at every run: less than holding them in the graph for so many runs."""
+"""Feeding weights costs a copy of them at every run, holding them in the graph some five copies once (see
+:func:`.importing.import_part`): so many runs are cheaper fed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,12 @@ Library: TypeAlias = Callable[[], Any]
 
 
 @dataclass(slots=True)
-class Joined:
-    """Sessions are open from ``load`` to ``close``."""
+class SideBySide:
+    """Both sides of a splice in one graph; its session is open from ``load`` to ``close``.
+
+    ``inputs`` are by the reference's names; ``libraries`` give the functions of both sides when they are asked
+    for. ``unmatched`` are the export's tensors that could not take the reference's values.
+    """
 
     splice: Splice
     inputs: Mapping[TensorName, Array]
@@ -63,24 +67,32 @@ class Joined:
             self.session.close()
 
     def _import(self, open_rows: bool, any_shape: bool) -> None:
-        ours, theirs = self.splice.reference, self.splice.export
-        shared = [self._placeholder(tensor, open_rows) for tensor in ours.side.inputs]
-        reference = {**_constants(ours.side), **dict(zip(ours.side.inputs, shared, strict=True))}
-        export = {**_constants(theirs.side), **dict(zip(theirs.side.inputs, shared, strict=True))}
-        self._copy(REFERENCE, ours, ours.nodes, reference, self.libraries[0])
-        self._copy(EXPORT, theirs, theirs.nodes, export, self.libraries[1])
-        own = dict(export)
-        for ours_tensor, tensor in self.splice.pairs:
-            found = self._matching(ours_tensor, tensor, any_shape)
-            if found is not None:
-                own[tensor] = found
+        reference, export = self.splice.reference, self.splice.export
+        shared = [self._placeholder(tensor, open_rows) for tensor in reference.side.inputs]
+        fed = dict(zip(reference.side.inputs, shared, strict=True))
+        self._copy(
+            REFERENCE, reference, reference.nodes, {**_constants(reference.side), **fed}, self.libraries[0]
+        )
+        given = {**_constants(export.side), **dict(zip(export.side.inputs, shared, strict=True))}
+        self._copy(EXPORT, export, export.nodes, given, self.libraries[1])
+        self._copy(
+            OWN, export, self.splice.own, {**given, **self._given_to_own(given, any_shape)}, self.libraries[1]
+        )
+
+    def _given_to_own(self, given: Mapping[TensorName, Any], any_shape: bool) -> dict[TensorName, Any]:
+        """What the second copy of the export reads: the reference's values where they fit, else the first copy's."""
+        found: dict[TensorName, Any] = {}
+        for of_reference, of_export in self.splice.pairs:
+            matching = self._matching(of_reference, of_export, any_shape)
+            if matching is not None:
+                found[of_export] = matching
             else:
-                self.unmatched.add(tensor)
+                self.unmatched.add(of_export)
         for node in self.splice.own.values():
             for source in node.inputs:
-                if source not in own and source.node not in self.splice.own:
-                    own[source] = self.tensor(EXPORT, source)
-        self._copy(OWN, theirs, self.splice.own, own, self.libraries[1])
+                if source not in found and source not in given and source.node not in self.splice.own:
+                    found[source] = self.tensor(EXPORT, source)
+        return found
 
     def _placeholder(self, tensor: TensorName, open_rows: bool) -> Any:
         tf = tensorflow()
@@ -139,9 +151,9 @@ class Joined:
         """A tensor of one copy."""
         return self.graph.get_tensor_by_name(f"{prefix}/{name}")
 
-    def _matching(self, ours: TensorName, theirs: TensorName, any_shape: bool) -> Any:
+    def _matching(self, of_reference: TensorName, of_export: TensorName, any_shape: bool) -> Any:
         """The reference's tensor as the export's readers can take it, or None if they cannot."""
-        reference, export = self.tensor(REFERENCE, ours), self.tensor(EXPORT, theirs)
+        reference, export = self.tensor(REFERENCE, of_reference), self.tensor(EXPORT, of_export)
         if not any_shape and not reference.shape.is_compatible_with(export.shape):
             return None
         if reference.dtype == export.dtype:
@@ -178,7 +190,7 @@ class Joined:
 
     def unfair(self) -> set[str]:
         """The nodes of the export that did not get the reference's values, though there were some."""
-        matched = {theirs for _, theirs in self.splice.pairs} - self.unmatched
+        matched = {of_export for _, of_export in self.splice.pairs} - self.unmatched
         found: set[str] = set()
         for name, node in self.splice.own.items():
             for source in node.inputs:

@@ -133,21 +133,21 @@ class Splice:
     @classmethod
     def of(cls, reference: Side, export: Side, aligned: Mapping[str, str]) -> Splice:
         """``aligned`` maps nodes of the reference to those of the export."""
-        ours, theirs = Half.of(reference), Half.of(export)
-        partners = {there: here for here, there in aligned.items()}
+        halves = Half.of(reference), Half.of(export)
+        partners = {of_export: of_reference for of_reference, of_export in aligned.items()}
         pairs = [
             (TensorName(partners[tensor.node], tensor.port), tensor)
-            for tensor in _in_order(theirs)
-            if _comparable(theirs, tensor.node)
+            for tensor in _in_order(halves[1])
+            if _comparable(halves[1], tensor.node)
             and tensor.node in partners
-            and _comparable(ours, partners[tensor.node])
+            and _comparable(halves[0], partners[tensor.node])
         ]
         own = {
             name: node
-            for name, node in theirs.nodes.items()
-            if name in theirs.varying or theirs.depth.get(name)
+            for name, node in halves[1].nodes.items()
+            if name in halves[1].varying or halves[1].depth.get(name)
         }
-        return cls(reference=ours, export=theirs, pairs=tuple(pairs), own=own)
+        return cls(reference=halves[0], export=halves[1], pairs=tuple(pairs), own=own)
 
 
 def _sorted(nodes: Mapping[str, Node]) -> dict[str, Node]:

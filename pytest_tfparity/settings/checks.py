@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import Problem, did_you_mean
+from ..errors import Problem
+from ..formats.files import missing_file
+from ..formats.format import ROLES, Format, SideSpec
+from ..formats.registry import formats_for
 from .entries import InputEntry, OutputEntry
-from .sections import Layer, Place, Stated
+from .roles import setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
+from .stated import Layer, Place
 
 
 def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Problem]:
@@ -28,9 +31,10 @@ def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Prob
         _reference,
         _golden_alone,
         _weights,
-        _graph_source,
-        _checkpoint,
-        _files,
+        _meaningless,
+        _exclusive,
+        _side_files,
+        _input_files,
         _inputs,
         _vacuous,
     )
@@ -42,25 +46,29 @@ def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Prob
 
 
 def _export(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
-    if "frozen_graph" not in settings:
-        how = "export: {frozen_graph: PATH}" if owner.startswith("model ") else "frozen_graph=PATH"
-        yield place, f"{owner} has no export; state the frozen graph under test as {how}."
+    if stated_format(settings, "export") is None:
+        usual = formats_for("export")[0]
+        how = f"export: {{{usual.word}: PATH}}" if owner.startswith("model ") else f"{usual.word}=PATH"
+        yield place, f"{owner} has no export; state the {usual.noun} under test as {how}."
 
 
 def _reference(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
-    if "checkpoint" in settings:
+    if stated_format(settings, "reference") is not None:
         return
-    for name in ("meta", "builder", "ema", "feeds"):
-        if name in settings:
-            stated = settings[name]
-            yield stated.place, f"{stated.label} means nothing without a 'checkpoint'."
+    usual = formats_for("reference")[0]
+    for key in side_section("reference").keys:
+        if key.setting in settings and key.name != "optional":
+            stated = settings[key.setting]
+            words = [each.word for each in formats_for("reference") if key.name in each.section.by_name]
+            word = (words or [usual.word])[0]
+            yield stated.place, f"{stated.label} means nothing without a {word!r}."
             return
     if "golden" not in settings:
         yield (
             place,
             (
                 f"{owner} has neither a reference nor a golden; "
-                "state the checkpoint that the export must match, or a golden that was made from it."
+                f"state the {usual.noun} that the export must match, or a golden that was made from it."
             ),
         )
 
@@ -69,114 +77,96 @@ def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iter
     golden = settings.get("golden")
     if golden is None or golden.value is None or os.path.isfile(golden.value):
         return
-    checkpoint = settings.get("checkpoint")
     names = f"{golden.label} names {shown(golden.value, root)}, which does not exist"
-    if checkpoint is None:
+    form, side = stated_format(settings, "reference"), side_spec(settings, "reference")
+    if form is None:
         yield golden.place, f"{names}, and without a reference nothing can write it."
-    elif checkpoint.value is not None and _optional(settings) and not _found(checkpoint.value):
+    elif side is not None and side.optional and not _named_rightly(form, side, root):
         yield (
             golden.place,
             (
-                f"{names}, and neither does the optional checkpoint {shown(checkpoint.value, root)}: "
+                f"{names}, and neither does the optional {form.noun} {shown(side.path, root)}: "
                 "there is nothing to compare the export with."
             ),
         )
 
 
+def _named_rightly(form: Format, side: SideSpec, root: Path) -> bool:
+    """Whether the file of a side is there, as far as its name alone tells."""
+    wrong = form.wrong_files(side, lambda path: shown(path, root))
+    return not any(each.missing and each.key == form.word for each in wrong)
+
+
 def _weights(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
     compare = settings.get("compare")
-    if compare is not None and compare.value == "weights" and "checkpoint" not in settings:
-        yield compare.place, f"{compare.label} is weights, which needs a checkpoint to compare them with."
+    if compare is not None and compare.value == "weights" and stated_format(settings, "reference") is None:
+        noun = formats_for("reference")[0].noun
+        yield compare.place, f"{compare.label} is weights, which needs a {noun} to compare them with."
 
 
-def _graph_source(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
-    if "builder" in settings and "meta" in settings:
-        builder, meta = settings["builder"], settings["meta"]
-        message = (
-            f"{builder.label} and 'meta' exclude each other: a rebuilt network mixed with an imported one "
-            "holds two copies of the variables, of which only one is restored. Keep one of the two."
-        )
-        yield max(builder.place, meta.place, key=lambda at: at.line or 0), message
+def _meaningless(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    """Keys of another format than the one that a side has."""
+    for role in ROLES:
+        form = stated_format(settings, role)
+        for key in side_section(role).keys if form is not None else ():
+            words = [each.word for each in formats_for(role) if key.name in each.section.by_name]
+            stated = settings.get(key.setting)
+            if stated is not None and words and form is not None and not {form.word, key.name} & set(words):
+                yield (
+                    stated.place,
+                    f"{stated.label} means nothing for a {form.word}: it is a key of {' or '.join(words)}.",
+                )
 
 
-_FILE_OF_CHECKPOINT = re.compile(r"(?P<prefix>.+)\.(index|meta|data-\d+-of-\d+)")
+def _exclusive(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    for role in ROLES:
+        form = stated_format(settings, role)
+        for each in form.exclusive if form is not None else ():
+            first, second = (settings.get(setting(role, name)) for name in (each.first, each.second))
+            if first is not None and second is not None:
+                message = (
+                    f"{first.label} and {each.second!r} exclude each other: {each.because}."
+                    " Keep one of the two."
+                )
+                yield max(first.place, second.place, key=lambda at: at.line or 0), message
 
 
-def _checkpoint(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
-    stated = settings.get("checkpoint")
-    if stated is None or stated.value is None:
-        return
-    path: Path = stated.value
-    names = f"{stated.label} names {shown(path, root)}"
-    part = _FILE_OF_CHECKPOINT.fullmatch(str(path))
-    if part and os.path.isfile(path) and not os.path.isfile(f"{path}.index"):
-        prefix = shown(Path(part["prefix"]), root)
-        yield stated.place, f"{names}, which is one file of a checkpoint; name its prefix, {prefix}."
-    elif not _found(path) and not (_optional(settings) and "golden" in settings):
-        prefixes = [name.removesuffix(".index") for name in _siblings(path) if name.endswith(".index")]
-        missing = f"there is neither a file {path.name}.index nor a folder of that name in {_folder(path)}."
-        hints = did_you_mean(path.name, prefixes, 2) + _golden_hint(settings)
-        yield stated.place, f"{names}, but {missing}{hints}"
+def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    for role in ROLES:
+        form, side = stated_format(settings, role), side_spec(settings, role)
+        if form is None or side is None:
+            continue
+        for wrong in form.wrong_files(side, lambda path: shown(path, root)):
+            named = wrong.key == form.word
+            path = side.path if named else side.options[wrong.key]
+            stated = settings[setting(role, wrong.key)]
+            stands_in = "golden" in settings if named else _has_golden(settings)
+            if not (wrong.missing and side.optional and stands_in):
+                hint = _golden_hint(settings) if named and wrong.missing and role == "reference" else ""
+                yield stated.place, f"{stated.label} names {shown(path, root)}{wrong.clause}{hint}"
+
+
+def _has_golden(settings: Layer) -> bool:
+    golden = settings.get("golden")
+    return golden is not None and golden.value is not None and os.path.isfile(golden.value)
 
 
 def _golden_hint(settings: Layer) -> str:
-    golden = settings.get("golden")
-    if golden is None or golden.value is None or not os.path.isfile(golden.value):
+    if not _has_golden(settings):
         return ""
     return " If the golden may stand in for it, add optional: true to the reference."
 
 
-def _optional(settings: Layer) -> bool:
-    return "optional" in settings and bool(settings["optional"].value)
-
-
-def _found(checkpoint: Path) -> bool:
-    return os.path.isfile(f"{checkpoint}.index") or os.path.isdir(checkpoint) or os.path.isfile(checkpoint)
-
-
-def _files(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
-    golden = settings.get("golden")
-    has_golden = golden is not None and golden.value is not None and os.path.isfile(golden.value)
-    for name in ("meta", "frozen_graph"):
-        stated = settings.get(name)
-        excused = name == "meta" and _optional(settings) and has_golden
-        if stated is not None and stated.value is not None and not excused:
-            yield from _file(stated, stated.value, root)
-    if has_golden or "inputs" not in settings:
+def _input_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    if _has_golden(settings) or "inputs" not in settings:
         return
     for entry in settings["inputs"].value or ():
         source = entry.spec.source
-        stated = Stated(value=None, place=entry.place, label=entry.label)
-        if isinstance(source, NpzSource):
-            yield from _file(stated, source.path, root)
-        elif isinstance(source, (ImageSource, BytesSource)):
-            for path in source.paths:
-                yield from _file(stated, path, root)
-
-
-def _file(stated: Stated, path: Path, root: Path) -> Iterator[tuple[Place, str]]:
-    if os.path.isfile(path):
-        return
-    names = f"{stated.label} names {shown(path, root)}"
-    if os.path.isdir(path):
-        yield stated.place, f"{names}, which is a folder; name a file."
-    elif any(char in str(path) for char in "*?["):
-        yield stated.place, f"{names}, a pattern that no file matches."
-    else:
-        here = did_you_mean(path.name, _siblings(path), 2)
-        yield stated.place, f"{names}, but there is no such file in {_folder(path)}.{here}"
-
-
-def _siblings(path: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(path.parent))
-    except (OSError, ValueError):
-        return []
-
-
-def _folder(path: Path) -> str:
-    folder = path.parent
-    return f"{folder}" if os.path.isdir(folder) else f"{folder} (the folder does not exist either)"
+        paths = [source.path] if isinstance(source, NpzSource) else []
+        paths += source.paths if isinstance(source, ImageSource | BytesSource) else ()
+        for path in paths:
+            if clause := missing_file(path):
+                yield entry.place, f"{entry.label} names {shown(path, root)}{clause}"
 
 
 def shown(path: Path, root: Path) -> str:
@@ -189,8 +179,8 @@ def shown(path: Path, root: Path) -> str:
 
 def _inputs(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
     entries: tuple[InputEntry, ...] = settings["inputs"].value or () if "inputs" in settings else ()
-    for side, name in (("reference", "feeds"), ("export", "export_feeds")):
-        feeds = settings.get(name)
+    for side in ROLES:
+        feeds = settings.get(setting(side, "feeds"))
         constants = feeds.value or {} if feeds is not None else {}
         for entry in entries:
             if entry.spec.source is not None and getattr(entry.spec, side) in constants:

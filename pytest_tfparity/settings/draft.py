@@ -12,7 +12,10 @@ from typing import Any
 
 from ..comparison.compare import Tolerance
 from ..errors import SettingsError
+from ..formats.format import ROLES, SideSpec
+from ..formats.registry import format_of
 from . import schema
+from .roles import described
 from .spec import (
     BytesSource,
     CallSource,
@@ -50,9 +53,18 @@ def manifest_text(specs: Sequence[ParitySpec], folder: Path) -> str:
         lines.append(f"  {_text(spec.name)}:")
         for name, body in _model(spec, folder):
             if spec is specs[0] and name in schema.MODEL.by_name:
-                lines.append(f"    # {schema.MODEL.by_name[name].description}")
+                lines.append(f"    # {_purpose(spec, name)}")
             lines.extend(f"    {line}" for line in body)
     return "\n".join(lines) + "\n"
+
+
+def _purpose(spec: ParitySpec, name: str) -> str:
+    """What a key of a model is for: of a side, with the format that it has here."""
+    for role in ROLES:
+        side = spec.side(role)
+        if name == role and side is not None:
+            return described(role, [format_of(side.format)])
+    return schema.MODEL.by_name[name].description
 
 
 def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -77,15 +89,17 @@ def _block(name: str, entries: Mapping[str, Any]) -> list[str]:
     return [f"{name}:", *(f"  {_text(key)}: {_flow(value)}" for key, value in entries.items())]
 
 
-def _side(side: Any, folder: Path) -> dict[str, Any]:
+def _side(side: SideSpec, folder: Path) -> dict[str, Any]:
     """The keys of a reference or export that are not at their defaults."""
-    stated: dict[str, Any] = {}
-    for field in fields(side):
-        value = getattr(side, field.name)
-        if isinstance(value, Path):
-            stated[field.name] = _path(value, folder)
-        elif value not in (None, False) and value != {}:
-            stated[field.name] = value
+    stated: dict[str, Any] = {side.format: _path(side.path, folder)}
+    for key in format_of(side.format).section.keys:
+        value = side.options.get(key.name)
+        if value is not None:
+            stated[key.name] = _path(value, folder) if isinstance(value, Path) else value
+    if side.feeds:
+        stated["feeds"] = side.feeds
+    if side.optional:
+        stated["optional"] = True
     return stated
 
 

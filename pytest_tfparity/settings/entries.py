@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison.compare import TopK
+from ..formats.section import Key
 from . import schema
+from .kinds import KINDS
 from .marked import Marked, Wrong, must_be
-from .schema import KINDS, Key
-from .sections import Layer, Place, Reading, complete, read_section, sentence, values_of
+from .sections import complete, read_section, sentence, values_of
 from .spec import (
     BytesSource,
     CallSource,
@@ -26,6 +27,7 @@ from .spec import (
     RandomSource,
     TensorPair,
 )
+from .stated import Layer, Place, Reading
 from .values import listed, tensor_of, text_of, top_k_of
 
 

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Problem, SettingsError
+from ..formats.registry import formats_for
+from ..formats.section import Key
 from . import schema
 from .checks import check, shown
 from .document import read_document
 from .entries import InputEntry
+from .kinds import KINDS
 from .marked import Marked, Wrong, must_be
 from .resolve import ModelEntry
-from .schema import KINDS, Key
-from .sections import Layer, Place, Reading, Stated, read_section, sentence
+from .roles import setting
+from .sections import read_section, sentence
 from .spec import NpzSource
+from .stated import Layer, Place, Reading, Stated
 from .validation import READERS, read_model
-
-__all__ = ["Manifest", "ModelEntry", "load_manifest", "read_manifest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,11 @@ def _model(path: Path, name: str, value: Marked, defaults: Layer) -> tuple[Model
         own = read_model(reading, value, entry.owner)
     except Wrong as wrong:
         reading.problem(value.line, sentence(f"{entry.owner} {wrong}"))
-        own = {"frozen_graph": Stated(value=None, place=place, label=entry.owner)}
+        own = {
+            setting("export", formats_for("export")[0].word): Stated(
+                value=None, place=place, label=entry.owner
+            )
+        }
     else:
         reading.problems += check({**defaults, **own}, owner=entry.owner, place=place, root=path.parent)
     return ModelEntry(name=name, place=place, own=own, defaults=defaults), reading.problems

@@ -9,8 +9,6 @@ marker's ``atol``, which is that of all its outputs, but not over an option.
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,49 +16,14 @@ from typing import Any
 
 from ..comparison.compare import Tolerance
 from ..errors import Problem, SettingsError
+from ..formats.format import SideSpec
 from .checks import check
-from .draft import manifest_text, write_manifest
 from .entries import InputEntry, OutputEntry
+from .roles import merged, side_spec
 from .schema import CONDUCT, TOLERANCE
-from .sections import Layer, Place, Stated
-from .spec import (
-    BytesSource,
-    CallSource,
-    ExportSpec,
-    FeedValue,
-    ImageSource,
-    InputSource,
-    InputSpec,
-    NpzSource,
-    OutputSpec,
-    ParitySpec,
-    RandomSource,
-    ReferenceSpec,
-    Scalar,
-)
+from .spec import OutputSpec, ParitySpec
+from .stated import Layer, Place
 from .validation import read_configuration, read_marker, reading_of
-
-__all__ = [
-    "BytesSource",
-    "CallSource",
-    "ExportSpec",
-    "FeedValue",
-    "ImageSource",
-    "InputSource",
-    "InputSpec",
-    "ModelEntry",
-    "NpzSource",
-    "OutputSpec",
-    "ParitySpec",
-    "Place",
-    "RandomSource",
-    "ReferenceSpec",
-    "Scalar",
-    "manifest_text",
-    "resolve",
-    "spec_from_files",
-    "write_manifest",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +63,8 @@ class _Layers:
 
     @property
     def together(self) -> Layer:
-        merged: dict[str, Stated] = {}
-        for layer in (self.ini, self.defaults, self.model, self.marker, self.options):
-            for name, other in (("builder", "meta"), ("meta", "builder")):
-                if name in layer:  # a graph from another place replaces the one stated before
-                    merged.pop(other, None)
-            merged.update(layer)
-        return merged
+        """The settings that hold for the check."""
+        return merged((self.ini, self.defaults, self.model, self.marker, self.options))
 
     def output_settings(self, own: Layer) -> Layer:
         """The settings that hold for an output with settings of its own, by who lists the output."""
@@ -157,7 +115,12 @@ def resolve(
     raise_if(problems)
     if any(stated.value is None for stated in settings.values()):
         raise SettingsError(f"Model {name!r} has wrong settings in its manifest.")
-    return _spec(layers, name=name, root=entry.root if entry else root, place=entry.place if entry else None)
+    export = side_spec(settings, "export")
+    if export is None:
+        raise SettingsError(f"Model {name!r} has no export in its manifest.")
+    return _spec(
+        layers, export, name=name, root=entry.root if entry else root, place=entry.place if entry else None
+    )
 
 
 def raise_if(problems: list[Problem]) -> None:
@@ -166,15 +129,16 @@ def raise_if(problems: list[Problem]) -> None:
         raise SettingsError(list(dict.fromkeys(problems)))
 
 
-def _spec(layers: _Layers, *, name: str, root: Path, place: Place | None) -> ParitySpec:
-    plain = {setting: stated.value for setting, stated in layers.together.items()}
+def _spec(layers: _Layers, export: SideSpec, *, name: str, root: Path, place: Place | None) -> ParitySpec:
+    together = layers.together
+    plain = {setting: stated.value for setting, stated in together.items()}
     inputs: tuple[InputEntry, ...] = plain.get("inputs", ())
     outputs: tuple[OutputEntry, ...] = plain.get("outputs", ())
     return ParitySpec(
         name=name,
         root=root,
-        reference=_reference(plain) if "checkpoint" in plain else None,
-        export=ExportSpec(frozen_graph=plain["frozen_graph"], feeds=plain.get("export_feeds", {})),
+        reference=side_spec(together, "reference"),
+        export=export,
         inputs=tuple(entry.spec for entry in inputs),
         outputs=tuple(
             OutputSpec(
@@ -184,7 +148,7 @@ def _spec(layers: _Layers, *, name: str, root: Path, place: Place | None) -> Par
             )
             for entry in outputs
         ),
-        tolerance=_tolerance(layers.together),
+        tolerance=_tolerance(together),
         golden=plain.get("golden"),
         grad_cam=plain.get("grad_cam"),
         manifest=place.file if place else None,
@@ -193,24 +157,5 @@ def _spec(layers: _Layers, *, name: str, root: Path, place: Place | None) -> Par
     )
 
 
-def _reference(plain: Mapping[str, Any]) -> ReferenceSpec:
-    names = [field.name for field in dataclasses.fields(ReferenceSpec)]
-    return ReferenceSpec(**{name: plain[name] for name in names if name in plain})
-
-
 def _tolerance(settings: Layer) -> Tolerance:
     return Tolerance(**{key.name: settings[key.name].value for key in TOLERANCE if key.name in settings})
-
-
-def spec_from_files(
-    checkpoint: str | os.PathLike[str] | None, frozen_graph: str | os.PathLike[str], **keywords: Any
-) -> ParitySpec:
-    """The check of two files, with the keywords of a marker; paths are relative to the current folder."""
-    return resolve(
-        None,
-        marker={"checkpoint": checkpoint, "frozen_graph": frozen_graph, **keywords},
-        ini={},
-        options={},
-        root=Path.cwd(),
-        name=Path(frozen_graph).stem,
-    )

@@ -1,13 +1,11 @@
-"""Every key that a user can write, as data: validation, options and the reference page are made from it.
+"""The keys that a user can write, but for those of formats: validation, options and the reference page follow.
 
-Imported when pytest starts, so it imports nothing heavy.
+Imported when pytest starts, so it imports nothing heavy; the formats do, and :mod:`.roles` adds their keys.
 """
 
 from __future__ import annotations
 
-from .keys import KINDS as KINDS
-from .keys import Key as Key
-from .keys import Section as Section
+from ..formats.section import Key, Section
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 DTYPES = (*FLOAT_DTYPES, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -80,48 +78,6 @@ CONDUCT = (
         choices=("warn", "error", "ignore"),
         default="warn",
         configurable=True,
-    ),
-)
-
-REFERENCE = Section(
-    name="reference",
-    home="'reference'",
-    description="The side that is right: a checkpoint and the graph to run it in.",
-    keys=(
-        Key(
-            "checkpoint",
-            "path",
-            "The checkpoint: a prefix such as model.ckpt-400, or a folder for its latest one.",
-        ),
-        Key("meta", "path", "The meta graph to restore the checkpoint into.", default="PREFIX.meta"),
-        Key(
-            "builder",
-            "function",
-            "A function of the project that builds the graph, in place of a meta graph.",
-        ),
-        Key(
-            "ema",
-            "ema",
-            "Which variables take the value of their moving average.",
-            default="what the saver in the meta graph restores",
-        ),
-        Key("feeds", "feeds", "Constants that are fed to the reference alone, such as is_training."),
-        Key(
-            "optional",
-            "boolean",
-            "Whether the golden stands in for the checkpoint where that is not at hand.",
-            default="false",
-        ),
-    ),
-)
-
-EXPORT = Section(
-    name="export",
-    home="'export'",
-    description="The side under test: a frozen graph.",
-    keys=(
-        Key("frozen_graph", "graph", "The frozen graph, binary or text."),
-        Key("feeds", "feeds", "Constants that are fed to the export alone.", keyword="export_feeds"),
     ),
 )
 
@@ -255,8 +211,8 @@ MODEL = Section(
     home="a model",
     description="One check: an export that must match its reference.",
     keys=(
-        Key("reference", "reference", REFERENCE.description),
-        Key("export", "export", EXPORT.description),
+        Key("reference", "reference", "The side that is right."),
+        Key("export", "export", "The side under test."),
         Key(
             "inputs",
             "inputs",
@@ -285,35 +241,9 @@ MANIFEST = Section(
     ),
 )
 
-SECTIONS = (
-    MANIFEST,
-    DEFAULTS,
-    MODEL,
-    REFERENCE,
-    EXPORT,
-    INPUT,
-    RANDOM,
-    IMAGES,
-    OUTPUT,
-    TOP_K,
-    GRAD_CAM,
-    TENSORS,
-)
-"""Every section, from the top level down: the order of the reference page."""
-
-MARKER = Section(
-    name="marker",
-    home="the marker",
-    description="The keyword arguments of the marker: the keys of a model without nesting.",
-    keys=(
-        *(key for key in REFERENCE.keys if key.name != "optional"),
-        *(
-            Key(**{field: getattr(key, field) for field in ("kind", "description")}, name=key.setting)
-            for key in EXPORT.keys
-        ),
-        *(key for key in MODEL.keys if key.name not in ("reference", "export")),
-    ),
-)
+OUTER = (MANIFEST, DEFAULTS, MODEL)
+INNER = (INPUT, RANDOM, IMAGES, OUTPUT, TOP_K, GRAD_CAM, TENSORS)
+"""The sections around those of the two sides, and those within a model beside them."""
 
 CONFIGURABLE = tuple(key for key in MODEL.keys if key.configurable)
 """The settings that an ini value (``key.ini``) and an option (``key.flag``) can set."""

@@ -1,63 +1,16 @@
-"""A section of a settings file, read by its schema into settings that know where they were stated.
-
-A :class:`Layer` holds settings side by side, whatever they were nested in: ``checkpoint``,
-``frozen_graph``, ``export_feeds``, ``atol``. Manifest, marker, ini and options each become one.
-"""
+"""A section of a settings file, read by its schema into settings that know where they were stated."""
 
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
-from ..errors import Problem
-from . import schema
+from ..formats.section import Key, Section
 from .marked import Marked, Wrong, described
-from .schema import Key, Section
+from .roles import sections
+from .stated import Layer, Place, Reading, Stated
 from .values import READERS
-
-
-class Place(NamedTuple):
-    """Where something is stated: a file and a line, if it has one."""
-
-    file: Path
-    line: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
-    """A setting as it was stated: its value (None if it was wrong), the place, and how messages call it."""
-
-    value: Any
-    place: Place
-    label: str
-
-
-Layer: TypeAlias = Mapping[str, Stated]
-
-
-@dataclass(slots=True, kw_only=True)
-class Reading:
-    """One file being read: paths are relative to ``root``, problems gather in ``problems``.
-
-    ``readers`` has what reads the kinds that need more than the value: a folder, sections of their own.
-    """
-
-    file: Path
-    root: Path
-    readers: Mapping[str, SectionReader]
-    problems: list[Problem] = field(default_factory=list)
-
-    def problem(self, line: int | None, message: str) -> None:
-        """Note a problem and go on."""
-        self.problems.append(Problem(file=self.file, line=line, message=message))
-
-    def path(self, text: str) -> Path:
-        """A path of the file as an absolute one."""
-        return Path(os.path.normpath(self.root / text))
 
 
 def possessive(owner: str) -> Callable[[str], str]:
@@ -96,9 +49,13 @@ def _keys(section: Section) -> str:
 
 
 def _unknown(name: str, section: Section, owner: str, others: list[str]) -> str:
-    homes = [other.home for other in schema.SECTIONS if other is not section and name in other.by_name]
+    homes = [
+        other.home
+        for other in sections()
+        if other.home and other.name != section.name and name in other.by_name
+    ]
     start = f"unknown key {name!r} in {owner}."
-    if homes and section is not schema.MARKER:
+    if homes and section.name != "marker":
         return f"{start} It is a key of {' or '.join(dict.fromkeys(homes))}."
     for meant in difflib.get_close_matches(name, others, 1):
         return f"{start} Did you mean {meant!r}?"
@@ -128,7 +85,3 @@ def values_of(settings: Layer) -> dict[str, Any]:
 def complete(settings: Layer) -> bool:
     """Whether nothing in a layer is wrong."""
     return all(stated.value is not None for stated in settings.values())
-
-
-SectionReader: TypeAlias = Callable[[Reading, Marked, Key, str], Any]
-"""Reads a value of a key of the owner that is named by the last argument. Raises :class:`Wrong`."""

@@ -3,42 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ..comparison.compare import Tolerance
-
-Scalar: TypeAlias = bool | int | float | str
-FeedValue: TypeAlias = Scalar | tuple[Any, ...]
-"""A constant feed as the manifest states it: a scalar or (nested) tuples of scalars."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceSpec:
-    """The side that is right: a checkpoint and the graph to run it in.
-
-    ``checkpoint`` is a prefix or a directory. The graph comes from ``meta`` (default:
-    ``PREFIX.meta``) or from ``builder`` (``"module:function"``, imported with ``root`` on the
-    path). ``ema`` is ``"none"``, ``"trainable"``, ``"all"``, a tuple of name patterns, or None for
-    what the saver inside ``.meta`` restores. ``feeds`` maps tensor names of this side to constants.
-    """
-
-    checkpoint: Path
-    meta: Path | None = None
-    builder: str | None = None
-    ema: str | tuple[str, ...] | None = None
-    feeds: Mapping[str, FeedValue] = field(default_factory=dict)
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportSpec:
-    """The side under test: a frozen graph, binary or text, and its own constant feeds."""
-
-    frozen_graph: Path
-    feeds: Mapping[str, FeedValue] = field(default_factory=dict)
+from ..formats.format import Role, SideSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +109,8 @@ class ParitySpec:
 
     name: str
     root: Path
-    reference: ReferenceSpec | None
-    export: ExportSpec
+    reference: SideSpec | None
+    export: SideSpec
     inputs: tuple[InputSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     tolerance: Tolerance = field(default_factory=Tolerance)
@@ -153,6 +123,10 @@ class ParitySpec:
     grad_cam: GradCamSpec | None = None
     manifest: Path | None = None
     line: int | None = None
+
+    def side(self, role: Role) -> SideSpec | None:
+        """What is stated of one side; None where there is no reference."""
+        return self.reference if role == "reference" else self.export
 
     def shown(self, path: Path) -> str:
         """``path`` as the user named it: relative to ``root``, unless it lies far away."""

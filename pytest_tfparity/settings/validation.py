@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..formats.format import FeedValue, Role
+from ..formats.section import Key
 from . import entries, schema
+from .kinds import KINDS
 from .marked import Marked, Wrong, marked, must_be
-from .schema import KINDS, Key, Section
-from .sections import Reading, SectionReader, Stated, read_section
-from .spec import FeedValue
+from .roles import flattened, marker_section, side_section
+from .sections import read_section
+from .stated import Reading, SectionReader, Stated
 from .values import feed_of, tensor_of, text_of
 
 
@@ -47,11 +50,10 @@ def read_feeds(reading: Reading, value: Marked, key: Key, owner: str) -> dict[st
     return feeds
 
 
-def _nested(section: Section) -> Callable[[Reading, Marked, Key, str], dict[str, Stated]]:
-    def read(reading: Reading, value: Marked, key: Key, owner: str) -> dict[str, Stated]:
-        return read_section(reading, section, value, f"the {section.name} of {owner}")
-
-    return read
+def _side(reading: Reading, value: Marked, key: Key, owner: str) -> dict[str, Stated]:
+    """A reference or export with all its keys; ``key`` says which of the two."""
+    role: Role = "reference" if key.name == "reference" else "export"
+    return read_section(reading, side_section(role), value, f"the {role} of {owner}")
 
 
 READERS: Mapping[str, SectionReader] = {
@@ -61,8 +63,8 @@ READERS: Mapping[str, SectionReader] = {
     "golden": _suffixed(".npz"),
     "paths": entries.read_paths,
     "feeds": read_feeds,
-    "reference": _nested(schema.REFERENCE),
-    "export": _nested(schema.EXPORT),
+    "reference": _side,
+    "export": _side,
     "top_k": entries.read_top_k,
     "images": entries.read_images,
     "random": entries.read_random,
@@ -75,23 +77,7 @@ READERS: Mapping[str, SectionReader] = {
 
 def read_model(reading: Reading, value: Marked, owner: str) -> dict[str, Stated]:
     """A model of the manifest, its reference and export among the other settings. Raises :class:`Wrong`."""
-    layer = read_section(reading, schema.MODEL, value, owner)
-    for section, needed in ((schema.REFERENCE, "checkpoint"), (schema.EXPORT, "frozen_graph")):
-        nested = layer.pop(section.name, None)
-        if nested is None:
-            continue
-        if nested.value is None:
-            nested_layer = {needed: nested}
-        else:
-            nested_layer = nested.value
-            if needed not in nested_layer:
-                reading.problem(nested.place.line, f"the {section.name} of {owner} needs {needed!r}.")
-                nested_layer = {
-                    **nested_layer,
-                    needed: Stated(value=None, place=nested.place, label=nested.label),
-                }
-        layer.update(nested_layer)
-    return layer
+    return flattened(reading, read_section(reading, schema.MODEL, value, owner), owner)
 
 
 def reading_of(file: Path, root: Path) -> Reading:
@@ -104,7 +90,7 @@ def read_marker(
 ) -> dict[str, Stated]:
     """The keyword arguments of a marker; those that are None count as not given."""
     given = {name: value for name, value in keywords.items() if value is not None}
-    return read_section(reading, schema.MARKER, marked(given, line), owner)
+    return flattened(reading, read_section(reading, marker_section(), marked(given, line), owner), owner)
 
 
 _TRUTH = {

@@ -13,9 +13,11 @@ from typing import Any
 
 from ..comparison.compare import TopK
 from ..errors import did_you_mean
+from ..formats.format import FeedValue
+from ..formats.section import Key
+from .kinds import KINDS
 from .marked import Marked, Wrong, described, must_be, shortened
-from .schema import DTYPES, KINDS, Key
-from .spec import FeedValue
+from .schema import DTYPES
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 

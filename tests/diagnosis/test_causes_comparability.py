@@ -14,7 +14,6 @@ from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.reports.terminal import report
 from pytest_tfparity.result import Finding, ParityResult
-from pytest_tfparity.settings.resolve import spec_from_files
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -62,7 +61,7 @@ def compare(
         change(made)
         networks.write_graph(made, folder / "model.pb")
     np.savez(folder / "inputs.npz", **{"x:0": batch})
-    spec = spec_from_files(
+    spec = networks.stated_check(
         folder / "model",
         folder / "model.pb",
         inputs={"x:0": {"npz": str(folder / "inputs.npz")}},

@@ -30,6 +30,7 @@ from pytest_tfparity.__main__ import main
 from pytest_tfparity.reports.html import lacking
 from pytest_tfparity.settings import schema
 from pytest_tfparity.settings.manifest import load_manifest
+from pytest_tfparity.settings.roles import marker_section, sections
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "example_project"
@@ -126,10 +127,10 @@ def test_the_generated_pages_hold_every_key_and_cause(capsys: pytest.CaptureFixt
     hooks = importlib.util.module_from_spec(location)
     location.loader.exec_module(hooks)
     keys = hooks.on_page_markdown("<!-- generated: keys -->\n")
-    for section in schema.SECTIONS:
+    for section in sections():
         assert f"{{: #{section.name} }}" in keys
         assert all(f"`{key.name}` {{: #" in keys and key.description in keys for key in section.keys)
-    assert all(f"`{key.setting}`" in hooks.marker() for key in schema.MARKER.keys)
+    assert all(f"`{key.name}`" in hooks.marker() for key in marker_section().keys)
     assert all(key.flag in hooks.options() and key.ini in hooks.options() for key in schema.CONFIGURABLE)
     for name, page in hooks.cause_pages().items():
         assert main(["explain", name]) == 0

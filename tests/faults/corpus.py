@@ -23,10 +23,10 @@ from faults.graphs import Edit, hold
 from faults.layers import Changes, Layers
 from faults.networks import NETWORKS, Network
 from faults.weights import SHADOW, Change, Weights, older, trained
+from graphs.networks import stated_check
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.result import Finding, Health, ParityResult
-from pytest_tfparity.settings.resolve import spec_from_files
 
 v1 = tf.compat.v1
 
@@ -237,7 +237,7 @@ def write(case: Case) -> Files:
 def examined(case: Case) -> ParityResult:
     """What a check says of a case."""
     files = write(case)
-    spec = spec_from_files(
+    spec = stated_check(
         files.checkpoint,
         files.frozen_graph,
         inputs={

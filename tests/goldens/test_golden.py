@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
+from pytest_tfparity.check.environment import environment
 from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import GoldenError
 from pytest_tfparity.goldens import files as golden_files
@@ -26,7 +27,6 @@ from pytest_tfparity.goldens import store
 from pytest_tfparity.goldens.archive import ArchiveProblem, read_archive, write_archive
 from pytest_tfparity.goldens.store import (
     GoldenChange,
-    environment,
     prune,
     read_golden,
     stale_goldens,

@@ -20,6 +20,15 @@ from typing import Any
 
 import numpy as np
 
+
+def stated_check(checkpoint: Path, frozen_graph: Path, **keywords: Any) -> Any:
+    """The check of two files, with the keywords of a marker."""
+    from pytest_tfparity.settings.resolve import resolve
+
+    given = {"checkpoint": checkpoint, "frozen_graph": frozen_graph, **keywords}
+    return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=frozen_graph.stem)
+
+
 OUTPUTS = ("logits:0", "probabilities:0")
 
 

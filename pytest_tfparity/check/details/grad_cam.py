@@ -36,12 +36,13 @@ def grad_cam(
     """The maps of the first images of the batch. Raises ModelError where the tensors are no images."""
     spec = pair.spec.grad_cam
     assert spec is not None
-    ours, theirs = _tensors(pair, spec, "reference", inputs), _tensors(pair, spec, "export", inputs)
+    reference = _tensors(pair, spec, "reference", inputs)
+    export = _tensors(pair, spec, "export", inputs)
     classes = {
         "reference": _classes(pair, "reference", expected),
         "export": _classes(pair, "export", answers),
     }
-    return tuple(_maps(ours, theirs, classes))
+    return tuple(_maps(reference, export, classes))
 
 
 def heat_maps(activations: Array, gradients: Array) -> npt.NDArray[np.float64]:
@@ -73,11 +74,11 @@ def _tensors(
 
 
 def _maps(
-    ours: Tensors, theirs: Tensors, classes: Mapping[str, list[tuple[tuple[int, float], ...]]]
+    of_reference: Tensors, of_export: Tensors, classes: Mapping[str, list[tuple[tuple[int, float], ...]]]
 ) -> Iterator[GradCam]:
-    reference, export = heat_maps(ours[1], ours[2]), heat_maps(theirs[1], theirs[2])
-    for index in range(min(len(reference), len(export), len(ours[0]), MOST_IMAGES)):
-        picture = _pixels(ours[0][index])
+    reference, export = heat_maps(*of_reference[1:]), heat_maps(*of_export[1:])
+    for index in range(min(len(reference), len(export), len(of_reference[0]), MOST_IMAGES)):
+        picture = _pixels(of_reference[0][index])
         address, width, height = encoded_image(picture, _SIDE)
         yield GradCam(
             image=address,

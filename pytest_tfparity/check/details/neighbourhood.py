@@ -30,14 +30,16 @@ def _found(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[Neighbou
     for number, finding in enumerate(findings):
         names = set(finding.nodes)
         for node in finding.nodes:
-            ours, theirs = around.places(node)
-            if ours is None and theirs is None:
+            of_reference, of_export = around.places(node)
+            if of_reference is None and of_export is None:
                 continue
             yield Neighbourhood(
                 finding=number,
                 node=node,
-                reference=around.drawing("reference", ours, names) if ours is not None else None,
-                export=around.drawing("export", theirs, names) if theirs is not None else None,
+                reference=around.drawing("reference", of_reference, names)
+                if of_reference is not None
+                else None,
+                export=around.drawing("export", of_export, names) if of_export is not None else None,
             )
             break
 
@@ -63,31 +65,21 @@ class _Around:
                 if pair != (None, None):
                     return pair
         if node in self.live["export"]:
-            ours = self.evidence[reference_of].get(node, node)
-            return (ours if ours in self.live["reference"] else None), node
-        theirs = self.evidence[alignment].nodes.get(node)
-        return (node if node in self.live["reference"] else None), theirs
+            other = self.evidence[reference_of].get(node, node)
+            return (other if other in self.live["reference"] else None), node
+        aligned = self.evidence[alignment].nodes.get(node)
+        return (node if node in self.live["reference"] else None), aligned
 
     def _beside(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
-        ours = next((name for name in reference if name in self.live["reference"]), None)
-        theirs = next((name for name in export if name in self.live["export"]), None)
-        return ours, theirs
+        of_reference = next((name for name in reference if name in self.live["reference"]), None)
+        of_export = next((name for name in export if name in self.live["export"]), None)
+        return of_reference, of_export
 
     def drawing(self, side: str, start: str, named: set[str]) -> Drawing:
-        """The nodes nearest to ``start``, breadth first."""
-        live, inputs, readers = self.live[side], self.inputs[side], self.readers[side]
-        found, queue = {start: 0}, deque([start])
-        while queue and len(found) < MOST_NODES:
-            name = queue.popleft()
-            if found[name] >= MOST_STEPS:
-                continue
-            beside = list(inputs.get(name, ()))
-            beside += readers.get(name, ())[:MOST_READERS] if name == start or live[name].inputs else ()
-            for other in beside:
-                if other in live and other not in found and len(found) < MOST_NODES:
-                    found[other] = found[name] + 1
-                    queue.append(other)
-        names = [name for name in live if name in found]  # inputs come first
+        """The nodes nearest to ``start``."""
+        live, inputs = self.live[side], self.inputs[side]
+        near = self._nearest(side, start)
+        names = [name for name in live if name in near]  # inputs come first
         places = {name: index for index, name in enumerate(names)}
         edges = {
             (places[source], places[name])
@@ -102,6 +94,27 @@ class _Around:
             ),
             edges=tuple(sorted(edges)),
         )
+
+    def _nearest(self, side: str, start: str) -> set[str]:
+        """At most ``MOST_NODES`` nodes around ``start``, breadth first."""
+        live = self.live[side]
+        steps, queue = {start: 0}, deque([start])
+        while queue and len(steps) < MOST_NODES:
+            name = queue.popleft()
+            if steps[name] >= MOST_STEPS:
+                continue
+            for other in self._beside_node(side, name, of_start=name == start):
+                if other in live and other not in steps and len(steps) < MOST_NODES:
+                    steps[other] = steps[name] + 1
+                    queue.append(other)
+        return set(steps)
+
+    def _beside_node(self, side: str, name: str, *, of_start: bool) -> list[str]:
+        """What a node reads, and what reads it: many nodes read a constant, which says nothing of them."""
+        read = list(self.inputs[side].get(name, ()))
+        if of_start or self.live[side][name].inputs:
+            read += self.readers[side].get(name, ())[:MOST_READERS]
+        return read
 
     def _role(self, side: str, name: str, start: str, named: set[str]) -> NodeRole:
         if name == start or (side == "export" and name in named):

@@ -47,13 +47,13 @@ def _differs(weight: WeightSummary) -> bool:
 
 def _weights(evidence: Evidence, pair: BatchNormPair) -> Iterator[WeightSummary]:
     for name in _WEIGHTS:
-        ours = _values(evidence.reference, pair.reference, name)
-        theirs = _values(evidence.export, pair.export, name)
+        reference = _values(evidence.reference, pair.reference, name)
+        export = _values(evidence.export, pair.export, name)
         yield WeightSummary(
             name=name,
-            reference=None if ours is None else quantiles(ours),
-            export=None if theirs is None else quantiles(theirs),
-            max_abs=largest_difference(ours, theirs),
+            reference=None if reference is None else quantiles(reference),
+            export=None if export is None else quantiles(export),
+            max_abs=largest_difference(reference, export),
         )
 
 

@@ -11,7 +11,6 @@ from graphs import networks
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.formats.checkpoint import Checkpoint
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
-from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -20,7 +19,7 @@ v1 = tf.compat.v1
 @pytest.mark.parametrize("use_resource", [False, True], ids=["ref", "resource"])
 def test_an_update_that_hangs_on_the_output_is_not_run(tmp_path: Path, use_resource: bool) -> None:
     network = networks.small_network(tmp_path, updates=True, use_resource=use_resource)
-    model = Checkpoint(ReferenceSpec(checkpoint=network.checkpoint), tmp_path)
+    model = Checkpoint(network.checkpoint, tmp_path)
     read = next(
         f"{node.name}:0"
         for node in model.graph.nodes.values()
@@ -28,7 +27,7 @@ def test_an_update_that_hangs_on_the_output_is_not_run(tmp_path: Path, use_resou
     )
     for _ in range(3):
         answer = model.run({"image": network.images}, ["logits:0", read])
-        assert answer[read] == model.variables["global_step"]
+        assert answer[read] == model.variables()["global_step"]
     np.testing.assert_allclose(answer["logits:0"], network.expected["logits:0"], atol=1e-6)
     model.close()
 
@@ -43,7 +42,7 @@ def test_saving_nodes_that_hang_on_the_output_write_nothing(tmp_path: Path) -> N
         with tf.control_dependencies([saving, writing]):
             tf.identity(x, name="y")
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "saves.pb")
-    model = FrozenGraph(ExportSpec(frozen_graph=path))
+    model = FrozenGraph(path)
     np.testing.assert_array_equal(model.run({"x": np.ones(2, np.float32)}, ["y"])["y"], [1, 1])
     assert model.session().run("y:0", {"x:0": [2.0]}) == [2.0]
     assert [file.name for file in tmp_path.iterdir()] == ["saves.pb"]
@@ -58,7 +57,7 @@ def test_an_assignment_on_the_way_to_the_output_is_refused(tmp_path: Path) -> No
         tf.subtract(x, update, name="y")
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path / "quantised"))
-    model = Checkpoint(ReferenceSpec(checkpoint=tmp_path / "quantised"), tmp_path)
+    model = Checkpoint(tmp_path / "quantised", tmp_path)
     message = r"Running y:0 of .* also runs Assign \(quant/AssignMin\), which changes quant/min"
     with pytest.raises(ModelError, match=message):
         model.run({"x": np.float32(-1)}, ["y"])
@@ -77,12 +76,11 @@ def test_an_assignment_in_a_branch_that_constants_switch_off_is_no_obstacle(tmp_
             v1.enable_control_flow_v2()
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path / "moments"))
-    spec = ReferenceSpec(checkpoint=tmp_path / "moments", feeds={"training": False})
-    model = Checkpoint(spec, tmp_path)
+    model = Checkpoint(tmp_path / "moments", tmp_path, feeds={"training": False})
     np.testing.assert_array_equal(model.run({"x": np.float32([6, 8])}, ["y"])["y"], [1, 3])
     model.close()
     with pytest.raises(ModelError, match="also runs"):
-        Checkpoint(ReferenceSpec(checkpoint=tmp_path / "moments", feeds={"training": True}), tmp_path).run(
+        Checkpoint(tmp_path / "moments", tmp_path, feeds={"training": True}).run(
             {"x": np.float32([6, 8])}, ["y"]
         )
 
@@ -93,7 +91,7 @@ def test_a_python_function_on_the_way_to_the_output_is_refused(tmp_path: Path) -
         v1.py_func(np.sin, [x], tf.float32, name="sine")
         tf.identity(graph.get_tensor_by_name("sine:0"), name="y")
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "python.pb")
-    model = FrozenGraph(ExportSpec(frozen_graph=path))
+    model = FrozenGraph(path)
     with pytest.raises(
         ModelError, match=r"Running y:0 of .*python.pb also runs PyFunc \(sine\): a Python function"
     ):
@@ -115,7 +113,7 @@ def test_an_assignment_inside_a_function_is_refused(tmp_path: Path) -> None:
         tf.identity(counted(x), name="y")
         session.run(v1.global_variables_initializer())
         v1.train.Saver([count]).save(session, str(tmp_path / "counting"))
-    model = Checkpoint(ReferenceSpec(checkpoint=tmp_path / "counting"), tmp_path)
+    model = Checkpoint(tmp_path / "counting", tmp_path)
     with pytest.raises(
         ModelError, match=r"also runs AssignAddVariableOp \(.*, in function __inference_counted"
     ):
@@ -126,7 +124,7 @@ def test_random_ops_are_run(tmp_path: Path) -> None:
     with tf.Graph().as_default() as graph:
         tf.random.uniform([4], 2.0, 3.0, name="noise")
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "noise.pb")
-    noise = FrozenGraph(ExportSpec(frozen_graph=path)).run({}, ["noise"])["noise"]
+    noise = FrozenGraph(path).run({}, ["noise"])["noise"]
     assert noise.min() >= 2
     assert noise.max() < 3
 
@@ -143,6 +141,6 @@ def test_a_read_that_waits_for_an_update_of_what_it_reads_is_refused(
         tf.multiply(x, current, name="y")
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path / "drifting"))
-    model = Checkpoint(ReferenceSpec(checkpoint=tmp_path / "drifting"), tmp_path)
+    model = Checkpoint(tmp_path / "drifting", tmp_path)
     with pytest.raises(ModelError, match=r"Running y.* also runs Assign\w*.*which changes drift/mean"):
         model.run({"x": np.float32(1)}, ["y"])

@@ -12,7 +12,6 @@ import pytest
 from graphs import networks
 from pytest_tfparity.errors import ModelError, SettingsError
 from pytest_tfparity.formats.checkpoint import Checkpoint
-from pytest_tfparity.settings.resolve import ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -44,7 +43,7 @@ not_a_function = 3
 
 
 def checkpoint(path: Path, root: Path | None = None, **spec: object) -> Checkpoint:
-    return Checkpoint(ReferenceSpec(checkpoint=path, **spec), root or path.parent)  # type: ignore[arg-type]
+    return Checkpoint(path, root or path.parent, **spec)  # type: ignore[arg-type]
 
 
 def assert_right(model: Checkpoint, network: networks.Network) -> None:
@@ -175,7 +174,7 @@ def test_raw_weights_are_restored_where_the_saver_or_the_spec_says_so(
     answer = model.run({"image:0": network.images}, ["logits"])["logits"]
     assert np.abs(answer - network.expected["logits:0"]).max() > 0.1
     raw = tf.train.load_checkpoint(str(network.checkpoint)).get_tensor("fc/kernel")
-    np.testing.assert_array_equal(model.variables["fc/kernel"], raw)
+    np.testing.assert_array_equal(model.variables()["fc/kernel"], raw)
     model.close()
 
 
@@ -185,7 +184,7 @@ def test_variables_hold_what_is_restored_and_the_session_too(tmp_path: Path) -> 
     shadow = tf.train.load_checkpoint(str(network.checkpoint)).get_tensor(
         "fc/kernel/ExponentialMovingAverage"
     )
-    np.testing.assert_array_equal(model.variables["fc/kernel"], shadow)
+    np.testing.assert_array_equal(model.variables()["fc/kernel"], shadow)
     session = model.session()
     np.testing.assert_array_equal(session.run("fc/kernel:0"), shadow)
     assert session.run("logits:0", {"image:0": network.images}).shape == (4, 4)
@@ -225,7 +224,7 @@ def test_partitioned_variables_are_restored_part_by_part(tmp_path: Path) -> None
     model = checkpoint(tmp_path / "parts")
     answer = model.run({"x": np.eye(10, dtype=np.float32)}, ["y"])["y"]
     np.testing.assert_array_equal(answer, value)
-    assert sorted(model.variables) == ["table/part_0", "table/part_1", "table/part_2"]
+    assert sorted(model.variables()) == ["table/part_0", "table/part_1", "table/part_2"]
     model.close()
 
 

@@ -1,60 +1,8 @@
-"""What the schema is made of: a key, a section of keys, and the kinds of values.
-
-Named tuples rather than dataclasses, which take ten times as long to define: imported when pytest starts.
-"""
+"""The kinds of values that a key can have, in the words of messages and of the reference page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
-
-
-class Key(NamedTuple):
-    """One key: its name, what its value is (a key of ``KINDS``), and one sentence about it.
-
-    Only these three are given by position.
-    ``default`` is written as a user would write it. ``keyword`` is the name of the same setting
-    where there is no nesting, in a marker: ``feeds`` of the export is ``export_feeds`` there.
-    ``configurable`` keys can also be set by an ini value ``tfparity_NAME`` and an option ``--tfparity-NAME``.
-    """
-
-    name: str
-    kind: str
-    description: str
-    default: str = ""
-    choices: tuple[str, ...] = ()
-    keyword: str = ""
-    configurable: bool = False
-
-    @property
-    def setting(self) -> str:
-        """The name of the setting where all settings stand side by side."""
-        return self.keyword or self.name
-
-    @property
-    def ini(self) -> str:
-        """The ini value that sets it."""
-        return f"tfparity_{self.name}"
-
-    @property
-    def flag(self) -> str:
-        """The command line option that sets it."""
-        return f"--tfparity-{self.name.replace('_', '-')}"
-
-
-class Section(NamedTuple):
-    """A mapping of the manifest: what it is called and is for, and its keys in the order to write them."""
-
-    name: str
-    home: str
-    description: str
-    keys: tuple[Key, ...]
-
-    @property
-    def by_name(self) -> Mapping[str, Key]:
-        """The keys by their names."""
-        return {key.name: key for key in self.keys}
-
 
 KINDS: Mapping[str, str] = {
     "tolerance": "a finite number that is not negative",

@@ -11,14 +11,13 @@ import pytest
 from graphs import networks
 from pytest_tfparity.errors import FeedError, ModelError, TensorNotFound
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
-from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
 
 
 def frozen(path: Path, **feeds: object) -> FrozenGraph:
-    return FrozenGraph(ExportSpec(frozen_graph=path, feeds=feeds.get("feeds", {})))  # type: ignore[arg-type]
+    return FrozenGraph(path, feeds=feeds.get("feeds", {}))  # type: ignore[arg-type]
 
 
 def written(path: Path, graph: tf.Graph) -> Path:
@@ -212,3 +211,18 @@ def test_a_closed_model_can_be_used_again(network: networks.Network) -> None:
 def test_a_copy_under_another_name_is_the_same_graph(network: networks.Network) -> None:
     copy = shutil.copy(network.frozen_graph, network.folder / "frozen.bytes")
     assert set(frozen(Path(copy)).graph.nodes) == set(frozen(network.frozen_graph).graph.nodes)
+
+
+@pytest.mark.skipif(
+    "debug_info" not in v1.GraphDef.DESCRIPTOR.fields_by_name,
+    reason="this TensorFlow does not know it either",
+)
+def test_a_text_with_a_field_that_only_tensorflow_knows_is_run(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        tf.add(v1.placeholder(tf.float32, [2], "x"), 1.0, name="y")
+    graph_def = graph.as_graph_def()
+    graph_def.debug_info.files.append("train.py")
+    (tmp_path / "model.pbtxt").write_text(str(graph_def))
+    model = frozen(tmp_path / "model.pbtxt")
+    np.testing.assert_array_equal(model.run({"x": np.float32([1, 2])}, ["y"])["y"], [2, 3])
+    model.close()

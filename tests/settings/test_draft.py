@@ -10,21 +10,19 @@ from hypothesis import strategies as st
 
 from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
+from pytest_tfparity.formats.format import SideSpec
+from pytest_tfparity.settings.draft import manifest_text, write_manifest
 from pytest_tfparity.settings.manifest import load_manifest
-from pytest_tfparity.settings.resolve import (
+from pytest_tfparity.settings.resolve import resolve
+from pytest_tfparity.settings.spec import (
     BytesSource,
     CallSource,
-    ExportSpec,
     ImageSource,
     InputSpec,
     NpzSource,
     OutputSpec,
     ParitySpec,
     RandomSource,
-    ReferenceSpec,
-    manifest_text,
-    resolve,
-    write_manifest,
 )
 
 
@@ -40,8 +38,8 @@ def small(folder: Path) -> ParitySpec:
     return ParitySpec(
         name="digits",
         root=folder,
-        reference=ReferenceSpec(checkpoint=folder / "art/m.ckpt-4", feeds={"is_training:0": False}),
-        export=ExportSpec(frozen_graph=folder / "art/digits.pb"),
+        reference=SideSpec(format="checkpoint", path=folder / "art/m.ckpt-4", feeds={"is_training:0": False}),
+        export=SideSpec(format="frozen_graph", path=folder / "art/digits.pb"),
         inputs=(
             InputSpec(
                 reference="image:0",
@@ -69,14 +67,14 @@ def whole(folder: Path) -> ParitySpec:
     return ParitySpec(
         name="it's: odd",
         root=folder,
-        reference=ReferenceSpec(
-            checkpoint=folder / "art/m.ckpt-4",
-            meta=folder / "art/m.meta",
-            ema=("conv.*", "yes"),
+        reference=SideSpec(
+            format="checkpoint",
+            path=folder / "art/m.ckpt-4",
+            options={"meta": folder / "art/m.meta", "ema": ("conv.*", "yes")},
             feeds={"x:0": ((1, 2.5), (3, 1e-9)), "y:0": "1e-5", "z:0": True},
             optional=True,
         ),
-        export=ExportSpec(frozen_graph=folder / "art/digits.pb", feeds={"phase:0": 0}),
+        export=SideSpec(format="frozen_graph", path=folder / "art/digits.pb", feeds={"phase:0": 0}),
         inputs=tuple(
             InputSpec(reference=name, export=name if name < "c" else f"net/{name}", source=source)
             for name, source in sources.items()
@@ -168,7 +166,7 @@ def test_any_name_and_any_constant_survive(name: str, feed: object, folder: Path
         small(folder),
         name=name,
         golden=None,
-        export=ExportSpec(frozen_graph=folder / "art/digits.pb", feeds={"x:0": feed}),
+        export=SideSpec(format="frozen_graph", path=folder / "art/digits.pb", feeds={"x:0": feed}),
     )
     write_manifest(folder / "tfparity.yaml", [spec], overwrite=True)
     assert read_back(folder / "tfparity.yaml", name) == spec

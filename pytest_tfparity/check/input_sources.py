@@ -13,7 +13,7 @@ from ..errors import InputError, did_you_mean
 from ..goldens.archive import ArchiveProblem, Array, foreign, read_tensors, string_array
 from ..runtime.project import call_project
 from ..settings.spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
-from .sampling import random_array
+from .random_inputs import random_array
 
 
 def load_input(source: InputSource, root: Path, *, name: str) -> npt.NDArray[Any]:

@@ -12,7 +12,6 @@ from graphs import networks
 from pytest_tfparity.errors import FeedError
 from pytest_tfparity.formats.checkpoint import Checkpoint
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
-from pytest_tfparity.settings.resolve import ExportSpec, ReferenceSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -34,7 +33,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model(path: Path, feeds: dict[str, Any] | None = None) -> FrozenGraph:
-    return FrozenGraph(ExportSpec(frozen_graph=path, feeds=feeds or {"scale:0": 2, "on:0": True}))
+    return FrozenGraph(path, feeds=feeds or {"scale:0": 2, "on:0": True})
 
 
 X = np.ones((3, 2), np.float32)
@@ -127,7 +126,7 @@ def test_any_tensor_may_be_fed_and_what_comes_before_it_is_not_run(tmp_path: Pat
         tf.multiply(images, 3.0, name="y")
         tf.identity(labels, name="classes")
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "pipeline.pb")
-    export = FrozenGraph(ExportSpec(frozen_graph=path))
+    export = FrozenGraph(path)
     with pytest.raises(FeedError, match=r"y:0 of .* takes its input from IteratorGetNext"):
         export.run({}, ["y"])
     answer = export.run({"IteratorGetNext:0": X[:2], "IteratorGetNext:1": np.int32([7, 8])}, ["y", "classes"])
@@ -142,7 +141,6 @@ def test_constant_feeds_hold_for_the_reference_too(tmp_path: Path) -> None:
         v1.multiply(v1.get_variable("w", initializer=3.0), scale, name="y")
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path / "w"))
-    spec = ReferenceSpec(checkpoint=tmp_path / "w", feeds={"scale": 2})
-    reference = Checkpoint(spec, tmp_path)
+    reference = Checkpoint(tmp_path / "w", tmp_path, feeds={"scale": 2})
     assert reference.run({}, ["y"])["y"] == 6.0
     reference.close()

@@ -7,7 +7,8 @@ import pytest
 
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.settings.manifest import load_manifest, read_manifest
-from pytest_tfparity.settings.resolve import ParitySpec, resolve
+from pytest_tfparity.settings.resolve import resolve
+from pytest_tfparity.settings.spec import ParitySpec
 
 FILES = (
     "artifacts/model.ckpt-400.index",
@@ -91,16 +92,16 @@ def test_every_key_arrives_in_the_specification(folder: Path) -> None:
     assert spec.root == folder
     assert (spec.manifest, spec.line) == (folder / "tfparity.yaml", 3)
     assert spec.reference is not None
-    assert spec.reference.checkpoint == folder / "artifacts/model.ckpt-400"
-    assert spec.reference.meta == folder / "artifacts/model.ckpt-400.meta"
-    assert spec.reference.ema == ("conv.*", "fc")
+    assert spec.reference.path == folder / "artifacts/model.ckpt-400"
+    assert spec.reference.options["meta"] == folder / "artifacts/model.ckpt-400.meta"
+    assert spec.reference.options["ema"] == ("conv.*", "fc")
     assert spec.reference.feeds == {
         "is_training:0": False,
         "keep_prob:0": 1,
         "mean:0": ((0.5, 0.001), (2, 3)),
     }
     assert spec.reference.optional
-    assert spec.export.frozen_graph == folder / "artifacts/digits.pb"
+    assert spec.export.path == folder / "artifacts/digits.pb"
     assert spec.export.feeds == {"phase:0": False}
     assert [(entry.reference, entry.export) for entry in spec.inputs][:2] == [
         ("image:0", "input:0"),
@@ -147,7 +148,7 @@ def test_a_checkpoint_may_be_a_folder(folder: Path) -> None:
         "models: {digits: {reference: {checkpoint: artifacts}, export: {frozen_graph: artifacts/digits.pb}}}",
     )
     assert spec.reference is not None
-    assert spec.reference.checkpoint == folder / "artifacts"
+    assert spec.reference.path == folder / "artifacts"
 
 
 def test_goldens_stand_in_for_an_optional_checkpoint_and_for_inputs_that_are_not_there(folder: Path) -> None:

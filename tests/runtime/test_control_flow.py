@@ -11,7 +11,6 @@ import pytest
 
 from graphs import networks
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
-from pytest_tfparity.settings.resolve import ExportSpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -36,13 +35,13 @@ def run(tmp_path: Path) -> Callable[..., Any]:
         path = networks.write_graph(graph.as_graph_def(), tmp_path / "flow.pb")
         with v1.Session(graph=graph) as session:
             expected = session.run("y:0", {f"{name}:0": value for name, value in feeds.items()})
-        model = FrozenGraph(ExportSpec(frozen_graph=path))
+        model = FrozenGraph(path)
         answer = model.run({name: np.asarray(value) for name, value in feeds.items()}, ["y"])["y"]
         model.close()
         # The same branches decided by constants before the run.
         constants = {name: value for name, value in feeds.items() if isinstance(value, bool)}
         others = {name: np.asarray(value) for name, value in feeds.items() if name not in constants}
-        model = FrozenGraph(ExportSpec(frozen_graph=path, feeds=constants))
+        model = FrozenGraph(path, feeds=constants)
         np.testing.assert_array_equal(model.run(others, ["y"])["y"], expected)
         model.close()
         np.testing.assert_array_equal(answer, expected)
@@ -131,11 +130,11 @@ def test_a_constant_that_waits_for_a_dropped_write_stays_in_its_branch(
     finally:
         v1.enable_control_flow_v2()
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "waiting.pb")
-    for spec, inputs in (
-        (ExportSpec(frozen_graph=path), {"on": np.asarray(on)}),
-        (ExportSpec(frozen_graph=path, feeds={"on": on}), {}),
+    for constants, inputs in (
+        ({}, {"on": np.asarray(on)}),
+        ({"on": on}, {}),
     ):
-        model = FrozenGraph(spec)
+        model = FrozenGraph(path, feeds=constants)
         assert model.run(inputs, ["y"])["y"] == (1.0 if on else 2.0)
         model.close()
     assert not list(tmp_path.glob("*.txt"))
@@ -156,7 +155,7 @@ def test_a_constant_in_a_loop_that_waits_for_a_dropped_write_runs_in_every_itera
     finally:
         v1.enable_control_flow_v2()
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "loop.pb")
-    assert FrozenGraph(ExportSpec(frozen_graph=path)).run({}, ["y"])["y"] == 6.0
+    assert FrozenGraph(path).run({}, ["y"])["y"] == 6.0
     assert not list(tmp_path.glob("*.txt"))
 
 
@@ -179,6 +178,6 @@ def test_a_branch_that_only_the_run_can_decide_is_taken_by_value(tmp_path: Path,
     finally:
         v1.enable_control_flow_v2()
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "sign.pb")
-    answer = FrozenGraph(ExportSpec(frozen_graph=path)).run({"x": np.float32(x)}, ["y"])
+    answer = FrozenGraph(path).run({"x": np.float32(x)}, ["y"])
     assert answer["y"] == (1.0 if x > 0 else 2.0)
     assert not (tmp_path / "written.txt").exists()

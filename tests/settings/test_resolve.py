@@ -11,18 +11,19 @@ import pytest
 
 from pytest_tfparity.comparison.compare import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
+from pytest_tfparity.formats.format import SideSpec
 from pytest_tfparity.settings import schema
+from pytest_tfparity.settings.kinds import KINDS
 from pytest_tfparity.settings.manifest import load_manifest
-from pytest_tfparity.settings.resolve import (
+from pytest_tfparity.settings.resolve import ModelEntry, resolve
+from pytest_tfparity.settings.roles import marker_section, sections
+from pytest_tfparity.settings.spec import (
     BytesSource,
     CallSource,
     ImageSource,
-    ModelEntry,
     NpzSource,
     ParitySpec,
     RandomSource,
-    resolve,
-    spec_from_files,
 )
 
 MODEL = """\
@@ -150,11 +151,11 @@ def test_a_marker_can_state_a_whole_check_by_itself(folder: Path) -> None:
         },
     )
     assert spec.reference is not None
-    assert spec.reference.checkpoint == folder / "a.ckpt"
-    assert (spec.reference.builder, spec.reference.ema) == ("digits.model:build", ("conv.*",))
+    assert spec.reference.path == folder / "a.ckpt"
+    assert spec.reference.options == {"builder": "digits.model:build", "ema": ("conv.*",)}
     assert spec.reference.feeds == {"is_training:0": False, "mean:0": (1.5, 2.5)}
     assert spec.export.feeds == {"phase:0": False}
-    assert spec.export.frozen_graph == folder / "a.pb"
+    assert spec.export.path == folder / "a.pb"
     assert [entry.source for entry in spec.inputs] == [
         NpzSource(path=folder / "images.npz"),
         RandomSource(distribution="integers", shape=(8, 4), dtype="int64", high=10),
@@ -171,9 +172,9 @@ def test_a_marker_can_state_a_whole_check_by_itself(folder: Path) -> None:
 
 def test_a_marker_replaces_parts_of_the_manifests_model(folder: Path) -> None:
     spec = resolved(folder, MODEL, marker={"frozen_graph": "b.pb", "checkpoint": "b.ckpt"})
-    assert spec.export.frozen_graph == folder / "b.pb"
+    assert spec.export.path == folder / "b.pb"
     assert spec.reference is not None
-    assert (spec.reference.checkpoint, spec.reference.meta) == (folder / "b.ckpt", folder / "a.meta")
+    assert (spec.reference.path, spec.reference.options["meta"]) == (folder / "b.ckpt", folder / "a.meta")
     assert spec.reference.feeds == {"is_training:0": False}
     assert (spec.manifest, spec.line) == (folder / "tfparity.yaml", 2)
 
@@ -181,7 +182,24 @@ def test_a_marker_replaces_parts_of_the_manifests_model(folder: Path) -> None:
 def test_a_markers_builder_replaces_the_manifests_meta_graph(folder: Path) -> None:
     spec = resolved(folder, MODEL, marker={"builder": "digits.model:build"})
     assert spec.reference is not None
-    assert (spec.reference.builder, spec.reference.meta) == ("digits.model:build", None)
+    assert spec.reference.options == {"builder": "digits.model:build"}
+
+
+def test_a_markers_format_replaces_the_manifests_with_its_keys(folder: Path) -> None:
+    spec = resolved(folder, MODEL, marker={"reference": {"frozen_graph": "b.pb"}})
+    assert spec.reference == SideSpec(
+        format="frozen_graph", path=folder / "b.pb", feeds={"is_training:0": False}
+    )
+    assert spec.export.path == folder / "a.pb"
+
+
+def test_a_marker_states_one_file_for_a_side(folder: Path) -> None:
+    assert mistakes(
+        folder, MODEL, marker={"reference": {"frozen_graph": "b.pb"}, "checkpoint": "b.ckpt"}
+    ) == [
+        "FOLDER/test_digits.py:7: 'checkpoint' of the parity marker and 'frozen_graph' of the reference of"
+        " the parity marker are two files for one side; keep one of them."
+    ]
 
 
 def test_builder_and_meta_in_one_marker_are_refused(folder: Path) -> None:
@@ -226,24 +244,11 @@ def test_a_missing_file_of_a_marker_is_told(folder: Path) -> None:
     ]
 
 
-def test_two_files_are_a_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    spec = spec_from_files("a.ckpt", Path("b.pb"), outputs=["logits"], atol=0.5)
-    assert spec.name == "b"
-    assert spec.reference is not None
-    assert (spec.reference.checkpoint, spec.export.frozen_graph) == (folder / "a.ckpt", folder / "b.pb")
-    assert spec.outputs[0].tolerance.atol == 0.5
-    with pytest.raises(
-        SettingsError, match=r"^command line: 'checkpoint' of the command line names 'c.ckpt'"
-    ):
-        spec_from_files("c.ckpt", "b.pb")
-
-
 def test_every_section_and_kind_of_the_schema_is_described() -> None:
-    for section in (*schema.SECTIONS, schema.MARKER):
+    for section in (*sections(), marker_section()):
         assert len(section.by_name) == len(section.keys)
         for key in section.keys:
-            assert key.kind in schema.KINDS
+            assert key.kind in KINDS
             assert key.description.endswith(".")
             assert key.description[0].isupper()
             assert key.kind != "choice" or len(key.choices) > 1

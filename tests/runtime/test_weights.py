@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from graphs import networks
-from pytest_tfparity.formats.format import SessionKind
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
 from pytest_tfparity.graph.edit.pruning import prune
 from pytest_tfparity.graph.graph import TensorName
 from pytest_tfparity.runtime.importing import import_part
-from pytest_tfparity.settings.resolve import ExportSpec
+from pytest_tfparity.runtime.session import SessionKind
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -28,7 +27,7 @@ def dense(path: Path, batch: int | None = None, dtype: Any = tf.float32) -> Froz
         weights = tf.constant(np.random.default_rng(1).normal(size=(256, 256)), dtype, name="W")
         y = tf.matmul(x, tf.cast(weights, tf.float32))
         tf.identity(y, "y")
-    return FrozenGraph(ExportSpec(frozen_graph=networks.write_graph(graph.as_graph_def(), path)))
+    return FrozenGraph(networks.write_graph(graph.as_graph_def(), path))
 
 
 def ops_of(model: FrozenGraph) -> set[str]:
@@ -86,7 +85,7 @@ def test_constants_of_a_branch_stay_in_it(tmp_path: Path) -> None:
         tf.identity(y, "y")
         v1.enable_control_flow_v2()
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "cond.pb")
-    model = FrozenGraph(ExportSpec(frozen_graph=path))
+    model = FrozenGraph(path)
     for value, expected in ((True, 1.0), (False, 2.0)):
         answer = model.run({"phase": np.array(value)}, ["y"])["y"]
         assert set(answer) == {expected}
@@ -99,7 +98,7 @@ def test_shapes_are_not_made_of_what_is_fed(tmp_path: Path) -> None:
         indices = tf.constant(np.arange(40_000, dtype=np.int32), name="indices")
         tf.identity(tf.gather(x, indices), "y")
     path = networks.write_graph(graph.as_graph_def(), tmp_path / "gather.pb")
-    model = FrozenGraph(ExportSpec(frozen_graph=path))
+    model = FrozenGraph(path)
     part = prune(model.graph, [TensorName("y", 0)], {TensorName("x", 0)})
     imported = import_part(
         label="gather",

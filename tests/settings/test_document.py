@@ -13,6 +13,7 @@ from pytest_tfparity.settings.document import parse_document, plain_value
 from pytest_tfparity.settings.manifest import load_manifest, read_manifest
 from pytest_tfparity.settings.marked import Marked, Wrong
 from pytest_tfparity.settings.resolve import resolve
+from pytest_tfparity.settings.roles import sections
 
 
 @pytest.mark.parametrize(
@@ -38,8 +39,8 @@ def test_depth_and_size_of_a_document_are_bounded() -> None:
 
 
 words = st.sampled_from(
-    [key.name for section in schema.SECTIONS for key in section.keys]
-    + [choice for section in schema.SECTIONS for key in section.keys for choice in key.choices]
+    [key.name for section in sections() for key in section.keys]
+    + [choice for section in sections() for key in section.keys for choice in key.choices]
     + ["a:0", "^a", "a.npz", "artifacts/digits.pb", "*", "1e-5", "m:f", "<<", "quantile(0.5)", "::", "\0"]
 )
 leaves = st.one_of(words, st.booleans(), st.none(), st.integers(), st.floats(), st.text(max_size=8))

@@ -1,0 +1,254 @@
+"""One side of a check, opened: what every format can do, and what some can do beside.
+
+A capability is a class to derive from. Whoever needs one asks ``isinstance(model, HasGraph)``, which reads no
+file, and says which evidence is missing where the answer is no.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..errors import FeedError, TensorNotFound, UnreadableFile, did_you_mean
+from ..graph.graph import Array, Graph, Node, Tensor, TensorName, tensor_name
+from ..graph.proof.proof import Side
+from ..graph.read.restore import Ema, RestoredKey
+from ..runtime.feeds import Signature, checked, signature
+from ..runtime.session import SessionKind
+
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+# Ops that end a graph without being an answer of the model.
+_NO_ANSWER = frozenset(
+    [
+        "NoOp",
+        "Assert",
+        "Const",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "PlaceholderV2",
+        "SaveV2",
+        "SaveSlices",
+        "Save",
+        "MergeV2Checkpoints",
+        "RestoreV2",
+        "Restore",
+        "RestoreSlice",
+        "ScalarSummary",
+        "HistogramSummary",
+        "ImageSummary",
+        "MergeSummary",
+        "TensorSummaryV2",
+        "VariableV2",
+        "Variable",
+        "VarHandleOp",
+        "IsVariableInitialized",
+        "VarIsInitializedOp",
+        "Assign",
+        "AssignVariableOp",
+        "AssignAdd",
+        "AssignSub",
+        "AssignAddVariableOp",
+        "AssignSubVariableOp",
+        "WriteFile",
+        "Print",
+        "PrintV2",
+        "ShardedFilename",
+    ]
+)
+
+
+class Model(ABC):
+    """One side of a check. Nothing is read or run before it is asked for.
+
+    ``noun`` is how messages call the format ("frozen graph"), ``label`` how they call the file.
+    """
+
+    noun: ClassVar[str]
+    label: str
+
+    @property
+    @abstractmethod
+    def path(self) -> Path:
+        """The file that is read; of a folder, the one in it that is meant. Raises ModelError."""
+
+    @abstractmethod
+    def outputs(self) -> Sequence[str]:
+        """The names of the tensors that the model answers with. Raises ModelError, UnreadableFile."""
+
+    @abstractmethod
+    def inputs(self, outputs: Iterable[str]) -> Mapping[str, Signature]:
+        """What must be fed for ``outputs``, by tensor name, without what is always fed.
+
+        Raises ModelError, UnreadableFile.
+        """
+
+    @abstractmethod
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
+    ) -> dict[str, Array]:
+        """The values of ``outputs``, by the names as given, for ``inputs`` by tensor name.
+
+        ``session`` is for what TensorFlow runs. Raises TensorNotFound, FeedError, ModelError, TensorFlowMissing.
+        """
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether the model has a tensor of this name."""
+        return name in self._known_tensors()
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise TensorNotFound, with the nearest names, for the first name that the model does not have.
+
+        Says nothing of a file that only a runtime may know: running it will tell.
+        """
+        for name in names:
+            try:
+                known = self.has_tensor(name)
+            except UnreadableFile:
+                return
+            if not known:
+                raise TensorNotFound(f"{self.label} has no tensor {name!r}.{self.nearest_tensors(name)}")
+
+    def nearest_tensors(self, name: str) -> str:
+        """A sentence that suggests tensors of the model by names like ``name``; empty if none is near."""
+        return did_you_mean(name, self._known_tensors())
+
+    @property
+    def graph_noun(self) -> str:
+        """How messages call what has this side's tensors: the "checkpoint's graph", the "frozen graph"."""
+        return self.noun
+
+    def check_inputs(self, inputs: Mapping[str, Array]) -> None:
+        """Raise FeedError if the model cannot be fed with ``inputs``, without running it."""
+        known = self.inputs(self.outputs())
+        for name in inputs:
+            if name not in known:
+                raise FeedError(f"{self.label} has no input {name!r}.{did_you_mean(name, known)}")
+
+    @property
+    def open_bytes(self) -> int:
+        """Size of the files of this model while a runtime holds it, else 0."""
+        return 0
+
+    def close(self) -> None:  # noqa: B027 - most formats hold nothing open
+        """Let go of what a runtime holds. The model can be used again afterwards."""
+
+    def _known_tensors(self) -> list[str]:
+        outputs = self.outputs()
+        return [*outputs, *self.inputs(outputs)]
+
+
+class HasGraph(Model):
+    """A model whose computation is known as a plain graph: it can be proven equal, aligned and diagnosed."""
+
+    @property
+    @abstractmethod
+    def graph(self) -> Graph:
+        """The whole graph, read without TensorFlow. Raises UnreadableFile, ModelError."""
+
+    @property
+    @abstractmethod
+    def feeds(self) -> Mapping[TensorName, Array]:
+        """The constant feeds of this side, in the dtypes of their placeholders. Raises FeedError."""
+
+    @property
+    def restored(self) -> Mapping[str, Tensor]:
+        """Variable node name to the value that the restore puts there; empty where weights are constants."""
+        return {}
+
+    def outputs(self) -> Sequence[str]:
+        """The tensors that the graph ends in: read by no other node, and the answer of a computing op."""
+        nodes = self.graph.nodes
+        read = {source.node for node in nodes.values() for source in node.inputs}
+        return [
+            f"{node.name}:0" for node in nodes.values() if node.name not in read and node.op not in _NO_ANSWER
+        ]
+
+    def inputs(self, outputs: Iterable[str]) -> Mapping[str, Signature]:
+        """The placeholders that ``outputs`` need and that no constant feed fills."""
+        graph, fed = self.graph, self.feeds
+        filled = {name.node for name in fed}
+        return {
+            f"{name}:0": signature(graph, TensorName(name, 0))
+            for name, node in self.live(outputs).items()
+            if node.op in _PLACEHOLDERS and name not in filled
+        }
+
+    def live(self, outputs: Iterable[str]) -> Mapping[str, Node]:
+        """The nodes that ``outputs`` need where the constant feeds are given."""
+        return self.graph.live(list(outputs), [str(name) for name in self.feeds])
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether the graph has a node of this tensor's name."""
+        return tensor_name(name).node in self.graph.nodes
+
+    def nearest_tensors(self, name: str) -> str:
+        """A sentence that suggests nodes of the graph by names like that of the tensor ``name``."""
+        return did_you_mean(tensor_name(name).node, self.graph.nodes)
+
+    def check_inputs(self, inputs: Mapping[str, Array]) -> None:
+        """Raise FeedError if ``inputs`` do not fit the placeholders."""
+        checked(self.graph, self.label, inputs)
+
+
+class HasWeights(Model):
+    """A model whose file holds weights by name: their provenance and health can be told."""
+
+    ema: Ema = None
+    """Which variables take their moving average, as the user stated it."""
+
+    @abstractmethod
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Everything that the file holds, by name. Raises UnreadableFile, ModelError."""
+
+    @abstractmethod
+    def keys(self) -> Mapping[str, RestoredKey]:
+        """Variable node name to the tensor that it is restored from. Raises UnreadableFile, ModelError."""
+
+    @abstractmethod
+    def variable_names(self) -> Sequence[str]:
+        """The variables that the model declares, whether the file holds them or not."""
+
+    @abstractmethod
+    def variables(self) -> Mapping[str, Array]:
+        """Variable name to restored value, read when asked for."""
+
+    @abstractmethod
+    def siblings(self) -> Mapping[Path, Mapping[str, Tensor]]:
+        """What the other files of this format nearby hold: other steps, other runs."""
+
+
+class HasSession(Model):
+    """A model that TensorFlow runs: what the fixtures' ``.session`` and ``.graph_def`` give."""
+
+    @abstractmethod
+    def graph_def(self) -> Any:
+        """The whole graph as a ``tf.compat.v1.GraphDef``; do not change it. Raises ModelError."""
+
+    @abstractmethod
+    def session(self, outputs: Sequence[str] | None = None) -> Any:
+        """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
+
+
+class Rewritten(HasGraph, HasSession):
+    """A changed model, in memory alone."""
+
+    @abstractmethod
+    def library(self) -> Any:
+        """The functions of its graph as a ``FunctionDefLibrary``."""
+
+    @abstractmethod
+    def write(self, path: Path) -> None:
+        """Write it as a file of the format that it was made from."""
+
+
+class Repairable(HasGraph):
+    """A model that can be run and written with a changed graph, so that a repair can be tried."""
+
+    @abstractmethod
+    def rewritten(self, side: Side, donor: Model, names: Sequence[TensorName] | None = None) -> Rewritten:
+        """The model with the graph of ``side``, whose outputs are called ``names`` (default: as they are there).
+
+        ``donor`` is the model that functions were taken from that this one lacks.
+        """

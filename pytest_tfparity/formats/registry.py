@@ -1,0 +1,35 @@
+"""The formats that a side of a check can have. A new one is a file beside this one and an entry here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import SettingsError, did_you_mean
+from .checkpoint import CheckpointFormat
+from .format import Format, Role
+from .frozen_graph import FrozenGraphFormat
+
+FORMATS: list[Format] = [CheckpointFormat(), FrozenGraphFormat()]
+"""In the order in which messages and pages list them."""
+
+
+def format_of(word: str) -> Format:
+    """The format that the manifest calls ``word``. Raises SettingsError if there is none."""
+    for each in FORMATS:
+        if each.word == word:
+            return each
+    known = [each.word for each in FORMATS]
+    raise SettingsError(
+        f"There is no format {word!r}.{did_you_mean(word, known)} There are {', '.join(known)}."
+    )
+
+
+def formats_for(role: Role) -> list[Format]:
+    """The formats in the order in which they are likely on one side: those that usually stand there first."""
+    return sorted(FORMATS, key=lambda each: each.usually != role)
+
+
+def recognised(path: Path, role: Role) -> Format:
+    """The format of ``path`` by what is in it; the likeliest of that side where no format knows it."""
+    likely = formats_for(role)
+    return next((each for each in likely if each.recognises(path)), likely[0])

@@ -1,0 +1,132 @@
+"""A frozen graph that was changed, in memory: to run it, or to write it to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from ..graph import op_kinds as ops
+from ..graph.edit.pruning import Part
+from ..graph.edit.writer import node_bytes
+from ..graph.graph import Array, Graph, Node, TensorName
+from ..graph.proof.proof import Side
+from ..runtime.session import Source
+from ..runtime.tensorflow import tensorflow
+from .graph_model import GraphModel
+from .model import HasSession, Model, Rewritten
+
+
+class RewrittenGraph(GraphModel, Rewritten):
+    """The graph of ``side``, made from ``original``, with outputs called ``names`` (default: as they are there).
+
+    Its functions are those of the original, and of ``donor`` where the graph took them from there.
+    """
+
+    noun = "repaired frozen graph"
+
+    def __init__(
+        self, original: GraphModel, side: Side, donor: Model, names: Sequence[TensorName] | None = None
+    ) -> None:
+        self.label = f"{original.label} (repaired)"
+        self._original = original
+        self._side = side
+        self._donor = donor
+        self._names = side.outputs if names is None else names
+
+    @property
+    def path(self) -> Path:
+        """The file that it was made from."""
+        return self._original.path
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The changed graph."""
+        return _named(self._side, self._names)
+
+    @property
+    def feeds(self) -> Mapping[TensorName, Array]:
+        """The constant feeds."""
+        return self._side.feeds
+
+    def graph_def(self) -> Any:
+        """See :meth:`.model.HasSession.graph_def`."""
+        return self._graph_def
+
+    def library(self) -> Any:
+        """The functions of the graph as a ``FunctionDefLibrary``."""
+        found = tensorflow().compat.v1.GraphDef().library
+        found.CopyFrom(self._original.graph_def().library)
+        before = self._original.graph.functions
+        taken = {name for name, body in self._side.graph.functions.items() if body is not before.get(name)}
+        if taken:
+            kept = [each for each in found.function if each.signature.name not in taken]
+            given = self._donor.graph_def().library.function if isinstance(self._donor, HasSession) else ()
+            del found.function[:]
+            found.function.extend([*kept, *(each for each in given if each.signature.name in taken)])
+        return found
+
+    def source(self) -> Source:
+        """See :meth:`.graph_model.GraphModel.source`."""
+        return Source(
+            label=self.label,
+            graph=self.graph,
+            graph_def=self.graph_def,
+            constants=self.feeds,
+            check=lambda part: require_frozen(part, self.label),
+            restore=lambda session, part: None,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write it as a binary GraphDef."""
+        path.write_bytes(self.graph_def().SerializeToString())
+
+    @cached_property
+    def _graph_def(self) -> Any:
+        found = tensorflow().compat.v1.GraphDef()
+        found.versions.CopyFrom(self._original.graph_def().versions)
+        found.library.CopyFrom(self.library())
+        for node in self.graph.nodes.values():
+            found.node.add().ParseFromString(node_bytes(node))
+        return found
+
+
+def require_frozen(part: Part, label: str) -> None:
+    """Raise ModelError if a part that is to be run needs variables: nothing would give them values."""
+    variables = [node.name for node in part.nodes.values() if node.op in ops.VARIABLES]
+    if variables:
+        count = f"{len(variables)} variables" if len(variables) > 1 else "1 variable"
+        are = "are still variables" if len(variables) > 1 else "is still a variable"
+        raise ModelError(
+            f"{label} is not frozen: {count} ({variables[0]}) {are}."
+            " Freeze it with convert_variables_to_constants."
+        )
+
+
+def _named(side: Side, names: Sequence[TensorName]) -> Graph:
+    """The graph of ``side`` with its outputs under ``names``: what stood there before is renamed."""
+    nodes = dict(side.graph.nodes)
+    for output, name in zip(side.outputs, names, strict=True):
+        if output == name or name.port != 0:
+            continue
+        if name.node in nodes:
+            _rename(nodes, name.node, f"{name.node}_before_repair")
+        dtype = _dtype(nodes.get(output.node))
+        nodes[name.node] = Node(name=name.node, op="Identity", inputs=(output,), attrs=dtype)
+    return Graph(nodes=nodes, functions=side.graph.functions, producer=side.graph.producer)
+
+
+def _rename(nodes: dict[str, Node], old: str, new: str) -> None:
+    for key, node in list(nodes.items()):
+        if any(source.node == old for source in node.inputs):
+            inputs = tuple(TensorName(new, s.port) if s.node == old else s for s in node.inputs)
+            nodes[key] = replace(node, inputs=inputs)
+    nodes[new] = replace(nodes.pop(old), name=new)
+
+
+def _dtype(node: Node | None) -> dict[str, Any]:
+    dtype = node.attrs.get("T", node.attrs.get("dtype")) if node is not None else None
+    return {} if dtype is None else {"T": dtype}
