@@ -11,51 +11,12 @@ import numpy as np
 from ..errors import FeedError, ModelError, SettingsError, TensorNotFound, UnreadableFile, did_you_mean
 from ..formats.format import Model
 from ..formats.store import ModelStore
+from ..graph import ops
 from ..graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
 from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import Side
 from ..runtime.feeds import checked
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec
-
-# Ops that end a graph without being an answer of the model.
-_NO_ANSWER = frozenset(
-    [
-        "NoOp",
-        "Assert",
-        "Const",
-        "Placeholder",
-        "PlaceholderWithDefault",
-        "PlaceholderV2",
-        "SaveV2",
-        "SaveSlices",
-        "Save",
-        "MergeV2Checkpoints",
-        "RestoreV2",
-        "Restore",
-        "RestoreSlice",
-        "ScalarSummary",
-        "HistogramSummary",
-        "ImageSummary",
-        "MergeSummary",
-        "TensorSummaryV2",
-        "VariableV2",
-        "Variable",
-        "VarHandleOp",
-        "IsVariableInitialized",
-        "VarIsInitializedOp",
-        "Assign",
-        "AssignVariableOp",
-        "AssignAdd",
-        "AssignSub",
-        "AssignAddVariableOp",
-        "AssignSubVariableOp",
-        "WriteFile",
-        "Print",
-        "PrintV2",
-        "ShardedFilename",
-    ]
-)
-_INPUT = frozenset({"Placeholder", "PlaceholderV2"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +108,7 @@ def final_outputs(graph: Graph) -> list[str]:
     return [
         f"{node.name}:0"
         for node in graph.nodes.values()
-        if node.name not in read and node.op not in _NO_ANSWER
+        if node.name not in read and node.op not in ops.NO_ANSWER
     ]
 
 
@@ -155,7 +116,9 @@ def live_placeholders(graph: Graph, outputs: list[str], feeds: Mapping[TensorNam
     """The placeholders that ``outputs`` need and that no constant feed fills, by tensor name."""
     fed = {name.node for name in feeds}
     live = graph.live(outputs, [str(name) for name in feeds])
-    return {f"{name}:0": node for name, node in live.items() if node.op in _INPUT and name not in fed}
+    return {
+        f"{name}:0": node for name, node in live.items() if node.op in ops.PLACEHOLDERS and name not in fed
+    }
 
 
 def dtype_and_shape(node: Node) -> tuple[DType | None, tuple[int, ...] | None]:

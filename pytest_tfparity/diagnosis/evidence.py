@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import TfparityError
+from ..graph import ops
 from ..graph.align.align import align
 from ..graph.align.divergence import Alignment, Divergence, Kind
 from ..graph.batch_norm.find import BatchNorm, find_batch_norms
@@ -16,7 +17,7 @@ from ..graph.batch_norm.fold import Linear, fold_candidates
 from ..graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
 from ..graph.edit.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
-from ..graph.live import VARIABLES, LiveGraph, live_graph, taken_graph
+from ..graph.live_graph import LiveGraph, live_graph, taken_graph
 from ..graph.proof.proof import Proof, Side, prove
 from ..runtime.activations import Activation
 from .case import Setting, Tensors
@@ -88,7 +89,7 @@ class Evidence:
         held = (self.export.graph.nodes.get(name) for name in divergence.export)
         return (
             node is not None
-            and node.op in VARIABLES
+            and node.op in ops.VARIABLES
             and all(each is not None and each.op == "Const" for each in held)
         )
 

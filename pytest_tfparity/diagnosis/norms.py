@@ -10,7 +10,7 @@ import numpy as np
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
-from ..graph.live import LiveGraph
+from ..graph.live_graph import LiveGraph
 from .evidence import Evidence
 from .images import values
 from .wording import listed

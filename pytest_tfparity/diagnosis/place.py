@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import Node
-from ..graph.live import LiveGraph
+from ..graph.live_graph import LiveGraph
 from .evidence import Evidence
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, SettingsError, UnreadableFile
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import Array, DType, Graph, Tensor, TensorName
 from ..graph.read.bundle import Bundle

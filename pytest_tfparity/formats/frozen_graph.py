@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, UnreadableFile
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.read.graphdef import read_graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...graph import op_kinds as ops
+from ...graph import ops
 from ...graph.edit.graft import Constant, Repair, Rewrite
 from ...graph.edit.pruning import effects, written_variable
 from ...graph.graph import Function, Graph, Node, TensorName

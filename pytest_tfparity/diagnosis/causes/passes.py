@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...graph import ops
 from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
@@ -15,7 +16,6 @@ from ..folded import Folded, unfolded
 from ..norms import graft
 from ..wording import listed
 
-_FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 
 
@@ -169,7 +169,7 @@ class _FusedPad:
 def _fused_pads(evidence: Evidence) -> list[_FusedPad]:
     found = []
     for node in evidence.live_export.values():
-        if node.op in _FUSED_PAD:
+        if node.op in ops.FUSED_PADS:
             pair = _convolution(evidence, node)
             if pair is not None:
                 found.append(pair)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from ..graph import Attr, DType, Function, Shape
-from ..normal.attributes import listed
+from ..graph import Attr, DType, Function, Shape, listed
 from ..normal.form import NormalNode
 from ..read.tensors import dtype_name
 from .view import View

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..graph import Array, Node, TensorName
-from ..live import LiveGraph
+from ..live_graph import LiveGraph
 from .find import Normalisation
 from .statistics import LAYOUT, statistic
 

@@ -13,20 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName
-from ..live import VARIABLES, LiveGraph, live_graph
+from ..live_graph import LiveGraph, live_graph
 from .statistics import LAYOUT, Statistic, batch_axis_reshaped, statistic, weight
 
 Mode: TypeAlias = Literal["training", "inference", "unknown"]
-
-FUSED = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx"})
-
-LINEAR = frozenset(
-    {
-        "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMul", "BatchMatMulV2",
-        "Conv2DBackpropInput",
-    }
-)  # fmt: skip
 
 _CONDITIONAL = re.compile(r"(smart_cond|cond|then|else|true_fn|false_fn|_?\d+)(_\d+)?$")
 _AGAIN = re.compile(r"_\d+$")
@@ -142,7 +134,7 @@ def _in_file(graph: Graph, tensor: TensorName) -> TensorName:
 
 def _fused(live: LiveGraph) -> Iterable[Normalisation]:
     for node in live.nodes.values():
-        if node.op not in FUSED or len(node.inputs) < 5:
+        if node.op not in ops.FUSED_BATCH_NORMS or len(node.inputs) < 5:
             continue
         layout = node.attrs.get("data_format", b"NHWC")
         training = bool(node.attrs.get("is_training", True))
@@ -276,7 +268,7 @@ def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> t
     ):  # a dense layer may be reshaped to [N, 1, 1, C] for a fused op, a dilated one put together
         if node is not None and (node.op in LAYOUT or node.op == "BatchToSpaceND") and node.inputs:
             node = live.node(live.source(node.inputs[0]))
-    if node is None or node.op not in LINEAR or len(node.inputs) < 2:
+    if node is None or node.op not in ops.LINEAR or len(node.inputs) < 2:
         return None, None, None
     return node.name, weight(live, node.inputs[1], variables), bias
 
@@ -295,7 +287,7 @@ def _momenta(graph: Graph) -> dict[str, float]:
             value = decay.attrs.get("value") if decay is not None and decay.op == "Const" else None
             if isinstance(value, Tensor) and value.shape == ():
                 target: Node | None = graph.nodes.get(node.inputs[0].node)
-                while target is not None and target.op not in VARIABLES and target.inputs:
+                while target is not None and target.op not in ops.VARIABLES and target.inputs:
                     target = graph.nodes.get(target.inputs[0].node)
                 if target is not None:
                     momenta[target.name] = round(1.0 - float(value.array), 6)

@@ -13,9 +13,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .. import ops
 from ..graph import Array, Graph, Node, TensorName
-from ..live import PASSES_ON, LiveGraph, live_graph
-from .find import LINEAR, BatchNorm
+from ..live import FOLLOWED
+from ..live_graph import LiveGraph, live_graph
+from .find import BatchNorm
 from .statistics import LAYOUT, weight
 
 Axis: TypeAlias = Literal["output", "input"]
@@ -24,18 +26,12 @@ Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
 ROUNDING = 4e-6
 """Relative difference between two float32 folds done in another order, with a fast ``rsqrt``: 30 ulp."""
 
-FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
-"""Convolutions that TensorFlow's passes make; their kernel is the last input."""
-
 _MOST_ADDED = 2
 _OF_THE_CONVOLUTION = frozenset({"Squeeze", "BatchToSpaceND"})
 """What ends a convolution in one dimension, or a dilated one."""
 
-_ONWARD = (LAYOUT | PASSES_ON | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
+_ONWARD = (LAYOUT | FOLLOWED | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
 """What may stand between a convolution and its bias."""
-
-OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
-"""What reads of a tensor how large it is, none of its numbers."""
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -116,8 +112,8 @@ def fold_candidates(
     found = []
     shared: dict[str, int] = {}
     for node in live.nodes.values():
-        linear = node.op in LINEAR | FUSED_PAD and len(node.inputs) > 1
-        kernel = weight(live, node.inputs[-1 if node.op in FUSED_PAD else 1]) if linear else None
+        linear = node.op in ops.LINEAR | ops.FUSED_PADS and len(node.inputs) > 1
+        kernel = weight(live, node.inputs[-1 if node.op in ops.FUSED_PADS else 1]) if linear else None
         if kernel is not None:
             found.append((node, kernel))
             shared[kernel] = shared.get(kernel, 0) + 1
@@ -146,7 +142,7 @@ def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, i
     found: list[Added] = []
     while True:
         readers = [live.nodes[name] for name in live.readers.get(node.name, ())]
-        readers = [each for each in readers if each.op not in OF_SHAPE]
+        readers = [each for each in readers if each.op not in ops.OF_SHAPE]
         reader = next((each for each in readers if _addend(live, each) is not None), None)
         if reader is not None and len(found) < _MOST_ADDED:
             bias = _addend(live, reader)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .. import ops
 from ..graph import Array, Node, Shape, TensorName
-from ..live import VARIABLES, LiveGraph
+from ..live_graph import LiveGraph
 
 Kind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
 
@@ -14,8 +15,7 @@ LAYOUT = frozenset({"Reshape", "Squeeze", "ExpandDims", "BroadcastTo", "Cast"})
 """Ops that change how a vector of channels lies, not what it holds."""
 
 _REDUCTIONS = frozenset({"Mean", "Sum"})
-_MERGES = ("Merge", "RefMerge")
-_CONSTANTS = VARIABLES | {"Const", "Fill", "Range"}
+_CONSTANTS = ops.VARIABLES | {"Const", "Fill", "Range"}
 
 _RANKS = {
     "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
@@ -51,7 +51,7 @@ def weight(live: LiveGraph, tensor: TensorName | None, variables: frozenset[str]
         node = live.node(tensor)
     if node is None:
         return None
-    return node.name if node.op in VARIABLES or node.op == "Const" or node.name in variables else None
+    return node.name if node.op in ops.VARIABLES or node.op == "Const" or node.name in variables else None
 
 
 def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = frozenset()) -> Statistic:
@@ -66,7 +66,7 @@ def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = f
         tensor, by = live.trace(node.inputs[0])
         predicate = predicate or by
         node = live.node(tensor)
-    if node is not None and node.op in _MERGES and node.name in live.choices:
+    if node is not None and node.op in ops.MERGES and node.name in live.choices:
         sides = [statistic(live, side, variables) for side in node.inputs]
         kinds = {side.kind for side in sides}
         names = [side.stored for side in sides if side.stored]
@@ -191,4 +191,4 @@ def _filled(live: LiveGraph, tensor: TensorName) -> bool:
     if node.op == "Const":
         value = live.constant(tensor)
         return value is not None and (value.size == 0 or bool((value == value.reshape(-1)[0]).all()))
-    return node.op not in VARIABLES
+    return node.op not in ops.VARIABLES

@@ -10,12 +10,13 @@ something harmless of the same branch or loop (:mod:`.control_flow`).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from .. import op_kinds as ops
-from ..graph import Attr, Function, Graph, Node, TensorName
-from .branches import decided_merges
+from .. import ops
+from ..graph import Array, Attr, Function, Graph, Node, TensorName
+from ..live import Liveness, liveness
+from ..loops import opens_loop
 from .control_flow import context_of
 
 
@@ -27,7 +28,7 @@ class Part:
     which one branch is known to be dead has the live input alone. ``controls``: the control inputs
     that each keeps. ``contexts``: nodes to add, name to the ``Switch`` output that they pass on.
     ``functions``: the functions of the library that are called. ``initialisers``: nodes that fill lookup
-    tables.
+    tables. ``decided``: the ``Switch`` nodes whose predicate is known before the run.
     """
 
     nodes: Mapping[str, Node]
@@ -35,6 +36,7 @@ class Part:
     contexts: Mapping[str, TensorName]
     functions: Set[str]
     initialisers: tuple[str, ...]
+    decided: Set[str] = frozenset()
 
     def read(self) -> set[TensorName]:
         """The tensors that the nodes of this part read."""
@@ -55,19 +57,24 @@ def prune(
     graph: Graph,
     outputs: Iterable[TensorName],
     feeds: Set[TensorName] = frozenset(),
-    predicates: Mapping[TensorName, bool] | None = None,
+    predicates: Mapping[TensorName, Array] | None = None,
 ) -> Part:
     """The part that ``outputs`` need when the tensors ``feeds`` are given.
 
-    ``predicates`` are booleans known before the run (constant feeds): of a ``Merge`` behind a
-    ``Switch`` that they decide, the dead branch is left out. Names that the graph lacks are skipped.
+    ``predicates`` are those whose value is known before the run: of a ``Merge`` behind a ``Switch`` that
+    they decide, the dead branch is left out. Names that the graph lacks are skipped.
     """
     wanted = [output.node for output in outputs if output not in feeds]
     closure = _Closure(graph, feeds)
     closure.add(wanted)
-    merges = decided_merges(graph, closure.nodes, closure.contexts, closure.added, feeds, predicates or {})
-    if merges:
-        closure = _Closure(graph, feeds, merges)
+    decided: Set[str] = frozenset()
+    if any(node.op in ops.SWITCHES for node in closure.nodes.values()):
+        known = predicates or {}
+        live = liveness(
+            graph, [TensorName(name, 0) for name in wanted], inputs=feeds - known.keys(), feeds=known
+        )
+        decided = frozenset(live.taken)
+        closure = _Closure(graph, feeds, _decided_merges(closure.nodes, live))
         closure.add(wanted)
     initialisers = _initialisers(graph, closure)
     closure.add(initialisers)
@@ -83,7 +90,24 @@ def prune(
         contexts=closure.added,
         functions=_functions(graph, nodes.values()),
         initialisers=initialisers,
+        decided=decided,
     )
+
+
+def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node]:
+    """Every ``Merge`` of ``nodes`` that has dead inputs because its predicate is known, with its live ones alone.
+
+    One whose second output (which input it took) is read stays as it is.
+    """
+    indices = {source.node for node in nodes.values() for source in node.inputs if source.port == 1}
+    merges: dict[str, Node] = {}
+    for name, node in nodes.items():
+        if node.op not in ops.MERGES or name in indices or opens_loop(nodes.get, node):
+            continue
+        alive = tuple(source for source in node.inputs if not live.is_dead(source))
+        if 0 < len(alive) < len(node.inputs):
+            merges[name] = replace(node, inputs=alive)
+    return merges
 
 
 def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
@@ -92,7 +116,7 @@ def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
         node.name
         for node in graph.nodes.values()
         if (node.op not in known and node.op not in graph.functions)
-        or forbidden(node.op)
+        or ops.has_effect(node.op)
         or _lost_reference(graph, node)
         or _effect_in(graph, _functions(graph, [node]))
     }
@@ -115,7 +139,7 @@ def effects(graph: Graph, part: Part) -> Iterator[Effect]:
     """
     for node in part.nodes.values():
         yield from _awaited(graph, node)
-        if forbidden(node.op) and node.name not in part.initialisers:
+        if ops.has_effect(node.op) and node.name not in part.initialisers:
             yield Effect(node.name, node.op)
         elif called := _functions(graph, [node]):
             inner = _effect_in(graph, called)
@@ -148,11 +172,6 @@ def _lost_reference(graph: Graph, node: Node) -> bool:
         return False
     root = written_variable(graph, node.name)
     return root is None or graph.nodes[root].op not in ops.VARIABLES
-
-
-def forbidden(op: str) -> bool:
-    """Whether a node of this op is never run."""
-    return ops.writes(op) or ops.calls_python(op)
 
 
 def written_variable(graph: Graph, node: str) -> str | None:
@@ -253,6 +272,6 @@ def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
 def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
     for name in sorted(functions):
         for node in graph.functions[name].nodes:
-            if forbidden(node.op):
+            if ops.has_effect(node.op):
                 return Effect(node.name, node.op, name)
     return None

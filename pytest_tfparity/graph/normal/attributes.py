@@ -5,16 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from .. import ops as op_table
-from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor
-
-ALIASES = frozenset(
-    {
-        "Identity", "RefIdentity", "StopGradient", "PreventGradient", "CheckNumerics", "CheckNumericsV2",
-        "Snapshot", "PlaceholderWithDefault", "ReadVariableOp", "DebugGradientIdentity", "Print",
-    }
-)  # fmt: skip
-"""Ops whose output 0 is their input 0, whatever else they do."""
+from .. import ops
+from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor, listed
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
@@ -33,14 +25,6 @@ _SILENT = frozenset(
         "output_shapes",
     }
 )
-ARRAYS = frozenset(
-    {
-        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3",
-        "TensorArrayScatterV3",
-        "TensorArraySizeV3", "TensorArrayConcatV3", "TensorArraySplitV3",
-    }
-)  # fmt: skip
-"""Ops on an array that lives for one run, in the order of their flow inputs."""
 _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 """The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
 
@@ -60,7 +44,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     Defaults are TensorFlow's own. A writer may leave a default out or write it; a version that
     does not know an attribute behaves as its default says.
     """
-    known = op_table.op(op)
+    known = ops.registered(op)
     defaults = known.defaults if known else {}
     silent = _SILENT_OF.get(op, frozenset())
     return {
@@ -106,15 +90,8 @@ def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:
     """An attribute as it takes effect: the value given, else the default of the op."""
     if name in attrs:
         return attrs[name]
-    known = op_table.op(op)
+    known = ops.registered(op)
     return known.defaults.get(name) if known else None
-
-
-def listed(value: Attr) -> tuple[Attr, ...] | None:
-    """The elements of an attribute that is a list; None for any other."""
-    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Function, AttrReference)):
-        return value
-    return None
 
 
 def encoded(value: Attr) -> bytes:

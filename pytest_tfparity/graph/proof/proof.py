@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..normal.form import NormalGraph
+from ..normal.partitions import partitions
 from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
 from .fingerprint import Contents, combined, edge_fingerprint, fingerprints
@@ -97,7 +98,7 @@ def form_of(side: Side, *, joined: bool = False) -> NormalGraph:
 def forms_of(reference: Side, export: Side) -> tuple[NormalGraph, NormalGraph]:
     """The normal forms of both sides, partitioned variables put together where one side has them whole."""
     ours, theirs = form_of(reference), form_of(export)
-    if ours.partitioned() != theirs.partitioned():
+    if partitions(ours) != partitions(theirs):
         ours, theirs = form_of(reference, joined=True), form_of(export, joined=True)
     return ours, theirs
 
