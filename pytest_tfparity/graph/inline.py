@@ -12,11 +12,7 @@ from dataclasses import dataclass
 
 from . import ops
 from .function_body import ARGUMENT, Body, body_of
-from .graph import Function, FunctionBody, Node, TensorName
-
-DEEPEST = 30
-"""Calls inside one another that are written out. Layers as Keras nests them go to 8 or so; what goes on
-for longer calls itself."""
+from .graph import Function, FunctionBody, Node, TensorName, listed
 
 _MOST_NODES = 500_000
 """Nodes that are written out in all: five times the largest graph that is measured (``benchmarks``), at 0.5 kB
@@ -24,20 +20,54 @@ each. Functions that call others twice, these others twice, would fill any memor
 
 
 class Budget:
-    """How much of a graph's functions may still be written out."""
+    """How much of a library of functions may still be written out.
 
-    def __init__(self, nodes: int = _MOST_NODES) -> None:
-        self.limit = nodes
-        self.left = nodes
+    Asked before anything is: a function that calls itself, or whose calls are too many, costs nothing.
+    """
 
-    def refusal(self, function: str, size: int, depth: int) -> str | None:
-        """Takes ``size`` nodes of ``function`` at ``depth``; a clause that says why where that is too much."""
-        if depth >= DEEPEST:
-            return f"function {function} is called too deeply"
-        if size > self.left:
-            return f"function {function} is called too often: calls have more than {self.limit:,} nodes"
-        self.left -= size
+    def __init__(self, functions: Mapping[str, FunctionBody], nodes: int = _MOST_NODES) -> None:
+        self._functions = functions
+        self._limit = nodes
+        self._left = nodes
+        self._sizes: dict[str, int | None] = {}
+
+    def refusal(self, function: str) -> str | None:
+        """Takes the nodes of ``function``; where that is too much, a clause that says why."""
+        size = self._size(function)
+        if size is None:
+            return f"function {function} calls itself"
+        if size > self._left:
+            return f"function {function} is called too often: its calls have more than {self._limit:,} nodes"
+        self._left -= len(self._functions[function].nodes)
         return None
+
+    def _size(self, function: str) -> int | None:
+        """The nodes of a function with all that it calls; None if it calls itself, directly or not."""
+        stack = [(function, False)]
+        while stack:
+            name, finished = stack.pop()
+            if finished:
+                parts = [self._sizes[each] for each in called(self._functions, name)]
+                known = [part for part in parts if part is not None]
+                total = len(self._functions[name].nodes) + sum(known)
+                self._sizes[name] = min(total, self._limit + 1) if len(known) == len(parts) else None
+            elif name not in self._sizes:
+                self._sizes[name] = None  # until what it calls is known: that must not be itself
+                stack.append((name, True))
+                stack.extend((each, False) for each in called(self._functions, name))
+        return self._sizes[function]
+
+
+def called(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
+    """The functions that function ``name`` calls, each as often as it does."""
+    found = []
+    for node in functions[name].nodes:
+        found.append(node.op)
+        for attribute in ops.function_attributes(node.op):
+            value = node.attrs.get(attribute)
+            for each in (value,) if isinstance(value, Function) else listed(value) or ():
+                found += [each.name] if isinstance(each, Function) else []
+    return [each for each in found if each in functions]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +92,13 @@ class Inliner:
         self.refusals: list[str] = []
         self._taken = taken
         self._budget = budget
-        self._depths: dict[str, int] = {}
 
     def call(self, node: Node, function: Function, arguments: Sequence[TensorName]) -> Written | None:
         """``function`` in place of ``node``; None where it is not in the library or that would be too much."""
-        body = self._body(node, function)
+        body = self._body(function)
         if body is None:
             return None
-        return self._placed(node, self._free(node.name, body.nodes), body, arguments)
+        return self._placed(self._free(node.name, body.nodes), body, arguments)
 
     def conditional(self, node: Node) -> Written | None:
         """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
@@ -77,19 +106,19 @@ class Inliner:
             side
             for key in ("else_branch", "then_branch")
             if isinstance(function := node.attrs.get(key), Function)
-            and (side := self._body(node, function)) is not None
+            and (side := self._body(function)) is not None
         ]
         return self._lowered(node, *sides) if len(sides) == 2 else None
 
-    def _body(self, node: Node, function: Function) -> Body | None:
-        called = self.functions.get(function.name)
-        if called is None:
+    def _body(self, function: Function) -> Body | None:
+        body = self.functions.get(function.name)
+        if body is None:
             return None
-        refusal = self._budget.refusal(function.name, len(called.nodes), self._depths.get(node.name, 0))
+        refusal = self._budget.refusal(function.name)
         if refusal is not None:
             self.refusals.append(refusal)
             return None
-        return body_of(self.functions, called, function.attrs)
+        return body_of(self.functions, body, function.attrs)
 
     def _free(self, name: str, wanted: Collection[str]) -> str:
         """``name``, or one after it, under which the graph has no node of a ``wanted`` name yet."""
@@ -100,7 +129,7 @@ class Inliner:
         return prefix
 
     def _placed(
-        self, node: Node, prefix: str, body: Body, arguments: Sequence[TensorName], gate: tuple[str, ...] = ()
+        self, prefix: str, body: Body, arguments: Sequence[TensorName], gate: tuple[str, ...] = ()
     ) -> Written:
         """``body`` under ``prefix``; a node without inputs waits for ``gate``."""
         placed = _placing(prefix, body, arguments)
@@ -118,11 +147,6 @@ class Inliner:
             for inner in body.nodes.values()
             if inner.op != ARGUMENT
         ]
-        depth = self._depths.get(node.name, 0) + 1
-        callers = (
-            each.name for each in nodes if each.op in self.functions or ops.function_attributes(each.op)
-        )
-        self._depths.update(dict.fromkeys(callers, depth))
         unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
         return Written(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
 
@@ -144,7 +168,7 @@ class Inliner:
         for port, (side, body) in enumerate((("else", otherwise), ("then", then))):
             gate = Node(f"{name}/{side}_pivot", "Identity", (TensorName(pivot.name, port),))
             inputs = [TensorName(switch.name, port) for switch in switches[1:]]
-            written = self._placed(node, f"{name}/{side}", body, inputs, (gate.name,))
+            written = self._placed(f"{name}/{side}", body, inputs, (gate.name,))
             nodes += [gate, *written.nodes]
             returned.append(written.returns)
             unknown += written.unknown

@@ -68,7 +68,7 @@ class Liveness:
         """The value of a scalar that is known, None of any other tensor."""
         if tensor in self.values:
             return self.values[tensor]
-        node = self.nodes.get(tensor.node)
+        node = None if tensor in self.fed else self.nodes.get(tensor.node)
         return None if node is None else constant_scalar(node)
 
     def is_dead(self, tensor: TensorName) -> bool:
@@ -112,7 +112,14 @@ def liveness(
     """
     known = Variables(graph, variables or {})
     while True:
-        walk = _Walk(graph, known, feeds or {}, frozenset(inputs), lower=lower, budget=budget or Budget())
+        walk = _Walk(
+            graph,
+            known,
+            feeds or {},
+            frozenset(inputs),
+            lower=lower,
+            budget=budget or Budget(graph.functions),
+        )
         walk.run(outputs, effects)
         changed = walk.known.relied & walk.written() if walk.known.relied else set()
         if not changed:

@@ -31,6 +31,8 @@ Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
 """What a node became: one normal node, port by port; a tensor for each port; None if it never runs."""
 
 _INT = DType(3)
+_DEEPEST = 30
+"""Conditionals and loops inside one another whose functions are compared, each a walk inside another's."""
 _FUSED_OUTPUTS = 6
 
 
@@ -49,7 +51,7 @@ def normal_form(
     puts the parts of partitioned variables together (a concatenation of constants). Nothing is
     raised: what cannot be resolved is in ``NormalGraph.doubts``.
     """
-    walk = _Walk(graph, variables or {}, Budget(), joined=joined)
+    walk = _Walk(graph, variables or {}, Budget(graph.functions), joined=joined)
     return walk.run(outputs, inputs, feeds or {})
 
 
@@ -345,7 +347,7 @@ class _Walk:
     def form_of(self, function: Function) -> tuple[NormalGraph, list[str]] | None:
         """The normal form of a function on any arguments, with its doubts; None if it is missing or too deep."""
         called = self.graph.functions.get(function.name)
-        if called is None or self.budget.refusal(called.name, len(called.nodes), self.depth) is not None:
+        if called is None or self.depth >= _DEEPEST or self.budget.refusal(called.name) is not None:
             return None
         body = body_of(self.graph.functions, called, function.attrs)
         walk = _Walk(Graph(body.nodes, self.graph.functions), {}, self.budget, depth=self.depth + 1)
