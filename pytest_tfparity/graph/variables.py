@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from . import ops
 from .graph import Graph, Node, Tensor
 
 
@@ -44,3 +45,16 @@ def label_of(node: Node) -> str:
     """What tells the variable of ``node`` from others: its shared name, else the node's name."""
     shared = node.attrs.get("shared_name")
     return shared.decode("utf-8", "replace") if isinstance(shared, bytes) and shared else node.name
+
+
+def written_variable(graph: Graph, node: str) -> str | None:
+    """The variable that a node writes to, or the constant it was frozen into: the root of its first input."""
+    seen = set()
+    while node in graph.nodes and node not in seen:
+        seen.add(node)
+        if graph.nodes[node].op in ops.VARIABLES or graph.nodes[node].op == "Const":
+            return node
+        if not graph.nodes[node].inputs:
+            return None
+        node = graph.nodes[node].inputs[0].node
+    return None

@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
 from ..formats.format import SessionKind
 from ..graph import ops
-from ..graph.edit.pruning import Part, effects, harmless, prune, written_variable
+from ..graph.edit.pruning import Part, effects, harmless, prune
 from ..graph.graph import Array, Graph, TensorName, tensor_name
+from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
 from .feeds import checked, signature
 from .importing import Imported, first_line, import_part, registered_ops

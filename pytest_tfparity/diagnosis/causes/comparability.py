@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from ...graph import ops
 from ...graph.edit.graft import Constant, Repair, Rewrite
-from ...graph.edit.pruning import effects, written_variable
+from ...graph.edit.pruning import effects
 from ...graph.graph import Function, Graph, Node, TensorName
 from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
+from ...graph.variables import written_variable
 from ...runtime.splice import Half
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...graph import ops
-from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
+from ...graph.layer import layer_of
 from ..cause import Cause, Page, Suspicion
 from ..evidence import Evidence
 from ..folded import Folded, unfolded
@@ -56,7 +56,7 @@ class SharedConvolution(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys([*convolutions, *others])),
-            scopes=tuple(dict.fromkeys(layer_scope(name) for name in convolutions)),
+            scopes=tuple(dict.fromkeys(layer_of(name) for name in convolutions)),
             message=(
                 f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
                 f" norm ({listed([folded.norm.scope for folded in found])}) into"
@@ -110,7 +110,7 @@ class SharedWeights(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys([*kernels, *wrong])),
-            scopes=tuple(dict.fromkeys(layer_scope(name) for name in [*kernels, *wrong])),
+            scopes=tuple(dict.fromkeys(layer_of(name) for name in [*kernels, *wrong])),
             message=(
                 f"{listed(kernels)} holds the scale of {listed([each.norm.scope for each in found])}, which was"
                 f" folded into it, and {listed(wrong)} uses the same kernel."
@@ -296,7 +296,7 @@ def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: boo
     return Suspicion(
         cause=cause,
         nodes=tuple(names),
-        scopes=tuple(dict.fromkeys(layer_scope(name) or name for name in names)),
+        scopes=tuple(dict.fromkeys(layer_of(name) for name in names)),
         message=message,
         fix="Call optimize_for_inference(..., toco_compatible=True), which leaves these ops as they are.",
         certainty="decisive" if certain else "suggestive",

@@ -17,6 +17,9 @@ LAYOUT = frozenset({"Reshape", "Squeeze", "ExpandDims", "BroadcastTo", "Cast"})
 _REDUCTIONS = frozenset({"Mean", "Sum"})
 _CONSTANTS = ops.VARIABLES | {"Const", "Fill", "Range"}
 
+_FARTHEST = 64
+"""Tensors between a statistic and the reductions that made it: ``tf.nn.moments`` and its renorm take 20."""
+
 _RANKS = {
     "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
     "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
@@ -67,16 +70,21 @@ def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = f
         predicate = predicate or by
         node = live.node(tensor)
     if node is not None and node.op in ops.MERGES and node.name in live.choices:
-        sides = [statistic(live, side, variables) for side in node.inputs]
-        kinds = {side.kind for side in sides}
-        names = [side.stored for side in sides if side.stored]
-        by = live.choices[node.name].predicate
-        if "other" in kinds:
-            return Statistic("other", None, by, axis)
-        kind: Kind = "undecided" if len(kinds) > 1 else sides[0].kind
-        return Statistic(kind, names[0] if names else None, by, axis or sides[0].axis)
+        return _chosen(live, node, axis, variables)
     kind, reduced = _origin(live, tensor, variables)
     return Statistic(kind, None, predicate, axis or reduced)
+
+
+def _chosen(live: LiveGraph, merge: Node, axis: int | None, variables: frozenset[str]) -> Statistic:
+    """A statistic that a conditional hands on, which a feed decides."""
+    by = live.choices[merge.name].predicate
+    sides = [statistic(live, side, variables) for side in merge.inputs]
+    kinds = {side.kind for side in sides}
+    if "other" in kinds:
+        return Statistic("other", None, by, axis)
+    kind: Kind = "undecided" if len(kinds) > 1 else sides[0].kind
+    stored = next((side.stored for side in sides if side.stored), None)
+    return Statistic(kind, stored, by, axis or sides[0].axis)
 
 
 def _origin(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[Kind, int | None]:
@@ -89,25 +97,25 @@ def _origin(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> t
     axis: int | None = None
     batch = False
     while waiting:
-        current = waiting.pop()
-        node = live.node(live.source(current))
-        if node is None:
+        node = live.node(live.source(waiting.pop()))
+        if node is None or (node.op in _REDUCTIONS and not _over_batch(live, node)):
             return "other", None
         if node.op in _CONSTANTS or node.name in variables:
             continue
         if node.op in _REDUCTIONS:
-            found = reduced_axes(live, node)
-            if found is None or 0 not in found or _whole(live, node, found):
-                return "other", None
-            batch, axis = True, _kept(found)
+            batch, axis = True, _kept(reduced_axes(live, node) or ())
             continue
-        if not node.inputs or node.op.startswith(("Conv", "MatMul", "Placeholder")) or len(seen) > 64:
+        if not node.inputs or node.op.startswith(("Conv", "MatMul", "Placeholder")) or len(seen) > _FARTHEST:
             return "other", None
-        for source in node.inputs:
-            if source not in seen:
-                seen.add(source)
-                waiting.append(source)
+        waiting.extend(dict.fromkeys(source for source in node.inputs if source not in seen))
+        seen.update(node.inputs)
     return ("batch" if batch else "stored"), axis
+
+
+def _over_batch(live: LiveGraph, reduction: Node) -> bool:
+    """Whether a reduction takes the batch together and leaves some axis."""
+    axes = reduced_axes(live, reduction)
+    return axes is not None and 0 in axes and not _whole(live, reduction, axes)
 
 
 def reduced_axes(live: LiveGraph, node: Node) -> tuple[int, ...] | None:

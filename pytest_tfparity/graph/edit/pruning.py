@@ -17,6 +17,7 @@ from .. import ops
 from ..graph import Array, Attr, Function, Graph, Node, TensorName
 from ..live import Liveness, liveness
 from ..loops import opens_loop
+from ..variables import written_variable
 from .control_flow import context_of
 
 
@@ -172,19 +173,6 @@ def _lost_reference(graph: Graph, node: Node) -> bool:
         return False
     root = written_variable(graph, node.name)
     return root is None or graph.nodes[root].op not in ops.VARIABLES
-
-
-def written_variable(graph: Graph, node: str) -> str | None:
-    """The variable that a node writes to, or the constant it was frozen into: the root of its first input."""
-    seen = set()
-    while node in graph.nodes and node not in seen:
-        seen.add(node)
-        if graph.nodes[node].op in ops.VARIABLES or graph.nodes[node].op == "Const":
-            return node
-        if not graph.nodes[node].inputs:
-            return None
-        node = graph.nodes[node].inputs[0].node
-    return None
 
 
 class _Closure:
