@@ -15,7 +15,7 @@ from ..errors import GoldenError, TfparityError, UnreadableFile
 from ..formats.store import ModelStore
 from ..goldens.store import Golden, read_golden, update_golden
 from ..graph.graph import Array
-from ..graph.proof.proof import Proof, prove
+from ..graph.proof.proof import Proof, normalised, prove
 from ..result import OutputComparison, ParityResult
 from ..settings.spec import ParitySpec
 from .case import examine, write_repaired
@@ -138,7 +138,9 @@ def try_proof(pair: Pair) -> Proof:
     if pair.reference is None:
         return Proof.none("the checkpoint is not at hand: the goldens are the reference")
     try:
-        return prove(pair.side("reference"), pair.side("export"), pair.contents)
+        return prove(
+            normalised(pair.side("reference"), pair.contents), normalised(pair.side("export"), pair.contents)
+        )
     except UnreadableFile as error:
         return Proof.none(str(error))
 

@@ -18,7 +18,7 @@ from ..graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
 from ..graph.edit.graft import Graft, Repair, repaired
 from ..graph.graph import Graph, Node, Tensor, TensorName
 from ..graph.live_graph import LiveGraph, live_graph, taken_graph
-from ..graph.proof.proof import Proof, Side, prove
+from ..graph.proof.proof import NormalSide, Proof, Side, normalised, prove
 from ..runtime.activations import Activation
 from .case import Setting, Tensors
 from .images import informative, values
@@ -72,7 +72,12 @@ class Evidence:
     @cached_property
     def alignment(self) -> Alignment:
         """Which node is which, and where their own computations differ."""
-        return align(self.reference, self.export, self.setting.contents)
+        return align(*self._normal_sides)
+
+    @cached_property
+    def _normal_sides(self) -> tuple[NormalSide, NormalSide]:
+        contents = self.setting.contents
+        return normalised(self.reference, contents), normalised(self.export, contents)
 
     @cached_property
     def divergences(self) -> tuple[Divergence, ...]:
@@ -96,7 +101,7 @@ class Evidence:
     @cached_property
     def proof(self) -> Proof:
         """Whether both sides are the same function as they stand."""
-        return prove(self.reference, self.export, self.setting.contents)
+        return prove(*self._normal_sides)
 
     @cached_property
     def reference_of(self) -> Mapping[str, str]:

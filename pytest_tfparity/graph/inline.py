@@ -15,7 +15,7 @@ from .function_body import ARGUMENT, Body, body_of
 from .graph import Function, FunctionBody, Node, TensorName, listed
 
 _MOST_NODES = 500_000
-"""Nodes that are written out in all: five times the largest graph that is measured (``benchmarks``), at 0.5 kB
+"""Nodes that are written out in all: five times the largest graph that is measured (``benchmarks``), at 0.4 kB
 each. Functions that call others twice, these others twice, would fill any memory."""
 
 

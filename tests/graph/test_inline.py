@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from plain_graphs import BOOL, FLOAT, Plan, proof, relu_of, side
+from plain_graphs import BOOL, FLOAT, Plan, proof, prove, relu_of, side
 from pytest_tfparity.graph.graph import Function, TensorName
 from pytest_tfparity.graph.live import liveness
 from pytest_tfparity.graph.live_graph import live_graph
-from pytest_tfparity.graph.proof.proof import Side, prove
+from pytest_tfparity.graph.proof.proof import Side
 
 
 def calls(depth: int, *, twice: bool = True, inner: str = "PartitionedCall") -> Side:

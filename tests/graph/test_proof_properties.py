@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_tfparity.graph.align.align import align
+from plain_graphs import align, prove
 from pytest_tfparity.graph.align.divergence import Kind
-from pytest_tfparity.graph.proof.proof import prove
 from random_graphs import Draw, changed, rewritten
 
 

@@ -73,9 +73,9 @@ def nodes_told(view: View, indices: tuple[int, ...]) -> str:
     return ", ".join(texts) + more
 
 
-def constants_told(ours: NormalNode, theirs: NormalNode) -> str:
+def constants_told(reference: NormalNode, export: NormalNode) -> str:
     """In what two constants differ."""
-    a, b = ours.value, theirs.value
+    a, b = reference.value, export.value
     if a is None or b is None:
         return "only one side is constant"
     if a.dtype != b.dtype:

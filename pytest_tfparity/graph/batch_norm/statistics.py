@@ -18,7 +18,8 @@ _REDUCTIONS = frozenset({"Mean", "Sum"})
 _CONSTANTS = ops.VARIABLES | {"Const", "Fill", "Range"}
 
 _FARTHEST = 64
-"""Tensors between a statistic and the reductions that made it: ``tf.nn.moments`` and its renorm take 20."""
+"""Tensors between a statistic and the reductions that made it; ``tf.nn.weighted_moments`` and ``E[x^2] - mean^2``
+written by hand have 3 and 4."""
 
 _RANKS = {
     "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,

@@ -139,15 +139,15 @@ class _Patch:
 
     def take_functions(self, node: Node) -> None:
         """Give the export the reference's functions that ``node`` calls."""
-        theirs, ours = self.functions, self.reference.graph.functions
-        if not ours:
+        library, wanted = self.functions, self.reference.graph.functions
+        if not wanted:
             return
-        for name in called(node, ours):
-            if name in theirs and theirs[name] != ours[name]:
-                callers = [each for each in self.nodes.values() if name in called(each, theirs)]
+        for name in called(node, wanted):
+            if name in library and library[name] != wanted[name]:
+                callers = [each for each in self.nodes.values() if name in called(each, library)]
                 if any(each.name != node.name for each in callers):
                     raise Ungraftable(f"both sides have a function {name}, and they are not the same")
-            theirs[name] = ours[name]
+            library[name] = wanted[name]
 
     def wire(self, name: str, position: int, source: TensorName) -> None:
         inputs = list(self.nodes[name].inputs)

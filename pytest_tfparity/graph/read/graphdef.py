@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from ...errors import ModelError, UnreadableFile
 from ..graph import FunctionBody, Graph, TensorName
 from . import messages
-from .file_kind import Contents, contents
+from .file_kind import FileKind, kind_of
 from .mapped import foreign_format, is_lfs_pointer, is_text, mapped
 from .nodes import LARGE, NodeReader, read_function
 from .wire import BYTES, Malformed, fields
@@ -36,11 +36,11 @@ _COLLECTIONS = (
     "moving_average_variables",
 )
 _ADVICE = {
-    Contents.GRAPH: "it is a .meta file that is needed, as `tf.compat.v1.train.Saver.save` writes it",
-    Contents.META_GRAPH: "a frozen graph is needed: freeze it, or give it as `meta` of the reference",
-    Contents.SAVED_MODEL: "freeze it first, or convert it to a frozen graph",
-    Contents.ONNX: "give the TensorFlow graph that it was made from",
-    Contents.TABLE: "give it as the checkpoint",
+    FileKind.GRAPH: "it is a .meta file that is needed, as `tf.compat.v1.train.Saver.save` writes it",
+    FileKind.META_GRAPH: "a frozen graph is needed: freeze it, or give it as `meta` of the reference",
+    FileKind.SAVED_MODEL: "freeze it first, or convert it to a frozen graph",
+    FileKind.ONNX: "give the TensorFlow graph that it was made from",
+    FileKind.TABLE: "give it as the checkpoint",
 }
 
 
@@ -99,7 +99,7 @@ def read_graph(path: Path) -> Graph:
     Inputs that name no node are kept: ``dangling`` finds those that matter.
     """
     source = str(path)
-    view = _message(mapped(path, "frozen graph"), source, Contents.GRAPH)
+    view = _message(mapped(path, "frozen graph"), source, FileKind.GRAPH)
     return _guarded(view, source, lambda: _graph(view, 0, len(view), source))
 
 
@@ -126,10 +126,10 @@ def dangling(graph: Graph, outputs: Iterable[str]) -> tuple[tuple[str, TensorNam
     )
 
 
-def _message(view: memoryview, source: str, wanted: Contents) -> memoryview:
+def _message(view: memoryview, source: str, wanted: FileKind) -> memoryview:
     """The bytes of the wanted message, made of text if the file is text. Raises ModelError for all else."""
     foreign = foreign_format(view)
-    found = None if foreign else contents(view)
+    found = None if foreign else kind_of(view)
     if found is wanted:
         return view
     if found is not None:
@@ -144,18 +144,18 @@ def _message(view: memoryview, source: str, wanted: Contents) -> memoryview:
     )
 
 
-def _short(contents: Contents) -> str:
-    return contents.value.partition(" (")[0]
+def _short(kind: FileKind) -> str:
+    return kind.value.partition(" (")[0]
 
 
-def _from_text(view: memoryview, source: str, wanted: Contents) -> memoryview:
-    message = messages.GraphDef() if wanted is Contents.GRAPH else messages.MetaGraphDef()
+def _from_text(view: memoryview, source: str, wanted: FileKind) -> memoryview:
+    message = messages.GraphDef() if wanted is FileKind.GRAPH else messages.MetaGraphDef()
     try:
         text_format.Parse(bytes(view).decode("utf-8"), message)
     except UnicodeDecodeError:
         raise ModelError(f"{source} is text that is not UTF-8, not {_short(wanted)}.") from None
     except text_format.ParseError as error:
-        found = _text_contents(view)
+        found = _text_kind(view)
         if found is not None and found is not wanted:
             raise ModelError(f"{source} is {found.value}, not {_short(wanted)}; {_ADVICE[found]}.") from None
         sentence = f"{source} is text, but not {_short(wanted)} in text format: {error}"
@@ -167,15 +167,15 @@ def _from_text(view: memoryview, source: str, wanted: Contents) -> memoryview:
     return memoryview(message.SerializeToString())
 
 
-def _text_contents(view: memoryview) -> Contents | None:
+def _text_kind(view: memoryview) -> FileKind | None:
     """What a text file is, by the first name in it."""
     names = re.search(rb"^\s*(\w+)\s*[:{<]", bytes(view[: 1 << 16]), re.MULTILINE)
     first = names.group(1) if names else b""
     if first in (b"meta_info_def", b"graph_def", b"saver_def", b"collection_def", b"signature_def"):
-        return Contents.META_GRAPH
+        return FileKind.META_GRAPH
     if first in (b"saved_model_schema_version", b"meta_graphs"):
-        return Contents.SAVED_MODEL
-    return Contents.GRAPH if first in (b"node", b"library", b"versions", b"version") else None
+        return FileKind.SAVED_MODEL
+    return FileKind.GRAPH if first in (b"node", b"library", b"versions", b"version") else None
 
 
 def _guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
@@ -235,7 +235,7 @@ def _producer(data: memoryview) -> int:
 
 
 def _meta(view: memoryview, source: str) -> MetaGraph:
-    view = _message(view, source, Contents.META_GRAPH)
+    view = _message(view, source, FileKind.META_GRAPH)
     return _guarded(view, source, lambda: _meta_graph(view, source))
 
 
