@@ -387,7 +387,7 @@ def _readings(flow: LiveGraph) -> Mapping[str, tuple[str, ...]]:
 
 
 def _flow(side: Side) -> LiveGraph:
-    return live_graph(side.graph, side.outputs, side.inputs, side.feeds)
+    return live_graph(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
 
 
 def _norms(side: Side, flow: LiveGraph) -> tuple[BatchNorm, ...]:

@@ -90,7 +90,7 @@ def find_batch_norms(
     whatever their op. ``live`` is what of the graph is taken, if that is known already. A layer that is
     applied twice is two records.
     """
-    live = live or live_graph(graph, tuple(outputs), inputs, feeds)
+    live = live or live_graph(graph, outputs, inputs, feeds, variables)
     known = frozenset(variables or ())
     found = [*_fused(live), *_global(live), *arithmetic(live, known)]
     position = {name: index for index, name in enumerate(graph.nodes)}

@@ -19,7 +19,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelError, UnreadableFile
-from ..graph import FunctionBody, Graph, TensorName
+from ..graph import FunctionBody, Graph
 from . import messages
 from .file_kind import FileKind, kind_of
 from .mapped import foreign_format, is_lfs_pointer, is_text, mapped
@@ -46,10 +46,8 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saver:
-    """Where a graph takes the checkpoint's prefix and which op restores its variables."""
+    """How a graph restores its variables: by the op ``restore_op``."""
 
-    filename_tensor: str
-    save_tensor: str
     restore_op: str
 
 
@@ -72,7 +70,6 @@ class Signature:
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
-    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +93,7 @@ def read_graph(path: Path) -> Graph:
 
     Raises ModelError if the file is missing, empty, truncated or something else than a GraphDef, and
     if a node's name or op is empty or a name occurs twice; UnreadableFile if only TensorFlow may know it.
-    Inputs that name no node are kept: ``dangling`` finds those that matter.
+    Inputs that name no node are kept.
     """
     source = str(path)
     view = _message(mapped(path, "frozen graph"), source, FileKind.GRAPH)
@@ -114,16 +111,6 @@ def parse_meta(data: bytes, source: str) -> MetaGraph:
     if not view or is_lfs_pointer(view):
         raise ModelError(f"{source} is {'a Git LFS pointer' if view else 'empty'}, not a meta graph.")
     return _meta(view, source)
-
-
-def dangling(graph: Graph, outputs: Iterable[str]) -> tuple[tuple[str, TensorName], ...]:
-    """Inputs that name no node of the graph, among the nodes that ``outputs`` need: (reader, input)."""
-    return tuple(
-        (node.name, source)
-        for node in graph.live(outputs).values()
-        for source in node.inputs
-        if source.node not in graph.nodes
-    )
 
 
 def _message(view: memoryview, source: str, wanted: FileKind) -> memoryview:
@@ -264,11 +251,7 @@ def _meta_graph(view: memoryview, source: str) -> MetaGraph:
 def _saver(raw: Any) -> Saver | None:
     if not raw.restore_op_name:
         return None
-    return Saver(
-        filename_tensor=raw.filename_tensor_name,
-        save_tensor=raw.save_tensor_name,
-        restore_op=raw.restore_op_name,
-    )
+    return Saver(restore_op=raw.restore_op_name)
 
 
 def _collections(raw: Any) -> dict[str, list[Variable]]:
@@ -303,5 +286,4 @@ def _signature(raw: Any) -> Signature:
     return Signature(
         inputs={key: raw.inputs[key].name for key in sorted(raw.inputs) if raw.inputs[key].name},
         outputs={key: raw.outputs[key].name for key in sorted(raw.outputs) if raw.outputs[key].name},
-        method=raw.method_name,
     )

@@ -74,22 +74,6 @@ def restored_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Res
     return keys
 
 
-def restored_variables(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Tensor]:
-    """Variable node name to the value that the restore puts there, read when asked for.
-
-    Variables that the checkpoint lacks are left out (``missing_keys`` names them). Whether a value
-    fits its variable's ``shape`` and ``dtype`` is not checked here. Raises as ``restored_keys``.
-    """
-    keys = restored_keys(meta, ema, bundle)
-    return {name: restored(key, bundle) for name, key in keys.items() if key.key in bundle.tensors}
-
-
-def missing_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, RestoredKey]:
-    """The part of ``restored_keys`` that the checkpoint lacks."""
-    keys = restored_keys(meta, ema, bundle)
-    return {name: key for name, key in keys.items() if key.key not in bundle.tensors}
-
-
 def restored(key: RestoredKey, bundle: Bundle) -> Tensor:
     """The value that ``key`` stands for, read when asked for."""
     whole = bundle.tensors[key.key]
