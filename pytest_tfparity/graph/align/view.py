@@ -150,7 +150,7 @@ class View:
 
 
 _TELLING = 8
-"""Numbers from which a constant is taken to tell one layer from another."""
+"""Numbers from which a constant is taken to tell one layer from another: fewer are strides, axes and paddings."""
 
 
 def _size(node: NormalNode) -> int:

@@ -25,9 +25,12 @@ _RANKS = {
     "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
     "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
 }  # fmt: skip
-_SAME_RANK = frozenset(
-    {"Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast"}
-)
+_KEEPS_RANK = frozenset(
+    {
+        "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast",
+        "SquaredDifference", "Square", "Sub", "Mul",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,25 +142,25 @@ def _whole(live: LiveGraph, node: Node, axes: tuple[int, ...]) -> bool:
 
 def rank_of(live: LiveGraph, tensor: TensorName) -> int | None:
     """The rank of ``tensor`` where it shows within a few steps, else None."""
-    for _ in range(32):
-        source = live.source(tensor)
-        node = live.nodes.get(source.node)
+    for _ in range(_FARTHEST):
+        node = live.nodes.get(live.source(tensor).node)
         if node is None:
             return None
-        if node.op in _RANKS:
-            return _RANKS[node.op]
-        shape = node.attrs.get("shape")
-        if node.op.startswith("Placeholder"):
-            known = isinstance(shape, Shape) and shape.dims
-            return len(shape.dims) if isinstance(shape, Shape) and shape.dims and known else None
-        if node.op == "Reshape":
-            target = live.constant(node.inputs[1])
-            return None if target is None else int(target.size)
-        if node.op in ("SquaredDifference", "Square", "Sub", "Mul") or node.op in _SAME_RANK:
-            tensor = node.inputs[0]
-            continue
-        return None
+        if node.op not in _KEEPS_RANK:
+            return _own_rank(live, node)
+        tensor = node.inputs[0]
     return None
+
+
+def _own_rank(live: LiveGraph, node: Node) -> int | None:
+    """The rank that a node's op or attributes tell, whatever it reads."""
+    if node.op in _RANKS:
+        return _RANKS[node.op]
+    if node.op.startswith("Placeholder"):
+        shape = node.attrs.get("shape")
+        return len(shape.dims) if isinstance(shape, Shape) and shape.dims else None
+    target = live.constant(node.inputs[1]) if node.op == "Reshape" else None
+    return None if target is None else int(target.size)
 
 
 def _layout_axis(live: LiveGraph, tensor: TensorName) -> int | None:

@@ -65,16 +65,12 @@ def prune(
     ``predicates`` are those whose value is known before the run: of a ``Merge`` behind a ``Switch`` that
     they decide, the dead branch is left out. Names that the graph lacks are skipped.
     """
-    wanted = [output.node for output in outputs if output not in feeds]
+    asked = [output for output in outputs if output not in feeds]
+    wanted = [output.node for output in asked]
     closure = _Closure(graph, feeds)
     closure.add(wanted)
-    decided: Set[str] = frozenset()
-    if any(node.op in ops.SWITCHES for node in closure.nodes.values()):
-        known = predicates or {}
-        live = liveness(
-            graph, [TensorName(name, 0) for name in wanted], inputs=feeds - known.keys(), feeds=known
-        )
-        decided = frozenset(live.taken)
+    live = _live(graph, closure.nodes, asked, feeds, predicates or {})
+    if live is not None:
         closure = _Closure(graph, feeds, _decided_merges(closure.nodes, live))
         closure.add(wanted)
     initialisers = _initialisers(graph, closure)
@@ -91,8 +87,21 @@ def prune(
         contexts=closure.added,
         functions=_functions(graph, nodes.values()),
         initialisers=initialisers,
-        decided=decided,
+        decided=frozenset(live.taken if live is not None else ()),
     )
+
+
+def _live(
+    graph: Graph,
+    nodes: Mapping[str, Node],
+    outputs: Iterable[TensorName],
+    feeds: Set[TensorName],
+    predicates: Mapping[TensorName, Array],
+) -> Liveness | None:
+    """What is known of the conditionals among ``nodes``; None where there is none."""
+    if not any(node.op in ops.SWITCHES for node in nodes.values()):
+        return None
+    return liveness(graph, outputs, inputs=feeds - predicates.keys(), feeds=predicates)
 
 
 def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node]:
@@ -113,14 +122,7 @@ def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node
 
 def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
     """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
-    bad = {
-        node.name
-        for node in graph.nodes.values()
-        if (node.op not in known and node.op not in graph.functions)
-        or ops.has_effect(node.op)
-        or _lost_reference(graph, node)
-        or _effect_in(graph, _functions(graph, [node]))
-    }
+    bad = {node.name for node in graph.nodes.values() if not _is_harmless(graph, node, known)}
     readers: dict[str, list[str]] = {}
     for node in graph.nodes.values():
         for source in node.inputs:
@@ -131,6 +133,14 @@ def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
         bad.update(fresh)
         stack.extend(fresh)
     return [TensorName(name, 0) for name in graph.nodes if name not in bad]
+
+
+def _is_harmless(graph: Graph, node: Node, known: Container[str]) -> bool:
+    if node.op not in known and node.op not in graph.functions:
+        return False
+    if ops.has_effect(node.op) or _lost_reference(graph, node):
+        return False
+    return _effect_in(graph, _functions(graph, [node])) is None
 
 
 def effects(graph: Graph, part: Part) -> Iterator[Effect]:
