@@ -16,7 +16,7 @@ from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..goldens.store import Golden, read_golden, update_golden
 from ..graph.graph import Array
-from ..graph.proof.proof import Proof, prove
+from ..graph.proof.proof import Proof, normalised, prove
 from ..result import OutputComparison, ParityResult
 from ..settings.spec import ParitySpec
 from .case import examine, write_repaired
@@ -131,7 +131,9 @@ def try_proof(pair: Pair) -> Proof:
     if plain is not None:
         return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
     try:
-        return prove(pair.side("reference"), pair.side("export"), pair.contents)
+        return prove(
+            normalised(pair.side("reference"), pair.contents), normalised(pair.side("export"), pair.contents)
+        )
     except UnreadableFile as error:
         return Proof.none(str(error))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ..graph.graph import TensorName
-from ..graph.live import LiveGraph
+from ..graph.live_graph import LiveGraph
 from .alignment import alignment, counterpart
 from .evidence import Evidence
 from .flow import export_flow, reference_flow

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..graph import op_kinds
+from ..graph import ops
 from ..graph.align.align import align
 from ..graph.align.divergence import Alignment, Divergence, Kind
 from ..graph.edit.graft import Graft
 from ..graph.graph import TensorName
-from ..graph.proof.proof import Proof, prove
-from .evidence import Evidence
+from ..graph.proof.proof import NormalSide, Proof, normalised, prove
+from .evidence import Evidence, ReferenceEvidence
 from .flow import live_export
-from .query import query
+from .query import query, reference_query
+
+
+@reference_query
+def normal_reference(evidence: ReferenceEvidence) -> NormalSide:
+    """The reference in normal form, which no repair of the export changes."""
+    return normalised(evidence.reference, evidence.contents)
+
+
+@query
+def normal_export(evidence: Evidence) -> NormalSide:
+    """The export in normal form."""
+    return normalised(evidence.export, evidence.case.contents)
 
 
 @query
 def proof(evidence: Evidence) -> Proof:
     """Whether both sides are the same function as they stand."""
-    return prove(evidence.reference, evidence.export, evidence.case.contents)
+    return prove(evidence[normal_reference], evidence[normal_export])
 
 
 @query
 def alignment(evidence: Evidence) -> Alignment:
     """Which node is which, and where their own computations differ."""
-    return align(evidence.reference, evidence.export, evidence.case.contents)
+    return align(evidence[normal_reference], evidence[normal_export])
 
 
 @query
@@ -43,7 +55,7 @@ def _is_lost(evidence: Evidence, divergence: Divergence) -> bool:
     held = (evidence.export.graph.nodes.get(name) for name in divergence.export)
     return (
         node is not None
-        and node.op in op_kinds.VARIABLES
+        and node.op in ops.VARIABLES
         and all(each is not None and each.op == "Const" for each in held)
     )
 

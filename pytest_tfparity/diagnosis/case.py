@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
+from ..graph import ops
 from ..graph.graph import Tensor
-from ..graph.ops import op
 from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import Side
 from ..result import OutputComparison
@@ -43,7 +43,7 @@ class Case:
     run: Callable[[Side], tuple[OutputComparison, ...]] | None = None
     trials: Trials | None = None
     measure: Callable[[Side, Mapping[str, str]], tuple[Activation, ...]] | None = None
-    known_op: Callable[[str], bool] = lambda name: op(name) is not None
+    known_op: Callable[[str], bool] = lambda name: ops.registered(name) is not None
     contents: Contents = field(default_factory=Contents)
     parts: Mapping[str, str] = field(default_factory=dict)
 

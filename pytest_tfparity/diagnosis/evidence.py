@@ -17,6 +17,7 @@ class ReferenceEvidence:
         self.reference = case.reference
         self.checkpoint = case.checkpoint
         self.keys = case.keys
+        self.contents = case.contents
         self._answers = Answers()
 
     def __getitem__(self, asked: ReferenceQuery[T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..graph.graph import Graph, Node
-from ..graph.live import LiveGraph, live_graph, taken_graph
+from ..graph.live_graph import LiveGraph, live_graph, taken_graph
 from ..graph.proof.proof import Side
 from .evidence import Evidence, ReferenceEvidence
 from .query import query, reference_query

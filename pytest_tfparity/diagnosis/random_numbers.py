@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..graph.graph import Node, TensorName
-from ..graph.live import LiveGraph
+from ..graph.live_graph import LiveGraph
 from ..graph.normal.form import NormalGraph
 from ..graph.proof.proof import Side, form_of
 from .alignment import reference_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import Node
-from ..graph.live import LiveGraph
+from ..graph.live_graph import LiveGraph
 from .alignment import divergences, reference_of
 from .evidence import Evidence
 from .flow import export_flow, live_export, reference_flow

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import ModelError, SettingsError, UnreadableFile, did_you_mean
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import Array, DType, Graph, Tensor, TensorName
 from ..graph.read.bundle import Bundle

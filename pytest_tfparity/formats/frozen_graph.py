@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import ModelError, UnreadableFile
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.graph import Array, Graph, TensorName
 from ..graph.proof.proof import Side
-from ..graph.read.file_kind import Contents, contents
+from ..graph.read.file_kind import FileKind, kind_of
 from ..graph.read.graphdef import read_graph
 from ..graph.read.mapped import mapped
 from ..runtime.feeds import constants
@@ -135,4 +135,4 @@ class FrozenGraphFormat(Format):
             view = mapped(path, "frozen graph")
         except ModelError:
             return False
-        return contents(view) is Contents.GRAPH or _TEXT.match(view) is not None
+        return kind_of(view) is FileKind.GRAPH or _TEXT.match(view) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import ModelError, nearest
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Node, Shape, Tensor
 from ..graph.read.restore import RestoredKey

@@ -82,6 +82,13 @@ Attr: TypeAlias = (
 )
 
 
+def listed(value: Attr) -> tuple[Attr, ...] | None:
+    """The elements of an attribute that is a list; None for any other."""
+    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Function, AttrReference)):
+        return value
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One op of a graph. ``inputs`` are data edges in order, ``controls`` names of control inputs."""

@@ -1,105 +1,197 @@
-"""Calls and functional conditionals written out as plain nodes, so that batch norm can be found in them."""
+"""Calls of functions and functional conditionals written out as plain nodes.
+
+Nodes of a function keep their names under the name of the call: ``call/inner``. A conditional becomes
+what TensorFlow's own lowering makes of it (lower_if_op.cc): a ``Switch`` for each argument, a ``Merge``
+for each result, else side first. Loops and other ops that run functions keep them.
+"""
 
 from __future__ import annotations
 
-from .graph import Function, Graph, Node, TensorName
-from .normal.functions import ARGUMENT, Body, body
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from dataclasses import dataclass
 
-_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-_CONDITIONALS = frozenset({"If", "StatelessIf"})
+from . import ops
+from .function_body import ARGUMENT, Body, body_of
+from .graph import Function, FunctionBody, Node, TensorName, listed
 
-_LARGEST = 2_000_000
-"""Nodes after which calls stay as they are: a function that calls itself would never end."""
+_MOST_NODES = 500_000
+"""Nodes that are written out in all: five times the largest graph that is measured (``benchmarks``), at 0.4 kB
+each. Functions that call others twice, these others twice, would fill any memory."""
 
 
-def without_calls(graph: Graph) -> Graph:
-    """``graph`` with function calls and ``If`` written out, as TensorFlow's own lowering does.
+class Budget:
+    """How much of a library of functions may still be written out.
 
-    Nodes of a function keep their names under the name of the call. ``If`` becomes a ``Switch``
-    for each argument and a ``Merge`` for each result, else side first. Loops stay whole.
+    Asked before anything is: a function that calls itself, or whose calls are too many, costs nothing.
     """
-    if not graph.functions or not any(_bodies(graph, node) for node in graph.nodes.values()):
-        return graph
-    nodes: dict[str, Node] = {}
-    results: dict[TensorName, TensorName] = {}
-    waiting = list(graph.nodes.values())[::-1]
-    while waiting:
-        node = waiting.pop()
-        bodies = _bodies(graph, node)
-        if not bodies or len(nodes) > _LARGEST:
-            nodes[node.name] = node
-        elif len(bodies) == 1:
-            inner, returned = _inlined(node.name, bodies[0], node.inputs, node.controls)
-            waiting.extend(reversed(inner))
-            results.update({TensorName(node.name, port): source for port, source in enumerate(returned)})
-        else:
-            waiting.extend(reversed(_branches(node, bodies[0], bodies[1], results)))
-    return Graph({name: _redirected(node, results) for name, node in nodes.items()}, {}, graph.producer)
+
+    def __init__(self, functions: Mapping[str, FunctionBody], nodes: int = _MOST_NODES) -> None:
+        self._functions = functions
+        self._limit = nodes
+        self._left = nodes
+        self._sizes: dict[str, int | None] = {}
+
+    def refusal(self, function: str) -> str | None:
+        """Takes the nodes of ``function``; where that is too much, a clause that says why."""
+        size = self._size(function)
+        if size is None:
+            return f"function {function} calls itself"
+        if size > self._left:
+            return f"function {function} is called too often: its calls have more than {self._limit:,} nodes"
+        self._left -= len(self._functions[function].nodes)
+        return None
+
+    def _size(self, function: str) -> int | None:
+        """The nodes of a function with all that it calls; None if it calls itself, directly or not."""
+        stack = [(function, False)]
+        while stack:
+            name, finished = stack.pop()
+            if finished:
+                parts = [self._sizes[each] for each in called(self._functions, name)]
+                known = [part for part in parts if part is not None]
+                total = len(self._functions[name].nodes) + sum(known)
+                self._sizes[name] = min(total, self._limit + 1) if len(known) == len(parts) else None
+            elif name not in self._sizes:
+                self._sizes[name] = None  # until what it calls is known: that must not be itself
+                stack.append((name, True))
+                stack.extend((each, False) for each in called(self._functions, name))
+        return self._sizes[function]
 
 
-def _bodies(graph: Graph, node: Node) -> tuple[Body, ...]:
-    """The functions that ``node`` calls: one of a call, then and else of a conditional, else none."""
-    if node.op in graph.functions:
-        return (body(graph.functions, graph.functions[node.op], node.attrs),)
-    keys = ("then_branch", "else_branch") if node.op in _CONDITIONALS else ("f",) if node.op in _CALLS else ()
-    called = [function for key in keys if isinstance(function := node.attrs.get(key), Function)]
-    known = [each for each in called if each.name in graph.functions]
-    if len(known) != len(keys):
-        return ()
-    return tuple(body(graph.functions, graph.functions[each.name], each.attrs) for each in known)
+def called(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
+    """The functions that function ``name`` calls, each as often as it does."""
+    found = []
+    for node in functions[name].nodes:
+        found.append(node.op)
+        for attribute in ops.function_attributes(node.op):
+            value = node.attrs.get(attribute)
+            for each in (value,) if isinstance(value, Function) else listed(value) or ():
+                found += [each.name] if isinstance(each, Function) else []
+    return [each for each in found if each in functions]
 
 
-def _branches(node: Node, then: Body, otherwise: Body, results: dict[TensorName, TensorName]) -> list[Node]:
-    predicate, *arguments = node.inputs
-    pivot = Node(f"{node.name}/pivot", "Switch", (predicate, predicate), node.controls)
-    made = [pivot]
-    for index, argument in enumerate(arguments):
-        made.append(Node(f"{node.name}/switch_{index}", "Switch", (argument, predicate), node.controls))
-    returned: list[list[TensorName]] = []
-    for side, branch in (("else", otherwise), ("then", then)):
-        port = int(side == "then")
-        gate = Node(f"{node.name}/{side}_pivot", "Identity", (TensorName(pivot.name, port),))
-        inputs = tuple(TensorName(f"{node.name}/switch_{index}", port) for index in range(len(arguments)))
-        inner, outputs = _inlined(f"{node.name}/{side}", branch, inputs, (gate.name,))
-        made += [gate, *inner]
-        returned.append(outputs)
-    for port, (no, yes) in enumerate(zip(*returned, strict=False)):
-        merge = Node(f"{node.name}/merge_{port}", "Merge", (no, yes))
-        made.append(merge)
-        results[TensorName(node.name, port)] = TensorName(merge.name, 0)
-    return made
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What stands for a call: its nodes, and the tensor that each of its results is.
+
+    ``unknown`` lists what could not be resolved, a clause each. ``switches`` are the nodes that choose a
+    side where the call was a conditional.
+    """
+
+    nodes: Sequence[Node]
+    returns: tuple[TensorName, ...]
+    unknown: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
 
 
-def _inlined(
-    prefix: str, function: Body, inputs: tuple[TensorName, ...], controls: tuple[str, ...]
-) -> tuple[list[Node], list[TensorName]]:
-    def place(source: TensorName) -> TensorName:
-        node = function.nodes.get(source.node)
+class Inliner:
+    """Writes the calls of one graph out, within a budget."""
+
+    def __init__(self, functions: Mapping[str, FunctionBody], taken: Container[str], budget: Budget) -> None:
+        self.functions = functions
+        self.refusals: list[str] = []
+        self._taken = taken
+        self._budget = budget
+
+    def call(self, node: Node, function: Function, arguments: Sequence[TensorName]) -> Written | None:
+        """``function`` in place of ``node``; None where it is not in the library or that would be too much."""
+        body = self._body(function)
+        if body is None:
+            return None
+        return self._placed(self._free(node.name, body.nodes), body, arguments)
+
+    def conditional(self, node: Node) -> Written | None:
+        """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
+        sides = [
+            side
+            for key in ("else_branch", "then_branch")
+            if isinstance(function := node.attrs.get(key), Function)
+            and (side := self._body(function)) is not None
+        ]
+        return self._lowered(node, *sides) if len(sides) == 2 else None
+
+    def _body(self, function: Function) -> Body | None:
+        body = self.functions.get(function.name)
+        if body is None:
+            return None
+        refusal = self._budget.refusal(function.name)
+        if refusal is not None:
+            self.refusals.append(refusal)
+            return None
+        return body_of(self.functions, body, function.attrs)
+
+    def _free(self, name: str, wanted: Collection[str]) -> str:
+        """``name``, or one after it, under which the graph has no node of a ``wanted`` name yet."""
+        prefix, number = name, 0
+        while any(f"{prefix}/{inner}" in self._taken for inner in wanted):
+            number += 1
+            prefix = f"{name}_{number}"
+        return prefix
+
+    def _placed(
+        self, prefix: str, body: Body, arguments: Sequence[TensorName], gate: tuple[str, ...] = ()
+    ) -> Written:
+        """``body`` under ``prefix``; a node without inputs waits for ``gate``."""
+        placed = _placing(prefix, body, arguments)
+        nodes = [
+            Node(
+                f"{prefix}/{inner.name}",
+                inner.op,
+                tuple(map(placed, inner.inputs)),
+                (
+                    *(placed(TensorName(control, 0)).node for control in inner.controls),
+                    *(() if inner.inputs else gate),
+                ),
+                inner.attrs,
+            )
+            for inner in body.nodes.values()
+            if inner.op != ARGUMENT
+        ]
+        unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
+        return Written(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
+
+    def _lowered(self, node: Node, otherwise: Body, then: Body) -> Written:
+        predicate, *arguments = node.inputs
+        own = ["pivot", "else_pivot", "then_pivot", *(f"switch_{index}" for index in range(len(arguments)))]
+        own += [f"merge_{port}" for port in range(len(then.returns))]
+        own += [
+            f"{side}/{inner}" for side, body in (("else", otherwise), ("then", then)) for inner in body.nodes
+        ]
+        name = self._free(node.name, own)
+        pivot = Node(f"{name}/pivot", "Switch", (predicate, predicate), node.controls)
+        switches = [pivot]
+        for index, argument in enumerate(arguments):
+            switches.append(Node(f"{name}/switch_{index}", "Switch", (argument, predicate), node.controls))
+        nodes = [*switches]
+        returned: list[tuple[TensorName, ...]] = []
+        unknown: list[str] = []
+        for port, (side, body) in enumerate((("else", otherwise), ("then", then))):
+            gate = Node(f"{name}/{side}_pivot", "Identity", (TensorName(pivot.name, port),))
+            inputs = [TensorName(switch.name, port) for switch in switches[1:]]
+            written = self._placed(f"{name}/{side}", body, inputs, (gate.name,))
+            nodes += [gate, *written.nodes]
+            returned.append(written.returns)
+            unknown += written.unknown
+        merges = [
+            Node(f"{name}/merge_{port}", "Merge", sides)
+            for port, sides in enumerate(zip(*returned, strict=False))
+        ]
+        return Written(
+            nodes=[*nodes, *merges],
+            returns=tuple(TensorName(merge.name, 0) for merge in merges),
+            unknown=tuple(unknown),
+            switches=tuple(switch.name for switch in switches),
+        )
+
+
+def _placing(prefix: str, body: Body, arguments: Sequence[TensorName]) -> Callable[[TensorName], TensorName]:
+    """Where a tensor of ``body`` is found: an argument with the caller, any other under ``prefix``."""
+
+    def placed(source: TensorName) -> TensorName:
+        node = body.nodes.get(source.node)
         index = node.attrs.get("index") if node is not None and node.op == ARGUMENT else None
-        if isinstance(index, int) and index < len(inputs):
-            return inputs[index]
+        if isinstance(index, int) and index < len(arguments):
+            return arguments[index]
         return TensorName(f"{prefix}/{source.node}", source.port)
 
-    nodes = [
-        Node(
-            f"{prefix}/{inner.name}",
-            inner.op,
-            tuple(map(place, inner.inputs)),
-            () if inner.inputs else controls,
-            inner.attrs,
-        )
-        for inner in function.nodes.values()
-        if inner.op != ARGUMENT
-    ]
-    return nodes, [place(source) for source in function.returns]
-
-
-def _redirected(node: Node, results: dict[TensorName, TensorName]) -> Node:
-    if not any(source in results for source in node.inputs):
-        return node
-    inputs = []
-    for source in node.inputs:
-        while source in results:
-            source = results[source]
-        inputs.append(source)
-    return Node(node.name, node.op, tuple(inputs), node.controls, node.attrs)
+    return placed

@@ -1,45 +1,35 @@
-"""The part of a graph that is really taken: predicates folded, dead sides of conditionals left out."""
+"""Which part of a graph a run executes: predicates that are known before it, and what they leave alive.
+
+This is the one place where a predicate gets its meaning: the normal form, the records of batch norms,
+the diagnosis and the pruning before a run all ask :func:`liveness`. Rules of TensorFlow's executor
+(executor.cc): a node is dead if an input or control input is dead, a ``Merge`` if all its inputs are;
+of a ``Switch`` the side that the predicate does not name is dead. What is not known is None, and
+leaves both sides of a conditional alive: nothing may be concluded from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from .graph import Array, Graph, Node, Tensor, TensorName
-from .inline import without_calls
+from . import ops
+from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, listed
+from .inline import Budget, Inliner, Written
+from .loops import Lookup, is_back_edge, is_of_loop
+from .predicates import Predicates, constant_scalar
+from .scalars import Scalar
+from .variables import Variables, label_of
 
-PASSES_ON = frozenset(
-    {
-        "Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot", "Enter",
-        "RefEnter", "RefIdentity", "ReadVariableOp", "Switch", "RefSwitch", "EnsureShape",
-    }
-)  # fmt: skip
-"""Ops whose output is their first input."""
-
-VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
-
-_SWITCHES = ("Switch", "RefSwitch")
-_MERGES = ("Merge", "RefMerge")
-
-State: TypeAlias = tuple[bool | None, str | None]
+State: TypeAlias = "tuple[bool | None, str | None]"
 """Whether a tensor is ever computed (None: that depends on a feed), and the predicate that decides."""
 
-_ALIVE: State = (True, None)
+ALIVE: State = (True, None)
 
-_EVALUATED: dict[str, Callable[..., object]] = {
-    "LogicalNot": np.logical_not,
-    "LogicalAnd": np.logical_and,
-    "LogicalOr": np.logical_or,
-    "Equal": np.equal,
-    "NotEqual": np.not_equal,
-    "Greater": np.greater,
-    "GreaterEqual": np.greater_equal,
-    "Less": np.less,
-    "LessEqual": np.less_equal,
-}
+FOLLOWED = ops.PASS_THROUGH | ops.ENTERS | ops.SWITCHES | {"EnsureShape", "IdentityN"}
+"""Ops that a tensor is followed through to what it is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,210 +40,371 @@ class Choice:
     predicate: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LiveGraph:
-    """The nodes that the outputs need once predicates are folded, inputs first, loops kept whole.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liveness:
+    """What is known of a graph before it is run.
 
-    ``choices`` are the Merge nodes of conditionals, ``fed`` the tensors that a run is given,
-    ``feeds`` those of them that are constant, ``readers`` the live nodes that read each node.
+    ``nodes`` are those that the outputs need, control inputs included, inputs first (the ends of loops
+    last); nodes of functions are called ``call/inner``. ``calls`` are the nodes that stand for a function: the
+    tensors that it returns. ``taken`` are the ``Switch`` nodes whose predicate is known (1: true),
+    ``choices`` the ``Merge`` nodes that end a conditional. ``refusals`` are clauses: what of the functions
+    could not be written out. ``values`` and ``states`` are asked with the methods.
     """
 
     nodes: Mapping[str, Node]
-    order: Mapping[str, int]
+    calls: Mapping[str, tuple[TensorName, ...]]
+    taken: Mapping[str, int]
     choices: Mapping[str, Choice]
-    fed: frozenset[TensorName]
-    feeds: Mapping[TensorName, Array]
-    readers: Mapping[str, list[str]] = field(default_factory=dict)
+    refusals: tuple[str, ...]
+    values: Mapping[TensorName, Scalar | None]
+    states: Mapping[str | TensorName, State]
+    fed: Set[TensorName]
 
-    def node(self, tensor: TensorName) -> Node | None:
-        """The node that computes ``tensor``; None where it is fed or not in the graph."""
-        return None if tensor in self.fed else self.nodes.get(tensor.node)
+    def node(self, name: str) -> Node | None:
+        """The node ``name``, None if the outputs do not need it."""
+        return self.nodes.get(name)
 
-    def source(self, tensor: TensorName) -> TensorName:
-        """``tensor`` followed through identities, variable reads and the taken side of conditionals."""
-        return self.trace(tensor)[0]
+    def value(self, tensor: TensorName) -> Scalar | None:
+        """The value of a scalar that is known, None of any other tensor."""
+        if tensor in self.values:
+            return self.values[tensor]
+        node = None if tensor in self.fed else self.nodes.get(tensor.node)
+        return None if node is None else constant_scalar(node)
 
-    def trace(self, tensor: TensorName) -> tuple[TensorName, str | None]:
-        """As :meth:`source`, with the predicate that chose a side on the way, if any did."""
-        predicate = None
-        for _ in range(len(self.nodes) + 1):
-            node = self.node(tensor)
-            onward = None if node is None else self.step(node, tensor)
-            if node is None or onward is None:
-                break
-            if node.op in _MERGES:
-                predicate = predicate or self.choices[node.name].predicate
-            tensor = onward
-        return tensor, predicate
-
-    def step(self, node: Node, tensor: TensorName) -> TensorName | None:
-        """The input that ``node`` passes on as its output ``tensor``, if it does no more than that."""
-        if not node.inputs:
-            return None
-        if node.op in PASSES_ON:
-            if self.loops(node):
-                return None
-            return node.inputs[tensor.port] if node.op == "IdentityN" else node.inputs[0]
-        choice = self.choices.get(node.name) if node.op in _MERGES and tensor.port == 0 else None
-        return None if choice is None or choice.taken is None else node.inputs[choice.taken]
-
-    def enclosing(self, tensor: TensorName) -> str | None:
-        """What decides the conditional in whose branch ``tensor`` is read, if it comes from outside of one."""
-        for _ in range(len(self.nodes) + 1):
-            node = self.node(tensor)
-            if node is None or node.op in _MERGES:
-                return None
-            if node.op in _SWITCHES and not self.loops(node) and len(node.inputs) > 1:
-                return self.root(node.inputs[1])
-            onward = self.step(node, tensor)
-            if onward is None:
-                return None
-            tensor = onward
-        return None
-
-    def root(self, predicate: TensorName) -> str:
-        """The placeholder or constant that a predicate is made of."""
-        name = predicate.node
-        while (node := self.nodes.get(name)) is not None and node.inputs:
-            if node.op not in PASSES_ON and node.op != "LogicalNot":
-                break
-            name = node.inputs[0].node
-        return name
-
-    def loops(self, node: Node) -> bool:
-        """Whether ``node`` is the Switch of a loop: what it passes on is another tensor in each turn."""
-        if node.op not in _SWITCHES or len(node.inputs) < 2:
+    def is_dead(self, tensor: TensorName) -> bool:
+        """Whether ``tensor`` is never computed."""
+        if not self.states or tensor in self.fed:
             return False
-        predicate = self.nodes.get(node.inputs[1].node)
-        return predicate is not None and predicate.op == "LoopCond"
+        state = self.states.get(tensor) or self.states.get(tensor.node, ALIVE)
+        return state[0] is False
 
-    def constant(self, tensor: TensorName) -> Array | None:
-        """The value of ``tensor`` where it is a constant of the graph or a constant feed, else None."""
-        found = self.source(tensor)
-        if found in self.feeds:
-            return np.asarray(self.feeds[found])
-        node = self.node(found)
-        value = node.attrs.get("value") if node is not None and node.op == "Const" else None
-        return value.array if isinstance(value, Tensor) else None
+    def returned(self, tensor: TensorName) -> TensorName:
+        """``tensor``, or what a function returns in its place."""
+        while (
+            (returns := self.calls.get(tensor.node, ()))
+            and tensor.port < len(returns)
+            and tensor not in self.fed
+        ):
+            tensor = returns[tensor.port]
+        return tensor
+
+    def is_dead_node(self, name: str) -> bool:
+        """Whether the node ``name`` never runs."""
+        return self.states.get(name, ALIVE)[0] is False
 
 
-def live_graph(
+def liveness(
     graph: Graph,
     outputs: Iterable[TensorName],
+    *,
     inputs: Iterable[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
-) -> LiveGraph:
-    """What of ``graph`` computes ``outputs`` when ``inputs`` are fed anything and ``feeds`` these constants.
+    variables: Mapping[str, Tensor] | None = None,
+    effects: Iterable[str] = (),
+    lower: bool = False,
+    budget: Budget | None = None,
+) -> Liveness:
+    """What is known of ``graph`` when ``inputs`` are fed anything and ``feeds`` these constants.
 
-    A ``PlaceholderWithDefault`` that is not fed has its default. A predicate that is known neither way
-    leaves both sides of its conditional alive.
+    ``variables`` are the values of variable nodes; one that the run changes counts as not known.
+    ``effects`` are nodes that run, too, though no output needs them. Calls and decided conditionals are
+    written out; with ``lower`` undecided ones are ``Switch`` and ``Merge`` as well.
     """
-    graph = without_calls(graph)
-    feeds = dict(feeds or {})
-    fed = frozenset(inputs) | frozenset(feeds)
-    wanted = [output for output in outputs if output.node in graph.nodes]
-    choices = _choices(graph, wanted, fed, feeds)
-    nodes = _taken(graph, wanted, fed, choices)
-    readers: dict[str, list[str]] = {}
-    for node in nodes.values():
-        choice = choices.get(node.name)
-        taken = node.inputs if choice is None or choice.taken is None else (node.inputs[choice.taken],)
-        for source in dict.fromkeys(source.node for source in taken):
-            readers.setdefault(source, []).append(node.name)
-    order = {name: index for index, name in enumerate(nodes)}
-    return LiveGraph(nodes, order, choices, fed, feeds, readers)
+    known = Variables(graph, variables or {})
+    while True:
+        walk = _Walk(
+            graph,
+            known,
+            feeds or {},
+            frozenset(inputs),
+            lower=lower,
+            budget=budget or Budget(graph.functions),
+        )
+        walk.run(outputs, effects)
+        changed = walk.known.relied & walk.written() if walk.known.relied else set()
+        if not changed:
+            return walk.found()
+        known = known.without(changed)
 
 
-def _walk(
-    graph: Graph, outputs: Iterable[TensorName], step: Callable[[Node], Iterable[str]]
-) -> dict[str, Node]:
-    done: dict[str, Node] = {}
-    started: set[str] = set()
-    stack = [(output.node, False) for output in reversed(list(outputs))]
-    while stack:
-        name, finished = stack.pop()
-        node = graph.nodes.get(name)
-        if node is None or (not finished and name in started):
-            continue
-        if finished:
-            done[name] = node
-            continue
-        started.add(name)
-        stack.append((name, True))
-        stack.extend((source, False) for source in step(node) if source not in started)
-    return done
+class _Walk:
+    """One pass over a graph, inputs first: calls are written out, scalars evaluated, deadness handed on."""
 
+    def __init__(
+        self,
+        graph: Graph,
+        variables: Variables,
+        feeds: Mapping[TensorName, Array],
+        inputs: Set[TensorName],
+        *,
+        lower: bool,
+        budget: Budget,
+    ) -> None:
+        self.graph = graph
+        self.known = Predicates(graph, self.node, inputs, feeds, variables)
+        self.fed = self.known.fed
+        self.lower = lower
+        self.written_out: dict[str, Node] = {}
+        self.inliner = Inliner(graph.functions, _Names(graph.nodes, self.written_out), budget)
+        self.done: dict[str, Node] = {}
+        self.calls: dict[str, tuple[TensorName, ...]] = {}
+        self.states: dict[str | TensorName, State] = {}
+        self.taken: dict[str, int] = {}
+        self.choices: dict[str, Choice] = {}
+        self._conditionals: dict[str, bool | None] = {}
+        self._refusals: list[str] = []
+        self._started: set[str] = set()
+        self._expanded: set[str] = set()
+        self._loops: list[Node] = []
+        self._effects: list[str] = []
 
-def _taken(
-    graph: Graph, outputs: Iterable[TensorName], fed: frozenset[TensorName], choices: Mapping[str, Choice]
-) -> dict[str, Node]:
-    def step(node: Node) -> Iterable[str]:
-        choice = choices.get(node.name)
-        if choice is not None and choice.taken is not None:
-            return (node.inputs[choice.taken].node,)
-        return [source.node for source in reversed(node.inputs) if source not in fed]
+    def found(self) -> Liveness:
+        return Liveness(
+            nodes=self.done,
+            calls=self.calls,
+            taken=self.taken,
+            choices=self.choices,
+            refusals=tuple(dict.fromkeys((*self._refusals, *self.inliner.refusals))),
+            values=self.known.values,
+            states=self.states,
+            fed=self.fed,
+        )
 
-    return _walk(graph, (output for output in outputs if output not in fed), step)
+    def node(self, name: str) -> Node | None:
+        return self.graph.nodes.get(name) or self.written_out.get(name)
 
+    # --- the walk
 
-def _choices(
-    graph: Graph, outputs: Iterable[TensorName], fed: frozenset[TensorName], feeds: Mapping[TensorName, Array]
-) -> dict[str, Choice]:
-    """Dead and alive, forward from the inputs: as TensorFlow's executor propagates deadness."""
+    def run(self, outputs: Iterable[TensorName], effects: Iterable[str]) -> None:
+        self._effects.extend(effects)
+        for output in outputs:
+            if output not in self.fed:
+                self.visit(output.node)
+        while self._effects:
+            self.visit(self._effects.pop())
 
-    def step(node: Node) -> Iterable[str]:
-        yield from (source.node for source in node.inputs if source not in fed)
-        yield from node.controls
+    def visit(self, name: str) -> None:
+        self._visit(name)
+        while self._loops:
+            for source in self._loops.pop().inputs:
+                if source not in self.fed:
+                    self._visit(source.node)
 
-    values: dict[TensorName, Array] = dict(feeds)
-    states: dict[str, State] = {}
-    ports: dict[TensorName, State] = {}
-    choices: dict[str, Choice] = {}
-    seen: set[str] = set()
+    def _visit(self, wanted: str) -> None:
+        stack = [wanted]
+        while stack:
+            name = stack[-1]
+            node = self.node(name)
+            if node is None or name in self.done:
+                stack.pop()
+                continue
+            before = self._before(node)
+            if before:
+                stack.extend(before)
+                continue
+            stack.pop()
+            self.done[name] = node
+            self._finish(node)
 
-    def state(tensor: TensorName) -> State:
-        return ports.get(tensor) or states.get(tensor.node, _ALIVE)
+    def _before(self, node: Node) -> list[str]:
+        """What must be known before ``node`` is and is not yet, last first: its inputs, then what it calls."""
+        if node.name not in self._started:
+            self._started.add(node.name)
+            before = self._unstarted(self._read(node), node.controls)
+            if before:
+                return before
+        if not self._may_call(node) or node.name in self._expanded:
+            return []
+        self._expanded.add(node.name)
+        self._expand(node)
+        return self._unstarted(self.calls.get(node.name, ()), ())
 
-    def root(tensor: TensorName) -> str:
-        name = tensor.node
-        while (
-            (node := graph.nodes.get(name)) is not None
-            and node.op in (*PASSES_ON, "LogicalNot")
-            and node.inputs
-        ):
-            name = node.inputs[0].node
-        return name
+    def _unstarted(self, tensors: Sequence[TensorName], controls: Sequence[str]) -> list[str]:
+        names = [source.node for source in tensors if source not in self.fed]
+        return [each for each in (*names, *controls) if each not in self._started][::-1]
 
-    for name, node in _walk(graph, outputs, step).items():
-        if node.op in _MERGES and all(source.node in seen for source in node.inputs):
-            choice, after = _merged(node, state)
-            if choice is not None:
-                choices[name] = choice
-                if choice.taken is not None and node.inputs[choice.taken] in values:
-                    values[TensorName(name, 0)] = values[node.inputs[choice.taken]]
-            if after != _ALIVE:
-                states[name] = after
+    def _read(self, node: Node) -> Sequence[TensorName]:
+        return self._entering(node) if node.op in ops.MERGES else node.inputs
+
+    def _entering(self, merge: Node) -> tuple[TensorName, ...]:
+        """The inputs of a ``Merge`` but those from the end of a loop, which are walked afterwards."""
+        entering = tuple(source for source in merge.inputs if not is_back_edge(self.node, source))
+        if len(entering) < len(merge.inputs):
+            self._loops.append(merge)
+        return entering
+
+    # --- calls
+
+    def _may_call(self, node: Node) -> bool:
+        return node.op in ops.FUNCTIONAL or node.op in ops.CALLS or node.op in self.graph.functions
+
+    def _expand(self, node: Node) -> None:
+        """Write out what ``node`` runs, if it is known which function that is, or by lowering it."""
+        if self._state_of(node)[0] is False:
+            return
+        written = self._lowered(node) if self.lower and node.op in ops.IFS else self._called(node)
+        if written is None:
+            return
+        self._refusals.extend(written.unknown)
+        self.calls[node.name] = written.returns
+        for each in written.nodes:
+            self.written_out[each.name] = each
+            if ops.may_write(each.op):
+                self._effects.append(each.name)
+
+    def _called(self, node: Node) -> Written | None:
+        if node.op in self.graph.functions:
+            return self.inliner.call(node, Function(node.op, node.attrs), node.inputs)
+        if node.op in ops.CALLS:
+            function, arguments = node.attrs.get("f"), node.inputs
         else:
-            known = [state(source) for source in node.inputs] if states or ports else []
-            known += [states[control] for control in node.controls if control in states]
-            own = _worst(known)
-            if own != _ALIVE:
-                states[name] = own
-            _evaluate(node, values)
-            if node.op in _SWITCHES and own[0] is not False and len(node.inputs) > 1:
-                predicate = values.get(node.inputs[1])
-                by = root(node.inputs[1])
-                for port in (0, 1):
-                    if predicate is None:
-                        ports[TensorName(name, port)] = (None, by)
-                    elif bool(predicate.all()) != bool(port):
-                        ports[TensorName(name, port)] = (False, by)
+            function, arguments = self._branch(node), node.inputs[1:]
+        return self.inliner.call(node, function, arguments) if isinstance(function, Function) else None
+
+    def _branch(self, node: Node) -> Attr:
+        """The function that a conditional runs, None where a feed decides."""
+        if not node.inputs:
+            return None
+        if node.op in ops.IFS:
+            truth = self.known.decides_if(node.inputs[0])
+            return None if truth is None else node.attrs.get("then_branch" if truth else "else_branch")
+        branches = listed(node.attrs.get("branches"))
+        index = self.known.decides_case(node.inputs[0]) if node.op in ops.CASES else None
+        if not branches or index is None:
+            return None
+        # Out of range means the last branch (functional_ops.cc, Case).
+        return branches[index] if 0 <= index < len(branches) else branches[-1]
+
+    def _lowered(self, node: Node) -> Written | None:
+        truth = self.known.decides_if(node.inputs[0]) if node.inputs else None
+        written = self.inliner.conditional(node)
+        if written is not None:
+            self._conditionals.update(dict.fromkeys(written.switches, truth))
+        return written
+
+    # --- what is known of a node, now that all is known of what it reads
+
+    def state(self, tensor: TensorName) -> State:
+        if tensor in self.fed:
+            return ALIVE
+        return self.states.get(tensor) or self.states.get(tensor.node, ALIVE)
+
+    def _state_of(self, node: Node) -> State:
+        """A node is dead if anything that it reads or waits for is; undecided likewise."""
+        if not self.states:
+            return ALIVE
+        sources: Iterable[TensorName] = node.inputs
+        if node.op in ops.MERGES:
+            sources = (source for source in node.inputs if not is_back_edge(self.node, source))
+        known = [self.state(source) for source in sources]
+        if node.op not in ops.MERGES:  # that waits for its control inputs, dead or not
+            known += [self.states.get(control, ALIVE) for control in node.controls]
+        return _worst(known)
+
+    def _finish(self, node: Node) -> None:
+        if node.op in ops.MERGES and not any(is_back_edge(self.node, source) for source in node.inputs):
+            self._merge(node)
+            return
+        state = self._state_of(node)
+        if state != ALIVE:
+            self.states[node.name] = state
+        self.known.follow(node)
+        if node.name in self.calls:
+            self._return(node.name)
+        elif node.op in ops.SWITCHES and len(node.inputs) > 1:
+            self._switch(node, state)
+
+    def _return(self, call: str) -> None:
+        for port, source in enumerate(self.calls[call]):
+            tensor = TensorName(call, port)
+            self.known.learn(tensor, self.known.value(source))
+            state = _worst([self.states.get(call, ALIVE), self.state(source)])
+            if state != ALIVE:
+                self.states[tensor] = state
+
+    def _switch(self, node: Node, state: State) -> None:
+        predicate = node.inputs[1]
+        if state[0] is False or is_of_loop(self.node, node):
+            return
+        truth = self._predicate(node.name, predicate)
+        by = root(self.node, predicate)
+        if truth is None:
+            self.states.update({TensorName(node.name, port): (None, by) for port in (0, 1)})
+        else:
+            self.taken[node.name] = int(truth)
+            self.states[TensorName(node.name, 1 - int(truth))] = (False, by)
+
+    def _predicate(self, switch: str, predicate: TensorName) -> bool | None:
+        """What decides a ``Switch``: a bool, or, where that was an ``If``, what that takes it for."""
+        if switch in self._conditionals:
+            return self._conditionals[switch]
+        return self.known.decides_switch(predicate)
+
+    def _merge(self, node: Node) -> None:
+        choice, state = _merged([self.state(source) for source in node.inputs])
+        if state != ALIVE:
+            self.states[node.name] = state
+        if choice is None:
+            return
+        self.choices[node.name] = choice
+        if choice.taken is not None:
+            self.known.learn(TensorName(node.name, 0), self.known.value(node.inputs[choice.taken]))
+            self.known.learn(TensorName(node.name, 1), np.int32(choice.taken))
+
+    # --- afterwards
+
+    def written(self) -> set[str]:
+        """The variables that a node that runs may change."""
+        found: set[str] = set()
+        for name, node in self.done.items():
+            if ops.may_write(node.op) and self.states.get(name, ALIVE)[0] is not False:
+                sources = node.inputs[:1] if ops.writes_first_input(node.op) else node.inputs
+                found.update(label_of(each) for each in self._referred(sources))
+        return found
+
+    def _referred(self, sources: Iterable[TensorName]) -> Iterator[Node]:
+        """The variables behind references, which calls, conditionals and loops may hand on."""
+        stack, seen = list(sources), set(sources)
+        while stack:
+            tensor = stack.pop()
+            node = self.node(tensor.node)
+            if node is None:
+                continue
+            if node.op in ops.VARIABLES:
+                yield node
+            returns = self.calls.get(node.name, ())
+            onward = returns[tensor.port : tensor.port + 1] if returns else ()
+            if node.op in ops.CARRIERS or node.op == "IdentityN":
+                onward = node.inputs
+            stack.extend(source for source in onward if source not in seen)
+            seen.update(onward)
+
+
+class _Names:
+    """The names of a graph's nodes and of those that were written out."""
+
+    def __init__(self, *nodes: Mapping[str, Node]) -> None:
+        self._nodes = nodes
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in each for each in self._nodes)
+
+
+def root(node: Lookup, predicate: TensorName) -> str:
+    """The placeholder or constant that a predicate is made of."""
+    name, seen = predicate.node, {predicate.node}
+    while (found := node(name)) is not None and found.inputs:
+        if found.op not in FOLLOWED and found.op != "LogicalNot":
+            break
+        name = found.inputs[0].node
+        if name in seen:
+            break
         seen.add(name)
-    return choices
+    return name
 
 
 def _worst(states: Iterable[State]) -> State:
-    worst = _ALIVE
+    worst = ALIVE
     for state in states:
         if state[0] is False:
             return state
@@ -262,60 +413,14 @@ def _worst(states: Iterable[State]) -> State:
     return worst
 
 
-def _merged(node: Node, state: Callable[[TensorName], State]) -> tuple[Choice | None, State]:
-    sides = [state(source) for source in node.inputs]
+def _merged(sides: Sequence[State]) -> tuple[Choice | None, State]:
     deciders = [by for alive, by in sides if alive is not True and by]
     alive = [index for index, side in enumerate(sides) if side[0] is not False]
     if not deciders:
-        return None, _ALIVE
+        return None, ALIVE
     if not alive:
         return Choice(0, deciders[0]), sides[0]
     if len(alive) == 1:
         # The only side that is left may still hang on another predicate further out.
         return Choice(alive[0], deciders[0]), sides[alive[0]]
-    return Choice(None, deciders[0]), _ALIVE
-
-
-def _evaluate(node: Node, values: dict[TensorName, Array]) -> None:
-    """Put the value of a scalar that a predicate may be made of into ``values``."""
-    output = TensorName(node.name, 0)
-    if output in values:
-        return
-    if node.op == "Const":
-        constant = node.attrs.get("value")
-        if isinstance(constant, Tensor) and constant.shape in ((), (1,)):
-            values[output] = constant.array
-    elif node.op in _EVALUATED:
-        if all(source in values for source in node.inputs):
-            values[output] = np.asarray(_EVALUATED[node.op](*(values[source] for source in node.inputs)))
-    elif node.inputs and node.inputs[0] in values and _passes_value_on(node, values[node.inputs[0]]):
-        values[output] = values[node.inputs[0]]
-        if node.op in _SWITCHES:
-            values[TensorName(node.name, 1)] = values[output]
-
-
-def _passes_value_on(node: Node, value: Array) -> bool:
-    if node.op == "Cast":
-        return value.dtype.kind in "bui"
-    return node.op in PASSES_ON or node.op == "PlaceholderWithDefault"
-
-
-def taken_graph(live: LiveGraph) -> Graph:
-    """The nodes of ``live`` as they are really taken: decided conditionals are gone, functions written out."""
-    if not live.choices:
-        return Graph(live.nodes)
-
-    def taken(tensor: TensorName) -> TensorName:
-        while (node := live.node(tensor)) is not None:
-            choice = live.choices.get(node.name)
-            if choice is not None and choice.taken is not None and tensor.port == 0:
-                tensor = node.inputs[choice.taken]
-            elif node.op in _SWITCHES and not live.loops(node):
-                tensor = node.inputs[0]
-            else:
-                break
-        return tensor
-
-    return Graph(
-        {name: replace(node, inputs=tuple(map(taken, node.inputs))) for name, node in live.nodes.items()}
-    )
+    return Choice(None, deciders[0]), ALIVE

@@ -1,12 +1,15 @@
-"""What TensorFlow registers of each op: its outputs, the defaults of its attributes, whether it has state.
+"""The one table of op facts: what TensorFlow registers of an op, and what kind of op it is.
 
-``ops.json`` is TensorFlow's registry as plain data (1.15 and 2.21 merged), written by
-``tests/graph/op_registry.py``; a test compares it with the TensorFlow that is installed.
+Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15 and 2.21
+merged), written by ``tests/graph/op_registry.py``; a test compares it with the TensorFlow that is installed.
+Kinds are told by name, for the ops of TensorFlow 1.0 to 2.21, so that a graph can be judged without
+TensorFlow, also where it holds ops that the installed one no longer knows.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +17,8 @@ from importlib import resources
 from typing import Any
 
 from .graph import Attr, DType, Shape
+
+# --- what TensorFlow registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Op:
 
 
 @cache
-def op(name: str) -> Op | None:
+def registered(name: str) -> Op | None:
     """The op that TensorFlow registers under ``name``; None for an op that is not TensorFlow's own."""
     entry = _table().get(name)
     if entry is None:
@@ -50,7 +55,7 @@ def op(name: str) -> Op | None:
 
 def first_port(name: str, output: str, attrs: Mapping[str, Attr]) -> int | None:
     """The number of the first tensor of output ``output`` of an op; None where that is not known."""
-    known = op(name)
+    known = registered(name)
     if known is None:
         return None
     port = 0
@@ -84,3 +89,177 @@ def _value(kind: str, value: Any) -> Attr:
         return Shape(None if value is None else tuple(value))
     plain: bool | int | float = value
     return plain
+
+
+# --- kinds of ops
+
+VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
+ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
+"""Ops that give a variable (their first input) the value that is their second."""
+PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+TABLES = frozenset({"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2"})
+ARRAYS = frozenset(
+    {
+        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3",
+        "TensorArrayScatterV3",
+        "TensorArraySizeV3", "TensorArrayConcatV3", "TensorArraySplitV3",
+    }
+)  # fmt: skip
+"""Ops on an array that lives for one run, in the order of their flow inputs."""
+
+SWITCHES = frozenset({"Switch", "RefSwitch"})
+MERGES = frozenset({"Merge", "RefMerge"})
+ENTERS = frozenset({"Enter", "RefEnter"})
+EXITS = frozenset({"Exit", "RefExit"})
+NEXT_ITERATIONS = frozenset({"NextIteration", "RefNextIteration"})
+
+IDENTITIES = frozenset({"Identity", "RefIdentity"})
+PASS_THROUGH = IDENTITIES | {
+    "StopGradient", "PreventGradient", "CheckNumerics", "CheckNumericsV2", "Snapshot", "ReadVariableOp",
+    "DebugGradientIdentity", "Print",
+}  # fmt: skip
+"""Ops whose output 0 is their input 0, whatever else they do."""
+CARRIERS = IDENTITIES | SWITCHES | MERGES | ENTERS | EXITS | NEXT_ITERATIONS
+"""Ops that hand on whatever they are given: a reference, a resource, an array."""
+
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+"""Ops that run the function ``f``."""
+IFS = frozenset({"If", "StatelessIf"})
+WHILES = frozenset({"While", "StatelessWhile"})
+CASES = frozenset({"Case", "StatelessCase"})
+FUNCTIONAL = IFS | WHILES | CASES
+"""Ops that run functions as a conditional or a loop."""
+_FUNCTIONS = {
+    **dict.fromkeys(CALLS, ("f",)),
+    **dict.fromkeys(IFS, ("then_branch", "else_branch")),
+    **dict.fromkeys(WHILES, ("cond", "body")),
+    **dict.fromkeys(CASES, ("branches",)),
+}
+
+FUSED_BATCH_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx"})
+LINEAR = frozenset(
+    {
+        "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMul", "BatchMatMulV2",
+        "Conv2DBackpropInput",
+    }
+)  # fmt: skip
+"""Convolutions and products; their second input is the kernel."""
+FUSED_PADS = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
+"""Convolutions that TensorFlow's passes make; their kernel is the last input."""
+OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+"""What reads of a tensor how large it is, none of its numbers."""
+
+NO_ANSWER = (
+    VARIABLES | ASSIGNS | PLACEHOLDERS
+    | {
+        "NoOp", "Assert", "Const", "PlaceholderWithDefault", "SaveV2", "SaveSlices", "Save",
+        "MergeV2Checkpoints", "RestoreV2", "Restore", "RestoreSlice", "ScalarSummary", "HistogramSummary",
+        "ImageSummary", "MergeSummary", "TensorSummaryV2", "IsVariableInitialized", "VarIsInitializedOp",
+        "AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp", "WriteFile", "Print", "PrintV2",
+        "ShardedFilename",
+    }
+)  # fmt: skip
+"""Ops that end a graph without being an answer of the model."""
+
+_REFERENCE_READERS = frozenset(
+    {
+        "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
+        "IsVariableInitialized", "RefIdentity", "RefSwitch", "RefMerge", "RefEnter", "RefExit",
+        "RefNextIteration", "RefSelect", "_ReadVariablesOp",
+    }
+)  # fmt: skip
+_WRITES_FIRST = ("Assign", "Scatter", "ResourceScatter", "StridedSlice", "ResourceStridedSlice", "CountUpTo")
+_WANTS_REFERENCE = re.compile(
+    r"Ref(Switch|Merge|Enter|Exit|NextIteration|Identity)$|Assign(Add|Sub)?$|CountUpTo$|StridedSliceAssign$"
+    r"|Scatter(Nd)?(Add|Sub|Mul|Div|Min|Max|Update)$|(Sparse)?Apply[A-Z]\w*$|IsVariableInitialized$"
+)
+_WRITES = re.compile(
+    r"Assign|CountUpTo$|StridedSliceAssign|TemporaryVariable|DestroyTemporaryVariable|DestroyResourceOp"
+    r"|(Sparse)?Apply[A-Z]|Scatter(Nd)?(Add|Sub|Mul|Div|Min|Max|Update)$"
+    r"|Resource(CountUpTo|StridedSliceAssign|(Sparse)?Apply|Scatter|Accumulator)"
+    r"|(Sparse|Resource)?(Conditional)?Accumulator|BoostedTrees(Update|Deserialize|Create|Flush|Training)"
+    r"|LookupTable(Insert|Import|Remove)|InitializeTable|MakeIterator|Queue(Enqueue|Close)|BarrierInsert"
+    r"|(OrderedMap|Map)?(Stage|Clear)$|RngSkip|RngReadAndSkip"
+    r"|Save($|V2|Slices)|MergeV2Checkpoints|WriteFile|Write.*Summary|SummaryWriter|SaveDataset|DatasetToTFRecord"
+    r"|ImportEvent|PrintV2$|NegTrain|XlaSend|Send$|Rpc|Outfeed|Infeed|ConfigureDistributedTPU|ShutdownDistributedTPU"
+)
+_PYTHON = re.compile(r"PyFunc|PyFuncStateless|EagerPyFunc|PythonFunction")
+_DATA = re.compile(
+    r"IteratorGetNext|QueueDequeue|Reader(Read|Serialize|Num)|BarrierTakeMany|(OrderedMap|Map)?(Unstage|Peek)"
+    r"|RecordInput$|FakeQueue$|DatasetToSingleElement$|ReduceDataset$"
+)
+_INITIALISERS = re.compile(r"InitializeTable(V2|FromTextFile|FromTextFileV2)?$|LookupTableImport(V2)?$")
+
+_ORIGIN = (
+    (re.compile(r"Experimental"), "the experimental part of tf.data in TensorFlow 1.x"),
+    (re.compile(r"TRTEngineOp|TRTCalibOp"), "TensorRT"),
+    (re.compile(r"Horovod"), "Horovod"),
+    (re.compile(r"Descrpt|Prod(Force|Virial)|TabInter"), "DeePMD-kit"),
+    (re.compile(r"TFLite_"), "TensorFlow Lite, which alone can run it"),
+    (re.compile(r"Resampler|ImageProjectiveTransform$|EuclideanDistanceTransform"), "tf.contrib.image"),
+    (re.compile(r"GatherTree$|BeamSearch"), "tf.contrib.seq2seq (now TensorFlow Addons)"),
+    (re.compile(r"AddonsX?|Addons>"), "TensorFlow Addons"),
+    (re.compile(r"Sentencepiece|Wordpiece|Unicode|Whitespace|Regex.*Split"), "TensorFlow Text"),
+    (re.compile(r"TreeEnsemble|GradientTrees|DecisionTree|HardRoutingFunction"), "a tf.contrib library"),
+    (re.compile(r"IO>|DecodeArrow|Kafka"), "TensorFlow I/O"),
+    (re.compile(r"_(Fused|Mkl|Nccl|Xla|TPU)"), "TensorFlow's own optimiser, for one machine only"),
+)  # fmt: skip
+
+
+def function_attributes(op: str) -> tuple[str, ...]:
+    """The attributes of ``op`` that name the functions that it runs; none of an op that is not known to."""
+    return _FUNCTIONS.get(op, ())
+
+
+def is_random(op: str) -> bool:
+    """Whether ``op`` draws other numbers in each run; no for an unknown op, whose doubt is another."""
+    known = registered(op)
+    if known is None or not known.stateful or op in CALLS:
+        return False
+    return "seed" in known.defaults or "Random" in op or op.startswith("Stateful")
+
+
+def writes(op: str) -> bool:
+    """Whether ``op`` changes a variable, a table, a queue or a file; no for an op that is not known to."""
+    return _WRITES.match(op) is not None
+
+
+def may_write(op: str) -> bool:
+    """Whether ``op`` is given a reference and does more than read through it; no for an unknown op."""
+    known = registered(op)
+    return known is not None and known.refers and op not in _REFERENCE_READERS
+
+
+def writes_first_input(op: str) -> bool:
+    """Whether an op that may write changes what its first input refers to, and that alone."""
+    return op.startswith(_WRITES_FIRST)
+
+
+def wants_reference(op: str) -> bool:
+    """Whether ``op`` refuses a value where it wants a reference to a variable; no for an unknown op."""
+    return _WANTS_REFERENCE.match(op) is not None
+
+
+def calls_python(op: str) -> bool:
+    """Whether ``op`` calls a Python function of the process that built the graph; no for an unknown op."""
+    return _PYTHON.match(op) is not None
+
+
+def has_effect(op: str) -> bool:
+    """Whether ``op`` does more than compute: it is never run. No for an unknown op, which is not run either."""
+    return writes(op) or calls_python(op)
+
+
+def reads_data(op: str) -> bool:
+    """Whether ``op`` takes its values from a data pipeline, queue or reader; no for an unknown op."""
+    return _DATA.match(op) is not None
+
+
+def initialises_table(op: str) -> bool:
+    """Whether ``op`` fills a lookup table; no for an unknown op."""
+    return _INITIALISERS.match(op) is not None
+
+
+def origin(op: str) -> str | None:
+    """The library that an op unknown to TensorFlow is known from; None if none is."""
+    return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FeedError, did_you_mean
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.graph import Array, DType, Graph, Node, Shape, TensorName, tensor_name
 from ..graph.read.tensors import base_dtype, dtype_name, numpy_dtype
 

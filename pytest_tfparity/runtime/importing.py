@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from ..errors import FeedError, ModelError
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Graph, Node, Tensor, TensorName
 from .feeds import Signature, signature

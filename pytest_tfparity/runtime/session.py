@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
-from ..graph import op_kinds as ops
-from ..graph.edit.pruning import Part, effects, harmless, prune, written_variable
+from ..graph import ops
+from ..graph.edit.pruning import Part, effects, harmless, prune
 from ..graph.graph import Array, Graph, TensorName, tensor_name
+from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
 from .feeds import checked, signature
 from .importing import Imported, first_line, import_part, registered_ops
@@ -125,7 +126,8 @@ class Sessions:
         """A session for the part. One that runs ``often``, or that optimises, holds its constants itself."""
         feed_weights = kind == "graph" and not often
         ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
-        key = (frozenset(wanted), ranks, frozenset(_predicates(feeds).items()), kind, feed_weights)
+        decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
+        key = (frozenset(wanted), ranks, decided, kind, feed_weights)
         if key not in self._open:
             self._open[key] = self._import(part, wanted, feeds, kind, feed_weights=feed_weights)
         return self._open[key]
@@ -237,11 +239,9 @@ class Sessions:
             )
 
 
-def _predicates(feeds: Arrays) -> dict[TensorName, bool]:
+def _predicates(feeds: Arrays) -> dict[TensorName, Array]:
     """The scalar booleans among the feeds: they decide branches before anything runs."""
-    return {
-        tensor: bool(value) for tensor, value in feeds.items() if value.dtype == np.bool_ and value.ndim == 0
-    }
+    return {tensor: value for tensor, value in feeds.items() if value.dtype == np.bool_ and value.ndim == 0}
 
 
 def _output_of(graph: Graph, node: str, wanted: Sequence[TensorName]) -> TensorName:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Node, TensorName
 from ..graph.proof.proof import Side

@@ -11,12 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..graph import op_kinds as ops
-from ..graph import ops as op_table
-from ..graph.edit.branches import Truths
-from ..graph.edit.control_flow import opens_loop
+from ..graph import ops
 from ..graph.edit.pruning import Part, prune
-from ..graph.graph import Attr, Node, TensorName
+from ..graph.graph import Array, Attr, Node, TensorName
+from ..graph.loops import is_of_loop, opens_loop
 from ..graph.proof.proof import Side
 
 _CONTROL_FLOW = ops.ENTERS | ops.EXITS | ops.SWITCHES | ops.MERGES | ops.NEXT_ITERATIONS | ops.IDENTITIES
@@ -35,12 +33,6 @@ class Half:
         """The part of ``side`` that runs when its inputs and constant feeds are given."""
         fed = frozenset(side.inputs) | frozenset(side.feeds)
         return cls(side=side, part=prune(side.graph, side.outputs, fed, _predicates(side)))
-
-    @cached_property
-    def _truths(self) -> Truths:
-        """The conditions that are known before anything runs: their taken side is in no branch."""
-        side = self.side
-        return Truths(side.graph, frozenset(side.inputs) | frozenset(side.feeds), _predicates(side))
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
@@ -72,16 +64,16 @@ class Half:
 
     def _step(self, node: Node) -> int:
         """By how many branches and loops a node's outputs are deeper than its inputs."""
+        nodes = self.side.graph.nodes
         if node.op in ops.ENTERS:
             return 1
         if node.op in ops.EXITS:
             return -1
         if node.op in ops.SWITCHES:
-            predicate = self.side.graph.nodes.get(node.inputs[1].node)
-            of_loop = predicate is not None and predicate.op == "LoopCond"
-            return 0 if of_loop or self._truths.of(node.inputs[1]) is not None else 1
+            # The taken side of a decided conditional is in no branch.
+            return 0 if is_of_loop(nodes.get, node) or node.name in self.part.decided else 1
         if node.op in ops.MERGES:
-            return 0 if opens_loop(self.side.graph, node) or len(node.inputs) == 1 else -1
+            return 0 if opens_loop(nodes.get, node) or len(node.inputs) == 1 else -1
         return 0
 
     @cached_property
@@ -91,7 +83,7 @@ class Half:
         fed = set(self.side.inputs)
         found: set[str] = set()
         for name, node in self.nodes.items():
-            known = op_table.op(node.op)
+            known = ops.registered(node.op)
             held = node.op in ops.VARIABLES or node.op in ops.TABLES
             by_itself = not held and (known is None or known.stateful)
             if by_itself or any(source in fed or source.node in found for source in node.inputs):
@@ -169,9 +161,9 @@ def _sorted(nodes: Mapping[str, Node]) -> dict[str, Node]:
     return {name: nodes[name] for name in ready}
 
 
-def _predicates(side: Side) -> dict[TensorName, bool]:
+def _predicates(side: Side) -> dict[TensorName, Array]:
     return {
-        tensor: bool(value)
+        tensor: np.asarray(value)
         for tensor, value in side.feeds.items()
         if np.asarray(value).dtype == np.bool_ and not np.ndim(value)
     }

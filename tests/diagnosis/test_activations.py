@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graphs.plain import BOOL, FLOAT, Plan, loop, side
-from pytest_tfparity.graph.align.align import align
+from graphs.plain import BOOL, FLOAT, Plan, align, loop, side
 from pytest_tfparity.graph.graph import DType, Shape, TensorName
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.runtime.activations import Activation, measure

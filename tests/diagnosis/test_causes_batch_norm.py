@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from graphs.batch_norm import tensor
 from graphs.layers import FLOAT, Layers, Values, evidence, findings, only, weights
 from pytest_tfparity.diagnosis.alignment import divergences
 from pytest_tfparity.diagnosis.causes.batch_norm_mode import TrainingMode
-from pytest_tfparity.graph.graph import DType
+from pytest_tfparity.graph.graph import DType, TensorName
 from pytest_tfparity.graph.proof.proof import Side
 
 BOOL = DType(10)
@@ -81,7 +82,7 @@ def test_a_training_graph_as_reference_is_told_from_a_training_export() -> None:
     assert "the reference is a training graph" in finding.message
 
 
-def switched(phase: str, *, inside: bool = False) -> Norm:
+def switched(phase: str, *, inside: bool = False, epsilon: float = 1e-3) -> Norm:
     """Both modes of a fused batch norm, chosen by ``phase``; ``inside``: each with a ReLU behind it."""
 
     def make(net: Layers, scope: str, x: str) -> str:
@@ -90,7 +91,7 @@ def switched(phase: str, *, inside: bool = False) -> Norm:
             net.weight(f"{scope}/{name}") for name in ("gamma", "beta", "moving_mean", "moving_variance")
         ]
         empty = [net.const(f"{scope}/Const", []), net.const(f"{scope}/Const_1", [])]
-        attrs = {"epsilon": 1e-3, "data_format": b"NHWC", "T": FLOAT}
+        attrs = {"epsilon": epsilon, "data_format": b"NHWC", "T": FLOAT}
         name = f"{scope}/cond/FusedBatchNormV3"
         net.add(
             name.rpartition("/")[2], name, f"{scope}/Switch:1", *reads[:2], *empty, is_training=True, **attrs
@@ -182,6 +183,26 @@ def test_another_epsilon_is_named_with_both_numbers() -> None:
     )
     assert finding.scopes == ("b/bn",)
     assert finding.message == "b/bn: epsilon is 1e-05 in model.pb, 0.001 in the checkpoint's graph."
+
+
+def test_another_epsilon_is_named_in_a_branch_that_a_conjunction_with_false_leaves_alive() -> None:
+    values = weights(*SCOPES)
+
+    def side(*, frozen: bool, epsilon: float) -> Side:
+        net = Layers(values, frozen=frozen)
+        net.add("Placeholder", "q", dtype=BOOL)
+        net.const("never", False, "bool")
+        net.add("LogicalAnd", "phase", "never", "q")
+        x = net.image()
+        for scope in SCOPES:
+            make = switched("phase", epsilon=epsilon) if frozen and scope == "b" else Layers.norm
+            x = net.relu(f"{scope}/relu", make(net, f"{scope}/bn", net.conv(f"{scope}/conv", x)))
+        return replace(net.side(x), inputs=(TensorName("x", 0), TensorName("q", 0)))
+
+    found = findings(side(frozen=False, epsilon=1e-3), side(frozen=True, epsilon=0.1))
+    assert [each.cause for each in found] == ["bn-epsilon-mismatch"]
+    finding = only(found, "bn-epsilon-mismatch")
+    assert (finding.certainty, finding.scopes) == ("proven", ("b/bn",))
 
 
 def test_the_epsilon_that_fused_ops_raise_is_no_mismatch() -> None:

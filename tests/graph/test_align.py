@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphs.plain import FLOAT, INT, Plan, side
-from pytest_tfparity.graph.align.align import align, divergences
+from graphs.plain import FLOAT, INT, Plan, align, divergences, prove, side
 from pytest_tfparity.graph.align.divergence import Kind
-from pytest_tfparity.graph.proof.proof import prove
 
 RANDOM = np.random.default_rng(5)
 KERNELS = RANDOM.standard_normal((200, 3, 3, 4, 4)).astype(np.float32)

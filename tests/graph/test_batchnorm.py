@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from graphs.batch_norm import Build, names, tensor
-from pytest_tfparity.graph.batch_norm.find import BatchNorm, find_batch_norms, layer_scope
+from pytest_tfparity.graph.batch_norm.find import BatchNorm, find_batch_norms
 from pytest_tfparity.graph.graph import Function, FunctionBody, FunctionInput, FunctionNode, Graph, TensorName
+from pytest_tfparity.graph.layer import layer_of
 
 
 def only(build: Build | Graph, output: str, feeds: dict[str, bool] | None = None) -> BatchNorm:
@@ -359,7 +360,7 @@ def test_a_chain_of_50_000_nodes_does_not_recurse() -> None:
     ],
 )
 def test_the_scope_is_the_layers(node: str, fused: bool, scope: str) -> None:
-    assert layer_scope(node, fused=fused) == scope
+    assert layer_of(node, arithmetic=not fused) == scope
 
 
 def test_constant_values_are_not_needed_to_find_a_layer() -> None:

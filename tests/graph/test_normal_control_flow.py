@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphs.plain import BOOL, FLOAT, Plan, loop, proof, relu_of, side
+from graphs.plain import BOOL, FLOAT, Plan, align, loop, proof, prove, relu_of, side
 from pytest_tfparity.graph.graph import DType, Function
-from pytest_tfparity.graph.proof.proof import prove
 
 
 def conditional(
@@ -409,7 +408,6 @@ def chain(length: int, last: str = "Relu", prefix: str = "node"):
 
 
 def test_chains_of_fifty_thousand_nodes_do_not_reach_the_recursion_limit():
-    from pytest_tfparity.graph.align.align import align
 
     reference = chain(50_000)
     assert prove(reference, chain(50_000, prefix="other")).proven

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphs.plain import FLOAT, INT, Plan, proof, relu_of, side
+from graphs.plain import FLOAT, INT, Plan, proof, prove, relu_of, side
 from pytest_tfparity.graph.graph import tensor_name
 from pytest_tfparity.graph.normal.walk import normal_form
-from pytest_tfparity.graph.proof.proof import prove
 
 WEIGHTS = np.arange(6, dtype=np.float32).reshape(2, 3)
 

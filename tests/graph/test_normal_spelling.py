@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphs.plain import BOOL, DOUBLE, FLOAT, HALF, INT, STRING, Plan, proof, relu_of, side
+from graphs.plain import BOOL, DOUBLE, FLOAT, HALF, INT, STRING, Plan, proof, prove, relu_of, side
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.proof.proof import prove
 
 
 def node(op: str, *, count: int = 1, output: str = "y", **attrs):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphs.generated import Draw, changed, rewritten
-from pytest_tfparity.graph.align.align import align
+from graphs.plain import align, prove
 from pytest_tfparity.graph.align.divergence import Kind
-from pytest_tfparity.graph.proof.proof import prove
 
 
 def named(divergences, node: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pytest_tfparity.graph.align import align as alignments
+from pytest_tfparity.graph.align.divergence import Alignment, Divergence
 from pytest_tfparity.graph.graph import (
     Attr,
     DType,
@@ -15,7 +17,9 @@ from pytest_tfparity.graph.graph import (
     Tensor,
     tensor_name,
 )
-from pytest_tfparity.graph.proof.proof import Proof, Side, prove
+from pytest_tfparity.graph.proof import proof as proofs
+from pytest_tfparity.graph.proof.fingerprint import Contents
+from pytest_tfparity.graph.proof.proof import Proof, Side, normalised
 
 FLOAT, DOUBLE, INT, STRING, INT64, BOOL, HALF = (DType(number) for number in (1, 2, 3, 7, 9, 10, 19))
 _DTYPES = {
@@ -91,6 +95,20 @@ def side(graph: Plan | Graph, *outputs: str, inputs=("x",), feeds=None, variable
         feeds={tensor_name(name): np.asarray(value) for name, value in (feeds or {}).items()},
         variables={name: tensor(value) for name, value in (variables or {}).items()},
     )
+
+
+def prove(reference: Side, export: Side) -> Proof:
+    contents = Contents()
+    return proofs.prove(normalised(reference, contents), normalised(export, contents))
+
+
+def align(reference: Side, export: Side) -> Alignment:
+    contents = Contents()
+    return alignments.align(normalised(reference, contents), normalised(export, contents))
+
+
+def divergences(reference: Side, export: Side) -> tuple[Divergence, ...]:
+    return align(reference, export).divergences
 
 
 def proof(reference: Side, export: Side) -> Proof:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
-from ...graph.batch_norm.find import FUSED
+from ...graph import ops
 from ...graph.edit.graft import Repair, Ungraftable
-from ...graph.live import LiveGraph
+from ...graph.live_graph import LiveGraph
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
@@ -194,7 +194,7 @@ def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Seq
 
 def _signs(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
     nodes = [evidence[export_flow].nodes.get(pair.theirs.node) for pair in pairs]
-    fused = sum(node is not None and node.op in FUSED for node in nodes)
+    fused = sum(node is not None and node.op in ops.FUSED_BATCH_NORMS for node in nodes)
     signs = []
     if fused:
         many = "" if len(pairs) == fused else f" in {fused} of them"

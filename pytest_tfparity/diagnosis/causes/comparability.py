@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...graph import op_kinds as ops
+from ...graph import ops
 from ...graph.edit.graft import Constant, Repair, Rewrite
-from ...graph.edit.pruning import effects, written_variable
+from ...graph.edit.pruning import effects
 from ...graph.graph import Function, Graph, Node, TensorName
 from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
+from ...graph.variables import written_variable
 from ...runtime.splice import Half
 from ..alignment import divergences, reference_of
 from ..cause import Cause, Suspicion

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Repair
+from ...graph.layer import layer_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.folds import Folded, folds, unfolded
@@ -65,7 +65,7 @@ def _renamed(evidence: Evidence, folded: Folded) -> str:
 
 def linear_scope(folded: Folded) -> str:
     """The layer of the convolution that holds the fold."""
-    return layer_scope(folded.node)
+    return layer_of(folded.node)
 
 
 class FoldedTwice(Cause):

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...graph.batch_norm.find import layer_scope
+from ...graph import ops
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
+from ...graph.layer import layer_of
 from ..alignment import reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -17,7 +18,6 @@ from ..places.batch_norms import graft, linears, norm_pairs, reference_norms
 from ..places.folds import Folded, folds, unfolded
 from ..wording import listed
 
-_FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 
 
@@ -36,7 +36,7 @@ class SharedConvolution(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys([*convolutions, *others])),
-            scopes=tuple(dict.fromkeys(layer_scope(name) for name in convolutions)),
+            scopes=tuple(dict.fromkeys(layer_of(name) for name in convolutions)),
             message=(
                 f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
                 f" norm ({listed([folded.norm.scope for folded in found])}) into"
@@ -75,7 +75,7 @@ class SharedWeights(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys([*kernels, *wrong])),
-            scopes=tuple(dict.fromkeys(layer_scope(name) for name in [*kernels, *wrong])),
+            scopes=tuple(dict.fromkeys(layer_of(name) for name in [*kernels, *wrong])),
             message=(
                 f"{listed(kernels)} holds the scale of {listed([each.norm.scope for each in found])}, which was"
                 f" folded into it, and {listed(wrong)} uses the same kernel."
@@ -134,7 +134,7 @@ class _FusedPad:
 def _fused_pads(evidence: Evidence) -> list[_FusedPad]:
     found = []
     for node in evidence[live_export].values():
-        if node.op in _FUSED_PAD:
+        if node.op in ops.FUSED_PADS:
             pair = _convolution(evidence, node)
             if pair is not None:
                 found.append(pair)
@@ -227,7 +227,7 @@ def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: boo
     return Suspicion(
         cause=cause,
         nodes=tuple(names),
-        scopes=tuple(dict.fromkeys(layer_scope(name) or name for name in names)),
+        scopes=tuple(dict.fromkeys(layer_of(name) for name in names)),
         message=message,
         fix="Call optimize_for_inference(..., toco_compatible=True), which leaves these ops as they are.",
         certainty="decisive" if certain else "suggestive",

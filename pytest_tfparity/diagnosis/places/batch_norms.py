@@ -12,7 +12,7 @@ from ...graph.batch_norm.fold import Linear, fold_candidates
 from ...graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
 from ...graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
 from ...graph.graph import Node, Tensor, TensorName
-from ...graph.live import LiveGraph
+from ...graph.live_graph import LiveGraph
 from ...graph.proof.proof import Side
 from ..alignment import reference_of
 from ..evidence import Evidence, ReferenceEvidence

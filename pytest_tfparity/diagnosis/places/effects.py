@@ -8,7 +8,7 @@ import numpy as np
 
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node, TensorName
-from ...graph.live import LiveGraph
+from ...graph.live_graph import LiveGraph
 
 RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
 DECODERS = ("Decode", "ExtractJpeg")

@@ -8,12 +8,13 @@ from itertools import islice
 
 import numpy as np
 
+from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm
-from ...graph.batch_norm.fold import FUSED_PAD, OF_SHAPE, Fold, Linear, solve_fold
+from ...graph.batch_norm.fold import Fold, Linear, solve_fold
 from ...graph.batch_norm.statistics import weight
 from ...graph.edit.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
 from ...graph.graph import Array, Node, Tensor, TensorName
-from ...graph.live import LiveGraph
+from ...graph.live_graph import LiveGraph
 from ..alignment import counterpart, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
@@ -187,7 +188,9 @@ def _matched(evidence: Evidence) -> list[tuple[BatchNorm, Linear]]:
             linear = sharing[0]
         if linear is None and node is not None:
             named = by_name.get(node.name)
-            linear = named if named is not None and (named.op == node.op or named.op in FUSED_PAD) else None
+            linear = (
+                named if named is not None and (named.op == node.op or named.op in ops.FUSED_PADS) else None
+            )
         if linear is not None:
             found.append((norm, linear))
     return found
@@ -199,7 +202,7 @@ def _by_content(evidence: Evidence, norm: BatchNorm, linears: Sequence[Linear]) 
         return None
     node = evidence[reference_flow].nodes.get(norm.linear)
     for linear in linears:
-        if node is not None and (linear.op == node.op or linear.op in FUSED_PAD):
+        if node is not None and (linear.op == node.op or linear.op in ops.FUSED_PADS):
             folded = _in_kernel(evidence, norm, linear, None)
             if folded is not None and folded.fold.correct:
                 return folded
@@ -270,7 +273,7 @@ def _shared(evidence: Evidence, folded: Folded) -> Folded:
         outside += [
             name
             for name in flow.readers.get(varying[0], ())
-            if name != here.name and flow.nodes[name].op not in OF_SHAPE
+            if name != here.name and flow.nodes[name].op not in ops.OF_SHAPE
         ]
         outside += [output.node for output in evidence.export.outputs if output.node == varying[0]]
         here = flow.nodes.get(varying[0])

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...graph.batch_norm.find import FUSED, BatchNorm
+from ...graph import ops
+from ...graph.batch_norm.find import BatchNorm
 from ...graph.edit.graft import Repair, Ungraftable
 from ...graph.graph import TensorName
-from ...graph.live import VARIABLES, LiveGraph
+from ...graph.live_graph import LiveGraph
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from .batch_norms import as_reference, norm_pairs
 from .folds import folds, unfolded
 
 _MOST_STEPS = 256
-_PLAIN = VARIABLES | {"Const", "Placeholder"}
-_ALIKE = {"AddV2": "Add", "BiasAdd": "Add"} | dict.fromkeys(FUSED, "FusedBatchNorm")
+_PLAIN = ops.VARIABLES | {"Const", "Placeholder"}
+_ALIKE = {"AddV2": "Add", "BiasAdd": "Add"} | dict.fromkeys(ops.FUSED_BATCH_NORMS, "FusedBatchNorm")
 
 
 def neutral_folds(evidence: Evidence) -> Iterator[Repair]:

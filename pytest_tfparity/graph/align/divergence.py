@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from ..graph import Attr, DType, Function, Shape
-from ..normal.attributes import listed
+from ..graph import Attr, DType, Function, Shape, listed
 from ..normal.form import NormalNode
 from ..read.tensors import dtype_name
 from .view import View
@@ -74,9 +73,9 @@ def nodes_told(view: View, indices: tuple[int, ...]) -> str:
     return ", ".join(texts) + more
 
 
-def constants_told(ours: NormalNode, theirs: NormalNode) -> str:
+def constants_told(reference: NormalNode, export: NormalNode) -> str:
     """In what two constants differ."""
-    a, b = ours.value, theirs.value
+    a, b = reference.value, export.value
     if a is None or b is None:
         return "only one side is constant"
     if a.dtype != b.dtype:

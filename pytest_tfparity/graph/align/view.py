@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from ..graph import Shape
@@ -13,6 +13,7 @@ from ..normal.form import Edge, NormalGraph, NormalNode
 from ..proof.fingerprint import (
     SIZE,
     Contents,
+    Fingerprint,
     edge_fingerprint,
     fingerprints,
     graph_fingerprint,
@@ -23,11 +24,13 @@ from ..proof.fingerprint import (
 class View:
     """A normal form with fingerprints, skeletons (structure without attributes and values) and neighbours."""
 
-    def __init__(self, form: NormalGraph, contents: Contents) -> None:
+    def __init__(
+        self, form: NormalGraph, contents: Contents, prints: Mapping[int, Fingerprint] | None = None
+    ) -> None:
         self.form = form
         self.nodes = form.nodes
         self._contents = contents
-        self.prints = fingerprints(form, contents)
+        self.prints = fingerprints(form, contents) if prints is None else prints
         self.live = form.live()
         self.skeletons: dict[int, bytes] = {}
         self._varying: set[int] = set()
@@ -53,6 +56,10 @@ class View:
     def edge(self, edge: Edge) -> bytes:
         """The fingerprint of a tensor."""
         return edge_fingerprint(edge, self.prints)
+
+    def of(self, form: NormalGraph) -> View:
+        """A function of this side likewise."""
+        return View(form, self._contents)
 
     def function(self, form: NormalGraph) -> bytes:
         """The fingerprint of a function."""
@@ -143,7 +150,7 @@ class View:
 
 
 _TELLING = 8
-"""Numbers from which a constant is taken to tell one layer from another."""
+"""Numbers from which a constant is taken to tell one layer from another: fewer are strides, axes and paddings."""
 
 
 def _size(node: NormalNode) -> int:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..graph import Array, Node, TensorName
-from ..live import LiveGraph
-from .find import Normalisation
+from ..live_graph import LiveGraph
+from .normalisation import Normalisation
 from .statistics import LAYOUT, statistic
 
 Monomial: TypeAlias = tuple[TensorName, ...]
@@ -25,7 +25,9 @@ _SUMS = frozenset({"Add", "AddV2", "BiasAdd"})
 _QUOTIENTS = frozenset({"RealDiv", "Div"})
 _ROOT = TensorName("1/sqrt(variance + epsilon)", 0)
 _MOST_TERMS = 6
+"""Twice the terms of a batch norm; the longest that is met on the way to one has 5."""
 _MOST_NODES = 64
+"""Nodes that a root is followed through. All spellings that are tested end within 7, two towers included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +184,8 @@ def _sum(left: Polynomial, right: Polynomial, sign: float) -> Polynomial:
 def _match(live: LiveGraph, polynomial: Polynomial, variables: frozenset[str]) -> _Match | None:
     scaled = [(key, factor) for key, factor in polynomial.items() if _ROOT in key]
     offsets = [(key, factor) for key, factor in polynomial.items() if _ROOT not in key]
-    if any(key.count(_ROOT) != 1 for key, _ in scaled) or len(offsets) > 1:
+    if any(key.count(_ROOT) != 1 for key, _ in scaled) or not _is_offset(live, offsets, variables):
         return None
-    beta = None
-    if offsets:
-        (key, factor) = offsets[0]
-        if len(key) != 1 or factor != 1.0 or not _per_channel(live, key[0], variables):
-            return None
-        beta = key[0]
     found: tuple[TensorName, TensorName, Monomial] | None = None
     if len(scaled) == 2:
         found = _two_terms(live, scaled, variables)
@@ -198,11 +194,19 @@ def _match(live: LiveGraph, polynomial: Polynomial, variables: frozenset[str]) -
     if found is None:
         return None
     value, mean, common = found
-    factors = [each for each in common if each != _ROOT]
-    wide = [each for each in factors if not _scalar(live.constant(each))]
+    wide = [each for each in common if each != _ROOT and not _scalar(live.constant(each))]
     if len(wide) > 1 or not all(_per_channel(live, each, variables) for each in wide):
         return None
+    beta = offsets[0][0][0] if offsets else None
     return _Match(value, mean, wide[0] if wide else None, beta, len(scaled) == 1)
+
+
+def _is_offset(live: LiveGraph, terms: list[tuple[Monomial, float]], variables: frozenset[str]) -> bool:
+    """Whether the terms without the root are nothing or one beta."""
+    if not terms:
+        return True
+    (key, factor), *more = terms
+    return not more and len(key) == 1 and factor == 1.0 and _per_channel(live, key[0], variables)
 
 
 def _two_terms(
@@ -263,23 +267,24 @@ def _chosen(live: LiveGraph, matches: Mapping[str, _Match]) -> list[str]:
     contains is that one's beginning (its input merely happens to be a difference).
     """
     parents = {name: _parents(live, name, matches) for name in matches}
-    contained: set[str] = set()
-    for name in matches:
-        if not matches[name].centred:
-            contained.update(parent for parent in parents[name] if matches[parent].centred)
+    contained = {
+        parent
+        for name, match in matches.items()
+        for parent in parents[name]
+        if not match.centred and matches[parent].centred
+    }
     kept = {name: match for name, match in matches.items() if name not in contained}
-    ends: list[str] = []
-    used: set[str] = set()
-    for name, match in kept.items():
-        if name in used or any(parent in kept for parent in parents[name]):
-            continue
-        end = name
-        for later, other in kept.items():
-            if end in parents[later] and other.mean == match.mean and _takes_up(kept[end], other):
-                end = later
-        used.add(end)
-        ends.append(end)
-    return ends
+    first = [name for name in kept if not any(parent in kept for parent in parents[name])]
+    return list(dict.fromkeys(_end(name, kept, parents) for name in first))
+
+
+def _end(name: str, kept: Mapping[str, _Match], parents: Mapping[str, set[str]]) -> str:
+    """The node that ends the layer which begins with the match ``name``."""
+    mean = kept[name].mean
+    for later, other in kept.items():
+        if name in parents[later] and other.mean == mean and _takes_up(kept[name], other):
+            name = later
+    return name
 
 
 def _takes_up(match: _Match, later: _Match) -> bool:

@@ -8,29 +8,20 @@ instance and group norm, L2) is no batch norm.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName
-from ..live import VARIABLES, LiveGraph, live_graph
+from ..layer import layer_of
+from ..live_graph import LiveGraph, live_graph
+from .arithmetic import arithmetic
+from .momentum import momenta
+from .normalisation import Normalisation
 from .statistics import LAYOUT, Statistic, batch_axis_reshaped, statistic, weight
 
 Mode: TypeAlias = Literal["training", "inference", "unknown"]
-
-FUSED = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx"})
-
-LINEAR = frozenset(
-    {
-        "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMul", "BatchMatMulV2",
-        "Conv2DBackpropInput",
-    }
-)  # fmt: skip
-
-_CONDITIONAL = re.compile(r"(smart_cond|cond|then|else|true_fn|false_fn|_?\d+)(_\d+)?$")
-_AGAIN = re.compile(r"_\d+$")
-_ARITHMETIC = re.compile(r"batchnorm(_\d+)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,21 +74,6 @@ class BatchNorm:
         return replace(self, **{name: keys.get(old, old) for name in names if (old := getattr(self, name))})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Normalisation:
-    """The parts of a batch norm as they stand in the graph, before they are traced to their weights."""
-
-    node: Node
-    input: TensorName
-    gamma: TensorName | None
-    beta: TensorName | None
-    mean: TensorName
-    variance: TensorName
-    epsilon: float
-    axis: int | None = None
-    training: bool | None = None
-
-
 def find_batch_norms(
     graph: Graph,
     outputs: Iterable[TensorName],
@@ -114,15 +90,13 @@ def find_batch_norms(
     whatever their op. ``live`` is what of the graph is taken, if that is known already. A layer that is
     applied twice is two records.
     """
-    from .arithmetic import arithmetic
-
-    live = live or live_graph(graph, tuple(outputs), inputs, feeds)
+    live = live or live_graph(graph, outputs, inputs, feeds, variables)
     known = frozenset(variables or ())
     found = [*_fused(live), *_global(live), *arithmetic(live, known)]
     position = {name: index for index, name in enumerate(graph.nodes)}
     found.sort(key=lambda each: (position.get(_place(graph, each.node.name), 0), live.order[each.node.name]))
-    momenta = _momenta(graph) if found else {}
-    records = (_record(live, each, known, momenta) for each in found)
+    decays = momenta(graph) if found else {}
+    records = (_record(live, each, known, decays) for each in found)
     joined = _joined(live, [record for record in records if record is not None])
     return tuple(replace(record, output=_in_file(graph, record.output)) for record in joined)
 
@@ -142,7 +116,7 @@ def _in_file(graph: Graph, tensor: TensorName) -> TensorName:
 
 def _fused(live: LiveGraph) -> Iterable[Normalisation]:
     for node in live.nodes.values():
-        if node.op not in FUSED or len(node.inputs) < 5:
+        if node.op not in ops.FUSED_BATCH_NORMS or len(node.inputs) < 5:
             continue
         layout = node.attrs.get("data_format", b"NHWC")
         training = bool(node.attrs.get("is_training", True))
@@ -182,7 +156,7 @@ def _number(attr: object) -> float:
 
 
 def _record(
-    live: LiveGraph, found: Normalisation, variables: frozenset[str], momenta: Mapping[str, float]
+    live: LiveGraph, found: Normalisation, variables: frozenset[str], decays: Mapping[str, float]
 ) -> BatchNorm | None:
     means = statistic(live, found.mean, variables)
     variances = statistic(live, found.variance, variables)
@@ -190,27 +164,24 @@ def _record(
     if mode is None:
         return None
     output, outer = _behind(live, found.node)
-    read = (found.input, found.gamma, found.beta, found.mean, found.variance)
-    deciders = (live.enclosing(tensor) for tensor in read if tensor is not None)
-    enclosing = next((decider for decider in deciders if decider is not None), None)
     stored = (None, None) if mode == "training" else (means.stored, variances.stored)
     linear, kernel, bias = _linear(live, found.input, variables)
     axis = found.axis if found.axis is not None else means.axis or variances.axis or -1
     gamma, beta = (weight(live, each, variables) for each in (found.gamma, found.beta))
     return BatchNorm(
-        scope=_scope(layer_scope(found.node.name, fused=found.training is not None), (gamma, beta, *stored)),
+        scope=_scope(found, (gamma, beta, *stored)),
         node=found.node.name,
         output=output,
         input=live.source(found.input),
         mode=mode,
-        decided_by=means.predicate or variances.predicate or live.trace(found.input)[1] or outer or enclosing,
+        decided_by=means.predicate or variances.predicate or _decider(live, found, outer),
         gamma=gamma,
         beta=beta,
         mean=stored[0],
         variance=stored[1],
         epsilon=found.epsilon,
         axis=axis,
-        momentum=momenta.get(means.stored or ""),
+        momentum=decays.get(means.stored or ""),
         linear=linear,
         kernel=kernel,
         bias=bias,
@@ -219,20 +190,43 @@ def _record(
     )
 
 
+def _scope(found: Normalisation, weights: Iterable[str | None]) -> str:
+    name = found.node.name
+    layer = layer_of(name, arithmetic=found.training is None, weights=weights)
+    return "" if layer == name else layer
+
+
+def _decider(live: LiveGraph, found: Normalisation, outer: str | None) -> str | None:
+    """What decides the conditional around a layer: before its input, behind it, or where it reads its weights."""
+    before = live.trace(found.input)[1]
+    if before or outer:
+        return before or outer
+    read = (found.input, found.gamma, found.beta, found.mean, found.variance)
+    deciders = (live.enclosing(tensor) for tensor in read if tensor is not None)
+    return next((decider for decider in deciders if decider is not None), None)
+
+
 def _joined(live: LiveGraph, records: Iterable[BatchNorm]) -> tuple[BatchNorm, ...]:
-    """One record for both sides of a conditional that a feed decides: a layer of mode unknown."""
+    """One record for both sides of a conditional that a feed decides: unknown is which of their modes it has.
+
+    A layer that trains on one side, where the other has none, trains or not as the feed says.
+    """
     joined: dict[object, BatchNorm] = {}
     for record in records:
         choice = live.choices.get(record.output.node)
         undecided = choice is not None and choice.taken is None
         key = record.output if undecided else (record.node, record.input)
         other = joined.get(key)
-        if undecided and other is not None:
-            stored = record if record.mode == "inference" else other
-            joined[key] = replace(stored, mode="unknown", momentum=stored.momentum or other.momentum)
-        else:
-            joined[key] = record
+        joined[key] = record if other is None or not undecided else _either(record, other)
+        if undecided and joined[key].mode == "training":
+            joined[key] = replace(joined[key], mode="unknown")
     return tuple(joined.values())
+
+
+def _either(one: BatchNorm, other: BatchNorm) -> BatchNorm:
+    stored, rest = (one, other) if one.mode == "inference" else (other, one)
+    mode: Mode = stored.mode if stored.mode == rest.mode else "unknown"
+    return replace(stored, mode=mode, momentum=stored.momentum or rest.momentum)
 
 
 def _mode(training: bool | None, mean: Statistic, variance: Statistic) -> Mode | None:
@@ -266,65 +260,21 @@ def _behind(live: LiveGraph, node: Node) -> tuple[TensorName, str | None]:
 
 def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[str | None, ...]:
     """The convolution or product before ``tensor``, its kernel, and the bias that is added in between."""
-    bias = None
     node = live.node(live.source(tensor))
-    added = node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2
-    if node is not None and added and (bias := weight(live, node.inputs[1], variables)) is not None:
+    bias = None
+    if node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2:
+        bias = weight(live, node.inputs[1], variables)
+    if node is not None and bias is not None:
         node = live.node(live.source(node.inputs[0]))
-    for _ in range(
-        3
-    ):  # a dense layer may be reshaped to [N, 1, 1, C] for a fused op, a dilated one put together
-        if node is not None and (node.op in LAYOUT or node.op == "BatchToSpaceND") and node.inputs:
-            node = live.node(live.source(node.inputs[0]))
-    if node is None or node.op not in LINEAR or len(node.inputs) < 2:
+    node = _before_layout(live, node)
+    if node is None or node.op not in ops.LINEAR or len(node.inputs) < 2:
         return None, None, None
     return node.name, weight(live, node.inputs[1], variables), bias
 
 
-def _momenta(graph: Graph) -> dict[str, float]:
-    """Momentum of each moving statistic, from the update ``AssignSub(v, (v - batch) * (1 - momentum))``."""
-    momenta: dict[str, float] = {}
-    for node in graph.nodes.values():
-        if node.op not in ("AssignSub", "AssignSubVariableOp") or len(node.inputs) != 2:
-            continue
-        product = graph.nodes.get(node.inputs[1].node)
-        if product is None or product.op != "Mul":
-            continue
-        decays = [graph.nodes.get(source.node) for source in product.inputs]
-        for decay in decays:
-            value = decay.attrs.get("value") if decay is not None and decay.op == "Const" else None
-            if isinstance(value, Tensor) and value.shape == ():
-                target: Node | None = graph.nodes.get(node.inputs[0].node)
-                while target is not None and target.op not in VARIABLES and target.inputs:
-                    target = graph.nodes.get(target.inputs[0].node)
-                if target is not None:
-                    momenta[target.name] = round(1.0 - float(value.array), 6)
-    return momenta
-
-
-def _scope(scope: str, weights: Iterable[str | None]) -> str:
-    """The layer's scope by its weights where that is the same layer: ``net/bn`` for ops in ``net_1/bn_1``.
-
-    Ops get a new scope each time a layer is applied or its scope is entered again; its weights do not.
-    """
-    parents = {name.rpartition("/")[0] for name in weights if name is not None} - {scope}
-    if len(parents) != 1:
-        return scope
-    parent = parents.pop()
-    last, own = (_AGAIN.sub("", each.rpartition("/")[2]) for each in (parent, scope))
-    return parent if parent and last == own else scope
-
-
-def layer_scope(node: str, *, fused: bool = True) -> str:
-    """The name scope of the layer that ``node`` belongs to: ``a/bn`` for ``a/bn/cond/FusedBatchNormV3_1``.
-
-    Of arithmetic, the scope ``batchnorm`` that ``tf.nn.batch_normalization`` opens is left out as well.
-    """
-    parts = node.split("/")[:-1]
-    while len(parts) > 1 and _CONDITIONAL.match(parts[-1]):
-        parts.pop()
-    if not fused and len(parts) > 1 and _ARITHMETIC.match(parts[-1]):
-        parts.pop()
-        while len(parts) > 1 and _CONDITIONAL.match(parts[-1]):
-            parts.pop()
-    return "/".join(parts)
+def _before_layout(live: LiveGraph, node: Node | None) -> Node | None:
+    """What is reshaped: a dense layer, to [N, 1, 1, C] for a fused op, or a dilated one that is put together."""
+    for _ in range(3):
+        if node is not None and (node.op in LAYOUT or node.op == "BatchToSpaceND") and node.inputs:
+            node = live.node(live.source(node.inputs[0]))
+    return node

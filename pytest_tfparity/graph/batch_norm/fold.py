@@ -13,9 +13,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .. import ops
 from ..graph import Array, Graph, Node, TensorName
-from ..live import PASSES_ON, LiveGraph, live_graph
-from .find import LINEAR, BatchNorm
+from ..live import FOLLOWED
+from ..live_graph import LiveGraph, live_graph
+from .find import BatchNorm
 from .statistics import LAYOUT, weight
 
 Axis: TypeAlias = Literal["output", "input"]
@@ -24,18 +26,14 @@ Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
 ROUNDING = 4e-6
 """Relative difference between two float32 folds done in another order, with a fast ``rsqrt``: 30 ulp."""
 
-FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
-"""Convolutions that TensorFlow's passes make; their kernel is the last input."""
-
 _MOST_ADDED = 2
+"""What a fold leaves behind a convolution: the bias that was there, and that of the batch norm."""
+
 _OF_THE_CONVOLUTION = frozenset({"Squeeze", "BatchToSpaceND"})
 """What ends a convolution in one dimension, or a dilated one."""
 
-_ONWARD = (LAYOUT | PASSES_ON | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
+_ONWARD = (LAYOUT | FOLLOWED | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
 """What may stand between a convolution and its bias."""
-
-OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
-"""What reads of a tensor how large it is, none of its numbers."""
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -85,8 +83,8 @@ class Linear:
 
     ``bias`` is the constant that is added right behind it, if one is; ``output`` the tensor behind that.
     ``added`` are all constants that are added one after another, the first being ``bias``.
-    ``readers`` are how many nodes read the raw output, ``kernel_readers`` how many linear nodes share the
-    kernel. ``transposed`` says that the kernel's last axis but one is that of the outputs.
+    ``readers`` are how many nodes read the raw output. ``transposed`` says that the kernel's last axis but one
+    is that of the outputs.
     """
 
     node: str
@@ -95,7 +93,6 @@ class Linear:
     bias: str | None
     output: TensorName
     readers: int
-    kernel_readers: int
     added: tuple[Added, ...] = ()
     transposed: bool = False
 
@@ -113,31 +110,27 @@ def fold_candidates(
     ``live`` is what of the graph is taken, if that is known already.
     """
     live = live or live_graph(graph, tuple(outputs), inputs, feeds)
-    found = []
-    shared: dict[str, int] = {}
-    for node in live.nodes.values():
-        linear = node.op in LINEAR | FUSED_PAD and len(node.inputs) > 1
-        kernel = weight(live, node.inputs[-1 if node.op in FUSED_PAD else 1]) if linear else None
-        if kernel is not None:
-            found.append((node, kernel))
-            shared[kernel] = shared.get(kernel, 0) + 1
-    records = []
-    for node, kernel in found:
-        added, output, readers = _sums(live, node)
-        records.append(
-            Linear(
-                node=node.name,
-                op=node.op,
-                kernel=kernel,
-                bias=added[0].bias if added else None,
-                output=added[0].output if added else output,
-                readers=added[0].readers if added else readers,
-                kernel_readers=shared[kernel],
-                added=added,
-                transposed=node.op == "Conv2DBackpropInput" or bool(node.attrs.get("transpose_b", False)),
-            )
-        )
-    return tuple(records)
+    linear = (node for node in live.nodes.values() if node.op in ops.LINEAR | ops.FUSED_PADS)
+    found = ((node, _kernel(live, node)) for node in linear if len(node.inputs) > 1)
+    return tuple(_linear(live, node, kernel) for node, kernel in found if kernel is not None)
+
+
+def _kernel(live: LiveGraph, node: Node) -> str | None:
+    return weight(live, node.inputs[-1 if node.op in ops.FUSED_PADS else 1])
+
+
+def _linear(live: LiveGraph, node: Node, kernel: str) -> Linear:
+    added, output, readers = _sums(live, node)
+    return Linear(
+        node=node.name,
+        op=node.op,
+        kernel=kernel,
+        bias=added[0].bias if added else None,
+        output=added[0].output if added else output,
+        readers=added[0].readers if added else readers,
+        added=added,
+        transposed=node.op == "Conv2DBackpropInput" or bool(node.attrs.get("transpose_b", False)),
+    )
 
 
 def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, int]:
@@ -146,13 +139,11 @@ def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, i
     found: list[Added] = []
     while True:
         readers = [live.nodes[name] for name in live.readers.get(node.name, ())]
-        readers = [each for each in readers if each.op not in OF_SHAPE]
-        reader = next((each for each in readers if _addend(live, each) is not None), None)
-        if reader is not None and len(found) < _MOST_ADDED:
-            bias = _addend(live, reader)
-            assert bias is not None
-            found.append(Added(bias=bias, output=TensorName(reader.name, 0), readers=len(readers)))
-            node = reader
+        readers = [each for each in readers if each.op not in ops.OF_SHAPE]
+        sums = [(each, bias) for each in readers if (bias := _addend(live, each)) is not None]
+        if sums and len(found) < _MOST_ADDED:
+            node, bias = sums[0]
+            found.append(Added(bias=bias, output=TensorName(node.name, 0), readers=len(readers)))
             continue
         if len(readers) != 1 or readers[0].op not in _ONWARD:
             return tuple(found), place, len(readers)

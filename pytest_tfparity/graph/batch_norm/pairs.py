@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 from .find import BatchNorm
 
 By: TypeAlias = Literal["node", "weights", "scope", "alone"]
+_Key: TypeAlias = Callable[[BatchNorm], object]
 Content: TypeAlias = Callable[[str], "bytes | None"]
 """The digest of the weight of that name, or None where the weight says nothing about which it is."""
 
@@ -41,22 +43,21 @@ def pair_batch_norms(
     pairs: dict[int, tuple[int, By]] = {}
     taken: set[int] = set()
 
-    def join(keys: Callable[[BatchNorm, bool], object], by: By) -> None:
-        ours = _grouped(reference, lambda each: keys(each, True), pairs)
-        theirs = _grouped(export, lambda each: keys(each, False), taken)
-        for key, group in ours.items():
-            if len(theirs.get(key, ())) == len(group):
-                for one, other in zip(group, theirs[key], strict=True):
+    def join(of_reference: _Key, of_export: _Key, by: By) -> None:
+        waiting = _grouped(export, of_export, taken)
+        for key, group in _grouped(reference, of_reference, pairs).items():
+            if len(waiting.get(key, ())) == len(group):
+                for one, other in zip(group, waiting[key], strict=True):
                     pairs[one] = (other, by)
                     taken.add(other)
 
     nodes = alignment or {}
-    join(lambda each, ours: each.node if ours else nodes.get(each.node), "node")
+    join(lambda each: each.node, lambda each: nodes.get(each.node), "node")
     if nodes:
-        join(lambda each, ours: each.output.node if ours else nodes.get(each.output.node), "node")
+        join(lambda each: each.output.node, lambda each: nodes.get(each.output.node), "node")
     if reference_content is not None and export_content is not None:
-        join(lambda each, ours: _signature(each, reference_content if ours else export_content), "weights")
-    join(lambda each, _: each.scope or None, "scope")
+        join(partial(_signature, reference_content), partial(_signature, export_content), "weights")
+    join(_scope, _scope, "scope")
     found = [
         BatchNormPair(
             reference=each,
@@ -73,9 +74,7 @@ def pair_batch_norms(
     return tuple(found)
 
 
-def _grouped(
-    records: Sequence[BatchNorm], key: Callable[[BatchNorm], object], done: Container[int]
-) -> dict[object, list[int]]:
+def _grouped(records: Sequence[BatchNorm], key: _Key, done: Container[int]) -> dict[object, list[int]]:
     groups: dict[object, list[int]] = {}
     for index, record in enumerate(records):
         found = key(record)
@@ -84,7 +83,11 @@ def _grouped(
     return groups
 
 
-def _signature(record: BatchNorm, content: Content) -> tuple[bytes | None, ...] | None:
+def _scope(record: BatchNorm) -> str | None:
+    return record.scope or None
+
+
+def _signature(content: Content, record: BatchNorm) -> tuple[bytes | None, ...] | None:
     """Gamma and beta alone: statistics are what a training-mode export lacks."""
     parts = tuple(None if name is None else content(name) for name in (record.gamma, record.beta))
     return parts if any(parts) else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .. import ops
 from ..graph import Array, Node, Shape, TensorName
-from ..live import VARIABLES, LiveGraph
+from ..live_graph import LiveGraph
 
 Kind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
 
@@ -14,16 +15,22 @@ LAYOUT = frozenset({"Reshape", "Squeeze", "ExpandDims", "BroadcastTo", "Cast"})
 """Ops that change how a vector of channels lies, not what it holds."""
 
 _REDUCTIONS = frozenset({"Mean", "Sum"})
-_MERGES = ("Merge", "RefMerge")
-_CONSTANTS = VARIABLES | {"Const", "Fill", "Range"}
+_CONSTANTS = ops.VARIABLES | {"Const", "Fill", "Range"}
+
+_FARTHEST = 64
+"""Tensors between a statistic and the reductions that made it; ``tf.nn.weighted_moments`` and ``E[x^2] - mean^2``
+written by hand have 3 and 4."""
 
 _RANKS = {
     "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
     "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
 }  # fmt: skip
-_SAME_RANK = frozenset(
-    {"Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast"}
-)
+_KEEPS_RANK = frozenset(
+    {
+        "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast",
+        "SquaredDifference", "Square", "Sub", "Mul",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ def weight(live: LiveGraph, tensor: TensorName | None, variables: frozenset[str]
         node = live.node(tensor)
     if node is None:
         return None
-    return node.name if node.op in VARIABLES or node.op == "Const" or node.name in variables else None
+    return node.name if node.op in ops.VARIABLES or node.op == "Const" or node.name in variables else None
 
 
 def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = frozenset()) -> Statistic:
@@ -66,17 +73,22 @@ def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = f
         tensor, by = live.trace(node.inputs[0])
         predicate = predicate or by
         node = live.node(tensor)
-    if node is not None and node.op in _MERGES and node.name in live.choices:
-        sides = [statistic(live, side, variables) for side in node.inputs]
-        kinds = {side.kind for side in sides}
-        names = [side.stored for side in sides if side.stored]
-        by = live.choices[node.name].predicate
-        if "other" in kinds:
-            return Statistic("other", None, by, axis)
-        kind: Kind = "undecided" if len(kinds) > 1 else sides[0].kind
-        return Statistic(kind, names[0] if names else None, by, axis or sides[0].axis)
+    if node is not None and node.op in ops.MERGES and node.name in live.choices:
+        return _chosen(live, node, axis, variables)
     kind, reduced = _origin(live, tensor, variables)
     return Statistic(kind, None, predicate, axis or reduced)
+
+
+def _chosen(live: LiveGraph, merge: Node, axis: int | None, variables: frozenset[str]) -> Statistic:
+    """A statistic that a conditional hands on, which a feed decides."""
+    by = live.choices[merge.name].predicate
+    sides = [statistic(live, side, variables) for side in merge.inputs]
+    kinds = {side.kind for side in sides}
+    if "other" in kinds:
+        return Statistic("other", None, by, axis)
+    kind: Kind = "undecided" if len(kinds) > 1 else sides[0].kind
+    stored = next((side.stored for side in sides if side.stored), None)
+    return Statistic(kind, stored, by, axis or sides[0].axis)
 
 
 def _origin(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[Kind, int | None]:
@@ -89,25 +101,25 @@ def _origin(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> t
     axis: int | None = None
     batch = False
     while waiting:
-        current = waiting.pop()
-        node = live.node(live.source(current))
-        if node is None:
+        node = live.node(live.source(waiting.pop()))
+        if node is None or (node.op in _REDUCTIONS and not _over_batch(live, node)):
             return "other", None
         if node.op in _CONSTANTS or node.name in variables:
             continue
         if node.op in _REDUCTIONS:
-            found = reduced_axes(live, node)
-            if found is None or 0 not in found or _whole(live, node, found):
-                return "other", None
-            batch, axis = True, _kept(found)
+            batch, axis = True, _kept(reduced_axes(live, node) or ())
             continue
-        if not node.inputs or node.op.startswith(("Conv", "MatMul", "Placeholder")) or len(seen) > 64:
+        if not node.inputs or node.op.startswith(("Conv", "MatMul", "Placeholder")) or len(seen) > _FARTHEST:
             return "other", None
-        for source in node.inputs:
-            if source not in seen:
-                seen.add(source)
-                waiting.append(source)
+        waiting.extend(dict.fromkeys(source for source in node.inputs if source not in seen))
+        seen.update(node.inputs)
     return ("batch" if batch else "stored"), axis
+
+
+def _over_batch(live: LiveGraph, reduction: Node) -> bool:
+    """Whether a reduction takes the batch together and leaves some axis."""
+    axes = reduced_axes(live, reduction)
+    return axes is not None and 0 in axes and not _whole(live, reduction, axes)
 
 
 def reduced_axes(live: LiveGraph, node: Node) -> tuple[int, ...] | None:
@@ -130,25 +142,25 @@ def _whole(live: LiveGraph, node: Node, axes: tuple[int, ...]) -> bool:
 
 def rank_of(live: LiveGraph, tensor: TensorName) -> int | None:
     """The rank of ``tensor`` where it shows within a few steps, else None."""
-    for _ in range(32):
-        source = live.source(tensor)
-        node = live.nodes.get(source.node)
+    for _ in range(_FARTHEST):
+        node = live.nodes.get(live.source(tensor).node)
         if node is None:
             return None
-        if node.op in _RANKS:
-            return _RANKS[node.op]
-        shape = node.attrs.get("shape")
-        if node.op.startswith("Placeholder"):
-            known = isinstance(shape, Shape) and shape.dims
-            return len(shape.dims) if isinstance(shape, Shape) and shape.dims and known else None
-        if node.op == "Reshape":
-            target = live.constant(node.inputs[1])
-            return None if target is None else int(target.size)
-        if node.op in ("SquaredDifference", "Square", "Sub", "Mul") or node.op in _SAME_RANK:
-            tensor = node.inputs[0]
-            continue
-        return None
+        if node.op not in _KEEPS_RANK:
+            return _own_rank(live, node)
+        tensor = node.inputs[0]
     return None
+
+
+def _own_rank(live: LiveGraph, node: Node) -> int | None:
+    """The rank that a node's op or attributes tell, whatever it reads."""
+    if node.op in _RANKS:
+        return _RANKS[node.op]
+    if node.op.startswith("Placeholder"):
+        shape = node.attrs.get("shape")
+        return len(shape.dims) if isinstance(shape, Shape) and shape.dims else None
+    target = live.constant(node.inputs[1]) if node.op == "Reshape" else None
+    return None if target is None else int(target.size)
 
 
 def _layout_axis(live: LiveGraph, tensor: TensorName) -> int | None:
@@ -191,4 +203,4 @@ def _filled(live: LiveGraph, tensor: TensorName) -> bool:
     if node.op == "Const":
         value = live.constant(tensor)
         return value is not None and (value.size == 0 or bool((value == value.reshape(-1)[0]).all()))
-    return node.op not in VARIABLES
+    return node.op not in ops.VARIABLES

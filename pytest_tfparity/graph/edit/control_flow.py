@@ -1,14 +1,14 @@
 """Where a node lives in the ``Switch``/``Merge``/``Enter`` control flow of TensorFlow 1.
 
-Rules of tensorflow/core/common_runtime/executor.cc: a node is dead if an input or control input is
-dead, a ``Merge`` if all its inputs are; what a node without inputs does in a branch or loop, it does
-because a control input says so.
+What a node without inputs does in a branch or loop, it does because a control input says so: a node is
+dead if a control input is (executor.cc).
 """
 
 from __future__ import annotations
 
-from .. import op_kinds as ops
+from .. import ops
 from ..graph import Graph, Node, TensorName
+from ..loops import is_of_loop, opens_loop
 
 
 def context_of(graph: Graph, control: str) -> tuple[str, TensorName | None] | None:
@@ -25,12 +25,9 @@ def context_of(graph: Graph, control: str) -> tuple[str, TensorName | None] | No
         if node is None or name in seen:
             continue
         seen.add(name)
-        if (node.op in ops.MERGES and not opens_loop(graph, node)) or node.op in ops.EXITS:
-            depth += 1
-        elif depth == 0 and (node.op in ops.MERGES or node.op in ops.ENTERS or node.op == "LoopCond"):
+        if depth == 0 and _begins_loop(graph, node):
             return name, None
-        elif depth and (node.op in ops.ENTERS or (node.op in ops.SWITCHES and not _of_loop(graph, node))):
-            depth -= 1
+        depth += _closed(graph, node, depth)
         if depth == 0 and (switch := _switch_before(graph, node)) is not None:
             if node.op in ops.IDENTITIES:
                 return name, None
@@ -40,20 +37,23 @@ def context_of(graph: Graph, control: str) -> tuple[str, TensorName | None] | No
     return None
 
 
+def _begins_loop(graph: Graph, node: Node) -> bool:
+    if node.op in ops.MERGES:
+        return opens_loop(graph.nodes.get, node)
+    return node.op in ops.ENTERS or node.op == "LoopCond"
+
+
+def _closed(graph: Graph, node: Node, depth: int) -> int:
+    """By how much there is more to be opened above ``node`` than below it."""
+    if node.op in ops.EXITS or (node.op in ops.MERGES and not opens_loop(graph.nodes.get, node)):
+        return 1
+    opens = node.op in ops.ENTERS or (node.op in ops.SWITCHES and not is_of_loop(graph.nodes.get, node))
+    return -1 if opens and depth else 0
+
+
 def _switch_before(graph: Graph, node: Node) -> TensorName | None:
     for source in node.inputs:
         feeder = graph.nodes.get(source.node)
         if feeder is not None and feeder.op in ops.SWITCHES:
             return source
     return None
-
-
-def _of_loop(graph: Graph, switch: Node) -> bool:
-    predicate = graph.nodes.get(switch.inputs[1].node)
-    return predicate is not None and predicate.op == "LoopCond"
-
-
-def opens_loop(graph: Graph, merge: Node) -> bool:
-    """Whether a ``Merge`` is the head of a loop and not the end of two branches."""
-    sources = (graph.nodes.get(source.node) for source in merge.inputs)
-    return any(source is not None and source.op in ops.NEXT_ITERATIONS | ops.ENTERS for source in sources)

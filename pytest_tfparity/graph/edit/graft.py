@@ -11,13 +11,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .. import ops
 from ..graph import Array, Attr, DType, Function, FunctionBody, Graph, Node, Tensor, TensorName
 from ..proof.proof import Side
 from ..read.tensors import dtype_of
 
-_VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp"})
 _LOOPED = frozenset({"Identity", "Switch", "Merge", "Enter"})
-_PLAIN_READS = frozenset({"ReadVariableOp"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +139,15 @@ class _Patch:
 
     def take_functions(self, node: Node) -> None:
         """Give the export the reference's functions that ``node`` calls."""
-        theirs, ours = self.functions, self.reference.graph.functions
-        if not ours:
+        library, wanted = self.functions, self.reference.graph.functions
+        if not wanted:
             return
-        for name in called(node, ours):
-            if name in theirs and theirs[name] != ours[name]:
-                callers = [each for each in self.nodes.values() if name in called(each, theirs)]
+        for name in called(node, wanted):
+            if name in library and library[name] != wanted[name]:
+                callers = [each for each in self.nodes.values() if name in called(each, library)]
                 if any(each.name != node.name for each in callers):
                     raise Ungraftable(f"both sides have a function {name}, and they are not the same")
-            theirs[name] = ours[name]
+            library[name] = wanted[name]
 
     def wire(self, name: str, position: int, source: TensorName) -> None:
         inputs = list(self.nodes[name].inputs)
@@ -223,7 +222,7 @@ class _Copy:
         node = self.found(name)
         if node is None:
             raise Ungraftable(f"the reference has no node {name}")
-        if node.op in _VARIABLES and name not in self.patch.reference.variables:
+        if node.op in ops.VARIABLES and name not in self.patch.reference.variables:
             raise Ungraftable(f"variable {name} of the reference has no value")
         return node
 
@@ -262,7 +261,7 @@ class _Copy:
         if node.name in self.patch.reference.variables:
             self.patch.nodes[name] = constant_node(name, self.patch.reference.variables[node.name])
             return
-        op = "Identity" if node.op in _PLAIN_READS else node.op
+        op = "Identity" if node.op == "ReadVariableOp" else node.op
         attrs = {"T": node.attrs["dtype"]} if op != node.op and "dtype" in node.attrs else node.attrs
         if op == node.op and any(self._is_resource(source) for source in node.inputs):
             raise Ungraftable(f"{node.op} {node.name} reads a resource variable")

@@ -10,12 +10,14 @@ something harmless of the same branch or loop (:mod:`.control_flow`).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from .. import op_kinds as ops
-from ..graph import Attr, Function, Graph, Node, TensorName
-from .branches import decided_merges
+from .. import ops
+from ..graph import Array, Attr, Function, Graph, Node, TensorName
+from ..live import Liveness, liveness
+from ..loops import opens_loop
+from ..variables import written_variable
 from .control_flow import context_of
 
 
@@ -27,7 +29,7 @@ class Part:
     which one branch is known to be dead has the live input alone. ``controls``: the control inputs
     that each keeps. ``contexts``: nodes to add, name to the ``Switch`` output that they pass on.
     ``functions``: the functions of the library that are called. ``initialisers``: nodes that fill lookup
-    tables.
+    tables. ``decided``: the ``Switch`` nodes whose predicate is known before the run.
     """
 
     nodes: Mapping[str, Node]
@@ -35,6 +37,7 @@ class Part:
     contexts: Mapping[str, TensorName]
     functions: Set[str]
     initialisers: tuple[str, ...]
+    decided: Set[str] = frozenset()
 
     def read(self) -> set[TensorName]:
         """The tensors that the nodes of this part read."""
@@ -55,19 +58,20 @@ def prune(
     graph: Graph,
     outputs: Iterable[TensorName],
     feeds: Set[TensorName] = frozenset(),
-    predicates: Mapping[TensorName, bool] | None = None,
+    predicates: Mapping[TensorName, Array] | None = None,
 ) -> Part:
     """The part that ``outputs`` need when the tensors ``feeds`` are given.
 
-    ``predicates`` are booleans known before the run (constant feeds): of a ``Merge`` behind a
-    ``Switch`` that they decide, the dead branch is left out. Names that the graph lacks are skipped.
+    ``predicates`` are those whose value is known before the run: of a ``Merge`` behind a ``Switch`` that
+    they decide, the dead branch is left out. Names that the graph lacks are skipped.
     """
-    wanted = [output.node for output in outputs if output not in feeds]
+    asked = [output for output in outputs if output not in feeds]
+    wanted = [output.node for output in asked]
     closure = _Closure(graph, feeds)
     closure.add(wanted)
-    merges = decided_merges(graph, closure.nodes, closure.contexts, closure.added, feeds, predicates or {})
-    if merges:
-        closure = _Closure(graph, feeds, merges)
+    live = _live(graph, closure.nodes, asked, feeds, predicates or {})
+    if live is not None:
+        closure = _Closure(graph, feeds, _decided_merges(closure.nodes, live))
         closure.add(wanted)
     initialisers = _initialisers(graph, closure)
     closure.add(initialisers)
@@ -83,19 +87,42 @@ def prune(
         contexts=closure.added,
         functions=_functions(graph, nodes.values()),
         initialisers=initialisers,
+        decided=frozenset(live.taken if live is not None else ()),
     )
+
+
+def _live(
+    graph: Graph,
+    nodes: Mapping[str, Node],
+    outputs: Iterable[TensorName],
+    feeds: Set[TensorName],
+    predicates: Mapping[TensorName, Array],
+) -> Liveness | None:
+    """What is known of the conditionals among ``nodes``; None where there is none."""
+    if not any(node.op in ops.SWITCHES for node in nodes.values()):
+        return None
+    return liveness(graph, outputs, inputs=feeds - predicates.keys(), feeds=predicates)
+
+
+def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node]:
+    """Every ``Merge`` of ``nodes`` that has dead inputs because its predicate is known, with its live ones alone.
+
+    One whose second output (which input it took) is read stays as it is.
+    """
+    indices = {source.node for node in nodes.values() for source in node.inputs if source.port == 1}
+    merges: dict[str, Node] = {}
+    for name, node in nodes.items():
+        if node.op not in ops.MERGES or name in indices or opens_loop(nodes.get, node):
+            continue
+        alive = tuple(source for source in node.inputs if not live.is_dead(source))
+        if 0 < len(alive) < len(node.inputs):
+            merges[name] = replace(node, inputs=alive)
+    return merges
 
 
 def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
     """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
-    bad = {
-        node.name
-        for node in graph.nodes.values()
-        if (node.op not in known and node.op not in graph.functions)
-        or forbidden(node.op)
-        or _lost_reference(graph, node)
-        or _effect_in(graph, _functions(graph, [node]))
-    }
+    bad = {node.name for node in graph.nodes.values() if not _is_harmless(graph, node, known)}
     readers: dict[str, list[str]] = {}
     for node in graph.nodes.values():
         for source in node.inputs:
@@ -108,6 +135,14 @@ def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
     return [TensorName(name, 0) for name in graph.nodes if name not in bad]
 
 
+def _is_harmless(graph: Graph, node: Node, known: Container[str]) -> bool:
+    if node.op not in known and node.op not in graph.functions:
+        return False
+    if ops.has_effect(node.op) or _lost_reference(graph, node):
+        return False
+    return _effect_in(graph, _functions(graph, [node])) is None
+
+
 def effects(graph: Graph, part: Part) -> Iterator[Effect]:
     """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
 
@@ -115,7 +150,7 @@ def effects(graph: Graph, part: Part) -> Iterator[Effect]:
     """
     for node in part.nodes.values():
         yield from _awaited(graph, node)
-        if forbidden(node.op) and node.name not in part.initialisers:
+        if ops.has_effect(node.op) and node.name not in part.initialisers:
             yield Effect(node.name, node.op)
         elif called := _functions(graph, [node]):
             inner = _effect_in(graph, called)
@@ -148,24 +183,6 @@ def _lost_reference(graph: Graph, node: Node) -> bool:
         return False
     root = written_variable(graph, node.name)
     return root is None or graph.nodes[root].op not in ops.VARIABLES
-
-
-def forbidden(op: str) -> bool:
-    """Whether a node of this op is never run."""
-    return ops.writes(op) or ops.calls_python(op)
-
-
-def written_variable(graph: Graph, node: str) -> str | None:
-    """The variable that a node writes to, or the constant it was frozen into: the root of its first input."""
-    seen = set()
-    while node in graph.nodes and node not in seen:
-        seen.add(node)
-        if graph.nodes[node].op in ops.VARIABLES or graph.nodes[node].op == "Const":
-            return node
-        if not graph.nodes[node].inputs:
-            return None
-        node = graph.nodes[node].inputs[0].node
-    return None
 
 
 class _Closure:
@@ -253,6 +270,6 @@ def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
 def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
     for name in sorted(functions):
         for node in graph.functions[name].nodes:
-            if forbidden(node.op):
+            if ops.has_effect(node.op):
                 return Effect(node.name, node.op, name)
     return None

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from .. import ops as op_table
-from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor
-
-ALIASES = frozenset(
-    {
-        "Identity", "RefIdentity", "StopGradient", "PreventGradient", "CheckNumerics", "CheckNumericsV2",
-        "Snapshot", "PlaceholderWithDefault", "ReadVariableOp", "DebugGradientIdentity", "Print",
-    }
-)  # fmt: skip
-"""Ops whose output 0 is their input 0, whatever else they do."""
+from .. import ops
+from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor, listed
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
@@ -33,14 +26,6 @@ _SILENT = frozenset(
         "output_shapes",
     }
 )
-ARRAYS = frozenset(
-    {
-        "TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3",
-        "TensorArrayScatterV3",
-        "TensorArraySizeV3", "TensorArrayConcatV3", "TensorArraySplitV3",
-    }
-)  # fmt: skip
-"""Ops on an array that lives for one run, in the order of their flow inputs."""
 _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 """The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
 
@@ -60,7 +45,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     Defaults are TensorFlow's own. A writer may leave a default out or write it; a version that
     does not know an attribute behaves as its default says.
     """
-    known = op_table.op(op)
+    known = ops.registered(op)
     defaults = known.defaults if known else {}
     silent = _SILENT_OF.get(op, frozenset())
     return {
@@ -77,11 +62,7 @@ def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
     """One spelling for ops that are the same function to the last bit, in output 0."""
     kind = attrs.get("T")
     if op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
-        # The version decides which statistics are handed on; ``U`` is their type. Output 0 is the same.
-        inference = attrs.get("is_training") is False
-        silent = {"exponential_avg_factor"} if inference else set()
-        silent |= {"U"} if attrs.get("U") == _FLOAT else set()
-        return "FusedBatchNormV3", {name: value for name, value in attrs.items() if name not in silent}
+        return "FusedBatchNormV3", _of_fused_batch_norm(attrs)
     if op == "Add" and kind is not None and kind != _STRING:
         return "AddV2", attrs
     if op == "Div" and kind in _FLOATS:
@@ -92,6 +73,17 @@ def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
         kept = {name: value for name, value in attrs.items() if name not in ("Ta", "Tb", "Tout")}
         return "BatchMatMulV2", {**kept, "T": attrs.get("Ta")}
     return op, attrs
+
+
+def _of_fused_batch_norm(attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+    """What of the attributes counts for output 0, which is the same in all versions.
+
+    The version decides which statistics are handed on; ``U`` is their type.
+    """
+    silent = {"U"} if attrs.get("U") == _FLOAT else set()
+    if attrs.get("is_training") is False:
+        silent.add("exponential_avg_factor")
+    return {name: value for name, value in attrs.items() if name not in silent}
 
 
 def commutes(op: str, attrs: Mapping[str, Attr]) -> bool:
@@ -106,41 +98,18 @@ def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:
     """An attribute as it takes effect: the value given, else the default of the op."""
     if name in attrs:
         return attrs[name]
-    known = op_table.op(op)
+    known = ops.registered(op)
     return known.defaults.get(name) if known else None
-
-
-def listed(value: Attr) -> tuple[Attr, ...] | None:
-    """The elements of an attribute that is a list; None for any other."""
-    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Function, AttrReference)):
-        return value
-    return None
 
 
 def encoded(value: Attr) -> bytes:
     """An attribute as bytes, different bytes for different attributes (constants: see fingerprint)."""
-    kind = type(value)
-    if kind is bool:
-        return b"b1" if value else b"b0"
-    if isinstance(value, int):
-        return b"i%d;" % value
-    if kind is float:
-        # Attributes are single precision; compare the bits, so that -0.0 and NaN are themselves.
-        return b"f" + struct.pack("<f", value)
-    if isinstance(value, bytes):
-        return b"s%d;" % len(value) + value
-    if isinstance(value, DType):
-        return b"t%d;" % value.number
-    if isinstance(value, Shape):
-        dims = value.dims
-        return b"h?;" if dims is None else b"h" + ",".join(map(str, dims)).encode() + b";"
-    if isinstance(value, AttrReference):
-        name = value.name.encode()
-        return b"r%d;" % len(name) + name
+    plain = _PLAIN.get(type(value))
+    if plain is not None:
+        return plain(value)
     if isinstance(value, Function):
-        name = value.name.encode()
         attrs = b"".join(encoded(key.encode()) + encoded(value.attrs[key]) for key in sorted(value.attrs))
-        return b"F%d;" % len(name) + name + b"%d;" % len(value.attrs) + attrs
+        return b"F" + _text(value.name) + b"%d;" % len(value.attrs) + attrs
     if isinstance(value, Tensor):
         array = value.array
         content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
@@ -149,6 +118,27 @@ def encoded(value: Attr) -> bytes:
     values = listed(value)
     if values is not None:
         return b"(%d;" % len(values) + b"".join(encoded(each) for each in values)
-    if value is None:
-        return b"n"
-    raise TypeError(f"{kind.__name__} is no attribute")
+    raise TypeError(f"{type(value).__name__} is no attribute")
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return b"%d;" % len(data) + data
+
+
+def _shape(shape: Shape) -> bytes:
+    return b"h?;" if shape.dims is None else b"h" + ",".join(map(str, shape.dims)).encode() + b";"
+
+
+_PLAIN: Mapping[type, Callable[[Any], bytes]] = {
+    bool: lambda value: b"b1" if value else b"b0",
+    int: lambda value: b"i%d;" % value,
+    # Attributes are single precision; compare the bits, so that -0.0 and NaN are themselves.
+    float: lambda value: b"f" + struct.pack("<f", value),
+    bytes: lambda value: b"s%d;" % len(value) + value,
+    DType: lambda value: b"t%d;" % value.number,
+    Shape: _shape,
+    AttrReference: lambda value: b"r" + _text(value.name),
+    type(None): lambda value: b"n",
+}
+"""How attributes that hold no others are written."""

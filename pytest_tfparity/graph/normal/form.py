@@ -7,7 +7,7 @@ spelling. ``normal_form`` keeps for every node the place in the original graph t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -96,10 +96,6 @@ class NormalGraph:
         for guard in node.guards:
             yield guard.node
 
-    def partitioned(self) -> int:
-        """How many live nodes only put constants together."""
-        return sum(is_partitioned(self.nodes[index], self.nodes) for index in self.live())
-
     def label(self, ops: Collection[str]) -> None:
         """Number the live nodes with one of ``ops`` as a walk from the outputs first meets them."""
         seen: set[int] = set()
@@ -126,8 +122,3 @@ class NormalGraph:
             needed = self.nodes[index].settled if settled else None
             stack.extend(self.dependencies(index) if needed is None else needed)
         return reached
-
-
-def is_partitioned(node: NormalNode, nodes: Sequence[NormalNode]) -> bool:
-    """Whether a node puts constants together, as reading a partitioned variable does."""
-    return node.op == "ConcatV2" and all(nodes[edge.node].op == "Const" for edge in node.inputs)

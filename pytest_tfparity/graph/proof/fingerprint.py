@@ -16,11 +16,14 @@ import numpy as np
 from ..graph import Array, Attr, Shape, Tensor
 from ..normal.attributes import commutes, encoded
 from ..normal.form import Edge, NormalGraph, NormalNode
+from .loops import components
 
 Fingerprint = bytes
 SIZE = 16
 _SMALL = 4096
+"""Bytes up to which a constant is hashed outright: that takes 3 us, less than looking for one that is equal."""
 _CHUNK = 1 << 20
+"""Elements that are compared at a time, which bounds the memory that the comparison takes."""
 
 
 class Contents:
@@ -66,14 +69,75 @@ class Contents:
 def fingerprints(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint]:
     """The fingerprint of every live node, by index."""
     if graph.loops:
-        from .loops import with_loops
-
-        return with_loops(graph, contents)
+        return _with_loops(graph, contents)
     found: dict[int, Fingerprint] = {}
     for index in graph.live():
         node = graph.nodes[index]
         found[index] = node_fingerprint(node, contents, _sources(node, found))
     return found
+
+
+def _with_loops(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint]:
+    """The fingerprints of a graph where a node may depend on itself.
+
+    A node of a loop is described by a walk from it: nodes are numbered as they are first reached, along
+    inputs in their order, and written down with these numbers. Two descriptions are equal exactly if the
+    parts that can be reached are the same but for names: inputs are ordered, so the walk leaves no choice.
+    """
+    found: dict[int, Fingerprint] = {}
+    parts = components(graph)
+    part_of = {index: number for number, part in enumerate(parts) for index in part}
+    readers = {edge.node for edge in graph.outputs}
+    for index, part in part_of.items():
+        readers.update(source for source in graph.dependencies(index) if part_of[source] != part)
+    for component in parts:
+        if len(component) == 1 and component[0] not in graph.dependencies(component[0]):
+            index = component[0]
+            found[index] = node_fingerprint(graph.nodes[index], contents, _sources(graph.nodes[index], found))
+        else:
+            found.update(_loop(graph, component, readers, contents, found))
+    return found
+
+
+def _loop(
+    graph: NormalGraph,
+    component: list[int],
+    read: set[int],
+    contents: Contents,
+    found: dict[int, Fingerprint],
+) -> dict[int, Fingerprint]:
+    """Fingerprints of the nodes of one loop.
+
+    Those that are read from outside are described one by one. Any other is told by its number in the
+    walk from the one whose description comes first.
+    """
+    own = {index: own_encoding(graph.nodes[index], contents) for index in component}
+    walks = [_described(graph, root, own, found) for root in component if root in read]
+    first, numbers = min(walks or [_described(graph, component[0], own, found)], key=lambda walk: walk[0])
+    inner = {index: _blake2b(b"inner", first, b"%d" % number) for index, number in numbers.items()}
+    return inner | {next(iter(numbers)): description for description, numbers in walks}
+
+
+def _described(
+    graph: NormalGraph, root: int, own: dict[int, bytes], found: dict[int, Fingerprint]
+) -> tuple[Fingerprint, dict[int, int]]:
+    """The description of a loop as seen from ``root``, and the numbers that its nodes have there."""
+    numbers = {root: 0}
+    order = [root]
+    text = hashlib.blake2b(b"loop", digest_size=SIZE)
+    for index in order:
+        node = graph.nodes[index]
+        text.update(b"%d;" % len(own[index]) + own[index] + b"%d;%d;" % (len(node.inputs), len(node.guards)))
+        for source, *where in (*node.inputs, *node.guards):
+            if source not in own:
+                text.update(b"x" + found[source])
+            else:
+                if source not in numbers:
+                    numbers[source] = len(order)
+                    order.append(source)
+                text.update(b"n%d;" % numbers[source])
+            text.update(b",".join(b"%d" % part for part in where) + b";")
+    return text.digest(), numbers
 
 
 def edge_fingerprint(edge: Edge, found: Mapping[int, Fingerprint]) -> bytes:
@@ -89,9 +153,7 @@ def graph_fingerprint(graph: NormalGraph, contents: Contents) -> Fingerprint:
 
 def combined(parts: Iterable[bytes]) -> Fingerprint:
     """One hash of several, in their order."""
-    return hashlib.blake2b(
-        b"outputs" + b"".join(b"%d;" % len(part) + part for part in parts), digest_size=SIZE
-    ).digest()
+    return _blake2b(b"outputs", *(b"%d;" % len(part) + part for part in parts))
 
 
 def own_encoding(node: NormalNode, contents: Contents) -> bytes:
@@ -122,7 +184,7 @@ def node_fingerprint(node: NormalNode, contents: Contents, sources: Sequence[byt
     """The fingerprint of a node whose inputs and guards have the encodings ``sources``."""
     own = own_encoding(node, contents)
     text = b"%d;" % len(own) + own + b"%d;%d;" % (len(node.inputs), len(node.guards)) + b"".join(sources)
-    return hashlib.blake2b(text, digest_size=SIZE).digest()
+    return _blake2b(text)
 
 
 def _sources(node: NormalNode, found: Mapping[int, Fingerprint]) -> list[bytes]:
@@ -171,3 +233,7 @@ def _hash(head: bytes, *parts: Any) -> bytes:
     for part in parts:
         made.update(part)
     return made.digest()[:SIZE]
+
+
+def _blake2b(*parts: bytes) -> Fingerprint:
+    return hashlib.blake2b(b"".join(parts), digest_size=SIZE).digest()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..normal.form import NormalGraph
+from ..normal.partitions import partitions
 from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
-from .fingerprint import Contents, combined, edge_fingerprint, fingerprints
+from .fingerprint import Contents, Fingerprint, combined, edge_fingerprint, fingerprints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,36 +62,89 @@ class Proof:
         return cls(proven=False, reason=reason, reference=(), export=(), reference_fingerprint=None)
 
 
-def prove(reference: Side, export: Side, contents: Contents | None = None) -> Proof:
+@dataclass(frozen=True, kw_only=True)
+class NormalSide:
+    """A side in normal form, with fingerprints: made once, for a proof and an alignment alike.
+
+    ``contents`` remembers what was hashed, of this side and others; ``joined`` says that partitioned
+    variables are put together.
+    """
+
+    side: Side
+    contents: Contents
+    joined: bool = False
+
+    @cached_property
+    def form(self) -> NormalGraph:
+        """What the outputs compute."""
+        return form_of(self.side, joined=self.joined)
+
+    @cached_property
+    def fingerprints(self) -> Mapping[int, Fingerprint]:
+        """The fingerprint of every live node of the form, by index."""
+        return fingerprints(self.form, self.contents)
+
+    @cached_property
+    def outputs(self) -> tuple[Fingerprint, ...]:
+        """The fingerprint of each output."""
+        found = self.fingerprints
+        return tuple(combined([edge_fingerprint(edge, found)]) for edge in self.form.outputs)
+
+    @cached_property
+    def doubts(self) -> Sequence[str]:
+        """Why no proof can rest on this side, a clause each."""
+        return self.form.doubts()
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """One hash of all that the side computes; None where random or stateful ops leave that open."""
+        return None if self.doubts else combined(self.outputs).hex()
+
+    @cached_property
+    def partitions(self) -> int:
+        """How many variables are put together of parts."""
+        return partitions(self.form)
+
+    @cached_property
+    def whole(self) -> NormalSide:
+        """This side with partitioned variables put together."""
+        return NormalSide(side=self.side, contents=self.contents, joined=True)
+
+
+def normalised(side: Side, contents: Contents | None = None) -> NormalSide:
+    """The normal form of ``side``, made when it is first asked for."""
+    return NormalSide(side=side, contents=contents or Contents())
+
+
+def comparable(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
+    """Both sides, with partitioned variables put together where only one of them has them in parts."""
+    if reference.partitions == export.partitions:
+        return reference, export
+    return reference.whole, export.whole
+
+
+def prove(reference: NormalSide, export: NormalSide) -> Proof:
     """Compare what both sides compute, for every input.
 
     ``proven`` claims that every output is the same function of the inputs: the same ops with the
     same attributes on constants with the same bits. No claim is made about inputs that one side
     refuses (another static shape, say), nor where a random, stateful or unknown op matters.
     """
-    contents = contents or Contents()
-    forms = forms_of(reference, export)
-    ours, theirs = (output_fingerprints(form, contents) for form in forms)
-    doubts = [form.doubts() for form in forms]
-    reason = _first_doubt(doubts) or _unlike(reference, export) or _differing(reference, ours, theirs)
-    # Of the reference alone: it must not depend on how the export stores its variables.
-    identity = None if doubts[0] else combined(ours).hex()
-    if forms[0].joined:
-        identity = reference_fingerprint(reference, contents)
+    expected, given = comparable(reference, export)
+    reason = (
+        _first_doubt([expected.doubts, given.doubts])
+        or _unlike(reference.side, export.side)
+        or _differing(reference.side, expected.outputs, given.outputs)
+    )
     return Proof(
         proven=reason is None,
         reason=reason,
-        reference=tuple(each.hex() for each in ours),
-        export=tuple(each.hex() for each in theirs),
-        reference_fingerprint=identity,
-        notes=tuple(_notes(reference, export)),
+        reference=tuple(each.hex() for each in expected.outputs),
+        export=tuple(each.hex() for each in given.outputs),
+        # Of the reference alone: it must not depend on how the export stores its variables.
+        reference_fingerprint=reference.fingerprint,
+        notes=tuple(_notes(reference.side, export.side)),
     )
-
-
-def reference_fingerprint(reference: Side, contents: Contents | None = None) -> str | None:
-    """One hash of all that the reference computes; None where random or stateful ops leave that open."""
-    form = form_of(reference)
-    return None if form.doubts() else combined(output_fingerprints(form, contents or Contents())).hex()
 
 
 def form_of(side: Side, *, joined: bool = False) -> NormalGraph:
@@ -102,20 +157,6 @@ def form_of(side: Side, *, joined: bool = False) -> NormalGraph:
         variables=side.variables,
         joined=joined,
     )
-
-
-def forms_of(reference: Side, export: Side) -> tuple[NormalGraph, NormalGraph]:
-    """The normal forms of both sides, partitioned variables put together where one side has them whole."""
-    ours, theirs = form_of(reference), form_of(export)
-    if ours.partitioned() != theirs.partitioned():
-        ours, theirs = form_of(reference, joined=True), form_of(export, joined=True)
-    return ours, theirs
-
-
-def output_fingerprints(form: NormalGraph, contents: Contents) -> list[bytes]:
-    """The fingerprint of each output."""
-    found = fingerprints(form, contents)
-    return [combined([edge_fingerprint(edge, found)]) for edge in form.outputs]
 
 
 def _first_doubt(doubts: Sequence[Sequence[str]]) -> str | None:
@@ -132,16 +173,16 @@ def _unlike(reference: Side, export: Side) -> str | None:
         return f"the reference has {len(reference.outputs)} outputs and the export {len(export.outputs)}"
     if len(reference.inputs) != len(export.inputs):
         return f"the reference has {len(reference.inputs)} inputs and the export {len(export.inputs)}"
-    for ours, theirs in zip(reference.inputs, export.inputs, strict=True):
-        kinds = [_dtype(side.graph, name) for side, name in ((reference, ours), (export, theirs))]
+    for name, other in zip(reference.inputs, export.inputs, strict=True):
+        kinds = [_dtype(reference.graph, name), _dtype(export.graph, other)]
         if None not in kinds and kinds[0] != kinds[1]:
             names = [dtype_name(kind) for kind in kinds if kind is not None]
-            return f"input {ours} is {names[0]} in the reference and {names[1]} ({theirs}) in the export"
+            return f"input {name} is {names[0]} in the reference and {names[1]} ({other}) in the export"
     return None
 
 
-def _differing(reference: Side, ours: Sequence[bytes], theirs: Sequence[bytes]) -> str | None:
-    names = [str(n) for n, a, b in zip(reference.outputs, ours, theirs, strict=True) if a != b]
+def _differing(side: Side, reference: Sequence[bytes], export: Sequence[bytes]) -> str | None:
+    names = [str(n) for n, a, b in zip(side.outputs, reference, export, strict=True) if a != b]
     return f"{', '.join(names)}: the graphs differ" if names else None
 
 
@@ -167,11 +208,9 @@ def _shape(graph: Graph, name: TensorName) -> Shape | None:
 
 def _notes(reference: Side, export: Side) -> list[str]:
     notes = []
-    for ours, theirs in zip(reference.inputs, export.inputs, strict=False):
-        shapes = [_shape(reference.graph, ours), _shape(export.graph, theirs)]
+    for name, other in zip(reference.inputs, export.inputs, strict=False):
+        shapes = [_shape(reference.graph, name), _shape(export.graph, other)]
         if shapes[0] != shapes[1]:
             known = ["any shape" if s is None or s.dims is None else str(list(s.dims)) for s in shapes]
-            notes.append(
-                f"Input {ours} takes {known[0]} in the reference, {theirs} {known[1]} in the export."
-            )
+            notes.append(f"Input {name} takes {known[0]} in the reference, {other} {known[1]} in the export.")
     return notes

@@ -12,7 +12,7 @@ TABLE_MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 _GRAPH_FIELDS = {1: BYTES, 2: BYTES, 3: VARINT, 4: BYTES, 5: BYTES}
 
 
-class Contents(Enum):
+class FileKind(Enum):
     """Kinds of files that are mistaken for one another."""
 
     GRAPH = "a GraphDef"
@@ -22,14 +22,14 @@ class Contents(Enum):
     TABLE = "the .index of a checkpoint, or a checkpoint of the old V1 format"
 
 
-def contents(view: memoryview) -> Contents | None:
+def kind_of(view: memoryview) -> FileKind | None:
     """What these bytes are; None if they are none of the known kinds."""
     if bytes(view[-8:]) == TABLE_MAGIC:
-        return Contents.TABLE
+        return FileKind.TABLE
     if _is_graph(view, 0, len(view)):
-        return Contents.GRAPH
+        return FileKind.GRAPH
     if _is_meta_graph(view, 0, len(view)):
-        return Contents.META_GRAPH
+        return FileKind.META_GRAPH
     try:
         first = next(fields(view, 0, len(view)))
         if first.number != 1 or first.wire != VARINT:
@@ -39,9 +39,9 @@ def contents(view: memoryview) -> Contents | None:
         return None
     inner = [part for part in parts if part.number == 2 and part.wire == BYTES]
     if any(_is_meta_graph(view, part.start, part.end) for part in inner):
-        return Contents.SAVED_MODEL
+        return FileKind.SAVED_MODEL
     if any(part.number == 7 and part.wire == BYTES for part in parts):
-        return Contents.ONNX
+        return FileKind.ONNX
     return None
 
 

@@ -19,9 +19,9 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelError, UnreadableFile
-from ..graph import FunctionBody, Graph, TensorName
+from ..graph import FunctionBody, Graph
 from . import messages
-from .file_kind import Contents, contents
+from .file_kind import FileKind, kind_of
 from .mapped import foreign_format, is_lfs_pointer, is_text, mapped
 from .nodes import LARGE, NodeReader, read_function
 from .wire import BYTES, Malformed, fields
@@ -36,20 +36,18 @@ _COLLECTIONS = (
     "moving_average_variables",
 )
 _ADVICE = {
-    Contents.GRAPH: "it is a .meta file that is needed, as `tf.compat.v1.train.Saver.save` writes it",
-    Contents.META_GRAPH: "a frozen graph is needed: freeze it, or give it as `meta` of the reference",
-    Contents.SAVED_MODEL: "freeze it first, or convert it to a frozen graph",
-    Contents.ONNX: "give the TensorFlow graph that it was made from",
-    Contents.TABLE: "give it as the checkpoint",
+    FileKind.GRAPH: "it is a .meta file that is needed, as `tf.compat.v1.train.Saver.save` writes it",
+    FileKind.META_GRAPH: "a frozen graph is needed: freeze it, or give it as `meta` of the reference",
+    FileKind.SAVED_MODEL: "freeze it first, or convert it to a frozen graph",
+    FileKind.ONNX: "give the TensorFlow graph that it was made from",
+    FileKind.TABLE: "give it as the checkpoint",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saver:
-    """Where a graph takes the checkpoint's prefix and which op restores its variables."""
+    """How a graph restores its variables: by the op ``restore_op``."""
 
-    filename_tensor: str
-    save_tensor: str
     restore_op: str
 
 
@@ -72,7 +70,6 @@ class Signature:
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
-    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +93,10 @@ def read_graph(path: Path) -> Graph:
 
     Raises ModelError if the file is missing, empty, truncated or something else than a GraphDef, and
     if a node's name or op is empty or a name occurs twice; UnreadableFile if only TensorFlow may know it.
-    Inputs that name no node are kept: ``dangling`` finds those that matter.
+    Inputs that name no node are kept.
     """
     source = str(path)
-    view = _message(mapped(path, "frozen graph"), source, Contents.GRAPH)
+    view = _message(mapped(path, "frozen graph"), source, FileKind.GRAPH)
     return _guarded(view, source, lambda: _graph(view, 0, len(view), source))
 
 
@@ -116,20 +113,10 @@ def parse_meta(data: bytes, source: str) -> MetaGraph:
     return _meta(view, source)
 
 
-def dangling(graph: Graph, outputs: Iterable[str]) -> tuple[tuple[str, TensorName], ...]:
-    """Inputs that name no node of the graph, among the nodes that ``outputs`` need: (reader, input)."""
-    return tuple(
-        (node.name, source)
-        for node in graph.live(outputs).values()
-        for source in node.inputs
-        if source.node not in graph.nodes
-    )
-
-
-def _message(view: memoryview, source: str, wanted: Contents) -> memoryview:
+def _message(view: memoryview, source: str, wanted: FileKind) -> memoryview:
     """The bytes of the wanted message, made of text if the file is text. Raises ModelError for all else."""
     foreign = foreign_format(view)
-    found = None if foreign else contents(view)
+    found = None if foreign else kind_of(view)
     if found is wanted:
         return view
     if found is not None:
@@ -144,18 +131,18 @@ def _message(view: memoryview, source: str, wanted: Contents) -> memoryview:
     )
 
 
-def _short(contents: Contents) -> str:
-    return contents.value.partition(" (")[0]
+def _short(kind: FileKind) -> str:
+    return kind.value.partition(" (")[0]
 
 
-def _from_text(view: memoryview, source: str, wanted: Contents) -> memoryview:
-    message = messages.GraphDef() if wanted is Contents.GRAPH else messages.MetaGraphDef()
+def _from_text(view: memoryview, source: str, wanted: FileKind) -> memoryview:
+    message = messages.GraphDef() if wanted is FileKind.GRAPH else messages.MetaGraphDef()
     try:
         text_format.Parse(bytes(view).decode("utf-8"), message)
     except UnicodeDecodeError:
         raise ModelError(f"{source} is text that is not UTF-8, not {_short(wanted)}.") from None
     except text_format.ParseError as error:
-        found = _text_contents(view)
+        found = _text_kind(view)
         if found is not None and found is not wanted:
             raise ModelError(f"{source} is {found.value}, not {_short(wanted)}; {_ADVICE[found]}.") from None
         sentence = f"{source} is text, but not {_short(wanted)} in text format: {error}"
@@ -167,15 +154,15 @@ def _from_text(view: memoryview, source: str, wanted: Contents) -> memoryview:
     return memoryview(message.SerializeToString())
 
 
-def _text_contents(view: memoryview) -> Contents | None:
+def _text_kind(view: memoryview) -> FileKind | None:
     """What a text file is, by the first name in it."""
     names = re.search(rb"^\s*(\w+)\s*[:{<]", bytes(view[: 1 << 16]), re.MULTILINE)
     first = names.group(1) if names else b""
     if first in (b"meta_info_def", b"graph_def", b"saver_def", b"collection_def", b"signature_def"):
-        return Contents.META_GRAPH
+        return FileKind.META_GRAPH
     if first in (b"saved_model_schema_version", b"meta_graphs"):
-        return Contents.SAVED_MODEL
-    return Contents.GRAPH if first in (b"node", b"library", b"versions", b"version") else None
+        return FileKind.SAVED_MODEL
+    return FileKind.GRAPH if first in (b"node", b"library", b"versions", b"version") else None
 
 
 def _guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
@@ -235,7 +222,7 @@ def _producer(data: memoryview) -> int:
 
 
 def _meta(view: memoryview, source: str) -> MetaGraph:
-    view = _message(view, source, Contents.META_GRAPH)
+    view = _message(view, source, FileKind.META_GRAPH)
     return _guarded(view, source, lambda: _meta_graph(view, source))
 
 
@@ -264,11 +251,7 @@ def _meta_graph(view: memoryview, source: str) -> MetaGraph:
 def _saver(raw: Any) -> Saver | None:
     if not raw.restore_op_name:
         return None
-    return Saver(
-        filename_tensor=raw.filename_tensor_name,
-        save_tensor=raw.save_tensor_name,
-        restore_op=raw.restore_op_name,
-    )
+    return Saver(restore_op=raw.restore_op_name)
 
 
 def _collections(raw: Any) -> dict[str, list[Variable]]:
@@ -303,5 +286,4 @@ def _signature(raw: Any) -> Signature:
     return Signature(
         inputs={key: raw.inputs[key].name for key in sorted(raw.inputs) if raw.inputs[key].name},
         outputs={key: raw.outputs[key].name for key in sorted(raw.outputs) if raw.outputs[key].name},
-        method=raw.method_name,
     )

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from ..graph import Graph
+from ..ops import wants_reference
 
-_WANTS_REFERENCE = re.compile(
-    r"Ref(Switch|Merge|Enter|Exit|NextIteration|Identity)$|Assign(Add|Sub)?$|CountUpTo$|StridedSliceAssign$"
-    r"|Scatter(Nd)?(Add|Sub|Mul|Div|Min|Max|Update)$|(Sparse)?Apply[A-Z]\w*$|IsVariableInitialized$"
-)
 _GIVES_VALUE = frozenset(
     [
         "Const",
@@ -33,7 +28,7 @@ def lost_references(graph: Graph) -> list[str]:
         trail = []
         while name not in found:
             node = graph.nodes.get(name)
-            if node is None or not _WANTS_REFERENCE.match(node.op) or not node.inputs:
+            if node is None or not wants_reference(node.op) or not node.inputs:
                 found[name] = node is not None and node.op in _GIVES_VALUE
                 break
             trail.append(name)
@@ -48,7 +43,7 @@ def lost_references(graph: Graph) -> list[str]:
     return [
         node.name
         for node in graph.nodes.values()
-        if _WANTS_REFERENCE.match(node.op) and node.inputs and is_lost(node.name)
+        if wants_reference(node.op) and node.inputs and is_lost(node.name)
     ]
 
 

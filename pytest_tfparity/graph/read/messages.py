@@ -467,7 +467,3 @@ RawMetaGraphDef: Any = _message_class("RawMetaGraphDef")
 def data_types() -> dict[str, int]:
     """``tensorflow.DataType``: ``{"DT_FLOAT": 1, ...}``."""
     return dict(_ENUMS["DataType"])
-
-
-MESSAGES: tuple[str, ...] = tuple(name for name, _ in _blocks())
-"""The names of all messages, for the test that holds them against TensorFlow's."""

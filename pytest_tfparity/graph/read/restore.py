@@ -20,6 +20,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ...errors import ModelError, did_you_mean
+from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from .bundle import Bundle
 from .checkpoints import checkpoint_text
@@ -31,10 +32,6 @@ Ema: TypeAlias = str | tuple[str, ...] | None
 
 SHADOW = "/ExponentialMovingAverage"
 """What ``tf.train.ExponentialMovingAverage`` appends to a variable's name for its moving average."""
-
-VARIABLE_OPS = frozenset({"VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable"})
-_ASSIGN_OPS = frozenset({"Assign", "AssignVariableOp"})
-_PASSED = frozenset({"Identity", "RefIdentity"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,22 +74,6 @@ def restored_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Res
     return keys
 
 
-def restored_variables(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Tensor]:
-    """Variable node name to the value that the restore puts there, read when asked for.
-
-    Variables that the checkpoint lacks are left out (``missing_keys`` names them). Whether a value
-    fits its variable's ``shape`` and ``dtype`` is not checked here. Raises as ``restored_keys``.
-    """
-    keys = restored_keys(meta, ema, bundle)
-    return {name: restored(key, bundle) for name, key in keys.items() if key.key in bundle.tensors}
-
-
-def missing_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, RestoredKey]:
-    """The part of ``restored_keys`` that the checkpoint lacks."""
-    keys = restored_keys(meta, ema, bundle)
-    return {name: key for name, key in keys.items() if key.key not in bundle.tensors}
-
-
 def restored(key: RestoredKey, bundle: Bundle) -> Tensor:
     """The value that ``key`` stands for, read when asked for."""
     whole = bundle.tensors[key.key]
@@ -133,7 +114,7 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
     for assign in _assigns(graph, start):
         variable = _through(graph, assign.inputs[0])
         key = _restored_from(graph, assign.inputs[1], lists)
-        if variable is not None and variable.op in VARIABLE_OPS and key is not None:
+        if variable is not None and variable.op in ops.VARIABLES and key is not None:
             keys[variable.name] = key
     return keys
 
@@ -146,7 +127,7 @@ def _assigns(graph: Graph, start: str) -> Iterator[Node]:
         node = graph.nodes.get(stack.pop())
         if node is None:
             continue
-        if node.op in _ASSIGN_OPS and len(node.inputs) >= 2:
+        if node.op in ops.ASSIGNS and len(node.inputs) >= 2:
             yield node
             continue
         waits = [*node.controls, *(source.node for source in node.inputs)]
@@ -158,7 +139,7 @@ def _assigns(graph: Graph, start: str) -> Iterator[Node]:
 def _through(graph: Graph, source: TensorName) -> Node | None:
     """The node that ``source`` comes from, identities skipped."""
     node = graph.nodes.get(source.node)
-    while node is not None and node.op in _PASSED and node.inputs:
+    while node is not None and node.op in ops.IDENTITIES and node.inputs:
         node = graph.nodes.get(node.inputs[0].node)
     return node
 
@@ -177,7 +158,7 @@ def _restored_from(graph: Graph, source: TensorName, lists: dict[str, _Lists]) -
                 return None
             # The last reshape is the one that is met first.
             shape = tuple(int(dim) for dim in target.ravel()) if shape is None else shape
-        elif node.op not in _PASSED:
+        elif node.op not in ops.IDENTITIES:
             if node.name not in lists:
                 lists[node.name] = _read_by(graph, node)
             names, slices = lists[node.name]
@@ -214,7 +195,7 @@ def _own_keys(meta: MetaGraph) -> dict[str, RestoredKey]:
     known: dict[str, Variable] = {variable.name: variable for variable in meta.variables}
     keys = {}
     for node in meta.graph.nodes.values():
-        if node.op in VARIABLE_OPS:
+        if node.op in ops.VARIABLES:
             variable = known.get(node.name)
             partitioned = variable is not None and variable.full_name
             keys[node.name] = (

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .. import ops as op_table
-from ..graph import Attr, AttrReference, Function, FunctionBody, FunctionInput, FunctionNode, Node, TensorName
-from .attributes import listed
+from . import ops
+from .graph import (
+    Attr,
+    AttrReference,
+    Function,
+    FunctionBody,
+    FunctionInput,
+    FunctionNode,
+    Node,
+    TensorName,
+    listed,
+)
 
 ARGUMENT = "_Arg"
 """The op that stands for an argument of the function; its position is the attribute ``index``."""
@@ -20,6 +29,7 @@ class Body:
     ``unknown`` lists what could not be resolved, a clause each.
     """
 
+    name: str
     nodes: Mapping[str, Node]
     returns: tuple[TensorName, ...]
     unknown: tuple[str, ...] = ()
@@ -50,7 +60,7 @@ class _Reader:
         called = self.functions.get(node.op)
         if called is not None:
             return called.results.index(output) if output in called.results else None
-        return op_table.first_port(node.op, output, self.filled(node.attrs))
+        return ops.first_port(node.op, output, self.filled(node.attrs))
 
     def filled(self, attrs: Mapping[str, Attr]) -> Mapping[str, Attr]:
         if not self.attrs or not any(_refers(value) for value in attrs.values()):
@@ -74,7 +84,7 @@ def _refers(value: Attr) -> bool:
     return any(_refers(each) for each in listed(value) or ())
 
 
-def body(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs: Mapping[str, Attr]) -> Body:
+def body_of(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs: Mapping[str, Attr]) -> Body:
     """``function`` called with ``attrs``. Nested attribute references are filled in."""
     nodes = {node.name: node for node in function.nodes}
     reader = _Reader(functions, attrs, nodes, frozenset(function.arguments))
@@ -85,4 +95,4 @@ def body(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs: M
         inputs = tuple(map(reader.tensor, node.inputs))
         read[node.name] = Node(node.name, node.op, inputs, node.controls, reader.filled(node.attrs))
     returns = tuple(reader.tensor(function.returns[result]) for result in function.results)
-    return Body(read, returns, tuple(reader.unknown))
+    return Body(function.name, read, returns, tuple(reader.unknown))
