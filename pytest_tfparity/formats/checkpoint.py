@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import ModelError, SettingsError, UnreadableFile, did_you_mean
-from ..graph import ops
 from ..graph.edit.pruning import Part
-from ..graph.graph import Array, DType, Graph, Tensor, TensorName
+from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.read.bundle import Bundle
 from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint, other_checkpoints
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
@@ -22,9 +21,9 @@ from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
 from ..runtime.builder import build_meta_graph
 from ..runtime.feeds import constants
 from ..runtime.protobuf import parse_meta_graph_def
+from ..runtime.restoring import restore
 from ..runtime.session import Source
 from ..runtime.tensor_reader import TensorReader
-from ..runtime.tensorflow import tensorflow
 from .files import folder_of, missing_file, neighbours
 from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
 from .graph_model import GraphModel
@@ -246,29 +245,9 @@ class Checkpoint(GraphModel, HasWeights):
         )
 
     def _restore(self, session: Any, part: Part) -> None:
-        """Restore the part's variables by ops of our own: nothing of the graph's own saver is run."""
-        tf = tensorflow()
-        live = {
-            name: self._run_keys[name]
-            for name, node in part.nodes.items()
-            if node.op in ops.VARIABLES
-            and name in self._run_keys
-            and self._run_keys[name].key in self._run_bundle.tensors
-        }
-        if not live:
-            return
-        with session.graph.as_default():
-            values = tf.raw_ops.RestoreV2(
-                prefix=checkpoint_text(self._run_prefix),
-                tensor_names=[key.key for key in live.values()],
-                shape_and_slices=[key.slice for key in live.values()],
-                dtypes=[_dtype(part, name) for name in live],
-            )
-            assigns = [
-                _assign(tf, session.graph.get_tensor_by_name(f"{name}:0"), value, key)
-                for (name, key), value in zip(live.items(), values, strict=True)
-            ]
-        session.run(assigns)
+        known = self._run_bundle.tensors
+        keys = {name: key for name, key in self._run_keys.items() if key.key in known}
+        restore(session, part, keys, checkpoint_text(self._run_prefix))
 
 
 class CheckpointFormat(Format):
@@ -387,17 +366,3 @@ class _Values(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} variables: {', '.join(list(self)[:5])}{', ...' if len(self) > 5 else ''}>"
-
-
-def _dtype(part: Part, name: str) -> Any:
-    dtype = part.nodes[name].attrs["dtype"]
-    assert isinstance(dtype, DType)
-    return tensorflow().as_dtype(dtype.number)
-
-
-def _assign(tf: Any, variable: Any, value: Any, key: RestoredKey) -> Any:
-    if key.shape is not None:
-        value = tf.reshape(value, key.shape)
-    if variable.dtype == tf.resource:
-        return tf.raw_ops.AssignVariableOp(resource=variable, value=value)
-    return tf.raw_ops.Assign(ref=variable, value=value, validate_shape=False).op

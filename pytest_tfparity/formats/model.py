@@ -12,51 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import FeedError, TensorNotFound, UnreadableFile, did_you_mean
+from ..graph import ops
 from ..graph.graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..graph.proof.proof import Side
 from ..graph.read.restore import Ema, RestoredKey
 from ..runtime.feeds import Signature, checked, signature
 from ..runtime.session import SessionKind
-
-_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
-# Ops that end a graph without being an answer of the model.
-_NO_ANSWER = frozenset(
-    [
-        "NoOp",
-        "Assert",
-        "Const",
-        "Placeholder",
-        "PlaceholderWithDefault",
-        "PlaceholderV2",
-        "SaveV2",
-        "SaveSlices",
-        "Save",
-        "MergeV2Checkpoints",
-        "RestoreV2",
-        "Restore",
-        "RestoreSlice",
-        "ScalarSummary",
-        "HistogramSummary",
-        "ImageSummary",
-        "MergeSummary",
-        "TensorSummaryV2",
-        "VariableV2",
-        "Variable",
-        "VarHandleOp",
-        "IsVariableInitialized",
-        "VarIsInitializedOp",
-        "Assign",
-        "AssignVariableOp",
-        "AssignAdd",
-        "AssignSub",
-        "AssignAddVariableOp",
-        "AssignSubVariableOp",
-        "WriteFile",
-        "Print",
-        "PrintV2",
-        "ShardedFilename",
-    ]
-)
 
 
 class Model(ABC):
@@ -162,7 +123,9 @@ class HasGraph(Model):
         nodes = self.graph.nodes
         read = {source.node for node in nodes.values() for source in node.inputs}
         return [
-            f"{node.name}:0" for node in nodes.values() if node.name not in read and node.op not in _NO_ANSWER
+            f"{node.name}:0"
+            for node in nodes.values()
+            if node.name not in read and node.op not in ops.NO_ANSWER
         ]
 
     def inputs(self, outputs: Iterable[str]) -> Mapping[str, Signature]:
@@ -172,7 +135,7 @@ class HasGraph(Model):
         return {
             f"{name}:0": signature(graph, TensorName(name, 0))
             for name, node in self.live(outputs).items()
-            if node.op in _PLACEHOLDERS and name not in filled
+            if node.op in ops.PLACEHOLDERS and name not in filled
         }
 
     def live(self, outputs: Iterable[str]) -> Mapping[str, Node]:
