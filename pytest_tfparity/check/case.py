@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from ..comparison.compare import compare
+from ..diagnosis.arrays import is_float, values
 from ..diagnosis.behaviour import Answers, Role, Trials
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS
 from ..diagnosis.causes.comparability import UnloadableReferences
 from ..diagnosis.diagnose import Diagnosis, diagnose, suspect
 from ..diagnosis.health import checkpoint_health
-from ..diagnosis.relations import is_float, values
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.checkpoint import Checkpoint
 from ..formats.repaired import graph_def_of, run_repaired

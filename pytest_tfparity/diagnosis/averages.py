@@ -10,12 +10,13 @@ import numpy as np
 
 from ..graph.graph import Array
 from .alignment import reference_of
+from .arrays import values
 from .evidence import Evidence
 from .layers import layers
 from .places.batch_norms import statistics
-from .places.weights import WrongConstant, provenances, shadow, wrong_constants
+from .places.weights import WrongConstant, provenances, wrong_constants
 from .provenance import part_of
-from .relations import values
+from .tensor_names import shadow_of
 
 _ONE_SHARE = 1e-3
 """How far the shares of weights that were averaged together may lie apart: rounding of small weights."""
@@ -63,7 +64,8 @@ class Averages:
         if wrong.origin is None or wrong.kind not in ("unknown", "initial", "mixture", "scaled"):
             return False
         raw, mean = (
-            self._part(wrong, key) for key in (wrong.variable, shadow(self.evidence, wrong.variable or ""))
+            self._part(wrong, key)
+            for key in (wrong.variable, shadow_of(wrong.variable or "", self.evidence.case.checkpoint))
         )
         held = values(wrong.held)
         if raw is None or mean is None or not raw.shape == mean.shape == held.shape:

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 
 from ..graph.graph import Array, Graph, Node, Tensor
+from .arrays import values
 from .evidence import ReferenceEvidence
 from .query import reference_query
-from .relations import values
 from .tensor_names import averaged_by
 
 _VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp"})

@@ -12,10 +12,11 @@ from ..graph.align.divergence import Divergence, Kind
 from ..graph.edit.graft import Constant
 from ..graph.graph import DType, Node, Tensor
 from .alignment import divergences, reference_of
+from .arrays import informative, is_float, values
 from .evidence import Evidence
 from .flow import live_export
 from .places.weights import WrongConstant, wrong_constants
-from .relations import Image, informative, is_float, low_precision, quantised, values
+from .relations import Relation, low_precision, quantised
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
@@ -72,7 +73,7 @@ def _image_of(evidence: Evidence, wrong: WrongConstant) -> Lowered | None:
     if found is None and wrong.origin is not None and wrong.kind in ("float16", "bfloat16"):
         source = evidence.case.checkpoint.get(wrong.origin.source or "")
         if source is not None and source.shape == wrong.held.shape:
-            found, right = Image(kind=wrong.origin.kind), source  # type: ignore[arg-type]
+            found, right = Relation(kind=wrong.origin.kind), source  # type: ignore[arg-type]
     if found is None or found.kind not in ("float16", "bfloat16"):
         return None
     return _lowered(wrong, right, found.kind)

@@ -14,7 +14,7 @@ from ..graph.proof.proof import Side, form_of
 from .alignment import reference_of
 from .evidence import Evidence
 from .flow import export_flow
-from .scopes import weighted
+from .input_path import export_after_weights
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
 _SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
@@ -71,7 +71,7 @@ def chances(evidence: Evidence) -> tuple[Chance, ...]:
 def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[Chance]:
     data = _data(flow, evidence.export.inputs)
     noisy = _noisy(flow, drawn)
-    after_weights = evidence[weighted][1]
+    after_weights = evidence[export_after_weights]
     for name, node in flow.nodes.items():
         pure = {source.node for source in node.inputs if source.node in noisy - data}
         if name in data and (pure or name in drawn):

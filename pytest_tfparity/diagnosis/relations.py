@@ -5,23 +5,20 @@ Bits where bits decide, rounding where arithmetic was done.
 
 from __future__ import annotations
 
-import math
 from itertools import permutations
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.graph import Array, Tensor
+from ..graph.graph import Array
+from .arrays import bits, content_sum, is_float, same
 
-_BFLOAT16 = 14
 _ULPS = 2.0**-21
 """Rounding of ``d * a + (1 - d) * b`` in float32, relative to the larger term: four ulp."""
 
-Bits: TypeAlias = npt.NDArray[Any]
 
-
-class Image(NamedTuple):
+class Relation(NamedTuple):
     """How an array follows from another: a kind of provenance and the number that goes with it."""
 
     kind: Literal[
@@ -32,52 +29,7 @@ class Image(NamedTuple):
     number: float | None = None
 
 
-def values(tensor: Tensor) -> Array:
-    """The value of ``tensor``, with bfloat16 (stored as bits) as float32."""
-    array = tensor.array
-    if tensor.dtype.number == _BFLOAT16:
-        wide: Array = (array.astype(np.uint32) << 16).view(np.float32)
-        return wide
-    return array
-
-
-def bits(array: Array) -> Bits:
-    """The contents as unsigned integers, flat: equal bits are equal values, NaN included."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.kind in "fiu" and flat.dtype.itemsize in (1, 2, 4, 8):
-        return flat.view(f"u{flat.dtype.itemsize}")
-    return flat.view(np.uint8) if flat.dtype != object else flat
-
-
-def same(one: Array, other: Array) -> bool:
-    """Whether shape, dtype and every bit are equal."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    first, second = bits(one), bits(other)
-    return bool(np.array_equal(first[:64], second[:64])) and bool(np.array_equal(first, second))
-
-
-def sample(array: Array) -> bytes:
-    """A few of the bits, spread over the array, with its shape: arrays that differ here are not the same."""
-    flat = bits(array)
-    few = flat[:: max(1, flat.size // 64)]
-    return repr((array.dtype.str, array.shape)).encode() + few.tobytes()
-
-
-def informative(array: Array) -> bool:
-    """Whether the array could only have come from where it is found: not one value throughout."""
-    if array.size <= 1:
-        return False
-    flat = bits(array)
-    return bool((flat[:64] != flat[0]).any() or (flat != flat[0]).any())
-
-
-def is_float(array: Array) -> bool:
-    """Whether the array holds floating-point numbers."""
-    return array.dtype.kind == "f"
-
-
-def image(array: Array, original: Array) -> Image | None:
+def relation_of(array: Array, original: Array) -> Relation | None:
     """What ``array`` is of ``original``, or None. Equal arrays are no image of each other."""
     if array.size != original.size or not is_float(array) or not is_float(original):
         return None
@@ -92,7 +44,7 @@ def image(array: Array, original: Array) -> Image | None:
     return rearranged(array, original)
 
 
-def low_precision(array: Array, original: Array) -> Image | None:
+def low_precision(array: Array, original: Array) -> Relation | None:
     """What low-precision image of ``original``, or cast to another float type, ``array`` is; None if none."""
     if array.shape != original.shape or not is_float(array) or not is_float(original):
         return None
@@ -110,15 +62,15 @@ def _head(array: Array) -> Array:
     return array.reshape(-1)[:4096]
 
 
-def _low_precision(array: Array, original: Array) -> Image | None:
+def _low_precision(array: Array, original: Array) -> Relation | None:
     found = _rounded_to_half(array, original) or _rounded_to_bfloat16(array, original)
     if found is None and array.dtype != original.dtype and same(array, _cast(original, array.dtype)):
-        return Image("cast")
+        return Relation("cast")
     return found
 
 
-def _opposite(array: Array, original: Array) -> Image | None:
-    return Image("negated") if same(array, np.negative(original)) else None
+def _opposite(array: Array, original: Array) -> Relation | None:
+    return Relation("negated") if same(array, np.negative(original)) else None
 
 
 def _cast(array: Array, dtype: npt.DTypeLike) -> Array:
@@ -127,55 +79,55 @@ def _cast(array: Array, dtype: npt.DTypeLike) -> Array:
     return cast
 
 
-def _rounded_to_half(array: Array, original: Array) -> Image | None:
+def _rounded_to_half(array: Array, original: Array) -> Relation | None:
     if original.dtype == np.float16:
         return None
     if array.dtype == np.float16:
-        return Image("float16", rounding="nearest") if same(array, _cast(original, np.float16)) else None
+        return Relation("float16", rounding="nearest") if same(array, _cast(original, np.float16)) else None
     if array.dtype != np.float32 or (bits(array)[:256] & 0xFFF).any():
         return None
     through = _cast(_cast(original, np.float16), np.float32)
-    return Image("float16", rounding="nearest") if same(array, through) else None
+    return Relation("float16", rounding="nearest") if same(array, through) else None
 
 
-def _rounded_to_bfloat16(array: Array, original: Array) -> Image | None:
+def _rounded_to_bfloat16(array: Array, original: Array) -> Relation | None:
     if array.dtype != np.float32 or original.dtype != np.float32 or (bits(array) & 0xFFFF).any():
         return None
     whole, rounded = bits(original), bits(array)
     if np.array_equal(rounded, whole & np.uint32(0xFFFF0000)):
-        return Image("bfloat16", rounding="truncated")
+        return Relation("bfloat16", rounding="truncated")
     even = (whole >> np.uint32(16)) & np.uint32(1)
     nearest = (whole + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
-    return Image("bfloat16", rounding="nearest") if np.array_equal(rounded, nearest) else None
+    return Relation("bfloat16", rounding="nearest") if np.array_equal(rounded, nearest) else None
 
 
-def rearranged(array: Array, original: Array) -> Image | None:
+def rearranged(array: Array, original: Array) -> Relation | None:
     """The same values in another order: reshaped, transposed, or permuted otherwise."""
     if array.dtype != original.dtype or array.size < 4:
         return None
     if array.max() != original.max() or content_sum(array) != content_sum(original):
         return None  # the largest value is found faster than the sum of all
-    mine, theirs = bits(array), bits(original)
-    if np.array_equal(mine, theirs):
-        return Image("reshaped") if array.shape != original.shape else None
+    held, there = bits(array), bits(original)
+    if np.array_equal(held, there):
+        return Relation("reshaped") if array.shape != original.shape else None
     if 2 <= original.ndim <= 5:
         for axes in permutations(range(original.ndim)):
             if tuple(original.shape[axis] for axis in axes) == array.shape and same(
                 array, original.transpose(axes)
             ):
-                return Image("transposed", permutation=axes)
-        if array.ndim == 2 and original.ndim == 2 and np.array_equal(mine, bits(original.T)):
-            return Image("transposed", permutation=(1, 0))
-    if np.array_equal(np.sort(mine), np.sort(theirs)):
-        return Image("permuted")
+                return Relation("transposed", permutation=axes)
+        if array.ndim == 2 and original.ndim == 2 and np.array_equal(held, bits(original.T)):
+            return Relation("transposed", permutation=(1, 0))
+    if np.array_equal(np.sort(held), np.sort(there)):
+        return Relation("permuted")
     return None
 
 
-def _scaled(array: Array, original: Array) -> Image | None:
+def _scaled(array: Array, original: Array) -> Relation | None:
     factor, residual = _fit(array, original)
     if factor is None or residual > _ULPS or abs(factor) < 1e-6 or abs(factor - 1.0) < 1e-6:
         return None
-    return Image("scaled", number=factor)
+    return Relation("scaled", number=factor)
 
 
 def _fit(array: Array, original: Array) -> tuple[float | None, float]:
@@ -193,9 +145,9 @@ def _fit(array: Array, original: Array) -> tuple[float | None, float]:
     return factor, float(off.max())
 
 
-def _quantised(array: Array, original: Array) -> Image | None:
+def _quantised(array: Array, original: Array) -> Relation | None:
     step = quantised(array, original)
-    return None if step is None else Image("rounded", number=step)
+    return None if step is None else Relation("rounded", number=step)
 
 
 def quantised(array: Array, original: Array) -> float | None:
@@ -245,18 +197,3 @@ def _mixture(array: Array, shadow: Array, raw: Array) -> float | None:
     off = np.abs(one - (share * two + (1.0 - share) * three))
     fits = bool((off <= _ULPS * size).all()) and float(np.sqrt(off @ off)) <= 1e-2 * np.sqrt(square)
     return share if fits and 1e-6 < share < 1.0 - 1e-6 else None
-
-
-def cosine(one: Array, other: Array) -> float | None:
-    """The cosine of the angle between two arrays of one shape, or None where it means nothing."""
-    if one.shape != other.shape or one.size < 2 or not is_float(one) or not is_float(other):
-        return None
-    first, second = (np.asarray(each, np.float32).reshape(-1) for each in (one, other))
-    with np.errstate(all="ignore"):
-        product, squares = float(first @ second), float(first @ first) * float(second @ second)
-    return product / math.sqrt(squares) if math.isfinite(squares) and squares > 0 else None
-
-
-def content_sum(array: Array) -> int:
-    """The sum of the bits as integers: equal for arrays of the same values in any order."""
-    return int(bits(array).sum(dtype=np.uint64))

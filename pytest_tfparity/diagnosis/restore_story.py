@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from .evidence import Evidence
 from .places.batch_norms import statistics
 from .places.weights import provenances
-from .provenance import Kind, Provenance
+from .provenance import Provenance, ProvenanceKind
 from .query import query
 from .tensor_names import averaged_by, is_statistic
 
@@ -32,7 +32,7 @@ class RestoreStory:
     that hold zeros, ones or initial values in place of trained ones (not informative ones included).
     """
 
-    kind: Kind | Literal["restored", "nothing"]
+    kind: ProvenanceKind | Literal["restored", "nothing"]
     total: int
     exceptions: tuple[Provenance, ...]
     weights: Averages
@@ -89,7 +89,7 @@ def _placed(each: Provenance) -> bool:
     return each.variable is not None or each.kind in ("variable", "shadow")
 
 
-def _kind(each: Provenance) -> Kind | Literal["restored", "nothing"]:
+def _kind(each: Provenance) -> ProvenanceKind | Literal["restored", "nothing"]:
     return "restored" if each.kind in ("own", "shadow", "variable") else each.kind
 
 

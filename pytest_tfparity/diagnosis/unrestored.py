@@ -14,12 +14,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from .alignment import reference_of
+from .arrays import cosine, values
 from .evidence import Evidence
 from .initial_values import starts, trained_variables
 from .layers import layers
 from .places.batch_norms import reference_norms, statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
-from .relations import cosine, values
 
 Fate: TypeAlias = Literal["initial", "older", "foreign"]
 

@@ -16,8 +16,8 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from ..graph.graph import Tensor
+from .arrays import is_float, same, values
 from .provenance import Provenance, provenance
-from .relations import is_float, same, values
 from .tensor_names import is_model_variable, is_statistic, plain_name, shadow_of
 
 Ema: TypeAlias = str | tuple[str, ...] | None

@@ -30,14 +30,14 @@ def _found(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[Neighbou
     for number, finding in enumerate(findings):
         names = set(finding.nodes)
         for node in finding.nodes:
-            ours, theirs = around.places(node)
-            if ours is None and theirs is None:
+            reference, export = around.places(node)
+            if reference is None and export is None:
                 continue
             yield Neighbourhood(
                 finding=number,
                 node=node,
-                reference=around.drawing("reference", ours, names) if ours is not None else None,
-                export=around.drawing("export", theirs, names) if theirs is not None else None,
+                reference=around.drawing("reference", reference, names) if reference is not None else None,
+                export=around.drawing("export", export, names) if export is not None else None,
             )
             break
 
@@ -63,15 +63,15 @@ class _Around:
                 if pair != (None, None):
                     return pair
         if node in self.live["export"]:
-            ours = self.evidence[reference_of].get(node, node)
-            return (ours if ours in self.live["reference"] else None), node
-        theirs = self.evidence[alignment].nodes.get(node)
-        return (node if node in self.live["reference"] else None), theirs
+            partner = self.evidence[reference_of].get(node, node)
+            return (partner if partner in self.live["reference"] else None), node
+        return (node if node in self.live["reference"] else None), self.evidence[alignment].nodes.get(node)
 
     def _beside(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
-        ours = next((name for name in reference if name in self.live["reference"]), None)
-        theirs = next((name for name in export if name in self.live["export"]), None)
-        return ours, theirs
+        return (
+            next((name for name in reference if name in self.live["reference"]), None),
+            next((name for name in export if name in self.live["export"]), None),
+        )
 
     def drawing(self, side: str, start: str, named: set[str]) -> Drawing:
         """The nodes nearest to ``start``, breadth first."""

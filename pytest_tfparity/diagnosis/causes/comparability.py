@@ -17,7 +17,7 @@ from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
-from ..scopes import layer_of, layers_of
+from ..scopes import scope_of, scopes_of
 from ..wording import counted, listed
 
 _READS = frozenset({"ReadVariableOp"})
@@ -41,7 +41,7 @@ class ExportNotFrozen(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(left),
-            scopes=layers_of(left),
+            scopes=scopes_of(left),
             message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({listed(left)})"
             f" {are}, without a value in the file.",
             fix="Restore the checkpoint, then freeze with convert_variables_to_constants.",
@@ -99,7 +99,7 @@ def _layer(evidence: Evidence, constant: str) -> str:
     for norm in evidence[export_norms]:
         if constant in (norm.mean, norm.variance) and norm.scope:
             return norm.scope
-    return layer_of(constant)
+    return scope_of(constant)
 
 
 _PLAIN = {
@@ -205,7 +205,7 @@ class StatefulReference(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys(each.node for each in found)),
-            scopes=layers_of(variables),
+            scopes=scopes_of(variables),
             message=f"Running {output} of {evidence.case.reference_name} also runs {first.op} {first.node}, which"
             f" changes {variables[0]}{more}: the reference is not a function of its inputs.",
             fix="Use the inference graph: name its .meta under `meta`, or a function that builds it under"

@@ -9,7 +9,7 @@ from ..averages import averages
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
-from ..places.weights import WrongConstant, nodes, repair, scopes
+from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference
 from ..wording import listed
 
 _ISSUE = "https://github.com/tensorflow/tensorflow/issues/9724"
@@ -21,12 +21,12 @@ def _suspicion(
 ) -> Suspicion:
     return Suspicion(
         cause=cause,
-        nodes=nodes(evidence, group),
-        scopes=scopes(evidence, group),
+        nodes=weight_nodes(evidence, group),
+        scopes=weight_scopes(evidence, group),
         message=message,
         fix=fix,
         evidence=tuple(facts),
-        repair=repair(group),
+        repair=weights_as_reference(group),
     )
 
 
@@ -141,7 +141,7 @@ class PartiallyApplied(Cause):
     def _mixed(
         self, evidence: Evidence, group: Sequence[WrongConstant], kinds: tuple[str, str], right: int
     ) -> Suspicion:
-        layers = scopes(evidence, group)
+        layers = weight_scopes(evidence, group)
         verb = "is" if len(layers) == 1 else "are"
         return _suspicion(
             self.id,
@@ -162,7 +162,7 @@ class AppliedToStatistics(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = averages(evidence).averaged_statistics
         if group:
-            layers = scopes(evidence, group)
+            layers = weight_scopes(evidence, group)
             yield _suspicion(
                 self.id,
                 evidence,
@@ -182,7 +182,7 @@ class NotAppliedToStatistics(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         group = averages(evidence).raw_statistics
         if group:
-            layers = scopes(evidence, group)
+            layers = weight_scopes(evidence, group)
             yield _suspicion(
                 self.id,
                 evidence,

@@ -13,7 +13,7 @@ from ..alignment import reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, live_export, reference_flow
-from ..places.batch_norms import graft, linears, norm_pairs, reference_norms
+from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
 from ..places.folds import Folded, folds, unfolded
 from ..wording import listed
 
@@ -93,7 +93,7 @@ def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
 def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -> Repair:
     """Batch norms that were folded away behind another reader of the kernel, put back."""
     done = {folded.norm.node for folded in found}
-    there = {pair.reference.node for pair in evidence[norm_pairs] if pair.reference and pair.export}
+    there = {pair.reference.node for pair in evidence[norm_pairs]}
     edits: list[Graft] = []
     for linear in evidence[linears]:
         if linear.node not in wrong:
@@ -102,7 +102,7 @@ def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -
         for norm in evidence[reference_norms]:
             if norm.linear == node and norm.node not in done | there:
                 edges = {TensorName(node, 0): TensorName(linear.node, 0)}
-                edits.append(graft(evidence, linear.output, norm, edges))
+                edits.append(norm_graft(evidence, linear.output, norm, edges))
     return tuple(edits)
 
 

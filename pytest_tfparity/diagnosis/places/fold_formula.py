@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import ROUNDING, Fold, Linear, solve_fold
 from ...graph.graph import Array, Tensor
-from ..relations import values
+from ..arrays import values
 
 Weights: TypeAlias = Mapping[str, Tensor]
 Matrix: TypeAlias = npt.NDArray[Any]

@@ -10,8 +10,8 @@ import numpy as np
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.edit.graft import tensor_of
 from ...graph.graph import Tensor
+from ..arrays import values
 from ..evidence import Evidence
-from ..relations import values
 from ..tensor_names import averaged_by, shadow_of
 from .batch_norms import reference_norms
 from .fold_formula import HALVES, as_low

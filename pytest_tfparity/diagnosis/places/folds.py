@@ -15,11 +15,11 @@ from ...graph.edit.graft import Constant, Edit, Repair, Rewrite, constant_node, 
 from ...graph.graph import Array, Node, Tensor, TensorName
 from ...graph.live import LiveGraph
 from ..alignment import counterpart, reference_of
+from ..arrays import values
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from ..query import query
-from ..relations import values
-from .batch_norms import free_name, graft, linears, norm_pairs, reference_norms
+from .batch_norms import free_name, linears, norm_graft, norm_pairs, reference_norms
 from .fold_formula import Matrix, Weights, as_low, matrix, rounded, solved, vectors
 from .fold_origins import origins
 
@@ -91,11 +91,11 @@ def unfolded(evidence: Evidence, folded: Folded) -> Repair:
     if folded.kept is not None:
         # The norm stays: only what the fold changed before it is put back.
         edges |= {
-            TensorName(mine, 0): TensorName(other, 0)
-            for mine, other in zip(norm.weights, folded.kept.weights, strict=True)
-            if mine is not None and other is not None
+            TensorName(right, 0): TensorName(held, 0)
+            for right, held in zip(norm.weights, folded.kept.weights, strict=True)
+            if right is not None and held is not None
         }
-    edits.append(graft(evidence, folded.output, norm, edges))
+    edits.append(norm_graft(evidence, folded.output, norm, edges))
     return tuple(edits)
 
 
@@ -116,9 +116,7 @@ def folds(evidence: Evidence) -> tuple[Folded, ...]:
 
 def _find_folded(evidence: Evidence) -> Iterator[Folded]:
     """Every batch norm of the reference that the export holds in another form."""
-    kept = {
-        pair.reference.node: pair.export for pair in evidence[norm_pairs] if pair.reference and pair.export
-    }
+    kept = {pair.reference.node: pair.export for pair in evidence[norm_pairs]}
     matched = _matched(evidence)
     found: set[str] = set()
     for norm, linear in matched:
@@ -142,7 +140,7 @@ def folded_over(evidence: Evidence, kernels: Collection[str]) -> Iterator[Folded
 
     For kernels of unknown origin: the fold itself cannot be checked then, and is taken to be of the same weights.
     """
-    kept = {pair.reference.node for pair in evidence[norm_pairs] if pair.reference and pair.export}
+    kept = {pair.reference.node for pair in evidence[norm_pairs]}
     for norm, linear in _matched(evidence):
         if norm.kernel in kernels and norm.node not in kept and linear.added:
             names = (norm.kernel, norm.bias, *norm.weights)
@@ -210,10 +208,12 @@ def _by_content(evidence: Evidence, norm: BatchNorm, linears: Sequence[Linear]) 
 
 
 def _in_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: BatchNorm | None) -> Folded | None:
-    ours, theirs = evidence.reference.value(norm.kernel), _held(evidence, linear.kernel)
-    if ours is None or theirs is None or _size(ours) != _size(theirs) or _same(evidence, ours, theirs):
+    right_kernel, held = evidence.reference.value(norm.kernel), _held(evidence, linear.kernel)
+    if right_kernel is None or held is None or _size(right_kernel) != _size(held):
         return None
-    kernel = matrix(values(theirs), linear, _channels(evidence, norm))
+    if _same(evidence, right_kernel, held):
+        return None
+    kernel = matrix(values(held), linear, _channels(evidence, norm))
     if kernel is None:
         return None
     for right in (True, False):
@@ -372,10 +372,10 @@ def _held(evidence: Evidence, name: str | None) -> Tensor | None:
     return evidence.export.value(name)
 
 
-def _same(evidence: Evidence, ours: Tensor, theirs: Tensor) -> bool:
-    if ours.shape != theirs.shape:
-        return bool(np.array_equal(values(ours).reshape(-1), values(theirs).reshape(-1)))
-    return evidence.case.contents.digest(ours) == evidence.case.contents.digest(theirs)
+def _same(evidence: Evidence, one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return bool(np.array_equal(values(one).reshape(-1), values(other).reshape(-1)))
+    return evidence.case.contents.digest(one) == evidence.case.contents.digest(other)
 
 
 def _channels(evidence: Evidence, norm: BatchNorm) -> int:

@@ -14,7 +14,7 @@ from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.normal.attributes import commutes, plain_op, respelled
-from ..alignment import alignment, as_reference, counterpart, reference_of
+from ..alignment import alignment, counterpart, node_as_reference, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, export_readings, reference_flow, reference_readings, taken_reference
 
@@ -34,7 +34,7 @@ def as_reference_at(evidence: Evidence, divergence: Divergence) -> Repair:
     edits: list[Graft] = []
     for reader in _readers(evidence, divergence):
         found = tuple(_read_from(evidence, divergence, reader))
-        whole = None if found else as_reference(evidence, reader, own=divergence.reference)
+        whole = None if found else node_as_reference(evidence, reader, own=divergence.reference)
         edits += found or ((whole,) if whole is not None else ())
     return (*edits, *_outputs(evidence, divergence))
 
@@ -83,7 +83,7 @@ def _attribute(evidence: Evidence, divergence: Divergence) -> Repair:
         attribute = divergence.attribute.partition(" ")[0]
         if partner is not None and len(partner.inputs) == len(node.inputs) and attribute in partner.attrs:
             return (Attribute(node=name, name=attribute, value=partner.attrs[attribute]),)
-        whole = as_reference(evidence, name)
+        whole = node_as_reference(evidence, name)
         return () if whole is None else (whole,)
     return (Attribute(node=name, name=divergence.attribute, value=divergence.values[0]),)
 
@@ -92,7 +92,7 @@ def _wiring(evidence: Evidence, divergence: Divergence) -> Repair:
     ours = evidence[reference_flow].nodes.get(divergence.reference[0])
     theirs = evidence.export.graph.nodes.get(divergence.export[0])
     if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
-        whole = as_reference(evidence, divergence.export[0])
+        whole = node_as_reference(evidence, divergence.export[0])
         return () if whole is None else (whole,)
     edits = []
     for position, other in _positions(evidence, ours, theirs):

@@ -12,7 +12,7 @@ from ...graph.graph import TensorName
 from ...graph.live import VARIABLES, LiveGraph
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
-from .batch_norms import as_reference, norm_pairs
+from .batch_norms import norm_as_reference, norm_pairs
 from .folds import folds, unfolded
 
 _MOST_STEPS = 256
@@ -28,9 +28,8 @@ def neutral_folds(evidence: Evidence) -> Iterator[Repair]:
     """
     repairs = [unfolded(evidence, folded) for folded in evidence[folds] if folded.neutral]
     repairs += [
-        as_reference(evidence, pair.reference, pair.export)
+        norm_as_reference(evidence, pair.reference, pair.export)
         for pair in evidence[norm_pairs]
-        if pair.reference is not None and pair.export is not None
         if _respelt(evidence, pair.reference, pair.export)
     ]
     together = tuple(edit for repair in repairs for edit in repair)

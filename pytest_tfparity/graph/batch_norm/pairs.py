@@ -8,21 +8,26 @@ from typing import Literal, TypeAlias
 
 from .find import BatchNorm
 
-By: TypeAlias = Literal["node", "weights", "scope", "alone"]
+By: TypeAlias = Literal["node", "weights", "scope"]
 Content: TypeAlias = Callable[[str], "bytes | None"]
 """The digest of the weight of that name, or None where the weight says nothing about which it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchNormPair:
-    """A batch norm of the reference and the one in its place in the export; None where a side has none.
+    """A batch norm of the reference and the one in its place in the export.
 
     ``by`` says what brought them together: aligned nodes, equal weights, or the same scope.
     """
 
-    reference: BatchNorm | None
-    export: BatchNorm | None
+    reference: BatchNorm
+    export: BatchNorm
     by: By
+
+    @property
+    def scope(self) -> str:
+        """The layer's name scope, as in the export."""
+        return self.export.scope or self.reference.scope
 
 
 def pair_batch_norms(
@@ -33,7 +38,7 @@ def pair_batch_norms(
     reference_content: Content | None = None,
     export_content: Content | None = None,
 ) -> tuple[BatchNormPair, ...]:
-    """Pair by aligned node, else by equal weights, else by scope; the reference's order, then the rest.
+    """Pair by aligned node, else by equal weights, else by scope; in the reference's order.
 
     ``alignment`` maps nodes of the export to nodes of the reference. Of several layers with the same
     weights or scope (towers) the first goes with the first, but only if there are as many on both sides.
@@ -42,35 +47,33 @@ def pair_batch_norms(
     taken: set[int] = set()
 
     def join(keys: Callable[[BatchNorm, bool], object], by: By) -> None:
-        ours = _grouped(reference, lambda each: keys(each, True), pairs)
-        theirs = _grouped(export, lambda each: keys(each, False), taken)
-        for key, group in ours.items():
-            if len(theirs.get(key, ())) == len(group):
-                for one, other in zip(group, theirs[key], strict=True):
+        here = _grouped(reference, lambda each: keys(each, True), pairs)
+        there = _grouped(export, lambda each: keys(each, False), taken)
+        for key, group in here.items():
+            if len(there.get(key, ())) == len(group):
+                for one, other in zip(group, there[key], strict=True):
                     pairs[one] = (other, by)
                     taken.add(other)
 
     nodes = alignment or {}
-    join(lambda each, ours: each.node if ours else nodes.get(each.node), "node")
+    join(lambda each, of_reference: each.node if of_reference else nodes.get(each.node), "node")
     if nodes:
-        join(lambda each, ours: each.output.node if ours else nodes.get(each.output.node), "node")
-    if reference_content is not None and export_content is not None:
-        join(lambda each, ours: _signature(each, reference_content if ours else export_content), "weights")
-    join(lambda each, _: each.scope or None, "scope")
-    found = [
-        BatchNormPair(
-            reference=each,
-            export=export[pairs[index][0]] if index in pairs else None,
-            by=pairs[index][1] if index in pairs else "alone",
+        join(
+            lambda each, of_reference: each.output.node if of_reference else nodes.get(each.output.node),
+            "node",
         )
-        for index, each in enumerate(reference)
-    ]
-    found += [
-        BatchNormPair(reference=None, export=each, by="alone")
-        for index, each in enumerate(export)
-        if index not in taken
-    ]
-    return tuple(found)
+    if reference_content is not None and export_content is not None:
+        join(
+            lambda each, of_reference: _signature(
+                each, reference_content if of_reference else export_content
+            ),
+            "weights",
+        )
+    join(lambda each, _: each.scope or None, "scope")
+    return tuple(
+        BatchNormPair(reference=reference[one], export=export[other], by=by)
+        for one, (other, by) in sorted(pairs.items())
+    )
 
 
 def _grouped(

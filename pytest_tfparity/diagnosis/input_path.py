@@ -1,15 +1,18 @@
-"""What happens to the input on its way to the first layer, where that is one straight line."""
+"""The way of the input to the first layer with weights: what lies on it, and the straight line that it may be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
+from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import TensorName
 from ..graph.live import LiveGraph
-from .alignment import alignment, counterpart
-from .evidence import Evidence
+from .alignment import alignment, counterpart, reference_of
+from .evidence import Evidence, ReferenceEvidence
 from .flow import export_flow, reference_flow
-from .scopes import weighted
+from .places.weights import constants
+from .query import query, reference_query
 
 Line: TypeAlias = "tuple[float, float]"
 """Slope and shift."""
@@ -23,18 +26,55 @@ _KEEPS = frozenset(
 )  # fmt: skip
 
 
+def before_weights(evidence: Evidence, divergence: Divergence) -> bool:
+    """Whether a divergence lies between a fed input and the first layer that reads restored weights."""
+    reference, export = set(divergence.reference), set(divergence.export)
+    if divergence.kind is Kind.CONSTANT:
+        reference, export = set(), set(divergence.readers)
+    if reference & evidence[reference_after_weights] or export & evidence[export_after_weights]:
+        return False
+    return bool(evidence[reference_after_weights]) and (
+        bool(reference or export) or divergence.kind is Kind.CONSTANT
+    )
+
+
+@reference_query
+def reference_after_weights(evidence: ReferenceEvidence) -> frozenset[str]:
+    """The nodes of the reference that depend on restored weights."""
+    return _dependent(evidence[reference_flow], evidence.reference.variables)
+
+
+@query
+def export_after_weights(evidence: Evidence) -> frozenset[str]:
+    """The nodes of the export that depend on constants in the place of restored weights."""
+    after = evidence[reference_after_weights]
+    held = [name for name in evidence[constants] if evidence[reference_of].get(name) in after]
+    return _dependent(evidence[export_flow], held)
+
+
+def _dependent(flow: LiveGraph, first: Iterable[str]) -> frozenset[str]:
+    """The nodes that depend on one of ``first``, these included."""
+    found = {name for name in first if name in flow.nodes}
+    stack = list(found)
+    while stack:
+        for reader in flow.readers.get(stack.pop(), ()):
+            if reader not in found:
+                found.add(reader)
+                stack.append(reader)
+    return frozenset(found)
+
+
 def first_layer_map(evidence: Evidence) -> Line | None:
     """The first layer's input in the export as a line of that in the reference; None if it is no such line."""
     flows = evidence[reference_flow], evidence[export_flow]
     for name, node in flows[0].nodes.items():
-        partner = evidence[alignment].nodes.get(name)
-        theirs = flows[1].nodes.get(partner) if partner is not None else None
-        if name not in evidence[weighted][0] or theirs is None or not node.inputs:
+        partner = flows[1].nodes.get(evidence[alignment].nodes.get(name, ""))
+        if name not in evidence[reference_after_weights] or partner is None or not node.inputs:
             continue
-        if flows[0].source(node.inputs[0]).node in evidence[weighted][0]:
+        if flows[0].source(node.inputs[0]).node in evidence[reference_after_weights]:
             continue
         (slope, shift, start), (other_slope, other_shift, other_start) = (
-            _line(flow, reader.inputs[0]) for flow, reader in zip(flows, (node, theirs), strict=True)
+            _line(flow, reader.inputs[0]) for flow, reader in zip(flows, (node, partner), strict=True)
         )
         if slope == 0 or counterpart(evidence, start) != other_start:
             return None
