@@ -27,7 +27,7 @@ BELOW: Mapping[str, frozenset[str]] = {
     "check": frozenset(_ENGINE),
     "settings": frozenset({"comparison", "formats"}),
     "goldens": frozenset({"comparison", "graph"}),
-    "diagnosis": frozenset({"formats", "runtime", "graph"}),
+    "diagnosis": frozenset({"comparison", "formats", "runtime", "graph"}),
     "formats": frozenset({"runtime", "graph"}),
     "runtime": frozenset({"graph"}),
     "comparison": frozenset({"graph"}),

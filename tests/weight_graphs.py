@@ -119,7 +119,7 @@ class Weights:
             export=Side(graph=graph(export, edit), **fixed),
             checkpoint=checkpoint,
             keys=keys,
-            others=lambda: {
+            others={
                 label: {name: tensor(value) for name, value in values.items()}
                 for label, values in self.others.items()
             },

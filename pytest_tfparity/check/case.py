@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ..comparison.compare import compare
 from ..diagnosis.arrays import is_float, values
-from ..diagnosis.behaviour import Answers, Role, Trials
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS
 from ..diagnosis.causes.comparability import UnloadableReferences
 from ..diagnosis.diagnose import Diagnosis, diagnose, suspect
 from ..diagnosis.health import checkpoint_health
+from ..diagnosis.runner import ComparedOutput, ModelRunner
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.checkpoint import Checkpoint
-from ..formats.repaired import graph_def_of, run_repaired
+from ..formats.repaired import graph_def_of
 from ..graph.batch_norm.find import find_batch_norms
 from ..graph.graph import Array
 from ..graph.proof.proof import Side
 from ..graph.read.bundle import Bundle, other_checkpoints
 from ..graph.read.loadable import lost_references
 from ..result import Finding, Health, OutputComparison
-from ..runtime.activations import Activation
-from ..runtime.activations import measure as activations
-from ..runtime.importing import registered_ops
 from .pair import Pair
 
 _OTHERS = 12
@@ -73,10 +70,7 @@ def examine_error(
     if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
         return None
     causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
-    case = case_of(pair, (), inputs, expected or {})
-    if expected is None:
-        case = replace(case, run=None, measure=None)
-    return diagnose(case, causes)
+    return diagnose(case_of(pair, (), inputs, expected), causes)
 
 
 def unloadable(pair: Pair) -> Finding | None:
@@ -89,7 +83,6 @@ def unloadable(pair: Pair) -> Finding | None:
         export=side,
         checkpoint={},
         keys={},
-        others=dict,
         outputs=(),
         export_name=pair.spec.shown(pair.spec.export.frozen_graph),
         reference_name="",
@@ -109,71 +102,59 @@ def case_of(
     pair: Pair,
     outputs: tuple[OutputComparison, ...],
     inputs: Mapping[str, Array],
-    expected: Mapping[str, Array],
+    expected: Mapping[str, Array] | None,
 ) -> Case:
-    """Both sides as the diagnosis wants them."""
+    """Both sides as the diagnosis wants them; ``expected`` is None where the reference could not be run."""
     checkpoint = pair.model("reference")
     assert isinstance(checkpoint, Checkpoint)
-    others: dict[str, Tensors] = {}
-
-    def other_tensors() -> Mapping[str, Tensors]:
-        if not others:
-            for prefix in nearby_checkpoints(checkpoint):
-                others[pair.spec.shown(prefix)] = Bundle(prefix).tensors
-        return others
-
-    def run(side: Side) -> tuple[OutputComparison, ...]:
-        feeds = {
-            str(name): inputs[entry.reference] for name, entry in zip(side.inputs, pair.inputs, strict=True)
-        }
-        found = run_repaired(side, feeds, pair.export, checkpoint, session=pair.spec.session)
-        return tuple(
-            compare(
-                expected[output.reference],
-                found[name],
-                output.tolerance,
-                reference_name=output.reference,
-                export_name=output.export,
-            )
-            for output, name in zip(pair.outputs, side.outputs, strict=True)
-        )
-
-    def answer(role: Role, feeds: Mapping[str, Array]) -> Answers:
-        found = pair.run(role, feeds)
-        return tuple(found[getattr(output, role)] for output in pair.outputs)
-
-    def measure(side: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
-        reference = pair.side("reference")
-        return activations(
-            reference,
-            side,
-            aligned,
-            {
-                name: inputs[entry.reference]
-                for name, entry in zip(reference.inputs, pair.inputs, strict=True)
-            },
-            libraries=(
-                lambda: checkpoint.graph_def().library,
-                lambda: graph_def_of(side, side.outputs, pair.export, checkpoint).library,
-            ),
-        )
-
+    reference = pair.side("reference")
     return Case(
-        reference=pair.side("reference"),
+        reference=reference,
         export=pair.side("export"),
         contents=pair.contents,
         checkpoint=checkpoint.bundle.tensors,
         keys=_keys(checkpoint),
         parts={name: key.slice for name, key in checkpoint.keys.items() if key.slice},
-        others=other_tensors,
+        others=_OtherCheckpoints(pair, checkpoint),
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.frozen_graph),
         reference_name=pair.spec.shown(checkpoint.prefix),
-        run=run,
-        trials=Trials(inputs=inputs, answer=answer) if inputs else None,
-        measure=measure if inputs else None,
-        known_op=lambda op: op in registered_ops(),
+        runner=ModelRunner(
+            reference=checkpoint,
+            export=pair.export,
+            reference_side=reference,
+            input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),
+            outputs=tuple(
+                ComparedOutput(reference=output.reference, export=output.export, tolerance=output.tolerance)
+                for output in pair.outputs
+            ),
+            inputs=inputs,
+            expected=expected,
+            session=pair.spec.session,
+        ),
     )
+
+
+class _OtherCheckpoints(Mapping[str, Tensors]):
+    """The other checkpoints near the reference's, as the user would name them; opened when first asked for."""
+
+    def __init__(self, pair: Pair, checkpoint: Checkpoint) -> None:
+        self._pair = pair
+        self._checkpoint = checkpoint
+
+    def __getitem__(self, name: str) -> Tensors:
+        return self._opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._opened)
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    @cached_property
+    def _opened(self) -> dict[str, Tensors]:
+        prefixes = nearby_checkpoints(self._checkpoint)
+        return {self._pair.spec.shown(prefix): Bundle(prefix).tensors for prefix in prefixes}
 
 
 def write_repaired(pair: Pair, side: Side, path: Path) -> None:
@@ -185,7 +166,7 @@ def write_repaired(pair: Pair, side: Side, path: Path) -> None:
 
 def stale(pair: Pair, outputs: tuple[OutputComparison, ...]) -> tuple[Health, ...]:
     """A warning if the export is within tolerance, but with the weights of another step or run."""
-    case = replace(case_of(pair, outputs, {}, {}), run=None)
+    case = replace(case_of(pair, outputs, {}, None), runner=None)
     return tuple(
         Health(
             cause="stale-export",

@@ -16,6 +16,7 @@ from .layers import layers
 from .places.batch_norms import statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
 from .provenance import part_of
+from .query import query
 from .tensor_names import shadow_of
 
 _ONE_SHARE = 1e-3
@@ -31,7 +32,6 @@ class Averages:
     statistics) that hold the one or the other as the reference does.
     """
 
-    evidence: Evidence
     raw: tuple[WrongConstant, ...]
     averaged: tuple[WrongConstant, ...]
     raw_statistics: tuple[WrongConstant, ...]
@@ -39,48 +39,16 @@ class Averages:
     right_raw: int
     right_averages: int
 
-    def beside(
-        self, group: Sequence[WrongConstant], statistics: Sequence[WrongConstant]
-    ) -> list[WrongConstant]:
-        """Those of ``statistics`` that are of a layer of ``group``."""
-        scope = self.evidence[layers].scope
-        around = {scope(each.name) for each in group}
-        return [each for each in statistics if scope(each.name) in around]
 
-    def mixed(self) -> tuple[float, list[WrongConstant]] | None:
-        """The share of the averages in weights that lie between the two, and these weights."""
-        wrong = self.evidence[wrong_constants]
-        found = [(each, each.origin.number) for each in wrong if each.origin and each.kind == "mixture"]
-        shares = [number for _, number in found if number is not None]
-        if not shares:
-            return None
-        share = median(shares)
-        group = {each.constant for each, number in found if abs((number or 0.0) - share) <= _ONE_SHARE}
-        together = [each for each in wrong if each.constant in group or self._mixes(each, share)]
-        return share, together
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """Weights that are ``share * average + (1 - share) * variable``, all with one share."""
 
-    def _mixes(self, wrong: WrongConstant, share: float) -> bool:
-        """Whether a weight too small to tell by itself is that mixture."""
-        if wrong.origin is None or wrong.kind not in ("unknown", "initial", "mixture", "scaled"):
-            return False
-        raw, mean = (
-            self._part(wrong, key)
-            for key in (wrong.variable, shadow_of(wrong.variable or "", self.evidence.case.checkpoint))
-        )
-        held = values(wrong.held)
-        if raw is None or mean is None or not raw.shape == mean.shape == held.shape:
-            return False
-        exact = share * mean.astype(np.float64) + (1.0 - share) * raw.astype(np.float64)
-        size = np.maximum(np.abs(raw), np.abs(mean)).max(initial=0.0)
-        return bool(np.abs(held.astype(np.float64) - exact).max(initial=0.0) <= _ONE_SHARE * 1e-2 * size)
-
-    def _part(self, wrong: WrongConstant, key: str | None) -> Array | None:
-        case = self.evidence.case
-        if key is None or key not in case.checkpoint:
-            return None
-        return values(part_of(case.checkpoint[key], case.parts.get(wrong.node, "")))
+    share: float
+    weights: tuple[WrongConstant, ...]
 
 
+@query
 def averages(evidence: Evidence) -> Averages:
     """Which weights of the export are raw and which averaged, against the reference."""
     wrong = evidence[wrong_constants]
@@ -95,7 +63,6 @@ def averages(evidence: Evidence) -> Averages:
         and evidence[reference_of].get(each.constant) not in evidence[statistics]
     ]
     return Averages(
-        evidence=evidence,
         raw=tuple(each for each in raw if not each.statistic),
         averaged=tuple(each for each in averaged if not each.statistic),
         raw_statistics=tuple(each for each in raw if each.statistic),
@@ -103,3 +70,51 @@ def averages(evidence: Evidence) -> Averages:
         right_raw=sum(each.kind == "own" for each in right),
         right_averages=sum(each.kind == "shadow" for each in right),
     )
+
+
+@query
+def mixture_of_averages(evidence: Evidence) -> Mixture | None:
+    """The weights that lie between a variable and its average, by the share that most of them have."""
+    wrong = evidence[wrong_constants]
+    shares = {
+        each.constant: each.origin.number
+        for each in wrong
+        if each.origin is not None and each.kind == "mixture" and each.origin.number is not None
+    }
+    if not shares:
+        return None
+    share = median(shares.values())
+    alike = {constant for constant, number in shares.items() if abs(number - share) <= _ONE_SHARE}
+    together = [each for each in wrong if each.constant in alike or _mixes(evidence, each, share)]
+    return Mixture(share=share, weights=tuple(together))
+
+
+def in_layers_of(
+    evidence: Evidence, group: Sequence[WrongConstant], constants: Sequence[WrongConstant]
+) -> list[WrongConstant]:
+    """Those of ``constants`` that are of a layer of ``group``."""
+    scope = evidence[layers].scope
+    around = {scope(each.name) for each in group}
+    return [each for each in constants if scope(each.name) in around]
+
+
+def _mixes(evidence: Evidence, wrong: WrongConstant, share: float) -> bool:
+    """Whether a weight too small to tell by itself is that mixture."""
+    if wrong.origin is None or wrong.kind not in ("unknown", "initial", "mixture", "scaled"):
+        return False
+    average = shadow_of(wrong.variable or "", evidence.case.checkpoint)
+    raw, mean = _part(evidence, wrong, wrong.variable), _part(evidence, wrong, average)
+    held = values(wrong.held)
+    if raw is None or mean is None or not raw.shape == mean.shape == held.shape:
+        return False
+    exact = share * mean.astype(np.float64) + (1.0 - share) * raw.astype(np.float64)
+    size = np.maximum(np.abs(raw), np.abs(mean)).max(initial=0.0)
+    return bool(np.abs(held.astype(np.float64) - exact).max(initial=0.0) <= _ONE_SHARE * 1e-2 * size)
+
+
+def _part(evidence: Evidence, wrong: WrongConstant, key: str | None) -> Array | None:
+    """What the checkpoint holds under ``key`` for the part of its variable that a constant stands for."""
+    case = evidence.case
+    if key is None or key not in case.checkpoint:
+        return None
+    return values(part_of(case.checkpoint[key], case.parts.get(wrong.node, "")))

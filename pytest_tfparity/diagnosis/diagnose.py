@@ -67,7 +67,7 @@ class _Accepted:
 
 def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
-    start = Evidence(case)
+    start = Evidence.of(case)
     first = start[divergences][0] if start[divergences] else None
     accepted, base, end = _explain(start, causes)
     accepted, end, remaining = _prove(base, accepted, end)
@@ -98,7 +98,7 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
 
 def suspect(case: Case, ids: Collection[str]) -> tuple[Suspicion, ...]:
     """What the causes ``ids`` alone see, right folds taken out; nothing is run."""
-    accepted, _, _ = _explain(Evidence(case), [cause for cause in CAUSES if cause.id in ids])
+    accepted, _, _ = _explain(Evidence.of(case), [cause for cause in CAUSES if cause.id in ids])
     return tuple(each.suspicion for each in accepted)
 
 
@@ -143,7 +143,7 @@ def _prove(
     """
     remaining = measure(end)
     needed, all_of_them = [each for each in accepted if each.repairable], accepted
-    if remaining is None or not remaining.passed or len(needed) < 2 or end.case.run is None:
+    if remaining is None or not remaining.passed or len(needed) < 2 or not end.case.comparable:
         return accepted, end, remaining
     doubtful = [each for each in needed if each.suspicion.certainty == "suggestive"]
     trials = [doubtful] if len(doubtful) > 1 else []
@@ -178,7 +178,7 @@ def _harmless(start: Evidence, accepted: _Accepted) -> bool:
 def _effects(start: Evidence, accepted: Sequence[_Accepted]) -> dict[int, float]:
     """What each of a few findings explains: how much the export differs with all repairs but its own."""
     needed = [index for index, each in enumerate(accepted) if each.repairable]
-    if not 2 <= len(needed) <= _MOST_WEIGHED or start.case.run is None:
+    if not 2 <= len(needed) <= _MOST_WEIGHED or not start.case.comparable:
         return {}
     effects = {}
     for index in needed:
@@ -205,10 +205,10 @@ def measure(evidence: Evidence) -> Remaining | None:
     """Whether the export as it is now matches: by fingerprint, else by running it; None if neither can be."""
     if evidence[proof].proven:
         return Remaining(passed=True, max_abs=0.0)
-    if evidence.case.run is None:
+    if evidence.case.runner is None or not evidence.case.runner.comparable:
         return None
     try:
-        outputs = evidence.case.run(evidence.export)
+        outputs = evidence.case.runner.compare(evidence.export)
     except TfparityError:  # the repaired graph does not run; what was found stands
         return None
     finite = [output.max_abs for output in outputs if output.max_abs is not None]

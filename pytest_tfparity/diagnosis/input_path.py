@@ -64,6 +64,7 @@ def _dependent(flow: LiveGraph, first: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+@query
 def first_layer_map(evidence: Evidence) -> Line | None:
     """The first layer's input in the export as a line of that in the reference; None if it is no such line."""
     flows = evidence[reference_flow], evidence[export_flow]

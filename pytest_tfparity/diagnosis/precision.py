@@ -16,6 +16,7 @@ from .arrays import informative, is_float, values
 from .evidence import Evidence
 from .flow import live_export
 from .places.weights import WrongConstant, wrong_constants
+from .query import query
 from .relations import Relation, low_precision, quantised
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
@@ -30,7 +31,7 @@ _MOST_BEHIND = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lowered:
+class LoweredConstant:
     """A constant of the export in lower precision than the reference's.
 
     ``node`` is the node of the export that gives the value, ``name`` what its layer is called after,
@@ -51,20 +52,21 @@ class Lowered:
         return Constant(node=self.node, value=self.right)
 
 
-def lowered(evidence: Evidence) -> list[Lowered]:
+@query
+def lowered_constants(evidence: Evidence) -> tuple[LoweredConstant, ...]:
     """Every constant of the export that is the reference's in lower precision."""
     wrong = [each for each in evidence[wrong_constants] if _in_float(each.held) and _in_float(each.right)]
     found = [each for one in wrong if (each := _image_of(evidence, one)) is not None]
     known = {each.node for each in found}
     rest = [each for each in wrong if each.constant not in known]
-    return [*found, *_rounded(rest), *_stored(evidence)]
+    return (*found, *_rounded(rest), *_stored(evidence))
 
 
 def _in_float(tensor: Tensor) -> bool:
     return tensor.dtype.number in (*_FLOATS, HALF, BFLOAT16)
 
 
-def _image_of(evidence: Evidence, wrong: WrongConstant) -> Lowered | None:
+def _image_of(evidence: Evidence, wrong: WrongConstant) -> LoweredConstant | None:
     """A constant that went through float16 or bfloat16: of its place's value, or of another tensor's."""
     if wrong.held.dtype.number not in _FLOATS:
         return None
@@ -81,8 +83,8 @@ def _image_of(evidence: Evidence, wrong: WrongConstant) -> Lowered | None:
 
 def _lowered(
     wrong: WrongConstant, right: Tensor, precision: Precision, steps: float | None = None
-) -> Lowered:
-    return Lowered(
+) -> LoweredConstant:
+    return LoweredConstant(
         node=wrong.constant,
         name=wrong.name,
         right=right,
@@ -93,7 +95,7 @@ def _lowered(
     )
 
 
-def _rounded(wrong: list[WrongConstant]) -> Iterator[Lowered]:
+def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
     """Constants rounded to equal steps: large ones show it, and what they show holds for the small ones."""
     steps: dict[str, float] = {}
     for each in wrong:
@@ -128,7 +130,7 @@ def _within(wrong: WrongConstant, steps: float) -> bool:
     return bool(np.abs(np.subtract(held, right)).max() <= 0.51 * _range(wrong.right) / steps)
 
 
-def _stored(evidence: Evidence) -> Iterator[Lowered]:
+def _stored(evidence: Evidence) -> Iterator[LoweredConstant]:
     """Weights that the export stores in few bits and widens when it runs: a cast, ``Dequantize``, a scale."""
     nodes = evidence.export.graph.nodes
     for divergence in evidence[divergences]:
@@ -139,7 +141,7 @@ def _stored(evidence: Evidence) -> Iterator[Lowered]:
         if right is None or precision is None or not is_float(values(right)):
             continue
         node = divergence.reference[0]
-        yield Lowered(
+        yield LoweredConstant(
             node=divergence.export[0],
             name=node,
             right=right,
@@ -182,29 +184,31 @@ def _widened(node: Node) -> bool:
     return not isinstance(given, DType) or given.number in _FLOATS
 
 
-def halved(evidence: Evidence) -> list[str]:
+@query
+def half_precision_nodes(evidence: Evidence) -> tuple[str, ...]:
     """The aligned nodes of the export that compute in half where the reference computes in full floats."""
     found = []
-    for theirs, ours in evidence[reference_of].items():
-        node, other = evidence[live_export].get(theirs), evidence.reference.graph.nodes.get(ours)
+    for name, partner in evidence[reference_of].items():
+        node, other = evidence[live_export].get(name), evidence.reference.graph.nodes.get(partner)
         if node is None or other is None or node.op in ("Cast", "Const"):
             continue
         types = [each.attrs.get("T") for each in (node, other)]
         numbers = [each.number for each in types if isinstance(each, DType)]
         if len(numbers) == 2 and numbers[0] in (HALF, BFLOAT16) and numbers[1] in _FLOATS:
-            found.append(theirs)
-    return found
+            found.append(name)
+    return tuple(found)
 
 
-def lacking_fake_quant(evidence: Evidence) -> list[Divergence]:
+@query
+def lost_fake_quants(evidence: Evidence) -> tuple[Divergence, ...]:
     """The places where the reference quantises, in training's fashion, and the export does not."""
     reference, export = evidence.reference.graph.nodes, evidence.export.graph.nodes
-    return [
+    return tuple(
         divergence
         for divergence in evidence[divergences]
         if any(_fakes(reference, name) for name in divergence.reference)
         and not any(_fakes(export, name) for name in divergence.export)
-    ]
+    )
 
 
 def _fakes(nodes: Mapping[str, Node], name: str) -> bool:

@@ -12,9 +12,10 @@ from ..graph.live import LiveGraph
 from ..graph.normal.form import NormalGraph
 from ..graph.proof.proof import Side, form_of
 from .alignment import reference_of
-from .evidence import Evidence
+from .evidence import Evidence, ReferenceEvidence
 from .flow import export_flow
 from .input_path import export_after_weights
+from .query import query, reference_query
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
 _SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
@@ -27,7 +28,7 @@ _FEW = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chance:
+class RandomPlace:
     """A place of the export where random numbers meet the data.
 
     ``join`` is the node that combines them, ``drawn`` the random ops behind it, ``cause`` what they do
@@ -40,11 +41,20 @@ class Chance:
     path: frozenset[str]
 
 
-def drawn_in(side: Side) -> dict[str, str]:
-    """The random ops that the outputs depend on (name to op), those with a seed in the file too.
+@reference_query
+def reference_random_ops(evidence: ReferenceEvidence) -> Mapping[str, str]:
+    """The random ops that the reference's outputs depend on, name to op."""
+    return _random_ops(evidence.reference)
 
-    Those of a dropout that keeps everything are none.
-    """
+
+@query
+def export_random_ops(evidence: Evidence) -> Mapping[str, str]:
+    """The random ops that the export's outputs depend on, name to op."""
+    return _random_ops(evidence.export)
+
+
+def _random_ops(side: Side) -> Mapping[str, str]:
+    """Those with a seed in the file too; those of a dropout that keeps everything are none."""
     form = form_of(side)
     found = {}
     fixed = [index for index in form.live() if form.nodes[index].op.startswith("StatelessRandom")]
@@ -57,18 +67,20 @@ def drawn_in(side: Side) -> dict[str, str]:
     return found
 
 
-def chances(evidence: Evidence) -> tuple[Chance, ...]:
+@query
+def random_places(evidence: Evidence) -> tuple[RandomPlace, ...]:
     """Where random numbers meet the data in the export and not in the reference, inputs first."""
-    drawn = drawn_in(evidence.export)
-    if drawn:
-        both = drawn_in(evidence.reference)
-        drawn = {name: op for name, op in drawn.items() if evidence[reference_of].get(name) not in both}
+    drawn = {
+        name: op
+        for name, op in evidence[export_random_ops].items()
+        if evidence[reference_of].get(name) not in evidence[reference_random_ops]
+    }
     if not drawn:
         return ()
     return tuple(_joins(evidence, evidence[export_flow], drawn))
 
 
-def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[Chance]:
+def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[RandomPlace]:
     data = _data(flow, evidence.export.inputs)
     noisy = _noisy(flow, drawn)
     after_weights = evidence[export_after_weights]
@@ -78,7 +90,7 @@ def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Ite
             behind = _before(flow, pure, data)
             ops = tuple(each for each in drawn if each in behind or each == name)
             cause = _cause(flow, node, behind, [drawn[each] for each in ops], ops, name not in after_weights)
-            yield Chance(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
+            yield RandomPlace(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
 
 
 def _cause(

@@ -20,6 +20,7 @@ from .initial_values import starts, trained_variables
 from .layers import layers
 from .places.batch_norms import reference_norms, statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
+from .query import query
 
 Fate: TypeAlias = Literal["initial", "older", "foreign"]
 
@@ -51,6 +52,7 @@ class _Group:
     wrong: list[WrongConstant] = field(default_factory=list)
 
 
+@query
 def unrestored(evidence: Evidence) -> Unrestored:
     """The weights of unknown origin, and what the evidence says became of them."""
     wrong = [each for each in evidence[wrong_constants] if each.kind in ("unknown", "initial")]

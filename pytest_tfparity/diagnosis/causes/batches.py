@@ -10,6 +10,7 @@ from ...runtime.feeds import signature
 from ...runtime.splice import Half
 from ..alignment import divergences, reference_of
 from ..arrays import values
+from ..behaviour import rows_coupled
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
@@ -68,11 +69,9 @@ class BatchDimPinned(Cause):
 
 def _placeholders(cause: str, evidence: Evidence) -> Iterator[Suspicion]:
     """Inputs whose number of rows is fixed so that the golden batch cannot be cut to it."""
-    trials = evidence.case.trials
-    if trials is None:
-        return
+    inputs = {} if evidence.case.runner is None else evidence.case.runner.inputs
     for ours, theirs in zip(evidence.reference.inputs, evidence.export.inputs, strict=True):
-        value = trials.inputs.get(str(ours))
+        value = inputs.get(str(ours))
         if value is None or not value.ndim or theirs.node not in evidence.export.graph.nodes:
             continue
         dims = signature(evidence.export.graph, theirs).dims
@@ -210,11 +209,7 @@ def _scopes(names: Iterable[str], coupled: Iterable[TensorName]) -> tuple[str, .
 
 def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
     """By how much row 0 of each output moves when it is alone, where that can be tried."""
-    behaviour = evidence.case.behaviour
-    if behaviour is None:
-        return {}
-    found = behaviour.coupled("export")
-    return dict(zip(evidence.case.export.outputs, found, strict=False))
+    return dict(zip(evidence.case.export.outputs, evidence[rows_coupled], strict=False))
 
 
 def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> bool:

@@ -9,6 +9,7 @@ from ...graph import op_kinds as ops
 from ...graph.edit.graft import Constant, Repair, Rewrite
 from ...graph.edit.pruning import effects, written_variable
 from ...graph.graph import Function, Graph, Node, TensorName
+from ...graph.ops import op as registered_op
 from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
 from ...runtime.splice import Half
@@ -158,7 +159,11 @@ class UnregisteredOp(Cause):
 
 
 def _unknown(evidence: Evidence, side: Side) -> list[Node]:
-    known, functions = evidence.case.known_op, side.graph.functions
+    runner, functions = evidence.case.runner, side.graph.functions
+
+    def known(name: str) -> bool:
+        return registered_op(name) is not None if runner is None else runner.knows(name)
+
     found = []
     part = Half.of(side).part
     inside = {name: [node.op for node in functions[name].nodes] for name in part.functions}

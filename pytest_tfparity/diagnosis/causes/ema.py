@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from ..averages import averages
+from ..averages import averages, in_layers_of, mixture_of_averages
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
@@ -41,10 +41,10 @@ class DoubleApplied(Cause):
     id: ClassVar[str] = "ema-double-applied"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = averages(evidence).mixed()
+        found = evidence[mixture_of_averages]
         if found is None:
             return
-        share, group = found
+        share, group = found.share, found.weights
         yield _suspicion(
             self.id,
             evidence,
@@ -62,7 +62,7 @@ class NotApplied(Cause):
     id: ClassVar[str] = "ema-not-applied"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if not known.raw or known.right_averages:
             return
         group = [*known.raw, *known.raw_statistics]
@@ -83,7 +83,7 @@ class Unconverged(Cause):
     id: ClassVar[str] = "ema-unconverged"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if not known.averaged or known.right_raw:
             return
         case = evidence.case
@@ -109,7 +109,7 @@ class AppliedUnexpectedly(Cause):
     id: ClassVar[str] = "ema-applied-unexpectedly"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if not known.averaged or known.right_raw:
             return
         group = [*known.averaged, *known.averaged_statistics]
@@ -130,12 +130,12 @@ class PartiallyApplied(Cause):
     id: ClassVar[str] = "ema-partially-applied"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if known.raw and known.right_averages:
-            group = [*known.raw, *known.beside(known.raw, known.raw_statistics)]
+            group = [*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics)]
             yield self._mixed(evidence, group, ("raw", "moving averages"), known.right_averages)
         if known.averaged and known.right_raw:
-            group = [*known.averaged, *known.beside(known.averaged, known.averaged_statistics)]
+            group = [*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics)]
             yield self._mixed(evidence, group, ("moving averages", "raw"), known.right_raw)
 
     def _mixed(
@@ -160,7 +160,7 @@ class AppliedToStatistics(Cause):
     id: ClassVar[str] = "ema-applied-to-bn-stats"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = averages(evidence).averaged_statistics
+        group = evidence[averages].averaged_statistics
         if group:
             layers = weight_scopes(evidence, group)
             yield _suspicion(
@@ -180,7 +180,7 @@ class NotAppliedToStatistics(Cause):
     id: ClassVar[str] = "ema-not-applied-to-bn-stats"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = averages(evidence).raw_statistics
+        group = evidence[averages].raw_statistics
         if group:
             layers = weight_scopes(evidence, group)
             yield _suspicion(

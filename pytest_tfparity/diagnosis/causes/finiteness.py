@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...errors import TfparityError
 from ..activations import activations
 from ..alignment import alignment, nearest_divergences
 from ..arrays import is_float, values
-from ..behaviour import Answers
+from ..behaviour import export_answers, reference_answers
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
 from ..places.repairs import as_reference_at
+from ..runner import Answers
 from ..scopes import scope_of
 from ..wording import listed
 
@@ -93,13 +93,8 @@ class NonFinite(Cause):
 
 def _answers(evidence: Evidence) -> tuple[Answers, Answers] | None:
     """What the reference and the export (as it was given) answer, if both can be run."""
-    behaviour = evidence.case.behaviour
-    if behaviour is None:
-        return None
-    try:
-        return behaviour.answer("reference"), behaviour.answer("export")
-    except TfparityError:
-        return None
+    reference, export = evidence[reference_answers], evidence[export_answers]
+    return None if reference is None or export is None else (reference, export)
 
 
 def _export_alone(reference: np.ndarray, export: np.ndarray) -> bool:

@@ -47,10 +47,11 @@ class Measured(Cause):
 
 def _differs_still(evidence: Evidence) -> bool:
     """Whether the export, with what was found so far put right, still fails."""
-    if evidence.case.run is None or evidence.case.measure is None:
+    runner = evidence.case.runner
+    if runner is None or not runner.comparable or not runner.inputs:
         return False
     try:
-        return not all(output.passed for output in evidence.case.run(evidence.export))
+        return not all(output.passed for output in runner.compare(evidence.export))
     except TfparityError:
         return True
 

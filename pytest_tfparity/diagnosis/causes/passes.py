@@ -10,6 +10,7 @@ from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ..alignment import reference_of
+from ..behaviour import rows_equal
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, live_export, reference_flow
@@ -198,9 +199,7 @@ class FusedPad(Cause):
 
 def _seen(evidence: Evidence) -> str:
     """That the rows of this batch are alike, where running the export shows it."""
-    behaviour = evidence.case.behaviour
-    alike = behaviour is not None and any(behaviour.equal_rows("export"))
-    return " Every row of this batch got the answer of the first." if alike else ""
+    return " Every row of this batch got the answer of the first." if any(evidence[rows_equal]) else ""
 
 
 class FusedResize(Cause):

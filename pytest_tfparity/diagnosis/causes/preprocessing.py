@@ -39,7 +39,7 @@ class InputScaling(Structural):
 
     def suspicion_told(self, evidence: Evidence) -> str | None:
         """The straight line between the first layer's inputs."""
-        line = first_layer_map(evidence)
+        line = evidence[first_layer_map]
         if line is None:
             return None
         slope, shift = line

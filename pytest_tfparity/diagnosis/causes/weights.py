@@ -125,7 +125,7 @@ class Stale(Cause):
         if group and not all(each.statistic for each in group):
             yield self._of_a_checkpoint(evidence, group)
             return
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         if not found.older:
             return
         where = "The weights" if found.whole else listed(weight_scopes(evidence, found.older))
@@ -148,7 +148,7 @@ class Stale(Cause):
         labels = [each.origin.checkpoints for each in group if each.origin is not None]
         common = [label for label in labels[0] if all(label in others for others in labels)]
         label = common[0] if common else labels[0][0]
-        tensors = case.others().get(label, {})
+        tensors = case.others.get(label, {})
         known = {each.constant for each in group}
         for each in evidence[wrong_constants]:
             there = tensors.get(each.key or "")
@@ -172,7 +172,7 @@ class InitialValues(Cause):
     id: ClassVar[str] = "initial-values"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         if not found.whole or not found.initial:
             return
         case = evidence.case
@@ -195,7 +195,7 @@ class OtherRun(Cause):
     id: ClassVar[str] = "other-run"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         if not found.whole or not found.foreign:
             return
         case = evidence.case
@@ -219,7 +219,7 @@ class PartialRestore(Cause):
     id: ClassVar[str] = "partial-restore"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         group = [*found.initial, *found.foreign]
         if found.whole or not group:
             return

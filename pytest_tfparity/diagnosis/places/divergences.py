@@ -11,7 +11,7 @@ from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from ..input_path import before_weights
 from ..query import query
-from ..random_numbers import Chance, chances
+from ..random_numbers import RandomPlace, random_places
 from .effects import (
     AFFINE,
     DECODERS,
@@ -52,7 +52,7 @@ class Differences:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        self.chances: tuple[Chance, ...] = chances(evidence)
+        self.chances: tuple[RandomPlace, ...] = evidence[random_places]
         self.by_cause: dict[str, list[Divergence]] = {}
         for divergence in evidence[divergences]:
             self.by_cause.setdefault(self._cause(divergence), []).append(divergence)

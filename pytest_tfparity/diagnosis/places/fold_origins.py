@@ -57,7 +57,7 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     }
     for trained in (expected, raw, averaged):
         yield {**trained, **fresh}
-    for elsewhere in evidence.case.others().values():
+    for elsewhere in evidence.case.others.values():
         yield from _of(elsewhere, expected, raw_keys)
     for kind in HALVES:
         for trained in (expected, raw, averaged):

@@ -160,7 +160,7 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
         evidence[constants],
         case.checkpoint,
         variables_of=evidence[variable_of],
-        others=case.others() if len(equal) < len(keys) else {},
+        others=case.others if len(equal) < len(keys) else {},
         initial=evidence[uniform_starts],
         parts={name: case.parts[node] for name, node in evidence[reference_of].items() if node in case.parts},
         equal=equal,
