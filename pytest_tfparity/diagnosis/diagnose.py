@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import TfparityError
@@ -94,12 +94,6 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
         evidence=start,
         notes=notes,
     )
-
-
-def suspect(case: Case, ids: Collection[str]) -> tuple[Suspicion, ...]:
-    """What the causes ``ids`` alone see, right folds taken out; nothing is run."""
-    accepted, _, _ = _explain(Evidence.of(case), [cause for cause in CAUSES if cause.id in ids])
-    return tuple(each.suspicion for each in accepted)
 
 
 def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted], Evidence, Evidence]:
