@@ -190,6 +190,21 @@ def test_loading_the_plugin_imports_nothing_heavy() -> None:
     assert not {"numpy", "yaml", "tensorflow", "google.protobuf"} & names
 
 
+MOST_MODULES = 90
+"""Modules of ours that a proven check may load: reading, proof, health and report, no cause and no session."""
+
+
+def test_a_proven_check_loads_what_it_needs() -> None:
+    artifacts = PACKAGE.parent / "example_project" / "artifacts"
+    files = [str(artifacts / "model.ckpt-400"), str(artifacts / "digits.pb")]
+    command = ["check", *files, "--ema", "trainable"]
+    names = loaded(f"from pytest_tfparity.__main__ import main\nassert main({command!r}) == 0")
+    package = {name for name in names if name.partition(".")[0] == "pytest_tfparity"}
+    assert len(package) <= MOST_MODULES, sorted(package)
+    assert not {name for name in package if "diagnosis.causes" in name}
+    assert not RUNTIMES & names
+
+
 def test_public_names_are_all_there() -> None:
     for name in pytest_tfparity.__all__:
         assert getattr(pytest_tfparity, name) is not None

@@ -2,18 +2,17 @@
 
 ``check`` opens both sides, tries to prove them equal without running anything, and only if that
 fails runs both and compares numbers. Nothing here knows of pytest. What explains a failure is loaded
-where there is something to explain: a proof needs none of the causes.
+where there is something to explain: a proof needs none of the causes. Goldens likewise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import GoldenError, TfparityError, UnreadableFile
 from ..formats.store import ModelStore
-from ..goldens.store import Golden, read_golden, update_golden
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..graph.read.loadable import lost_references
@@ -23,7 +22,7 @@ from .clock import Clock
 from .environment import environment
 from .garbage_collection import paused_collector
 from .health import healthy, sound
-from .inputs import golden_inputs, golden_outputs, inputs_at_hand, load_inputs
+from .inputs import golden_inputs, golden_of, golden_outputs, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
 from .run import Answers, Run
 from .verdict import (
@@ -35,7 +34,9 @@ from .verdict import (
     measured,
     said_once,
 )
-from .weights import compare_weights
+
+if TYPE_CHECKING:
+    from ..goldens.store import Golden
 
 Update: TypeAlias = Literal["all", "new"]
 
@@ -156,6 +157,8 @@ def _decide(
     details: bool,
 ) -> ParityResult:
     if spec.compare == "weights":
+        from .weights import compare_weights
+
         with clock("proof"):
             return compare_weights(spec, models, draft)
     with paused_collector():
@@ -168,7 +171,7 @@ def _decide(
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
     if update and spec.golden is not None:
         draft = _update(run, draft, update)
-    golden = read_golden(spec.golden) if spec.golden is not None else None
+    golden = golden_of(spec) if spec.golden is not None else None
     known = golden is not None and golden.fingerprint is not None
     unchanged = golden is None or (known and golden.fingerprint == proof.reference_fingerprint)
     if proof.proven and unchanged and spec.run == "unproven" and sound(pair, draft):
@@ -250,6 +253,8 @@ def _loadable(pair: Pair) -> bool:
 
 def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
+    from ..goldens.store import update_golden
+
     spec = run.pair.spec
     assert spec.golden is not None
     if run.pair.reference is None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..errors import GoldenError, InputError
-from ..goldens.store import Golden, read_golden
 from ..graph.graph import Array
 from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
 from .outputs import digest_of
 from .pair import Pair
-from .sources import load_input
+
+if TYPE_CHECKING:
+    from ..goldens.store import Golden
 
 
 def load_inputs(spec: ParitySpec) -> dict[str, Array]:
     """The golden inputs of ``spec`` from their sources, by the reference's tensor names."""
+    from .sources import load_input
+
     arrays = {}
     for entry in spec.inputs:
         if entry.source is None:
@@ -40,6 +44,8 @@ def golden_of(spec: ParitySpec) -> Golden:
             f"{spec.name} has no goldens. Name a file under `golden` of the model and write it with"
             " `pytest --tfparity-update`."
         )
+    from ..goldens.store import read_golden
+
     return read_golden(spec.golden)
 
 

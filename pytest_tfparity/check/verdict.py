@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..comparison.compare import compare
-from ..goldens.store import Golden
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof
 from ..result import OutputComparison, ParityResult
@@ -16,6 +15,9 @@ from .health import NOT_FINITE
 from .inputs import golden_outputs
 from .pair import Pair
 from .run import Answers
+
+if TYPE_CHECKING:
+    from ..goldens.store import Golden
 
 Against: TypeAlias = Literal["reference", "golden"]
 

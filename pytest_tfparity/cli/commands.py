@@ -15,12 +15,9 @@ from ..check.environment import environment
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean
 from ..formats.store import ModelStore
-from ..reports.folder import merged, write_reports
-from ..reports.html import lacking, write_page
 from ..reports.terminal import report
 from ..settings.resolve import resolve, write_manifest
 from ..settings.spec import ParitySpec
-from .completion import completed, guess
 
 
 def check(options: argparse.Namespace) -> int:
@@ -36,6 +33,8 @@ def check(options: argparse.Namespace) -> int:
     if options.write_repaired and not result.passed:
         print(_write_repaired(spec, options.write_repaired))
     if options.report:
+        from ..reports.folder import write_reports
+
         print(f"Report: {write_reports(options.report, [result], environment())}")
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
 
@@ -60,6 +59,9 @@ def init(options: argparse.Namespace) -> int:
 
 def report_again(options: argparse.Namespace) -> int:
     """Make the page of one or several reports, merged."""
+    from ..reports.folder import merged, write_reports
+    from ..reports.html import lacking, write_page
+
     files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
     output: Path | None = options.output
     if output is None and len(files) > 1:
@@ -126,6 +128,8 @@ def _averaged(spec: ParitySpec, models: ModelStore) -> ParitySpec:
 
 
 def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
+    from .completion import completed, guess
+
     export = models.export(spec.export)
     reference = models.reference(spec.reference, spec.root) if spec.reference else None
     return completed(spec, guess(spec, reference, export))

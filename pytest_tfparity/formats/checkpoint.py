@@ -7,27 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ModelError, SettingsError, UnreadableFile
 from ..graph import op_kinds as ops
-from ..graph.edit.pruning import Part
 from ..graph.graph import Array, DType, Graph, Tensor, TensorName
 from ..graph.read.bundle import Bundle
 from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.read.restore import RestoredKey, restored, restored_keys
-from ..runtime.builder import build_meta_graph
 from ..runtime.feeds import constants
-from ..runtime.protobuf import parse_meta_graph_def
-from ..runtime.session import Sessions, Source
-from ..runtime.tensor_reader import TensorReader
-from ..runtime.tensorflow import tensorflow
 from ..settings.resolve import ReferenceSpec
 from .format import SessionKind
-from .restorable import require_fit
+
+if TYPE_CHECKING:
+    from ..graph.edit.pruning import Part
+    from ..runtime.session import Sessions
+    from ..runtime.tensor_reader import TensorReader
 
 
 class Checkpoint:
@@ -131,6 +129,9 @@ class Checkpoint:
 
     @cached_property
     def _meta_graph_def(self) -> Any:
+        from ..runtime.builder import build_meta_graph
+        from ..runtime.protobuf import parse_meta_graph_def
+
         if self.spec.builder is not None:
             return build_meta_graph(self.spec.builder, self.root)
         return parse_meta_graph_def(self._meta_path)
@@ -166,6 +167,8 @@ class Checkpoint:
         try:
             return self.bundle
         except UnreadableFile:
+            from ..runtime.tensor_reader import TensorReader
+
             return TensorReader(self._run_prefix)
 
     @cached_property
@@ -181,6 +184,8 @@ class Checkpoint:
 
     @cached_property
     def _sessions(self) -> Sessions:
+        from ..runtime.session import Sessions, Source
+
         return Sessions(
             Source(
                 label=self._graph_label,
@@ -198,6 +203,8 @@ class Checkpoint:
         return ops_list if ops_list.op else None
 
     def _check(self, part: Part) -> None:
+        from .restorable import require_fit
+
         require_fit(
             part,
             self._run_keys,
@@ -208,6 +215,8 @@ class Checkpoint:
 
     def _restore(self, session: Any, part: Part) -> None:
         """Restore the part's variables by ops of our own: nothing of the graph's own saver is run."""
+        from ..runtime.tensorflow import tensorflow
+
         tf = tensorflow()
         live = {
             name: self._run_keys[name]
@@ -223,7 +232,7 @@ class Checkpoint:
                 prefix=checkpoint_text(self._run_prefix),
                 tensor_names=[key.key for key in live.values()],
                 shape_and_slices=[key.slice for key in live.values()],
-                dtypes=[_dtype(part, name) for name in live],
+                dtypes=[_dtype(tf, part, name) for name in live],
             )
             assigns = [
                 _assign(tf, session.graph.get_tensor_by_name(f"{name}:0"), value, key)
@@ -251,10 +260,10 @@ class _Values(Mapping[str, Array]):
         return f"<{len(self)} variables: {', '.join(list(self)[:5])}{', ...' if len(self) > 5 else ''}>"
 
 
-def _dtype(part: Part, name: str) -> Any:
+def _dtype(tf: Any, part: Part, name: str) -> Any:
     dtype = part.nodes[name].attrs["dtype"]
     assert isinstance(dtype, DType)
-    return tensorflow().as_dtype(dtype.number)
+    return tf.as_dtype(dtype.number)
 
 
 def _assign(tf: Any, variable: Any, value: Any, key: RestoredKey) -> Any:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ModelError, UnreadableFile
 from ..graph import op_kinds as ops
-from ..graph.edit.pruning import Part
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.read.graphdef import read_graph
 from ..runtime.feeds import constants
-from ..runtime.protobuf import parse_graph_def, plain_graph
-from ..runtime.session import Sessions, Source
 from ..settings.resolve import ExportSpec
 from .format import SessionKind
+
+if TYPE_CHECKING:
+    from ..graph.edit.pruning import Part
+    from ..runtime.session import Sessions
 
 
 class FrozenGraph:
@@ -74,6 +75,8 @@ class FrozenGraph:
 
     @cached_property
     def _graph_def(self) -> Any:
+        from ..runtime.protobuf import parse_graph_def
+
         return parse_graph_def(self.spec.frozen_graph)
 
     @cached_property
@@ -81,10 +84,14 @@ class FrozenGraph:
         try:
             return self.graph
         except UnreadableFile:
+            from ..runtime.protobuf import plain_graph
+
             return self._computing(plain_graph(self._graph_def, self.label))
 
     @cached_property
     def _sessions(self) -> Sessions:
+        from ..runtime.session import Sessions, Source
+
         return Sessions(
             Source(
                 label=self.label,
