@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -54,21 +55,34 @@ def averages(evidence: Evidence) -> Averages:
     wrong = evidence[wrong_constants]
     raw = [each for each in wrong if each.kind == "own" and each.key != each.variable]
     averaged = [each for each in wrong if each.kind == "shadow" and each.key == each.variable]
-    differing = {each.constant for each in wrong}
-    right = [
-        each
+    right = _right(evidence)
+    return Averages(
+        raw=_weights(raw),
+        averaged=_weights(averaged),
+        raw_statistics=_statistics(raw),
+        averaged_statistics=_statistics(averaged),
+        right_raw=right["own"],
+        right_averages=right["shadow"],
+    )
+
+
+def _weights(found: Sequence[WrongConstant]) -> tuple[WrongConstant, ...]:
+    return tuple(each for each in found if not each.statistic)
+
+
+def _statistics(found: Sequence[WrongConstant]) -> tuple[WrongConstant, ...]:
+    return tuple(each for each in found if each.statistic)
+
+
+def _right(evidence: Evidence) -> Counter[str]:
+    """How many weights, statistics apart, hold what the reference has, by what that is."""
+    differing = {each.constant for each in evidence[wrong_constants]}
+    return Counter(
+        each.kind
         for each in evidence[provenances].values()
         if each.averaged
         and each.constant not in differing
         and evidence[reference_of].get(each.constant) not in evidence[statistics]
-    ]
-    return Averages(
-        raw=tuple(each for each in raw if not each.statistic),
-        averaged=tuple(each for each in averaged if not each.statistic),
-        raw_statistics=tuple(each for each in raw if each.statistic),
-        averaged_statistics=tuple(each for each in averaged if each.statistic),
-        right_raw=sum(each.kind == "own" for each in right),
-        right_averages=sum(each.kind == "shadow" for each in right),
     )
 
 

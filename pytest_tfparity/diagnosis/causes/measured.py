@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ...errors import TfparityError
 from ..activations import activations
 from ..alignment import node_as_reference
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
+from ..remaining import remaining
 from ..scopes import scope_of
 from ..wording import listed
 
@@ -50,10 +50,8 @@ def _differs_still(evidence: Evidence) -> bool:
     runner = evidence.case.runner
     if runner is None or not runner.comparable or not runner.inputs:
         return False
-    try:
-        return not all(output.passed for output in runner.compare(evidence.export))
-    except TfparityError:
-        return True
+    left = evidence[remaining]
+    return left is None or not left.passed
 
 
 CAUSES: tuple[Cause, ...] = (Measured(),)
