@@ -9,7 +9,8 @@ from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Repair
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..places.folds import Folded, folds, unfolded
+from ..places.folded import Folded, unfolded
+from ..places.folds import folds
 from ..wording import listed
 
 _SHARED = (

@@ -15,7 +15,8 @@ from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, live_export, reference_flow
 from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
-from ..places.folds import Folded, folds, unfolded
+from ..places.folded import Folded, unfolded
+from ..places.folds import folds
 from ..wording import listed
 
 _FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})

@@ -9,7 +9,8 @@ from ..arrays import same, values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..layers import layers
-from ..places.folds import folded_over, unfolded
+from ..places.folded import unfolded
+from ..places.folds import folded_over
 from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference, wrong_constants
 from ..unrestored import Unrestored, unrestored
 from ..wording import counted, listed

@@ -13,7 +13,8 @@ from ...graph.live import VARIABLES, LiveGraph
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from .batch_norms import norm_as_reference, norm_pairs
-from .folds import folds, unfolded
+from .folded import unfolded
+from .folds import folds
 
 _MOST_STEPS = 256
 _PLAIN = VARIABLES | {"Const", "Placeholder"}
