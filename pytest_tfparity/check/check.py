@@ -22,7 +22,7 @@ from .clock import Clock
 from .environment import environment
 from .garbage_collection import paused_collector
 from .health import healthy, sound
-from .inputs import golden_inputs, golden_of, golden_outputs, inputs_at_hand, load_inputs
+from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
 from .run import Answers, Run
 from .verdict import (
@@ -256,7 +256,6 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     from ..goldens.store import update_golden
 
     spec = run.pair.spec
-    assert spec.golden is not None
     if run.pair.reference is None:
         raise GoldenError(
             f"{spec.name}: the goldens cannot be updated, because the checkpoint is not at hand:"
@@ -265,7 +264,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     inputs = load_inputs(spec)
     outputs = run.reference(inputs)
     change = update_golden(
-        spec.golden,
+        golden_path(spec),
         inputs=inputs,
         outputs={output.reference: outputs[output.reference] for output in run.pair.outputs},
         tolerances={output.reference: output.tolerance for output in run.pair.outputs},

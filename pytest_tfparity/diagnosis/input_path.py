@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..graph.align.divergence import Divergence, Kind
-from ..graph.graph import TensorName
+from ..graph.graph import Array, Node, TensorName
 from ..graph.live import LiveGraph
 from .alignment import alignment, counterpart, reference_of
 from .evidence import Evidence, ReferenceEvidence
@@ -95,23 +96,59 @@ def _line(flow: LiveGraph, tensor: TensorName) -> tuple[float, float, TensorName
         if node.op in _KEEPS:
             tensor = node.inputs[0]
             continue
-        values = [flow.constant(source) for source in node.inputs]
-        single = [index for index, value in enumerate(values) if value is not None and value.size == 1]
-        if len(single) != 1 or len(values) != 2:
+        step = _step(flow, node)
+        if step is None:
             return slope, shift, tensor
-        held = values[single[0]]
-        assert held is not None
-        number = float(held.reshape(()))
-        if node.op == "Mul":
-            slope *= number
-        elif node.op in ("Add", "AddV2"):
-            shift += slope * number
-        elif node.op == "Sub" and single[0] == 1:
-            shift -= slope * number
-        elif node.op == "Sub":
-            slope, shift = -slope, shift + slope * number
-        elif node.op in ("RealDiv", "Div") and single[0] == 1 and number:
-            slope /= number
-        else:
-            return slope, shift, tensor
-        tensor = node.inputs[1 - single[0]]
+        tensor = step.varying
+        slope, shift = slope * step.factor / step.divisor, shift + slope * step.added
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """A node that gives ``factor * varying / divisor + added``."""
+
+    varying: TensorName
+    factor: float = 1.0
+    divisor: float = 1.0
+    added: float = 0.0
+
+
+def _step(flow: LiveGraph, node: Node) -> _Step | None:
+    """What a node does to its one varying input; None if that is no line."""
+    numbers = [_number(flow.constant(source)) for source in node.inputs]
+    if len(numbers) != 2:
+        return None
+    first, second = numbers
+    if first is None and second is not None:
+        return _right_operand(node.op, node.inputs[0], second)
+    if first is not None and second is None:
+        return _left_operand(node.op, first, node.inputs[1])
+    return None
+
+
+def _number(value: Array | None) -> float | None:
+    return (
+        float(value.reshape(()))
+        if value is not None and value.size == 1 and value.dtype.kind in "fiu"
+        else None
+    )
+
+
+def _right_operand(op: str, varying: TensorName, number: float) -> _Step | None:
+    """``varying op number``."""
+    if op in ("RealDiv", "Div") and number:
+        return _Step(varying=varying, divisor=number)
+    return _Step(varying=varying, added=-number) if op == "Sub" else _either_operand(op, varying, number)
+
+
+def _left_operand(op: str, number: float, varying: TensorName) -> _Step | None:
+    """``number op varying``."""
+    if op == "Sub":
+        return _Step(varying=varying, factor=-1.0, added=number)
+    return _either_operand(op, varying, number)
+
+
+def _either_operand(op: str, varying: TensorName, number: float) -> _Step | None:
+    if op == "Mul":
+        return _Step(varying=varying, factor=number)
+    return _Step(varying=varying, added=number) if op in ("Add", "AddV2") else None

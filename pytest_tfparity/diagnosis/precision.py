@@ -17,13 +17,13 @@ from .evidence import Evidence
 from .flow import live_export
 from .places.weights import WrongConstant, wrong_constants
 from .query import query
-from .relations import Relation, low_precision, quantised
+from .relations import low_precision, quantised
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
 HALF, BFLOAT16 = 19, 14
+_HALVES: Mapping[str, Precision] = {"float16": "float16", "bfloat16": "bfloat16"}
 _BYTES = frozenset({4, 6, 11, 12})  # uint8, int8, qint8, quint8
-_INTEGERS = _BYTES | {5, 13, 15, 16, 17}
 _FLOATS = frozenset({1, 2})
 _LEAST_STEPS = 2
 _MOST_BEHIND = 24
@@ -71,14 +71,17 @@ def _image_of(evidence: Evidence, wrong: WrongConstant) -> LoweredConstant | Non
     if wrong.held.dtype.number not in _FLOATS:
         return None
     found = low_precision(values(wrong.held), values(wrong.right))
-    right = wrong.right
-    if found is None and wrong.origin is not None and wrong.kind in ("float16", "bfloat16"):
-        source = evidence.case.checkpoint.get(wrong.origin.source or "")
-        if source is not None and source.shape == wrong.held.shape:
-            found, right = Relation(kind=wrong.origin.kind), source  # type: ignore[arg-type]
-    if found is None or found.kind not in ("float16", "bfloat16"):
+    if found is not None:
+        return _half(wrong, wrong.right, found.kind)
+    source = evidence.case.checkpoint.get(wrong.origin.source or "") if wrong.origin is not None else None
+    if source is None or source.shape != wrong.held.shape:
         return None
-    return _lowered(wrong, right, found.kind)
+    return _half(wrong, source, wrong.kind)
+
+
+def _half(wrong: WrongConstant, right: Tensor, kind: str) -> LoweredConstant | None:
+    precision = _HALVES.get(kind)
+    return None if precision is None else _lowered(wrong, right, precision)
 
 
 def _lowered(
@@ -153,29 +156,38 @@ def _stored(evidence: Evidence) -> Iterator[LoweredConstant]:
 
 def _precision(nodes: Mapping[str, Node], top: str) -> Precision | None:
     """How the constants are stored that ``top`` alone is computed from; None if they are not lowered."""
-    seen: set[str] = set()
-    stack, stored = [top], set()
-    while stack:
-        node = nodes.get(stack.pop())
-        if node is None or len(seen) > _MOST_BEHIND:
-            return None
-        if node.name in seen:
-            continue
-        seen.add(node.name)
-        if node.op == "Const":
-            held = node.attrs.get("value")
-            stored.add(held.dtype.number if isinstance(held, Tensor) and len(held.shape) > 0 else 0)
-        elif not node.inputs:
-            return None
-        narrow = node.attrs.get("DstT")
-        if node.op == "Cast" and isinstance(narrow, DType) and node.name != top:
-            stored.add(narrow.number)
-        stack.extend(source.node for source in node.inputs)
+    behind = _constant_part(nodes, top)
+    if behind is None:
+        return None
+    stored = {number for node in behind.values() for number in _stored_types(node, top)}
     if stored & _BYTES:
         return "8 bit"
-    if len(seen) == 1 or _widened(nodes[top]) is False:
+    if len(behind) == 1 or not _widened(behind[top]):
         return None
     return "float16" if HALF in stored else "bfloat16" if BFLOAT16 in stored else None
+
+
+def _constant_part(nodes: Mapping[str, Node], top: str) -> Mapping[str, Node] | None:
+    """``top`` and all nodes that it is computed from; None if these are many, or not constants in the end."""
+    found: dict[str, Node] = {}
+    stack = [top]
+    while stack:
+        node = nodes.get(stack.pop())
+        if node is None or len(found) > _MOST_BEHIND or (node.op != "Const" and not node.inputs):
+            return None
+        if node.name not in found:
+            found[node.name] = node
+            stack.extend(source.node for source in node.inputs)
+    return found
+
+
+def _stored_types(node: Node, top: str) -> Iterator[int]:
+    """The types that a constant is stored in, or that a cast before ``top`` narrows it to."""
+    held, narrow = node.attrs.get("value"), node.attrs.get("DstT")
+    if node.op == "Const" and isinstance(held, Tensor) and len(held.shape) > 0:
+        yield held.dtype.number
+    if node.op == "Cast" and isinstance(narrow, DType) and node.name != top:
+        yield narrow.number
 
 
 def _widened(node: Node) -> bool:

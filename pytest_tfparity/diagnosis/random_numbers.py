@@ -96,18 +96,22 @@ def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Ite
 def _cause(
     flow: LiveGraph, join: Node, behind: set[str], drawn: list[str], names: tuple[str, ...], first: bool
 ) -> str:
-    """What random numbers do: drop, shift or augment."""
-    ops = {flow.nodes[name].op for name in behind if name in flow.nodes}
-    if join.name in names and not first and any("RandomUniform" in op for op in drawn):
-        return "dropout-active"  # inside a loop's or a conditional's function
-    normal = any("Normal" in op for op in drawn)
-    masked = bool((ops | {join.op}) & _COMPARISONS) and not normal
-    if masked and (join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))):
+    """What random numbers do: drop, shift or augment. ``first``: before all weights."""
+    inside = join.name in names and not first  # in a loop's or a conditional's function
+    if _masks(flow, join, behind, drawn) or (inside and any("RandomUniform" in op for op in drawn)):
         return "dropout-active"
     jitter = first and any(_few(flow, name) for name in names)
     if jitter or (first and join.op not in _SUMS | _PRODUCTS):
         return "random-augmentation"
     return "random-noise"
+
+
+def _masks(flow: LiveGraph, join: Node, behind: set[str], drawn: list[str]) -> bool:
+    """Whether ``join`` drops what uniform random numbers, compared with a rate, say."""
+    ops = {flow.nodes[name].op for name in behind if name in flow.nodes} | {join.op}
+    if not ops & _COMPARISONS or any("Normal" in op for op in drawn):
+        return False
+    return join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))
 
 
 def _else_constant(flow: LiveGraph, select: Node) -> bool:

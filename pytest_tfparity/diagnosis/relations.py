@@ -110,16 +110,22 @@ def rearranged(array: Array, original: Array) -> Relation | None:
     held, there = bits(array), bits(original)
     if np.array_equal(held, there):
         return Relation("reshaped") if array.shape != original.shape else None
-    if 2 <= original.ndim <= 5:
-        for axes in permutations(range(original.ndim)):
-            if tuple(original.shape[axis] for axis in axes) == array.shape and same(
-                array, original.transpose(axes)
-            ):
-                return Relation("transposed", permutation=axes)
-        if array.ndim == 2 and original.ndim == 2 and np.array_equal(held, bits(original.T)):
-            return Relation("transposed", permutation=(1, 0))
-    if np.array_equal(np.sort(held), np.sort(there)):
-        return Relation("permuted")
+    axes = _transposition(array, original)
+    if axes is not None:
+        return Relation("transposed", permutation=axes)
+    return Relation("permuted") if np.array_equal(np.sort(held), np.sort(there)) else None
+
+
+def _transposition(array: Array, original: Array) -> tuple[int, ...] | None:
+    """The axes of ``original`` in the order that makes it ``array``; a matrix may be reshaped after it."""
+    if not 2 <= original.ndim <= 5:
+        return None
+    for axes in permutations(range(original.ndim)):
+        fits = tuple(original.shape[axis] for axis in axes) == array.shape
+        if fits and same(array, original.transpose(axes)):
+            return axes
+    if array.ndim == original.ndim == 2 and np.array_equal(bits(array), bits(original.T)):
+        return 1, 0
     return None
 
 

@@ -39,8 +39,9 @@ def details_of(
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "The histograms": lambda: {"outputs": output_differences(outputs, reference, export)},
     }
-    if pair.spec.grad_cam is not None and pair.reference is not None and answers.inputs:
-        parts["Grad-CAM"] = lambda: {"grad_cam": grad_cam(pair, answers.inputs, reference, export)}
+    spec = pair.spec.grad_cam
+    if spec is not None and pair.reference is not None and answers.inputs:
+        parts["Grad-CAM"] = lambda: {"grad_cam": grad_cam(pair, spec, answers.inputs, reference, export)}
     if diagnosis is not None:
         evidence, findings = diagnosis.evidence, diagnosis.findings
         parts |= {

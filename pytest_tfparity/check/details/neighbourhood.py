@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...diagnosis.alignment import alignment, different, divergences, reference_of
@@ -59,7 +58,7 @@ class _Around:
         """``node`` of the export (or of the reference) in the reference and in the export."""
         for divergence in self.evidence[divergences]:
             if node in divergence.export or node in divergence.reference:
-                pair = self._beside(divergence.reference, divergence.export)
+                pair = self._live_pair(divergence.reference, divergence.export)
                 if pair != (None, None):
                     return pair
         if node in self.live["export"]:
@@ -67,7 +66,7 @@ class _Around:
             return (partner if partner in self.live["reference"] else None), node
         return (node if node in self.live["reference"] else None), self.evidence[alignment].nodes.get(node)
 
-    def _beside(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
+    def _live_pair(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
         return (
             next((name for name in reference if name in self.live["reference"]), None),
             next((name for name in export if name in self.live["export"]), None),
@@ -75,18 +74,8 @@ class _Around:
 
     def drawing(self, side: str, start: str, named: set[str]) -> Drawing:
         """The nodes nearest to ``start``, breadth first."""
-        live, inputs, readers = self.live[side], self.inputs[side], self.readers[side]
-        found, queue = {start: 0}, deque([start])
-        while queue and len(found) < MOST_NODES:
-            name = queue.popleft()
-            if found[name] >= MOST_STEPS:
-                continue
-            beside = list(inputs.get(name, ()))
-            beside += readers.get(name, ())[:MOST_READERS] if name == start or live[name].inputs else ()
-            for other in beside:
-                if other in live and other not in found and len(found) < MOST_NODES:
-                    found[other] = found[name] + 1
-                    queue.append(other)
+        live, inputs = self.live[side], self.inputs[side]
+        found = self._nearest(side, start)
         names = [name for name in live if name in found]  # inputs come first
         places = {name: index for index, name in enumerate(names)}
         edges = {
@@ -102,6 +91,22 @@ class _Around:
             ),
             edges=tuple(sorted(edges)),
         )
+
+    def _nearest(self, side: str, start: str) -> set[str]:
+        """``start`` and at most so many nodes around it as a drawing takes, breadth first."""
+        found, level = {start}, [start]
+        for _ in range(MOST_STEPS):
+            around = dict.fromkeys(other for name in level for other in self._beside_node(side, name, start))
+            level = [other for other in around if other in self.live[side] and other not in found]
+            level = level[: MOST_NODES - len(found)]
+            found.update(level)
+        return found
+
+    def _beside_node(self, side: str, name: str, start: str) -> list[str]:
+        """What a node reads and what reads it; of a constant alone what it stands for, unless it is ``start``."""
+        follow = name == start or self.live[side][name].inputs
+        readers = self.readers[side].get(name, [])[:MOST_READERS] if follow else []
+        return [*self.inputs[side].get(name, ()), *readers]
 
     def _role(self, side: str, name: str, start: str, named: set[str]) -> Role:
         if name == start or (side == "export" and name in named):
