@@ -15,8 +15,8 @@ from .pair import Pair
 from .run import Answers
 
 _OTHERS = 12
-"""How many other checkpoints near the reference's are looked at, the nearest by name first: opening one reads its
-index alone (1 ms a hundred tensors), comparing reads every tensor of the shape that is looked for."""
+"""How many other checkpoints near the reference's are looked at, the nearest by name first. Opening one reads its
+index (5 ms for 33 tensors), comparing reads one tensor for each constant of unknown origin."""
 
 
 def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers | None) -> Case:

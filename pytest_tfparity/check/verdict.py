@@ -19,6 +19,9 @@ from .run import Answers
 if TYPE_CHECKING:
     from ..goldens.store import Golden
 
+_NEAR = 0.5
+"""From this share of a tolerance on a pass says so: twice the difference would be no parity."""
+
 Against: TypeAlias = Literal["reference", "golden"]
 
 
@@ -40,7 +43,7 @@ def decided(
 
 def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:
     """The result with how the outputs compare, and a note for those that nearly fail."""
-    near = [output for output in outputs if output.used is not None and output.used > 0.5]
+    near = [output for output in outputs if output.used is not None and output.used > _NEAR]
     notes = [
         f"{output.export} uses {output.used:.0%} of its tolerance (atol {output.atol:g}, rtol {output.rtol:g})."
         for output in (near if all_passed(outputs) else ())

@@ -17,7 +17,7 @@ from .evidence import Evidence
 from .flow import live_export
 from .places.weights import WrongConstant, wrong_constants
 from .query import query
-from .relations import low_precision, quantised
+from .relations import HALF_STEP, low_precision, quantised
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
@@ -26,6 +26,10 @@ _HALVES: Mapping[str, Precision] = {"float16": "float16", "bfloat16": "bfloat16"
 _BYTES = frozenset({4, 6, 11, 12})  # uint8, int8, qint8, quint8
 _FLOATS = frozenset({1, 2})
 _LEAST_STEPS = 2
+"""Fewer steps are no rounding: every value is one of two."""
+_EIGHT_BITS = (250.0, 255.5)
+"""Steps between smallest and largest value of 8 bits: 255, or 254 where -128 is left out, or a few less where the
+range was widened so that 0 is a level."""
 _MOST_BEHIND = 24
 """How many nodes may turn a stored constant into the weight: a cast, a scale, an offset, a reshape."""
 
@@ -113,7 +117,9 @@ def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
         if count is None and _same_shape(each) and _within(each, fewest):
             count = fewest
         if count is not None and count >= _LEAST_STEPS:
-            yield _lowered(each, each.right, "8 bit" if 250 < count < 255.5 else "rounded", count)
+            yield _lowered(
+                each, each.right, "8 bit" if _EIGHT_BITS[0] < count < _EIGHT_BITS[1] else "rounded", count
+            )
 
 
 def _same_shape(wrong: WrongConstant) -> bool:
@@ -130,7 +136,7 @@ def _within(wrong: WrongConstant, steps: float) -> bool:
     held, right = values(wrong.held), values(wrong.right)
     if not informative(right):
         return False
-    return bool(np.abs(np.subtract(held, right)).max() <= 0.51 * _range(wrong.right) / steps)
+    return bool(np.abs(np.subtract(held, right)).max() <= HALF_STEP * _range(wrong.right) / steps)
 
 
 def _stored(evidence: Evidence) -> Iterator[LoweredConstant]:

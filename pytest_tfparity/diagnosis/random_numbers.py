@@ -24,7 +24,8 @@ _CHOICES = frozenset({"Select", "SelectV2"})
 _SUMS = frozenset({"Add", "AddV2", "Sub"})
 _PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
 _FEW = 4
-"""Up to so many random numbers are a property of a whole picture (its brightness), not noise in it."""
+"""Up to so many random numbers are a property of a whole picture, not noise in it: a brightness is one, the place
+of a crop two or three, a factor for each channel up to four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ Fate: TypeAlias = Literal["initial", "older", "foreign"]
 _LOST = ("unknown", "initial", "other shape", "other checkpoint")
 
 NEAR = 0.5
-"""From this cosine on two kernels are of one run: independent ones of 30 weights stay below it."""
+"""From this cosine on two kernels are of one run: of 20,000 independent pairs of 30 weights 0.2% are above it, of
+100 weights none (0.40 at most)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ Problem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused"
 _STRING = 7
 _FLOATS = (1, 2, 14, 19)
 _SHORT = 4
+"""A mean colour has three values, or four with alpha."""
 _WEIGHT_LIKE = re.compile(
     r"(^|/)(kernel|weights?|bias(es)?|gamma|beta|moving_\w+|depthwise_\w+|pointwise_\w+|embeddings?|w|b)(_\d+)?$",
     re.IGNORECASE,

@@ -21,7 +21,9 @@ from .values import output_differences
 MOST_NODES = 500
 """Nodes that the picture of the depth shows at most."""
 MOST_NORMS = 200
+"""Rows of the table of batch norms at most: more than ResNet-152 has (151)."""
 MOST_WEIGHTS = 400
+"""Rows of the table of averages at most: kernel and bias of as many layers."""
 
 
 def details_of(
