@@ -28,7 +28,7 @@ _LOST = ("unknown", "initial", "other shape", "other checkpoint")
 
 NEAR = 0.5
 """From this cosine on two kernels are of one run: of 20,000 independent pairs of 30 weights 0.2% are above it, of
-100 weights none (0.40 at most)."""
+100 weights none (0.40 at most). In the fault cases other runs reach 0.24, other steps of the same run 0.94."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
