@@ -240,7 +240,8 @@ def _concluded(run: Run, result: ParityResult, *, alike: bool) -> ParityResult:
         from .explain import refused_by_tensorflow
 
         result = refused_by_tensorflow(run, result)
-    return decided(run.pair.spec, result, alike=alike, loads=loads, proven=run.proof.proven)
+    strict = run.pair.spec.health == "error"
+    return decided(result, alike=alike, loads=loads, proven=run.proof.proven, strict=strict)
 
 
 def _loadable(pair: Pair) -> bool:

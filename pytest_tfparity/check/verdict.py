@@ -10,7 +10,7 @@ from ..comparison.compare import compare
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof
 from ..result import OutputComparison, ParityResult
-from ..settings.spec import OutputSpec, ParitySpec
+from ..settings.spec import OutputSpec
 from .health import NOT_FINITE
 from .inputs import golden_outputs
 from .pair import Pair
@@ -25,17 +25,15 @@ _NEAR = 0.5
 Against: TypeAlias = Literal["reference", "golden"]
 
 
-def decided(
-    spec: ParitySpec, result: ParityResult, *, alike: bool, loads: bool, proven: bool
-) -> ParityResult:
+def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, strict: bool) -> ParityResult:
     """The verdict on all that is known of a check.
 
     ``alike`` says that both sides compute the same, ``proven`` that this is so for every input, ``loads`` that
-    TensorFlow imports the export as a whole file. Under ``health: error`` an unsound checkpoint fails what would pass.
+    TensorFlow imports the export as a whole file, ``strict`` that an unsound checkpoint fails what would pass.
     """
     if not alike or not loads:
         return replace(result, verdict="fail")
-    if spec.health == "error" and result.health:
+    if strict and result.health:
         notes = (f"The checkpoint is unsound: {result.health[0].message}", *result.notes)
         return replace(result, verdict="fail", notes=notes)
     return replace(result, verdict="proven" if proven else "pass")
