@@ -27,7 +27,7 @@ BELOW: Mapping[str, frozenset[str]] = {
     "check": frozenset(_ENGINE),
     "settings": frozenset({"comparison", "formats"}),
     "goldens": frozenset({"comparison", "graph"}),
-    "diagnosis": frozenset({"formats", "runtime", "graph"}),
+    "diagnosis": frozenset({"comparison", "formats", "runtime", "graph"}),
     "formats": frozenset({"runtime", "graph"}),
     "runtime": frozenset({"graph"}),
     "comparison": frozenset({"graph"}),
@@ -194,6 +194,21 @@ def test_a_public_name_is_found_and_imports_no_more_than_it_needs() -> None:
     heavy = {"numpy", "yaml", "tensorflow", "google.protobuf"}
     light = "HealthWarning, ParityFailure, ParityResult, TfparityError, parity"
     assert not heavy & loaded(f"from pytest_tfparity import {light}")
+
+
+MOST_MODULES = 90
+"""Modules of ours that a proven check may load: reading, proof, health and report, no cause and no session."""
+
+
+def test_a_proven_check_loads_what_it_needs() -> None:
+    artifacts = PACKAGE.parent / "example_project" / "artifacts"
+    files = [str(artifacts / "model.ckpt-400"), str(artifacts / "digits.pb")]
+    command = ["check", *files, "--ema", "trainable"]
+    names = loaded(f"from pytest_tfparity.__main__ import main\nassert main({command!r}) == 0")
+    package = {name for name in names if name.partition(".")[0] == "pytest_tfparity"}
+    assert len(package) <= MOST_MODULES, sorted(package)
+    assert not {name for name in package if "diagnosis.causes" in name}
+    assert not RUNTIMES & names
 
 
 def test_public_names_are_all_there() -> None:

@@ -1,43 +1,44 @@
-"""The road: from what is stated to a verdict. The only place that knows all of it.
+"""The pipeline: from what is stated to a verdict. The only place that knows all of it.
 
 ``check`` opens both sides, tries to prove them equal without running anything, and only if that
-fails runs both and compares numbers. Nothing here knows of pytest.
+fails runs both and compares numbers. Nothing here knows of pytest. What explains a failure is loaded
+where there is something to explain: a proof needs none of the causes. Goldens likewise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..formats.model import HasGraph
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
-from ..goldens.store import Golden, read_golden, update_golden
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, normalised, prove
-from ..result import OutputComparison, ParityResult
+from ..graph.read.loadable import lost_references
+from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .case import examine, write_repaired
 from .clock import Clock
 from .environment import environment
-from .explain import (
-    Run,
-    detailed,
-    examined,
-    explained_error,
-    healthy,
-    loadable,
-    said_once,
-    sound,
-    with_health,
-)
 from .garbage_collection import paused_garbage_collection
-from .inputs import golden_inputs, golden_outputs, inputs_at_hand, load_inputs
+from .health import healthy, sound
+from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
-from .verdict import compare_all, compare_computed, drift_of, judged
-from .weights import compare_weights
+from .run import Answers, Run
+from .verdict import (
+    all_passed,
+    compare_all,
+    compare_computed,
+    decided,
+    drift_of,
+    measured,
+    said_once,
+)
+
+if TYPE_CHECKING:
+    from ..goldens.store import Golden
 
 Update: TypeAlias = Literal["all", "new"]
 
@@ -83,17 +84,25 @@ def judge(
     the declared outputs is explained too. ``details`` adds what the pictures of a report need.
     """
     clock = Clock()
-    draft = draft_result(spec, nodeid)
     pair = open_pair(spec, models)
     outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference"))
     with clock("proof"):
         proof = try_proof(pair)
-    result = loadable(pair, judged(draft, outputs, proof))
-    declared = all(output.reference in reference for output in pair.outputs)
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
-    if result.verdict == "fail" and inputs is not None and declared and not result.findings:
-        result = examined(run, result, inputs, reference)
-    result = detailed(run, result, inputs or {}, reference, export)
+    result = measured(draft_result(spec, nodeid), outputs, proof)
+    answers = Answers(inputs=inputs or {}, reference=reference, export=export)
+    alike = all_passed(outputs)
+    declared = all(output.reference in reference for output in pair.outputs)
+    if not alike and inputs is not None and declared:
+        from .explain import explained
+
+        result = _concluded(run, explained(run, result, answers), alike=False)
+    else:
+        result = _concluded(run, result, alike=alike)
+        if details and result.verdict != "proven":
+            from .explain import with_details
+
+            result = with_details(run, result, answers)
     return replace(said_once(result), seconds=clock.seconds())
 
 
@@ -103,24 +112,6 @@ def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodei
     pair = open_pair(spec, models)
     draft = _update(Run(pair=pair, proof=try_proof(pair), clock=clock), draft_result(spec, nodeid), update)
     return replace(draft, seconds=clock.seconds())
-
-
-def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
-    """Write the export of a failing check, repaired, to ``path``: the largest difference that is left.
-
-    Nothing is written, and None returned, where the repairs do not restore parity.
-    """
-    pair = open_pair(spec, models)
-    if pair.without_graph() is not None:
-        return None
-    inputs = load_inputs(spec)
-    expected = pair.run("reference", inputs)
-    outputs = compare_all(pair, expected, pair.run("export", inputs), "reference")
-    diagnosis = examine(pair, outputs, inputs, expected)
-    if diagnosis.remaining is None or not diagnosis.remaining.passed or not diagnosis.findings:
-        return None
-    write_repaired(pair, diagnosis.repaired, path)
-    return diagnosis.remaining.max_abs
 
 
 def try_proof(pair: Pair) -> Proof:
@@ -160,6 +151,8 @@ def _decide(
     details: bool,
 ) -> ParityResult:
     if spec.compare == "weights":
+        from .weights import compare_weights
+
         with clock("proof"):
             return compare_weights(spec, models, draft)
     with paused_garbage_collection():
@@ -172,15 +165,13 @@ def _decide(
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
     if update and spec.golden is not None:
         draft = _update(run, draft, update)
-    golden = read_golden(spec.golden) if spec.golden is not None else None
+    golden = golden_of(spec) if spec.golden is not None else None
     known = golden is not None and golden.fingerprint is not None
     unchanged = golden is None or (known and golden.fingerprint == proof.reference_fingerprint)
     if proof.proven and unchanged and spec.run == "unproven" and sound(pair, draft):
         pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
-        result = replace(draft, verdict="proven", notes=proof.notes)
-    else:
-        result = _numbers(run, draft, inputs, golden, unchanged)
-    return with_health(spec, loadable(pair, result))
+        return _concluded(run, replace(draft, notes=proof.notes), alike=True)
+    return _numbers(run, draft, inputs, golden, unchanged)
 
 
 def _numbers(
@@ -191,47 +182,76 @@ def _numbers(
     unchanged: bool,
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
-    spec = run.pair.spec
+    from .explain import explained, warned_of_other_weights, with_details
+
     if inputs is None:
-        inputs = golden_inputs(spec, golden) if golden is not None else load_inputs(spec)
+        inputs = golden_inputs(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
     else:
         golden = None  # goldens answer for their own inputs only
-    notes: list[str] = []
-    drift: tuple[OutputComparison, ...] = ()
-    if golden is not None and (run.pair.reference is None or unchanged):
-        expected = golden_outputs(run.pair, golden)
-        if run.pair.reference is None:
-            notes.append(f"The {_noun(spec)} is not at hand: the goldens are the reference.")
-        against: Literal["reference", "golden"] = "golden"
-    else:
-        try:
-            expected, against = run.reference(inputs), "reference"
-        except TfparityError as error:
-            return explained_error(run, draft, error, inputs, None)
-        if golden is not None:
-            drift = drift_of(run.pair, golden, expected)
+    stands_in = golden is not None and (run.pair.reference is None or unchanged)
+    answers = _answers(run, inputs, golden if stands_in else None)
+    if answers.error is not None:
+        return explained(run, replace(draft, error=str(answers.error)), answers)
+    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference")
+    result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
+    if not alike:
+        result = explained(run, result, answers)
+    elif not run.proof.proven:
+        result = warned_of_other_weights(run, result)
+        result = with_details(run, result, answers)
+    drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
+    absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
+    notes = (*(absent if run.pair.reference is None and stands_in else ()), *drift, *result.notes)
+    return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
+
+
+def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> Answers:
+    """What both sides answer to ``inputs``; ``golden`` stands in for the reference where it is given."""
+    reference = None if golden is None else golden_outputs(run.pair, golden)
     try:
-        answers = run.export(inputs)
+        reference = run.reference(inputs) if reference is None else reference
+        return Answers(inputs=inputs, reference=reference, export=run.export(inputs))
     except TfparityError as error:
-        return explained_error(run, draft, error, inputs, expected)
-    outputs = compare_all(run.pair, expected, answers, against)
-    result = examined(run, judged(draft, outputs, run.proof), inputs, expected)
-    result = detailed(run, result, inputs, expected, answers)
-    stale = [output for output in drift if not output.passed]
-    if stale:
-        worst = max((output.max_abs or 0.0 for output in stale), default=0.0)
-        notes.append(
-            f"The goldens {draft.golden} are not this {_noun(spec)}'s outputs (max abs {worst:.3g}). If the"
-            f" {_noun(spec)} was meant to change, update them: pytest --tfparity-update"
-        )
-        result = replace(result, verdict="fail")
-    return replace(result, notes=(*notes, *result.notes))
+        return Answers(inputs=inputs, reference=reference, error=error)
+
+
+def _drift(run: Run, draft: ParityResult, golden: Golden, answers: Answers) -> tuple[str, ...]:
+    """That the goldens are not what the reference answers, if so."""
+    compared = drift_of(run.pair, golden, answers.reference or {})
+    differing = [output.max_abs or 0.0 for output in compared if not output.passed]
+    if not differing:
+        return ()
+    noun = _noun(run.pair.spec)
+    return (
+        f"The goldens {draft.golden} are not this {noun}'s outputs (max abs {max(differing):.3g}). If the"
+        f" {noun} was meant to change, update them: pytest --tfparity-update",
+    )
+
+
+def _concluded(run: Run, result: ParityResult, *, alike: bool) -> ParityResult:
+    """The result with its verdict. ``alike``: both sides compute the same, as far as was looked."""
+    loads = not alike or _loadable(run.pair)
+    if not loads:
+        from .explain import refused_by_tensorflow
+
+        result = refused_by_tensorflow(run, result)
+    strict = run.pair.spec.health == "error"
+    return decided(result, alike=alike, loads=loads, proven=run.proof.proven, strict=strict)
+
+
+def _loadable(pair: Pair) -> bool:
+    """Whether TensorFlow imports the export as a whole file, as far as the file can be read without it."""
+    try:
+        return not isinstance(pair.export, HasGraph) or not lost_references(pair.export.graph)
+    except UnreadableFile:
+        return True
 
 
 def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
+    from ..goldens.store import update_golden
+
     spec = run.pair.spec
-    assert spec.golden is not None
     if run.pair.reference is None:
         raise GoldenError(
             f"{spec.name}: the goldens cannot be updated, because the {_noun(spec)} is not at hand:"
@@ -240,7 +260,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     inputs = load_inputs(spec)
     outputs = run.reference(inputs)
     change = update_golden(
-        spec.golden,
+        golden_path(spec),
         inputs=inputs,
         outputs={output.reference: outputs[output.reference] for output in run.pair.outputs},
         tolerances={output.reference: output.tolerance for output in run.pair.outputs},

@@ -1,188 +1,130 @@
-"""What is added to a verdict: the checkpoint's health, the causes of a failure, details for a report."""
+"""What is said beside a verdict: the causes of a failure, a warning about other weights, what pictures need.
+
+Loaded by the check that has something to explain: all causes come with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
-from ..diagnosis.diagnose import Diagnosis
-from ..errors import TfparityError, UnreadableFile
+from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, OTHER_WEIGHTS, UNLOADABLE
+from ..diagnosis.diagnose import Diagnosis, diagnose
+from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.model import Model
-from ..graph.graph import Array
-from ..graph.proof.proof import Proof
-from ..result import Health, ParityResult
-from ..settings.spec import ParitySpec
-from .case import examine, examine_error, health_of, stale, unloadable, unsound_weights
-from .clock import Clock
+from ..result import Health, OutputComparison, ParityResult
+from .case import case_of, case_of_export
 from .details import details_of
+from .guard import attempted
 from .pair import Pair
-
-_NOT_FINITE = frozenset({"nan-in-both", "non-finite", "bn-variance-nonfinite"})
-"""What NaN or infinity in a weight is called, by a finding or by the checkpoint's health."""
+from .run import Answers, Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Both sides of a check on their way down the road; ``diagnoses`` is what was found on it."""
-
-    pair: Pair
-    proof: Proof
-    clock: Clock
-    details: bool = False
-    diagnoses: list[Diagnosis] = field(default_factory=list)
-
-    def reference(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The reference's answer, by its own tensor names."""
-        with self.clock("run"):
-            return self.pair.run("reference", inputs)
-
-    def export(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The export's answer, by its own tensor names."""
-        with self.clock("run"):
-            return self.pair.run("export", inputs)
-
-
-def healthy(pair: Pair) -> tuple[Health, ...]:
-    """The checkpoint's health, as far as its files can be read without TensorFlow."""
-    try:
-        return health_of(pair)
-    except UnreadableFile:
-        return ()
-
-
-def sound(pair: Pair, draft: ParityResult) -> bool:
-    """Whether all weights are finite: two graphs that both answer NaN are the same function, and no parity."""
-    if pair.spec.health != "ignore":
-        return not any(health.cause in ("non-finite", "bn-variance-nonfinite") for health in draft.health)
-    try:
-        return not unsound_weights(pair)
-    except UnreadableFile:
-        return True
-
-
-def loadable(pair: Pair, result: ParityResult) -> ParityResult:
-    """A pass is a failure after all if TensorFlow does not import the export as a whole file."""
-    if not result.passed:
-        return result
-    try:
-        finding = unloadable(pair)
-    except UnreadableFile:
-        return result
-    if finding is None:
-        return result
-    notes = (finding.message, "What the outputs need of it computes the same.", *result.notes)
-    return replace(result, verdict="fail", findings=(finding,), notes=notes)
-
-
-def said_once(result: ParityResult) -> ParityResult:
-    """What a finding says already is no warning as well: of the same cause, or of the same NaN."""
-    said = {finding.cause for finding in result.findings}
-    named = {scope for found in result.findings if found.cause in _NOT_FINITE for scope in found.scopes}
-    return replace(
-        result,
-        health=tuple(
-            health
-            for health in result.health
-            if health.cause not in said
-            and not (health.cause in _NOT_FINITE and health.scopes and named.issuperset(health.scopes))
-        ),
-    )
-
-
-def with_health(spec: ParitySpec, result: ParityResult) -> ParityResult:
-    """Under ``health: error`` an unsound checkpoint fails a check that would pass."""
-    if spec.health != "error" or not result.health or not result.passed:
-        return result
-    notes = (f"The checkpoint is unsound: {result.health[0].message}", *result.notes)
-    return replace(result, verdict="fail", notes=notes)
-
-
-def examined(
-    run: Run, result: ParityResult, inputs: Mapping[str, Array], expected: Mapping[str, Array]
-) -> ParityResult:
-    """The result with the causes of a failure, or with a warning if it passes with other weights."""
-    if run.pair.reference is None or result.verdict == "proven":
-        return result
+def explained(run: Run, result: ParityResult, answers: Answers) -> ParityResult:
+    """The result with why its outputs differ, or why a side could not be run."""
     plain = run.pair.without_graph()
-    if plain is not None:
-        return _without_diagnosis(run, result, plain)
+    if run.pair.reference is None or plain is not None:
+        if answers.error is not None:
+            return result
+        return with_details(run, result if plain is None else _without_diagnosis(run, result, plain), answers)
     with run.clock("diagnosis"):
-        if result.verdict == "fail":
-            return _with_diagnosis(run, result, lambda: examine(run.pair, result.outputs, inputs, expected))
-        try:
-            found = () if run.pair.spec.health == "ignore" else stale(run.pair, result.outputs)
-        except UnreadableFile as error:
-            return _noted(result, f"Whose weights these are is not known: {error}")
+        result, diagnosis = _diagnosed(
+            result, "No diagnosis", lambda: _diagnosis(run.pair, result.outputs, answers)
+        )
+    if diagnosis is None and answers.error is not None:
+        return result
+    return with_details(run, result, answers, diagnosis)
+
+
+def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
+    """The result with why TensorFlow does not import the export as a whole file, although its outputs are right."""
+    with run.clock("diagnosis"):
+        result, _ = _diagnosed(result, "No diagnosis", lambda: diagnose(case_of_export(run.pair), UNLOADABLE))
+    said = [finding.message for finding in result.findings]
+    return replace(result, notes=(*said, "What the outputs need of it computes the same.", *result.notes))
+
+
+def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:
+    """The result with a warning if the export is within tolerance, but with the weights of another step or run."""
+    if run.pair.reference is None or run.pair.without_graph() or run.pair.spec.health == "ignore":
+        return result
+    with run.clock("diagnosis"):
+        diagnosis = attempted(lambda: diagnose(case_of(run.pair, (), None), OTHER_WEIGHTS))
+    if isinstance(diagnosis, Exception):
+        return _noted(result, diagnosis, "Whose weights these are is not known")
+    found = tuple(
+        Health(
+            cause="stale-export",
+            scopes=finding.scopes,
+            message=f"The export is within tolerance, but its weights are others: {finding.message}",
+        )
+        for finding in diagnosis.findings
+    )
     return replace(result, health=(*result.health, *found))
 
 
-def explained_error(
-    run: Run,
-    draft: ParityResult,
-    error: TfparityError,
-    inputs: Mapping[str, Array],
-    expected: Mapping[str, Array] | None,
+def with_details(
+    run: Run, result: ParityResult, answers: Answers, diagnosis: Diagnosis | None = None
 ) -> ParityResult:
-    """An error with what can be found out although a side cannot be run."""
-    result = replace(draft, error=str(error))
-    if run.pair.reference is None or run.pair.without_graph() is not None:
+    """The result with what the pictures of a report need, if one was asked for."""
+    if not run.details:
         return result
     with run.clock("diagnosis"):
-        result = _with_diagnosis(run, result, lambda: examine_error(run.pair, error, inputs, expected))
-    return detailed(run, result, inputs, {}, {}) if run.diagnoses else result
+        return replace(result, details=details_of(run.pair, result.outputs, answers, diagnosis))
 
 
 def _without_diagnosis(run: Run, result: ParityResult, plain: Model) -> ParityResult:
     """A failure with the evidence that is missing where a side has no graph to look into."""
-    if result.verdict != "fail":
-        return result
     name = run.pair.spec.shown(plain.path)
-    return _noted(
-        result,
+    note = (
         f"Where the sides diverge is not known: {name} ({plain.noun}) has no graph to align with the other"
-        " side's, nor to try a repair in.",
+        " side's, nor to try a repair in."
     )
+    return replace(result, notes=(*result.notes, note))
 
 
-def _with_diagnosis(run: Run, result: ParityResult, explain: Callable[[], Diagnosis | None]) -> ParityResult:
-    """``result`` with what ``explain`` finds; whatever happens there, the verdict stands."""
-    try:
-        diagnosis = explain()
-    except TfparityError as error:
-        return result if str(error) == result.error else _noted(result, f"No diagnosis: {error}")
-    except Exception as defect:
-        return _noted(
-            result,
-            f"The diagnosis broke off ({type(defect).__name__}: {defect}); that is a defect of pytest-tfparity,"
-            " please report it. The verdict stands.",
-        )
+def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers) -> Diagnosis | None:
+    """What is behind a difference or an error; None where the error says it all."""
+    error = answers.error
+    if error is None:
+        return diagnose(case_of(pair, outputs, answers))
+    if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
+        return None
+    causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
+    return diagnose(case_of(pair, outputs, answers), causes)
+
+
+def _diagnosed(
+    result: ParityResult, lacking: str, explain: Callable[[], Diagnosis | None]
+) -> tuple[ParityResult, Diagnosis | None]:
+    """``result`` with what ``explain`` finds; whatever happens there, the verdict stands.
+
+    ``lacking`` begins the note where the files do not allow it.
+    """
+    diagnosis = attempted(explain)
     if diagnosis is None:
-        return result
-    run.diagnoses.append(diagnosis)
-    return replace(
+        return result, None
+    if isinstance(diagnosis, Exception):
+        return _noted(result, diagnosis, lacking), None
+    found = replace(
         result,
         findings=diagnosis.findings,
         first_divergence=diagnosis.first_divergence,
         downstream=diagnosis.downstream,
         notes=(*result.notes, *diagnosis.notes),
     )
+    return found, diagnosis
 
 
-def detailed(
-    run: Run,
-    result: ParityResult,
-    inputs: Mapping[str, Array],
-    expected: Mapping[str, Array],
-    answers: Mapping[str, Array],
-) -> ParityResult:
-    """The result with what the pictures of a report need, if one was asked for and there is a difference."""
-    if not run.details or result.verdict == "proven":
+def _noted(result: ParityResult, error: Exception, lacking: str) -> ParityResult:
+    """``result`` with a note that says why nothing could be found out, unless its error says so already."""
+    if not isinstance(error, TfparityError):
+        note = (
+            f"The diagnosis broke off ({type(error).__name__}: {error}); that is a defect of pytest-tfparity,"
+            " please report it. The verdict stands."
+        )
+    elif str(error) == result.error:
         return result
-    diagnosis = run.diagnoses[-1] if run.diagnoses else None
-    with run.clock("diagnosis"):
-        details = details_of(run.pair, result.outputs, inputs, expected, answers, diagnosis)
-    return replace(result, details=details)
-
-
-def _noted(result: ParityResult, note: str) -> ParityResult:
+    else:
+        note = f"{lacking}: {error}"
     return replace(result, notes=(*result.notes, note))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import GoldenError, InputError
-from ..goldens.store import Golden, read_golden
 from ..graph.graph import Array
 from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
-from .input_sources import load_input
 from .outputs import digest_of
 from .pair import Pair
+
+if TYPE_CHECKING:
+    from ..goldens.store import Golden
 
 
 def load_inputs(spec: ParitySpec) -> dict[str, Array]:
     """The golden inputs of ``spec`` from their sources, by the reference's tensor names."""
+    from .input_sources import load_input
+
     arrays = {}
     for entry in spec.inputs:
         if entry.source is None:
@@ -33,14 +38,21 @@ def inputs_at_hand(spec: ParitySpec) -> dict[str, Array]:
     return load_inputs(replace(spec, inputs=tuple(cheap)))
 
 
-def golden_of(spec: ParitySpec) -> Golden:
-    """The goldens of ``spec``; ``GoldenError`` if there are none."""
+def golden_path(spec: ParitySpec) -> Path:
+    """The file of the goldens of ``spec``; ``GoldenError`` if it names none."""
     if spec.golden is None:
         raise GoldenError(
             f"{spec.name} has no goldens. Name a file under `golden` of the model and write it with"
             " `pytest --tfparity-update`."
         )
-    return read_golden(spec.golden)
+    return spec.golden
+
+
+def golden_of(spec: ParitySpec) -> Golden:
+    """The goldens of ``spec``; ``GoldenError`` if there are none."""
+    from ..goldens.store import read_golden
+
+    return read_golden(golden_path(spec))
 
 
 def golden_inputs(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:

@@ -18,8 +18,6 @@ from ..formats.format import ROLES
 from ..formats.registry import format_of, recognised
 from ..formats.section import Key
 from ..formats.store import ModelStore
-from ..reports.folder import merged, write_reports
-from ..reports.html import lacking, write_page
 from ..reports.terminal import report
 from ..settings.draft import write_manifest
 from ..settings.resolve import resolve
@@ -42,6 +40,8 @@ def check(options: argparse.Namespace) -> int:
     if options.write_repaired and not result.passed:
         print(_write_repaired(spec, options.write_repaired))
     if options.report:
+        from ..reports.folder import write_reports
+
         print(f"Report: {write_reports(options.report, [result], environment())}")
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
 
@@ -66,6 +66,9 @@ def init(options: argparse.Namespace) -> int:
 
 def report_again(options: argparse.Namespace) -> int:
     """Make the page of one or several reports, merged."""
+    from ..reports.folder import merged, write_reports
+    from ..reports.html import lacking, write_page
+
     files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
     output: Path | None = options.output
     if output is None and len(files) > 1:
@@ -108,7 +111,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
-    from ..check.check import repair
+    from ..check.repair import repair
 
     with closing(ModelStore()) as models:
         remaining = repair(spec, models, path)

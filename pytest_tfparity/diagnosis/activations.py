@@ -14,10 +14,11 @@ from .query import query
 @query
 def activations(evidence: Evidence) -> Mapping[str, Activation]:
     """How each node of the export differs when run, by its name, inputs first; empty where it cannot be."""
-    if evidence.case.measure is None:
+    runner = evidence.case.runner
+    if runner is None or not runner.inputs or not runner.comparable:
         return {}
     try:
-        found = evidence.case.measure(evidence.export, evidence[alignment].nodes)
+        found = runner.measure(evidence.export, evidence[alignment].nodes)
     except TfparityError:
         return {}
     return {each.export: each for each in found}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..graph import ops
 from ..graph.align.align import align
@@ -86,7 +86,9 @@ def counterpart(evidence: Evidence, tensor: TensorName) -> TensorName | None:
     return TensorName(node, tensor.port) if node is not None else None
 
 
-def as_reference(evidence: Evidence, export: str, *, port: int = 0, own: Iterable[str] = ()) -> Graft | None:
+def node_as_reference(
+    evidence: Evidence, export: str, *, port: int = 0, own: Iterable[str] = ()
+) -> Graft | None:
     """Compute ``export:port`` as its aligned node of the reference does, from aligned tensors on.
 
     ``own`` are nodes of the reference that are copied although they are aligned.
@@ -100,3 +102,27 @@ def as_reference(evidence: Evidence, export: str, *, port: int = 0, own: Iterabl
         reference=TensorName(reference, port),
         at=lambda tensor: None if tensor.node in copied else counterpart(evidence, tensor),
     )
+
+
+def nearest_divergences(evidence: Evidence, node: str) -> list[Divergence]:
+    """The divergences at ``node`` of the export, or at the nearest nodes before it that have any."""
+    places: dict[str, list[Divergence]] = {}
+    for divergence in evidence[divergences]:
+        for place in {*divergence.export, *divergence.readers}:
+            places.setdefault(place, []).append(divergence)
+    for level in _levels(evidence, node):
+        found = [divergence for name in level for divergence in places.get(name, ())]
+        if found:
+            return [each for index, each in enumerate(found) if each not in found[:index]]
+    return []
+
+
+def _levels(evidence: Evidence, node: str) -> Iterator[list[str]]:
+    """A node, what it reads, what that reads, and so on."""
+    live = evidence[live_export]
+    level, seen = [node], {node}
+    while level:
+        yield level
+        sources = [source.node for name in level if name in live for source in live[name].inputs]
+        level = [name for name in dict.fromkeys(sources) if name not in seen]
+        seen.update(level)

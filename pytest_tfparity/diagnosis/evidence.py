@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from ..graph.edit.graft import Repair, repaired
+from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import Side
-from .case import Case
-from .query import Answers, Query, ReferenceQuery, T
+from .case import Case, Tensors
+from .query import Answers, AnyQuery, CaseQuery, ReferenceQuery, T
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReferenceEvidence:
     """What the reference alone shows. Nothing of the export can be asked of it."""
 
-    def __init__(self, case: Case) -> None:
-        self.reference = case.reference
-        self.checkpoint = case.checkpoint
-        self.keys = case.keys
-        self.contents = case.contents
-        self._answers = Answers()
+    reference: Side
+    checkpoint: Tensors
+    keys: Mapping[str, str]
+    contents: Contents
+    _answers: Answers = field(default_factory=Answers)
+
+    @classmethod
+    def of(cls, case: Case) -> ReferenceEvidence:
+        """What a case says of the reference."""
+        return cls(
+            reference=case.reference,
+            checkpoint=case.checkpoint,
+            keys=case.keys,
+            contents=case.contents,
+        )
 
     def __getitem__(self, asked: ReferenceQuery[T]) -> T:
         return self._answers.of(asked, self)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CaseEvidence:
+    """What both sides show as they were given. Nothing of a repaired export can be asked of it."""
+
+    case: Case
+    _answers: Answers = field(default_factory=Answers)
+
+    def __getitem__(self, asked: CaseQuery[T]) -> T:
+        return self._answers.of(asked, self)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
     """Both sides, the export with the repairs so far, and what follows from comparing them.
 
@@ -31,16 +55,28 @@ class Evidence:
     before this one name.
     """
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.export = case.export
-        self.explained: frozenset[str] = frozenset()
-        self._of_reference = ReferenceEvidence(case)
-        self._answers = Answers()
+    case: Case
+    export: Side
+    explained: frozenset[str] = frozenset()
+    _of_reference: ReferenceEvidence
+    _of_case: CaseEvidence
+    _answers: Answers = field(default_factory=Answers)
 
-    def __getitem__(self, asked: Query[T] | ReferenceQuery[T]) -> T:
+    @classmethod
+    def of(cls, case: Case) -> Evidence:
+        """The evidence before any repair."""
+        return cls(
+            case=case,
+            export=case.export,
+            _of_reference=ReferenceEvidence.of(case),
+            _of_case=CaseEvidence(case=case),
+        )
+
+    def __getitem__(self, asked: AnyQuery[T]) -> T:
         if isinstance(asked, ReferenceQuery):
             return self._of_reference[asked]
+        if isinstance(asked, CaseQuery):
+            return self._of_case[asked]
         return self._answers.of(asked, self)
 
     @property
@@ -50,17 +86,8 @@ class Evidence:
 
     def after(self, repair: Repair) -> Evidence:
         """The evidence that is left once ``repair`` is made. Raises ``Ungraftable``."""
-        return self._with(repaired(self.export, self.reference, repair), Answers(), self.explained)
+        return replace(self, export=repaired(self.export, self.reference, repair), _answers=Answers())
 
     def explaining(self, nodes: Iterable[str]) -> Evidence:
         """The same evidence, once a finding has named ``nodes``."""
-        return self._with(self.export, self._answers, self.explained | frozenset(nodes))
-
-    def _with(self, export: Side, answers: Answers, explained: frozenset[str]) -> Evidence:
-        changed = Evidence.__new__(Evidence)
-        changed.case = self.case
-        changed.export = export
-        changed.explained = explained
-        changed._of_reference = self._of_reference
-        changed._answers = answers
-        return changed
+        return replace(self, explained=self.explained | frozenset(nodes))

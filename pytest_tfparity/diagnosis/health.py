@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..result import Health
-from .relations import is_float, values
+from .arrays import is_float, values
 from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
 _VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
 _UNCONVERGED = 0.1
-"""Share of the initial value that a moving average may still hold without a warning."""
+"""Share of the initial value that a moving average may still hold without a warning: a tenth of a bias is less
+than training moves it in its last steps. A decay of 0.999 gets there in 2,300 steps."""
+_NEAR_START = 0.5
+"""Below this share of its variable's norm an average that started at 0 has gone less than half the way."""
 
 
 def checkpoint_health(
@@ -53,10 +58,18 @@ def global_step(tensors: Mapping[str, Tensor]) -> int | None:
     return None
 
 
-def _statistics(
-    tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm]
-) -> Iterator[tuple[str, str, str, float]]:
-    """Scope, mean, variance and the variance's initial value of every batch norm of the checkpoint."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Statistics:
+    """Moving mean and variance of one layer, by their names; ``start`` is the variance's initial value."""
+
+    scope: str
+    mean: str
+    variance: str
+    start: float = 1.0
+
+
+def _statistics(tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm]) -> Iterator[_Statistics]:
+    """The statistics of every batch norm of the checkpoint: by their names, then as the graph reads them."""
     seen: set[str] = set()
     for name in tensors:
         plain = plain_name(name)
@@ -65,14 +78,13 @@ def _statistics(
             variance = f"{scope}{slash}{ending}{name[len(plain) :]}"
             if variance in tensors:
                 seen.add(name)
-                yield scope, name, variance, 1.0
+                yield _Statistics(scope=scope, mean=name, variance=variance)
     for norm in batch_norms:
-        if norm.mean in tensors and norm.variance in tensors and norm.mean not in seen:
-            assert norm.mean is not None
-            assert norm.variance is not None
-            seen.add(norm.mean)
-            averages = norm.mean.endswith("/ExponentialMovingAverage")
-            yield norm.scope, norm.mean, norm.variance, 0.0 if averages else 1.0
+        mean, variance = norm.mean or "", norm.variance or ""
+        if mean in tensors and variance in tensors and mean not in seen:
+            seen.add(mean)
+            averages = mean.endswith("/ExponentialMovingAverage")  # of the batch's moments, from zero on
+            yield _Statistics(scope=norm.scope, mean=mean, variance=variance, start=0.0 if averages else 1.0)
 
 
 def _never_updated(
@@ -83,33 +95,40 @@ def _never_updated(
 ) -> Iterator[Health]:
     if not steps:
         return
-    by_mean = {norm.mean: norm for norm in batch_norms}
-    untouched: list[tuple[str, str, str, float]] = []
-    moved: list[str] = []
-    for scope, mean, variance, start in _statistics(tensors, batch_norms):
-        if not _all(tensors[mean], 0.0) or not _all(tensors[variance], start):
-            moved.append(mean)
-            continue
-        norm = by_mean.get(mean)
-        gamma = norm.gamma if norm is not None else f"{scope}/gamma"
-        beta = norm.beta if norm is not None else f"{scope}/beta"
-        if _trained(tensors, gamma, beta):
-            scope = norm.scope if norm is not None and norm.scope else scope
-            untouched.append((scope, mean, variance, start))
-    found = [each for each in untouched if not _deliberate(graph, each[1], moved)]
+    untouched, moved = _by_movement(tensors, batch_norms)
+    found = [each for each in untouched if not _deliberate(graph, each.mean, moved)]
     if not found:
         return
-    _, mean, variance, start = found[0]
+    first = found[0]
     others = f" (as in {len(found) - 1} more of its layers)" if len(found) > 1 else ""
     yield Health(
         cause="bn-stats-never-updated",
-        scopes=tuple(dict.fromkeys(each[0] for each in found)),
+        scopes=tuple(dict.fromkeys(each.scope for each in found)),
         message=(
-            f"{plain_name(mean)} is still 0 and {plain_name(variance)} still {start:g} after {steps}"
-            f" steps{others}: the update ops were never run. Wrap minimize in"
+            f"{plain_name(first.mean)} is still 0 and {plain_name(first.variance)} still {first.start:g} after"
+            f" {steps} steps{others}: the update ops were never run. Wrap minimize in"
             " tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))."
         ),
     )
+
+
+def _by_movement(
+    tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm]
+) -> tuple[list[_Statistics], list[str]]:
+    """The statistics of trained layers that are still at their start, and the means of those that are not."""
+    by_mean = {norm.mean: norm for norm in batch_norms}
+    untouched: list[_Statistics] = []
+    moved: list[str] = []
+    for each in _statistics(tensors, batch_norms):
+        norm = by_mean.get(each.mean)
+        if not _all(tensors[each.mean], 0.0) or not _all(tensors[each.variance], each.start):
+            moved.append(each.mean)
+        elif norm is None:
+            if _trained(tensors, f"{each.scope}/gamma", f"{each.scope}/beta"):
+                untouched.append(each)
+        elif _trained(tensors, norm.gamma, norm.beta):
+            untouched.append(replace(each, scope=norm.scope or each.scope))
+    return untouched, moved
 
 
 def _trained(tensors: Mapping[str, Tensor], gamma: str | None, beta: str | None) -> bool:
@@ -168,35 +187,47 @@ def not_saved(
 
     ``batch_norms`` name their weights as the checkpoint does; ``named`` are further variables of the graph.
     """
-    lost: dict[str, list[str]] = {}
-    beside: dict[str, list[str]] = {}
-    for norm in batch_norms:
-        own = [name for name in (norm.gamma, norm.beta, norm.kernel, norm.bias) if name in tensors]
-        for name in (norm.mean, norm.variance):
-            if name is not None and own and _is_lost(name, tensors):
-                scope = norm.scope or name.rpartition("/")[0]
-                lost.setdefault(scope, []).append(name)
-                beside[scope] = [name for name in own if name is not None]
-    known = {name for names in lost.values() for name in names}
-    for name in named:
-        scope = name.rpartition("/")[0]
-        own = [f"{scope}/{part}" for part in ("gamma", "beta") if f"{scope}/{part}" in tensors]
-        if is_statistic(name) and name not in known and own and _is_lost(name, tensors):
-            lost.setdefault(scope, []).append(name)
-            beside.setdefault(scope, [name for name in own if name is not None])
-    if not lost:
+    found = list(_lost_of_layers(tensors, batch_norms))
+    known = {name for _, _, name in found}
+    found += _lost_by_name(tensors, [name for name in named if name not in known])
+    if not found:
         return
-    scope, names = next(iter(lost.items()))
-    others = f" ({len(lost)} layers in all)" if len(lost) > 1 else ""
+    scopes = tuple(dict.fromkeys(scope for scope, _, _ in found))
+    saved = next(saved for _, saved, _ in found)
+    lost = sorted(name for scope, _, name in found if scope == scopes[0])
+    others = f" ({len(scopes)} layers in all)" if len(scopes) > 1 else ""
     yield Health(
         cause="bn-stats-not-saved",
-        scopes=tuple(lost),
+        scopes=scopes,
         message=(
-            f"The checkpoint has {' and '.join(beside[scope][:2])} but no {', '.join(sorted(names))}{others}:"
+            f"The checkpoint has {' and '.join(saved[:2])} but no {', '.join(lost)}{others}:"
             " it was written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is"
             " gone, re-estimate the statistics with forward passes in training mode."
         ),
     )
+
+
+_Lost: TypeAlias = "tuple[str, tuple[str, ...], str]"
+"""A layer's scope, those of its weights that were saved, and a statistic that was not."""
+
+
+def _lost_of_layers(tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNorm]) -> Iterator[_Lost]:
+    """The lost statistics that the graph reads."""
+    for norm in batch_norms:
+        weights = filter(None, (norm.gamma, norm.beta, norm.kernel, norm.bias))
+        saved = tuple(name for name in weights if name in tensors)
+        for name in filter(None, (norm.mean, norm.variance)):
+            if saved and _is_lost(name, tensors):
+                yield norm.scope or name.rpartition("/")[0], saved, name
+
+
+def _lost_by_name(tensors: Mapping[str, Tensor], named: Iterable[str]) -> Iterator[_Lost]:
+    """The lost statistics among the graph's variables, by their names."""
+    for name in named:
+        scope = name.rpartition("/")[0]
+        saved = tuple(each for part in ("gamma", "beta") if (each := f"{scope}/{part}") in tensors)
+        if saved and is_statistic(name) and _is_lost(name, tensors):
+            yield scope, saved, name
 
 
 def _is_lost(name: str, tensors: Mapping[str, Tensor]) -> bool:
@@ -250,7 +281,7 @@ def unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph |
     away: list[str] = []
     for name, shadow, tensor in _zero_started(tensors):
         ratio = _norm(values(tensors[shadow])) / tensor
-        (near if ratio < 0.5 else away).append(name)
+        (near if ratio < _NEAR_START else away).append(name)
     if not near or away:
         return []
     known = f"After {steps} steps "

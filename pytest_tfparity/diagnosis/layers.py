@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..graph.batch_norm.pairs import BatchNormPair
+from ..graph.batch_norm.find import BatchNorm
 from .alignment import reference_of
 from .evidence import Evidence
 from .flow import live_reference
-from .places.batch_norms import norm_pairs
+from .places.batch_norms import norm_pairs, reference_norms
 from .query import query
 
 _PART = re.compile(r"/part_\d+$")
@@ -93,11 +93,10 @@ def layers(evidence: Evidence) -> Layers:
     ranks = {name: len(value.shape) for name, value in evidence.reference.variables.items() if name in live}
     counterparts = {node: name for name, node in evidence[reference_of].items() if node in ranks}
     norms: dict[str, str] = {}
-    for pair in evidence[norm_pairs]:
-        if pair.reference is None:
-            continue
-        for name in filter(None, pair.reference.weights):
-            scope = _norm_scope(pair, name)
+    exported = {pair.reference.node: pair.export for pair in evidence[norm_pairs]}
+    for norm in evidence[reference_norms]:
+        for name in filter(None, norm.weights):
+            scope = _norm_scope(norm, exported.get(norm.node, norm), name)
             norms.setdefault(name, scope)
             if name in counterparts:
                 norms.setdefault(counterparts[name], scope)
@@ -105,15 +104,12 @@ def layers(evidence: Evidence) -> Layers:
     return Layers(ranks=ranks, norms=norms)
 
 
-def _norm_scope(pair: BatchNormPair, name: str) -> str:
-    """What a batch norm is called after one of its weights: the scope of these, else that of its ops."""
-    assert pair.reference is not None
-    norm = pair.export or pair.reference
-    own = name.rpartition("/")[0]
-    weights = filter(None, (pair.reference.gamma, pair.reference.beta))
-    around = {weight.rpartition("/")[0] for weight in weights} - {""}
-    if own and own in (norm.scope, pair.reference.scope):
+def _norm_scope(reference: BatchNorm, export: BatchNorm, name: str) -> str:
+    """What a batch norm is called after its weight ``name``: the scope of its weights, else that of its ops."""
+    own = _scope(name)
+    around = {_scope(weight) for weight in (reference.gamma, reference.beta) if weight} - {""}
+    if own and own in (export.scope, reference.scope):
         return own
-    if len(around) == 1 and pair.reference.scope.endswith(min(around)):
+    if len(around) == 1 and reference.scope.endswith(min(around)):
         return min(around)
-    return norm.scope or own or name
+    return export.scope or own or name

@@ -10,23 +10,11 @@ import numpy as np
 
 from ..graph.graph import Array, Tensor
 from ..graph.read.slices import resolved, slice_shape, slice_spec
-from .relations import (
-    Image,
-    cosine,
-    image,
-    informative,
-    is_float,
-    low_precision,
-    may_be_low_precision,
-    mixture,
-    rearranged,
-    same,
-    sample,
-    values,
-)
+from .arrays import cosine, informative, is_float, same, sample, values
+from .relations import Relation, low_precision, may_be_low_precision, mixture, rearranged, relation_of
 from .tensor_names import averaged_by, is_model_variable, shadow_of, slot_of
 
-Kind: TypeAlias = Literal[
+ProvenanceKind: TypeAlias = Literal[
     "own",
     "shadow",
     "variable",
@@ -75,7 +63,7 @@ class Provenance:
 
     constant: str
     variable: str | None
-    kind: Kind
+    kind: ProvenanceKind
     informative: bool
     source: str | None = None
     also: tuple[str, ...] = ()
@@ -210,7 +198,7 @@ class _Place:
 
 
 def _equal(name: str, tensor: Tensor, key: str, place: _Place) -> Provenance:
-    kind: Kind = "own" if key == place.variable else "shadow" if key == place.shadow else "variable"
+    kind: ProvenanceKind = "own" if key == place.variable else "shadow" if key == place.shadow else "variable"
     return Provenance(
         constant=name,
         variable=place.variable,
@@ -283,7 +271,7 @@ def _elsewhere(known: Provenance, tensor: Tensor, variable: str | None, index: _
         names, key=lambda each: (slot_of(each, tensors) is not None, averaged_by(each, tensors) is not None)
     )
     source = ranked[0]
-    kind: Kind
+    kind: ProvenanceKind
     if slot_of(source, tensors) is not None:
         kind = "slot"
     elif averaged_by(source, tensors) is not None:
@@ -324,7 +312,7 @@ def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> P
     tensors = index.tensors
     own = dict(place.own())
     for name, original in own.items():
-        found = image(array, original)
+        found = relation_of(array, original)
         if found is not None:
             return _imaged(known, name, found)
     if not own:
@@ -356,7 +344,7 @@ def _of_another(known: Provenance, array: Array, index: _Index) -> Provenance:
     return known
 
 
-def _imaged(known: Provenance, source: str, found: Image) -> Provenance:
+def _imaged(known: Provenance, source: str, found: Relation) -> Provenance:
     return replace(
         known,
         kind=found.kind,

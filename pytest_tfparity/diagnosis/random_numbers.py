@@ -12,9 +12,10 @@ from ..graph.live_graph import LiveGraph
 from ..graph.normal.form import NormalGraph
 from ..graph.proof.proof import Side, form_of
 from .alignment import reference_of
-from .evidence import Evidence
+from .evidence import Evidence, ReferenceEvidence
 from .flow import export_flow
-from .scopes import weighted
+from .input_path import export_after_weights
+from .query import query, reference_query
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
 _SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
@@ -23,11 +24,12 @@ _CHOICES = frozenset({"Select", "SelectV2"})
 _SUMS = frozenset({"Add", "AddV2", "Sub"})
 _PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
 _FEW = 4
-"""Up to so many random numbers are a property of a whole picture (its brightness), not noise in it."""
+"""Up to so many random numbers are a property of a whole picture, not noise in it: a brightness is one, the place
+of a crop two or three, a factor for each channel up to four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chance:
+class RandomPlace:
     """A place of the export where random numbers meet the data.
 
     ``join`` is the node that combines them, ``drawn`` the random ops behind it, ``cause`` what they do
@@ -40,11 +42,20 @@ class Chance:
     path: frozenset[str]
 
 
-def drawn_in(side: Side) -> dict[str, str]:
-    """The random ops that the outputs depend on (name to op), those with a seed in the file too.
+@reference_query
+def reference_random_ops(evidence: ReferenceEvidence) -> Mapping[str, str]:
+    """The random ops that the reference's outputs depend on, name to op."""
+    return _random_ops(evidence.reference)
 
-    Those of a dropout that keeps everything are none.
-    """
+
+@query
+def export_random_ops(evidence: Evidence) -> Mapping[str, str]:
+    """The random ops that the export's outputs depend on, name to op."""
+    return _random_ops(evidence.export)
+
+
+def _random_ops(side: Side) -> Mapping[str, str]:
+    """Those with a seed in the file too; those of a dropout that keeps everything are none."""
     form = form_of(side)
     found = {}
     fixed = [index for index in form.live() if form.nodes[index].op.startswith("StatelessRandom")]
@@ -57,45 +68,51 @@ def drawn_in(side: Side) -> dict[str, str]:
     return found
 
 
-def chances(evidence: Evidence) -> tuple[Chance, ...]:
+@query
+def random_places(evidence: Evidence) -> tuple[RandomPlace, ...]:
     """Where random numbers meet the data in the export and not in the reference, inputs first."""
-    drawn = drawn_in(evidence.export)
-    if drawn:
-        both = drawn_in(evidence.reference)
-        drawn = {name: op for name, op in drawn.items() if evidence[reference_of].get(name) not in both}
+    drawn = {
+        name: op
+        for name, op in evidence[export_random_ops].items()
+        if evidence[reference_of].get(name) not in evidence[reference_random_ops]
+    }
     if not drawn:
         return ()
     return tuple(_joins(evidence, evidence[export_flow], drawn))
 
 
-def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[Chance]:
+def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Iterable[RandomPlace]:
     data = _data(flow, evidence.export.inputs)
     noisy = _noisy(flow, drawn)
-    after_weights = evidence[weighted][1]
+    after_weights = evidence[export_after_weights]
     for name, node in flow.nodes.items():
         pure = {source.node for source in node.inputs if source.node in noisy - data}
         if name in data and (pure or name in drawn):
             behind = _before(flow, pure, data)
             ops = tuple(each for each in drawn if each in behind or each == name)
             cause = _cause(flow, node, behind, [drawn[each] for each in ops], ops, name not in after_weights)
-            yield Chance(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
+            yield RandomPlace(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
 
 
 def _cause(
     flow: LiveGraph, join: Node, behind: set[str], drawn: list[str], names: tuple[str, ...], first: bool
 ) -> str:
-    """What random numbers do: drop, shift or augment."""
-    ops = {flow.nodes[name].op for name in behind if name in flow.nodes}
-    if join.name in names and not first and any("RandomUniform" in op for op in drawn):
-        return "dropout-active"  # inside a loop's or a conditional's function
-    normal = any("Normal" in op for op in drawn)
-    masked = bool((ops | {join.op}) & _COMPARISONS) and not normal
-    if masked and (join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))):
+    """What random numbers do: drop, shift or augment. ``first``: before all weights."""
+    inside = join.name in names and not first  # in a loop's or a conditional's function
+    if _masks(flow, join, behind, drawn) or (inside and any("RandomUniform" in op for op in drawn)):
         return "dropout-active"
     jitter = first and any(_few(flow, name) for name in names)
     if jitter or (first and join.op not in _SUMS | _PRODUCTS):
         return "random-augmentation"
     return "random-noise"
+
+
+def _masks(flow: LiveGraph, join: Node, behind: set[str], drawn: list[str]) -> bool:
+    """Whether ``join`` drops what uniform random numbers, compared with a rate, say."""
+    ops = {flow.nodes[name].op for name in behind if name in flow.nodes} | {join.op}
+    if not ops & _COMPARISONS or any("Normal" in op for op in drawn):
+        return False
+    return join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))
 
 
 def _else_constant(flow: LiveGraph, select: Node) -> bool:

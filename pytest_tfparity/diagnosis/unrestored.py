@@ -6,27 +6,29 @@ of another step point in the checkpoint's direction, those of another run in non
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from .alignment import reference_of
+from .arrays import cosine, values
 from .evidence import Evidence
 from .initial_values import starts, trained_variables
 from .layers import layers
 from .places.batch_norms import reference_norms, statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
-from .relations import cosine, values
+from .query import query
 
 Fate: TypeAlias = Literal["initial", "older", "foreign"]
 
 _LOST = ("unknown", "initial", "other shape", "other checkpoint")
 
 NEAR = 0.5
-"""From this cosine on two kernels are of one run: independent ones of 30 weights stay below it."""
+"""From this cosine on two kernels are of one run: of 20,000 independent pairs of 30 weights 0.2% are above it, of
+100 weights none (0.40 at most). In the fault cases other runs reach 0.24, other steps of the same run 0.94."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,56 +48,66 @@ class Unrestored:
     cosine: float | None = None
 
 
-@dataclass(slots=True)
-class _Group:
-    wrong: list[WrongConstant] = field(default_factory=list)
-
-
+@query
 def unrestored(evidence: Evidence) -> Unrestored:
     """The weights of unknown origin, and what the evidence says became of them."""
-    wrong = [each for each in evidence[wrong_constants] if each.kind in ("unknown", "initial")]
-    wrong = [each for each in wrong if _same_shape(each) and bool(np.isfinite(values(each.held)).all())]
-    right = _right(evidence)
+    wrong = _strange(evidence)
     if all(each.statistic or _is_plain(each) for each in wrong):
         return Unrestored(whole=False)
+    right = _right(evidence)
     if not right:
-        fate = _fate(evidence, wrong)
-        return _as(fate, wrong, evidence, whole=True)
+        return _told(evidence, {_fate(evidence, wrong): wrong}, whole=True)
+    return _told(evidence, _by_fate(evidence, wrong, right), whole=False)
+
+
+def _strange(evidence: Evidence) -> list[WrongConstant]:
+    """The constants of unknown origin that could have been restored: of the right shape, and finite."""
+    return [
+        each
+        for each in evidence[wrong_constants]
+        if each.kind in ("unknown", "initial")
+        and _same_shape(each)
+        and bool(np.isfinite(values(each.held)).all())
+    ]
+
+
+def _by_fate(
+    evidence: Evidence, wrong: Sequence[WrongConstant], right: Sequence[str]
+) -> Mapping[Fate, list[WrongConstant]]:
+    """What became of each layer that holds nothing of the checkpoint beside others (``right``) that do."""
     found: dict[Fate, list[WrongConstant]] = {"initial": [], "older": [], "foreign": []}
-    groups = _layers(evidence, wrong)
-    trained = (
-        [name for name in right if name in evidence[trained_variables]]
-        if evidence[trained_variables]
-        else right
-    )
-    for group in groups:
-        if all(each.statistic for each in group):
-            continue
-        fate = _fate(evidence, group)
-        # A layer that alone is of another step, beside others that training changed too, was not restored.
-        found["initial" if fate == "older" and trained else fate] += group
-    if found["older"]:  # what moves with every step belongs to the same story
-        known = {each.constant for group in found.values() for each in group}
-        found["older"] += [
-            each for each in wrong if each.statistic and each.constant not in known and each.kind == "unknown"
-        ]
+    changing = evidence[trained_variables]
+    trained = [name for name in right if name in changing] if changing else right
+    for group in _layers(evidence, wrong):
+        if not all(each.statistic for each in group):
+            fate = _fate(evidence, group)
+            # A layer that alone is of another step, beside others that training changed too, was not restored.
+            found["initial" if fate == "older" and trained else fate] += group
+    if found["older"]:  # what moves with every step belongs to the same fate
+        found["older"] += _left_statistics(wrong, found.values())
+    return found
+
+
+def _left_statistics(
+    wrong: Iterable[WrongConstant], found: Iterable[Sequence[WrongConstant]]
+) -> list[WrongConstant]:
+    """Statistics of unknown origin that are in none of the groups that were found."""
+    known = {each.constant for group in found for each in group}
+    return [
+        each for each in wrong if each.statistic and each.constant not in known and each.kind == "unknown"
+    ]
+
+
+def _told(evidence: Evidence, fates: Mapping[Fate, Sequence[WrongConstant]], *, whole: bool) -> Unrestored:
+    initial = tuple(fates.get("initial", ()))
     return Unrestored(
-        whole=False,
-        initial=tuple(found["initial"]),
-        older=tuple(found["older"]),
-        foreign=tuple(found["foreign"]),
-        marks=sum(_is_mark(evidence, each) for each in found["initial"]),
-        cosine=_cosine([each for group in found.values() for each in group]),
+        whole=whole,
+        initial=initial,
+        older=tuple(fates.get("older", ())),
+        foreign=tuple(fates.get("foreign", ())),
+        marks=sum(_is_mark(evidence, each) for each in initial),
+        cosine=_cosine([each for group in fates.values() for each in group]),
     )
-
-
-def _as(fate: Fate, wrong: Sequence[WrongConstant], evidence: Evidence, *, whole: bool) -> Unrestored:
-    marks, angle = sum(_is_mark(evidence, each) for each in wrong), _cosine(wrong)
-    if fate == "initial":
-        return Unrestored(whole=whole, initial=tuple(wrong), marks=marks, cosine=angle)
-    if fate == "older":
-        return Unrestored(whole=whole, older=tuple(wrong), cosine=angle)
-    return Unrestored(whole=whole, foreign=tuple(wrong), cosine=angle)
 
 
 def _is_plain(wrong: WrongConstant) -> bool:
@@ -119,7 +131,7 @@ def _right(evidence: Evidence) -> list[str]:
     ]
 
 
-def _layers(evidence: Evidence, wrong: Iterable[WrongConstant]) -> list[list[WrongConstant]]:
+def _layers(evidence: Evidence, wrong: Iterable[WrongConstant]) -> Iterable[list[WrongConstant]]:
     """``wrong`` by layer, the batch norm behind a kernel counted with the kernel."""
     before = {
         name: norm.kernel
@@ -129,12 +141,12 @@ def _layers(evidence: Evidence, wrong: Iterable[WrongConstant]) -> list[list[Wro
     }
     scope = evidence[layers].scope
     named = {each.node: scope(each.name) for each in wrong}
-    groups: dict[str, _Group] = {}
+    groups: dict[str, list[WrongConstant]] = {}
     for each in wrong:
         kernel = before.get(each.node)
         layer = scope(kernel) if kernel is not None and kernel in named else named[each.node]
-        groups.setdefault(layer, _Group()).wrong.append(each)
-    return [group.wrong for group in groups.values()]
+        groups.setdefault(layer, []).append(each)
+    return groups.values()
 
 
 def _fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from ..graph.graph import Tensor
+from .arrays import is_float, same, values
 from .provenance import Provenance, provenance
-from .relations import is_float, same, values
 from .tensor_names import is_model_variable, is_statistic, plain_name, shadow_of
 
 Ema: TypeAlias = str | tuple[str, ...] | None
@@ -27,6 +27,7 @@ Problem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused"
 _STRING = 7
 _FLOATS = (1, 2, 14, 19)
 _SHORT = 4
+"""A mean colour has three values, or four with alpha."""
 _WEIGHT_LIKE = re.compile(
     r"(^|/)(kernel|weights?|bias(es)?|gamma|beta|moving_\w+|depthwise_\w+|pointwise_\w+|embeddings?|w|b)(_\d+)?$",
     re.IGNORECASE,
@@ -86,7 +87,6 @@ class WeightsComparison:
     left_out: tuple[str, ...]
     structural: tuple[str, ...] = ()
     undecided: bool = False
-    provenances: tuple[Provenance, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
@@ -107,41 +107,51 @@ def weights_parity(
     one but BN statistics), ``"all"``, or patterns of names. None: either, but all alike (BN
     statistics apart, which may be raw where the rest is averaged, never the other way round).
     """
-    names = {plain_name(key): key for key in checkpoint if is_model_variable(key, checkpoint)}
-    places = {name: names[plain] for name in constants if (plain := _plain(name)) in names}
-    weights = {name: tensor for name, tensor in constants.items() if _is_weight(tensor) or name in places}
-    found = provenance(weights, checkpoint, variables_of=places, others=others)
+    places = _places(constants, checkpoint)
+    found = provenance(_weights(constants, places), checkpoint, variables_of=places, others=others)
     known = [each for each in found if each.kind in ("own", "shadow", "variable")]
-    used = {name for each in known if (name := _variable(each)) in checkpoint} | set(places.values())
+    strange = [each for each in found if each.kind not in ("own", "shadow", "variable")]
+    used = {*map(_variable, known), *places.values()} & set(checkpoint)
     unused = _unused(checkpoint, constants, used)
-    structural = {each.constant for each in found if _structural(each, checkpoint, unused)}
-    mismatches = [
-        _mismatch(each)
-        for each in found
-        if each not in known and each.constant not in structural and (each.informative or each.variable)
-    ]
-    mismatches += _integers(constants, checkpoint, places)
-    mismatches += _averages(known, checkpoint, ema)
-    lost, left_out = _lost(checkpoint, unused, used, [each for each in found if each not in known])
-    mismatches += [WeightMismatch(problem="unused", variable=name) for name in lost]
-    telling = [each for each in known if each.informative]
-    if not telling:
-        mismatches.append(WeightMismatch(problem="nothing"))
+    structural = tuple(each.constant for each in strange if _structural(each, checkpoint, unused))
+    lost, left_out = _lost(checkpoint, unused, used, strange)
+    informative = sum(each.informative for each in known)
     return WeightsComparison(
-        mismatches=tuple(mismatches),
+        mismatches=(
+            *_strange(strange, structural),
+            *_integers(constants, checkpoint, places),
+            *_averages(known, checkpoint, ema),
+            *(WeightMismatch(problem="unused", variable=name) for name in lost),
+            *([] if informative else [WeightMismatch(problem="nothing")]),
+        ),
         equal=len(known),
-        uninformative=len(known) - len(telling),
+        uninformative=len(known) - informative,
         averaged=sum(each.kind == "shadow" for each in known),
         left_out=left_out,
         undecided=ema is None and any(each.averaged for each in found),
-        structural=tuple(name for name in weights if name in structural),
-        provenances=found,
+        structural=structural,
     )
 
 
-def _mismatch(each: Provenance) -> WeightMismatch:
-    problem: Problem = "not found" if each.variable is None else "differs"
-    return WeightMismatch(problem=problem, constant=each.constant, variable=each.variable, provenance=each)
+def _weights(constants: Mapping[str, Tensor], places: Collection[str]) -> dict[str, Tensor]:
+    """What could be a weight: floats of more than one element, and whatever has a variable's name."""
+    return {name: tensor for name, tensor in constants.items() if _is_weight(tensor) or name in places}
+
+
+def _places(constants: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> dict[str, str]:
+    """Constant to the variable of the checkpoint whose name it has, as it is or as it is read."""
+    names = {plain_name(key): key for key in checkpoint if is_model_variable(key, checkpoint)}
+    return {name: names[plain] for name in constants if (plain := _plain(name)) in names}
+
+
+def _strange(strange: Iterable[Provenance], structural: Collection[str]) -> Iterator[WeightMismatch]:
+    """Constants that are not the checkpoint's, where their values or their places say anything."""
+    for each in strange:
+        if each.constant not in structural and (each.informative or each.variable is not None):
+            problem: Problem = "not found" if each.variable is None else "differs"
+            yield WeightMismatch(
+                problem=problem, constant=each.constant, variable=each.variable, provenance=each
+            )
 
 
 def _structural(each: Provenance, checkpoint: Mapping[str, Tensor], unused: list[str]) -> bool:
@@ -181,19 +191,8 @@ def _integers(
 
 def _averages(known: list[Provenance], checkpoint: Mapping[str, Tensor], ema: Ema) -> list[WeightMismatch]:
     """Constants that hold the average where the variable was meant, or the other way round."""
-    either = [(each, _variable(each)) for each in known]
-    apart = [(each, name) for each, name in either if _has_average(name, checkpoint)]
-    if ema is None:
-        weights = [each.kind == "shadow" for each, name in apart if not is_statistic(name)]
-        average = sum(weights) * 2 > len(weights)
-        wanted = {name: average if not is_statistic(name) else None for _, name in apart}
-        if not average and weights:
-            wanted = {name: False for _, name in apart}
-        statistics = {each.kind for each, name in apart if is_statistic(name)}
-        if len(statistics) > 1:  # all alike: raw is the rule
-            wanted |= {name: False for _, name in apart if is_statistic(name)}
-    else:
-        wanted = {name: _wanted(name, ema) for _, name in apart}
+    apart = [(each, name) for each in known if _has_average(name := _variable(each), checkpoint)]
+    wanted = _uniform(apart) if ema is None else {name: _wanted(name, ema) for _, name in apart}
     return [
         WeightMismatch(
             problem="averaged" if each.kind == "shadow" else "raw",
@@ -204,6 +203,18 @@ def _averages(known: list[Provenance], checkpoint: Mapping[str, Tensor], ema: Em
         for each, name in apart
         if wanted[name] is not None and wanted[name] != (each.kind == "shadow")
     ]
+
+
+def _uniform(apart: list[tuple[Provenance, str]]) -> dict[str, bool | None]:
+    """Whether each variable of ``apart`` is meant to be averaged where nobody said: as most weights are.
+
+    None where either will do: BN statistics beside averaged weights, as long as they are all alike; raw is the rule.
+    """
+    weights = [each.kind == "shadow" for each, name in apart if not is_statistic(name)]
+    statistics = {each.kind for each, name in apart if is_statistic(name)}
+    average = sum(weights) * 2 > len(weights)
+    of_statistics = False if len(statistics) > 1 or (weights and not average) else None
+    return {name: of_statistics if is_statistic(name) else average for _, name in apart}
 
 
 def _wanted(name: str, ema: str | tuple[str, ...]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ModelError
-from ..graph import op_kinds as ops
+from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Node
 from ..graph.read.restore import RestoredKey

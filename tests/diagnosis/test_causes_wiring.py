@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from graphs.fake_runner import FakeRunner
 from graphs.layers import FLOAT, Layers, case, findings, only
 from graphs.staged import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
 from pytest_tfparity.diagnosis.diagnose import diagnose
@@ -136,7 +137,7 @@ def test_the_same_change_where_it_does_not_matter_is_named_too() -> None:
         node = export.graph.nodes["second/conv/Conv2D"].inputs[0].node
         return (compared(float(export.graph.nodes[node].op != "Relu6")),)
 
-    found = diagnose(replace(runs, run=run, outputs=run(runs.export))).findings
+    found = diagnose(replace(runs, runner=FakeRunner(comparison=run), outputs=run(runs.export))).findings
     assert [(each.cause, set(each.nodes)) for each in found] == [
         ("graph-op-differs", {"first/act", "second/act"})
     ]
@@ -247,7 +248,7 @@ def test_what_changes_no_number_is_not_named_beside_a_fault() -> None:
         alphas = [node.attrs["alpha"] for node in side.graph.nodes.values() if node.op == "LeakyRelu"]
         return (compared(0.0 if np.allclose(alphas, 0.2) else 1.0),)
 
-    diagnosis = diagnose(replace(case(reference, export), run=run))
+    diagnosis = diagnose(replace(case(reference, export), runner=FakeRunner(comparison=run)))
     assert [(each.cause, each.nodes) for each in diagnosis.findings] == [("graph-op-differs", ("leaky",))]
     assert diagnosis.findings[0].certainty == "proven"
 
@@ -261,7 +262,7 @@ def test_findings_come_in_the_order_of_what_each_explains() -> None:
         right = bool((side.graph.nodes["gain/y"].attrs["value"].array == 2.0).all())  # type: ignore[union-attr]
         return (compared((0.0 if "Softmax" in ops else 5.0) + (0.0 if right else 0.1)),)
 
-    diagnosis = diagnose(replace(case(reference, export), run=run))
+    diagnosis = diagnose(replace(case(reference, export), runner=FakeRunner(comparison=run)))
     assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-op-differs"]
     assert diagnosis.findings[0].evidence[-1] == "by itself it makes 5 of difference"
 

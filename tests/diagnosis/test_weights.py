@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_tfparity.diagnosis.provenance import Provenance, provenance
-from pytest_tfparity.diagnosis.restore_story import restore_story
 from pytest_tfparity.graph.graph import DType, Tensor
 
 SHADOW = "/ExponentialMovingAverage"
@@ -162,51 +161,3 @@ def test_one_changed_bit_is_never_the_own_variable(seed: int, bit: int, place: i
     changed.view(np.uint32)[place] ^= np.uint32(1 << bit)
     (found,) = provenance({"w": tensor(changed)}, {"w": tensor(value)})
     assert found.kind not in ("own", "shadow", "variable", "transposed", "reshaped", "permuted", "negated")
-
-
-def test_the_story_of_a_right_restore_is_unanimous() -> None:
-    tensors = checkpoint()
-    constants = {name: value for name, value in tensors.items() if name.count("/") < 3 and "Adam" not in name}
-    raw = restore_story(provenance({n: t for n, t in constants.items() if SHADOW not in n}, tensors))
-    assert (raw.kind, raw.unanimous, raw.weights, raw.statistics) == ("restored", True, "raw", "none")
-    assert raw.is_checkpoint
-    averaged = {
-        name: tensors.get(name + SHADOW, value) for name, value in constants.items() if SHADOW not in name
-    }
-    assert restore_story(provenance(averaged, tensors)).weights == "shadow"
-
-
-def test_the_story_names_the_minority() -> None:
-    tensors = checkpoint()
-    constants = {name: tensors[name] for name in ("a/kernel", "a/bn/moving_mean", "a/bn/moving_variance")}
-    constants["b/kernel"] = tensors[f"b/kernel{SHADOW}"]
-    mixed = restore_story(provenance(constants, tensors))
-    assert (mixed.weights, mixed.raw, mixed.shadow) == ("mixed", ("a/kernel",), ("b/kernel",))
-    constants["b/kernel"] = tensors["a/kernel"]
-    (exception,) = restore_story(provenance(constants, tensors)).exceptions
-    assert exception.kind == "other variable"
-
-
-def test_the_story_of_another_checkpoint_a_mixture_and_initial_values() -> None:
-    tensors = checkpoint()
-    older = {f"{layer}/kernel": tensor(random(3, 3, 4, 4, seed=50 + i)) for i, layer in enumerate("ab")}
-    story = restore_story(provenance(older, tensors, others={"model-40": older}))
-    assert (story.kind, story.checkpoint, story.unanimous) == ("other checkpoint", "model-40", True)
-    mixed = {
-        f"{layer}/kernel": tensor(
-            np.float32(0.9) * kernel(f"{layer}/kernel{SHADOW}") + np.float32(0.1) * kernel(f"{layer}/kernel")
-        )
-        for layer in "ab"
-    }
-    assert restore_story(provenance(mixed, tensors)).share == pytest.approx(0.9, abs=1e-4)
-    initial = {
-        "a/kernel": tensor(random(3, 3, 4, 4, seed=60)),
-        "a/bn/moving_mean": tensor(np.zeros(4, np.float32)),
-    }
-    story = restore_story(provenance(initial, tensors))
-    assert (story.kind, story.initial) == ("unknown", ("a/bn/moving_mean",))
-
-
-def test_nothing_informative_is_no_story() -> None:
-    story = restore_story(provenance({"a/bn/moving_mean": tensor(np.zeros(4, np.float32))}, checkpoint()))
-    assert (story.kind, story.total, story.is_checkpoint) == ("nothing", 0, False)

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from plain_graphs import BOOL, FLOAT, Plan, proof, prove, relu_of, side
 
+from graphs.plain import BOOL, FLOAT, Plan, proof, prove, relu_of, side
 from pytest_tfparity.graph.graph import Function, TensorName
 from pytest_tfparity.graph.live import liveness
 from pytest_tfparity.graph.live_graph import live_graph

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_graphs import BOOL, FLOAT, INT, Plan, proof, relu_of, side
 
+from graphs.plain import BOOL, FLOAT, INT, Plan, proof, relu_of, side
 from pytest_tfparity.graph.batch_norm.find import find_batch_norms
 from pytest_tfparity.graph.edit.pruning import prune
 from pytest_tfparity.graph.graph import DType, Function, Graph, Shape, TensorName, tensor_name

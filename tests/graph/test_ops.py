@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from op_registry import describe, registered_ops
 
+from graph.op_registry import describe, registered_ops
 from pytest_tfparity.graph import ops
 from pytest_tfparity.graph.graph import DType, Shape
 

@@ -121,7 +121,6 @@ def case(reference: Side, export: Side, checkpoint: Values | None = None) -> Cas
         export=export,
         checkpoint=tensors,
         keys={name: name for name in reference.variables},
-        others=dict,
         outputs=(),
         export_name="model.pb",
         reference_name="model.ckpt",
@@ -129,7 +128,7 @@ def case(reference: Side, export: Side, checkpoint: Values | None = None) -> Cas
 
 
 def evidence(reference: Side, export: Side, checkpoint: Values | None = None) -> Evidence:
-    return Evidence(case(reference, export, checkpoint))
+    return Evidence.of(case(reference, export, checkpoint))
 
 
 def findings(reference: Side, export: Side, checkpoint: Values | None = None) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ from graphs.plain import FLOAT, INT, Plan, tensor
 from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.causes import CAUSES
 from pytest_tfparity.diagnosis.diagnose import Diagnosis, diagnose
+from pytest_tfparity.diagnosis.evidence import Evidence
 from pytest_tfparity.graph.graph import Graph, tensor_name
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import Finding
@@ -102,10 +103,8 @@ class Weights:
     reference_edit: Callable[[Plan], None] | None = None
     lost: tuple[str, ...] = ()
 
-    def diagnosis(
-        self, export: Mapping[str, np.ndarray], edit: Callable[[Plan], None] | None = None
-    ) -> Diagnosis:
-        """What is found of an export that holds ``export`` (by name), nothing being run."""
+    def case(self, export: Mapping[str, np.ndarray], edit: Callable[[Plan], None] | None = None) -> Case:
+        """The checkpoint beside an export that holds ``export`` (by name), nothing being run."""
         checkpoint = {
             name: tensor(value, value.dtype)
             for name, value in {**self.values, **self.tensors}.items()
@@ -114,12 +113,12 @@ class Weights:
         keys = {name: self.keys.get(name, name) for name in SHAPES}
         fixed = {"outputs": (tensor_name("head/BiasAdd"),), "inputs": (tensor_name("x"),)}
         variables = {name: checkpoint[key] for name, key in keys.items() if key in checkpoint}
-        case = Case(
+        return Case(
             reference=Side(graph=graph(None, self.reference_edit), variables=variables, **fixed),
             export=Side(graph=graph(export, edit), **fixed),
             checkpoint=checkpoint,
             keys=keys,
-            others=lambda: {
+            others={
                 label: {name: tensor(value) for name, value in values.items()}
                 for label, values in self.others.items()
             },
@@ -127,7 +126,17 @@ class Weights:
             export_name="model.pb",
             reference_name="model.ckpt",
         )
-        return diagnose(case, CAUSES)
+
+    def diagnosis(
+        self, export: Mapping[str, np.ndarray], edit: Callable[[Plan], None] | None = None
+    ) -> Diagnosis:
+        """What is found of it."""
+        return diagnose(self.case(export, edit), CAUSES)
+
+
+def evidence(network: Weights, export: Mapping[str, np.ndarray]) -> Evidence:
+    """What an export that holds ``export`` shows before any repair."""
+    return Evidence.of(network.case(export))
 
 
 def findings(

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...diagnosis.alignment import reference_of
+from ...diagnosis.arrays import values
 from ...diagnosis.evidence import Evidence
 from ...diagnosis.places.weights import (
     constants,
     expected_key,
     provenances,
-    shadow,
     variable_of,
     wrong_constants,
 )
 from ...diagnosis.provenance import part_of
-from ...diagnosis.relations import values
+from ...diagnosis.tensor_names import shadow_of
 from ...graph.graph import Array
 from ...result_details import Holds, WeightRow
 from .numbers import largest_difference
@@ -39,7 +39,7 @@ def _rows(evidence: Evidence) -> Iterator[WeightRow]:
         variable, expected = evidence[variable_of].get(name), expected_key(evidence, name)
         if variable is None or expected is None:
             continue
-        average = shadow(evidence, variable)
+        average = shadow_of(variable, checkpoint)
         part = evidence.case.parts.get(evidence[reference_of].get(name, ""), "")
 
         def read(key: str | None, part: str = part) -> Array | None:

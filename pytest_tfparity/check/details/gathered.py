@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ...diagnosis.diagnose import Diagnosis
-from ...graph.graph import Array
 from ...result import OutputComparison
 from ...result_details import Details
+from ..guard import attempted
 from ..pair import Pair
+from ..run import Answers
 from .averages import weight_rows
 from .depth import node_differences
 from .grad_cam import grad_cam
@@ -20,27 +21,29 @@ from .values import output_differences
 MOST_NODES = 500
 """Nodes that the picture of the depth shows at most."""
 MOST_NORMS = 200
+"""Rows of the table of batch norms at most: more than ResNet-152 has (151)."""
 MOST_WEIGHTS = 400
+"""Rows of the table of averages at most: kernel and bias of as many layers."""
 
 
 def details_of(
     pair: Pair,
     outputs: tuple[OutputComparison, ...],
-    inputs: Mapping[str, Array],
-    expected: Mapping[str, Array],
-    answers: Mapping[str, Array],
+    answers: Answers,
     diagnosis: Diagnosis | None = None,
 ) -> Details:
-    """The details of a check that was run: ``expected`` and ``answers`` by each side's own tensor names.
+    """The details of a check that was run.
 
     ``diagnosis`` is None where nothing was diagnosed, because the check passes or has no reference: then
     only what the numbers give.
     """
+    reference, export = answers.reference or {}, answers.export or {}
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "The histograms": lambda: {"outputs": output_differences(outputs, expected, answers)},
+        "The histograms": lambda: {"outputs": output_differences(outputs, reference, export)},
     }
-    if pair.spec.grad_cam is not None and pair.reference is not None and inputs:
-        parts["Grad-CAM"] = lambda: {"grad_cam": grad_cam(pair, inputs, expected, answers)}
+    spec = pair.spec.grad_cam
+    if spec is not None and pair.reference is not None and answers.inputs:
+        parts["Grad-CAM"] = lambda: {"grad_cam": grad_cam(pair, spec, answers.inputs, reference, export)}
     if diagnosis is not None:
         evidence, findings = diagnosis.evidence, diagnosis.findings
         parts |= {
@@ -61,11 +64,11 @@ def details_of(
 
 
 def _made(name: str, make: Callable[[], dict[str, Any]], problems: list[str]) -> dict[str, Any]:
-    try:
-        return make()
-    except Exception as error:  # whatever it is, it must not cost the verdict
-        problems.append(f"{name} could not be made: {_sentence(error)}")
+    made = attempted(make)
+    if isinstance(made, Exception):
+        problems.append(f"{name} could not be made: {_sentence(made)}")
         return {}
+    return made
 
 
 def _counted(name: str, rows: tuple[tuple[Any, ...], int]) -> dict[str, Any]:

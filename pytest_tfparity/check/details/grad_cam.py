@@ -31,13 +31,14 @@ Tensors: TypeAlias = tuple[Array, Array, Array]
 
 
 def grad_cam(
-    pair: Pair, inputs: Mapping[str, Array], expected: Mapping[str, Array], answers: Mapping[str, Array]
+    pair: Pair,
+    spec: GradCamSpec,
+    inputs: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    answers: Mapping[str, Array],
 ) -> tuple[GradCam, ...]:
     """The maps of the first images of the batch. Raises ModelError where the tensors are no images."""
-    spec = pair.spec.grad_cam
-    assert spec is not None
-    reference = _tensors(pair, spec, "reference", inputs)
-    export = _tensors(pair, spec, "export", inputs)
+    reference, export = _tensors(pair, spec, "reference", inputs), _tensors(pair, spec, "export", inputs)
     classes = {
         "reference": _classes(pair, "reference", expected),
         "export": _classes(pair, "export", answers),
@@ -74,18 +75,19 @@ def _tensors(
 
 
 def _maps(
-    of_reference: Tensors, of_export: Tensors, classes: Mapping[str, list[tuple[tuple[int, float], ...]]]
+    reference: Tensors, export: Tensors, classes: Mapping[str, list[tuple[tuple[int, float], ...]]]
 ) -> Iterator[GradCam]:
-    reference, export = heat_maps(*of_reference[1:]), heat_maps(*of_export[1:])
-    for index in range(min(len(reference), len(export), len(of_reference[0]), MOST_IMAGES)):
-        picture = _pixels(of_reference[0][index])
+    images = reference[0]
+    maps = heat_maps(*reference[1:]), heat_maps(*export[1:])
+    for index in range(min(len(maps[0]), len(maps[1]), len(images), MOST_IMAGES)):
+        picture = _pixels(images[index])
         address, width, height = encoded_image(picture, _SIDE)
         yield GradCam(
             image=address,
             width=width,
             height=height,
-            reference=_heat_map(reference[index], classes["reference"], index),
-            export=_heat_map(export[index], classes["export"], index),
+            reference=_heat_map(maps[0][index], classes["reference"], index),
+            export=_heat_map(maps[1][index], classes["export"], index),
         )
 
 

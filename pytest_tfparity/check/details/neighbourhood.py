@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...diagnosis.alignment import alignment, different, divergences, reference_of
@@ -30,16 +29,14 @@ def _found(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[Neighbou
     for number, finding in enumerate(findings):
         names = set(finding.nodes)
         for node in finding.nodes:
-            of_reference, of_export = around.places(node)
-            if of_reference is None and of_export is None:
+            reference, export = around.places(node)
+            if reference is None and export is None:
                 continue
             yield Neighbourhood(
                 finding=number,
                 node=node,
-                reference=around.drawing("reference", of_reference, names)
-                if of_reference is not None
-                else None,
-                export=around.drawing("export", of_export, names) if of_export is not None else None,
+                reference=around.drawing("reference", reference, names) if reference is not None else None,
+                export=around.drawing("export", export, names) if export is not None else None,
             )
             break
 
@@ -61,25 +58,25 @@ class _Around:
         """``node`` of the export (or of the reference) in the reference and in the export."""
         for divergence in self.evidence[divergences]:
             if node in divergence.export or node in divergence.reference:
-                pair = self._beside(divergence.reference, divergence.export)
+                pair = self._live_pair(divergence.reference, divergence.export)
                 if pair != (None, None):
                     return pair
         if node in self.live["export"]:
-            other = self.evidence[reference_of].get(node, node)
-            return (other if other in self.live["reference"] else None), node
-        aligned = self.evidence[alignment].nodes.get(node)
-        return (node if node in self.live["reference"] else None), aligned
+            partner = self.evidence[reference_of].get(node, node)
+            return (partner if partner in self.live["reference"] else None), node
+        return (node if node in self.live["reference"] else None), self.evidence[alignment].nodes.get(node)
 
-    def _beside(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
-        of_reference = next((name for name in reference if name in self.live["reference"]), None)
-        of_export = next((name for name in export if name in self.live["export"]), None)
-        return of_reference, of_export
+    def _live_pair(self, reference: Sequence[str], export: Sequence[str]) -> tuple[str | None, str | None]:
+        return (
+            next((name for name in reference if name in self.live["reference"]), None),
+            next((name for name in export if name in self.live["export"]), None),
+        )
 
     def drawing(self, side: str, start: str, named: set[str]) -> Drawing:
-        """The nodes nearest to ``start``."""
+        """The nodes nearest to ``start``, breadth first."""
         live, inputs = self.live[side], self.inputs[side]
-        near = self._nearest(side, start)
-        names = [name for name in live if name in near]  # inputs come first
+        found = self._nearest(side, start)
+        names = [name for name in live if name in found]  # inputs come first
         places = {name: index for index, name in enumerate(names)}
         edges = {
             (places[source], places[name])
@@ -96,25 +93,20 @@ class _Around:
         )
 
     def _nearest(self, side: str, start: str) -> set[str]:
-        """At most ``MOST_NODES`` nodes around ``start``, breadth first."""
-        live = self.live[side]
-        steps, queue = {start: 0}, deque([start])
-        while queue and len(steps) < MOST_NODES:
-            name = queue.popleft()
-            if steps[name] >= MOST_STEPS:
-                continue
-            for other in self._beside_node(side, name, of_start=name == start):
-                if other in live and other not in steps and len(steps) < MOST_NODES:
-                    steps[other] = steps[name] + 1
-                    queue.append(other)
-        return set(steps)
+        """``start`` and at most so many nodes around it as a drawing takes, breadth first."""
+        found, level = {start}, [start]
+        for _ in range(MOST_STEPS):
+            around = dict.fromkeys(other for name in level for other in self._beside_node(side, name, start))
+            level = [other for other in around if other in self.live[side] and other not in found]
+            level = level[: MOST_NODES - len(found)]
+            found.update(level)
+        return found
 
-    def _beside_node(self, side: str, name: str, *, of_start: bool) -> list[str]:
-        """What a node reads, and what reads it: many nodes read a constant, which says nothing of them."""
-        read = list(self.inputs[side].get(name, ()))
-        if of_start or self.live[side][name].inputs:
-            read += self.readers[side].get(name, ())[:MOST_READERS]
-        return read
+    def _beside_node(self, side: str, name: str, start: str) -> list[str]:
+        """What a node reads and what reads it; of a constant alone what it stands for, unless it is ``start``."""
+        follow = name == start or self.live[side][name].inputs
+        readers = self.readers[side].get(name, [])[:MOST_READERS] if follow else []
+        return [*self.inputs[side].get(name, ()), *readers]
 
     def _role(self, side: str, name: str, start: str, named: set[str]) -> NodeRole:
         if name == start or (side == "export" and name in named):

@@ -7,11 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from ...diagnosis.arrays import values
 from ...diagnosis.evidence import Evidence
-from ...diagnosis.places.batch_norms import norm_pairs
-from ...diagnosis.relations import values
+from ...diagnosis.places.batch_norms import export_norms, norm_pairs, reference_norms
 from ...graph.batch_norm.find import BatchNorm
-from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.graph import Array
 from ...graph.proof.proof import Side
 from ...result_details import BatchNormRow, WeightSummary
@@ -22,16 +21,23 @@ _WEIGHTS: tuple[Literal["gamma", "beta", "mean", "variance"], ...] = ("gamma", "
 
 def batch_norm_rows(evidence: Evidence, most: int) -> tuple[tuple[BatchNormRow, ...], int]:
     """A row for each batch norm of either side, at most ``most``; and how many there are."""
-    rows = [_row(evidence, pair) for pair in evidence[norm_pairs]]
+    exported = {pair.reference.node: pair.export for pair in evidence[norm_pairs]}
+    rows = [
+        _row(evidence, exported.get(norm.node, norm), norm, exported.get(norm.node))
+        for norm in evidence[reference_norms]
+    ]
+    paired = {norm.node for norm in exported.values()}
+    rows += [_row(evidence, norm, None, norm) for norm in evidence[export_norms] if norm.node not in paired]
     rows.sort(key=lambda row: not row.divergent)  # stable: in the order of the graph
     return tuple(rows[:most]), len(rows)
 
 
-def _row(evidence: Evidence, pair: BatchNormPair) -> BatchNormRow:
-    norm = pair.export or pair.reference
-    assert norm is not None
-    weights = tuple(_weights(evidence, pair))
-    modes = [each.mode if each is not None else None for each in (pair.reference, pair.export)]
+def _row(
+    evidence: Evidence, norm: BatchNorm, reference: BatchNorm | None, export: BatchNorm | None
+) -> BatchNormRow:
+    """The row of a layer that is called after ``norm``; None where a side does not have it."""
+    weights = tuple(_weights(evidence, reference, export))
+    modes = [each.mode if each is not None else None for each in (reference, export)]
     return BatchNormRow(
         scope=norm.scope or norm.node,
         reference_mode=modes[0],
@@ -45,15 +51,17 @@ def _differs(weight: WeightSummary) -> bool:
     return weight.max_abs != 0.0 and (weight.reference is not None or weight.export is not None)
 
 
-def _weights(evidence: Evidence, pair: BatchNormPair) -> Iterator[WeightSummary]:
+def _weights(
+    evidence: Evidence, reference: BatchNorm | None, export: BatchNorm | None
+) -> Iterator[WeightSummary]:
     for name in _WEIGHTS:
-        reference = _values(evidence.reference, pair.reference, name)
-        export = _values(evidence.export, pair.export, name)
+        right = _values(evidence.reference, reference, name)
+        held = _values(evidence.export, export, name)
         yield WeightSummary(
             name=name,
-            reference=None if reference is None else quantiles(reference),
-            export=None if export is None else quantiles(export),
-            max_abs=largest_difference(reference, export),
+            reference=None if right is None else quantiles(right),
+            export=None if held is None else quantiles(held),
+            max_abs=largest_difference(right, held),
         )
 
 

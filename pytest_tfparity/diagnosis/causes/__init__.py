@@ -57,3 +57,15 @@ ON_WRONG_INPUTS: tuple[Cause, ...] = (*batches.EARLY,)
 
 CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*reversed(CAUSES), *unsound.UNSOUND)}
 """Every entry by its id, those that only the health of a checkpoint shows among them."""
+
+
+def named(*ids: str) -> tuple[Cause, ...]:
+    """The causes with these ids. Raises KeyError for an id that is none."""
+    return tuple(CATALOGUE[each] for each in ids)
+
+
+OTHER_WEIGHTS: tuple[Cause, ...] = named("stale-export", "other-run")
+"""The causes that an export can show although it passes: it is within tolerance of weights that are not its own."""
+
+UNLOADABLE: tuple[Cause, ...] = named("pb-unloadable-ref-edges")
+"""What keeps TensorFlow from importing a file, although the part that the outputs need can be run."""

@@ -8,14 +8,23 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..alignment import counterpart
+from ..arrays import values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow
-from ..places.batch_norms import Pair, as_reference, nodes_of, pairs_of, repairs_of, scopes_of, some
-from ..relations import values
+from ..places.batch_norms import (
+    listed_norms,
+    norm_as_reference,
+    norm_node,
+    norm_nodes,
+    norm_pairs,
+    norm_scopes,
+    norms_as_reference,
+)
 from ..tensor_names import averaged_by
 from ..wording import listed
 
@@ -28,23 +37,24 @@ class Epsilon(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [
             pair
-            for pair in pairs_of(evidence)
-            if pair.ours.mode == pair.theirs.mode and _differ(pair.ours.epsilon, pair.theirs.epsilon)
+            for pair in evidence[norm_pairs]
+            if pair.reference.mode == pair.export.mode
+            and _differ(pair.reference.epsilon, pair.export.epsilon)
         ]
         if not pairs:
             return
-        theirs = listed([f"{pair.theirs.epsilon:.3g}" for pair in pairs])
-        ours = listed([f"{pair.ours.epsilon:.3g}" for pair in pairs])
+        theirs = listed([f"{pair.export.epsilon:.3g}" for pair in pairs])
+        ours = listed([f"{pair.reference.epsilon:.3g}" for pair in pairs])
         yield Suspicion(
             cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
+            nodes=norm_nodes(evidence, pairs),
+            scopes=norm_scopes(pairs),
             message=(
-                f"{some(pairs)}: epsilon is {theirs} in {evidence.case.export_name}, {ours} in the"
+                f"{listed_norms(pairs)}: epsilon is {theirs} in {evidence.case.export_name}, {ours} in the"
                 " checkpoint's graph."
             ),
             fix=f"Build the batch norms of the export graph with epsilon={ours}, as in training.",
-            repair=repairs_of(evidence, pairs),
+            repair=norms_as_reference(evidence, pairs),
         )
 
 
@@ -59,28 +69,28 @@ class ZeroEpsilon(Cause):
     id: ClassVar[str] = "nan-zero-epsilon"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs: list[Pair] = []
+        pairs: list[BatchNormPair] = []
         channels: list[int] = []
-        for pair in pairs_of(evidence):
-            if pair.theirs.epsilon != 0 or pair.ours.epsilon == 0:
+        for pair in evidence[norm_pairs]:
+            if pair.export.epsilon != 0 or pair.reference.epsilon == 0:
                 continue
-            variance = evidence.export.value(pair.theirs.variance)
+            variance = evidence.export.value(pair.export.variance)
             dead = [] if variance is None else np.flatnonzero(values(variance) == 0).tolist()
             if dead:
                 pairs.append(pair)
                 channels.append(dead[0])
         if not pairs:
             return
-        ours = listed([f"{pair.ours.epsilon:.3g}" for pair in pairs])
-        first = f"{pairs[0].node(evidence)}: epsilon is 0 and channel {channels[0]} has variance 0"
-        more = f" (likewise {listed(scopes_of(pairs[1:]))})" if len(pairs) > 1 else ""
+        ours = listed([f"{pair.reference.epsilon:.3g}" for pair in pairs])
+        first = f"{norm_node(evidence, pairs[0])}: epsilon is 0 and channel {channels[0]} has variance 0"
+        more = f" (likewise {listed(norm_scopes(pairs[1:]))})" if len(pairs) > 1 else ""
         yield Suspicion(
             cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
+            nodes=norm_nodes(evidence, pairs),
+            scopes=norm_scopes(pairs),
             message=f"{first}{more}, so it answers NaN. The checkpoint's graph has epsilon {ours}.",
             fix=f"Export with epsilon={ours}; a converter has dropped it.",
-            repair=repairs_of(evidence, pairs),
+            repair=norms_as_reference(evidence, pairs),
         )
 
 
@@ -92,21 +102,21 @@ class Axis(Cause):
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
         pairs = [
             pair
-            for pair in pairs_of(evidence)
-            if pair.ours.axis != pair.theirs.axis
-            and pair.ours.mode == pair.theirs.mode
-            and counterpart(evidence, pair.ours.input) == pair.theirs.input
+            for pair in evidence[norm_pairs]
+            if pair.reference.axis != pair.export.axis
+            and pair.reference.mode == pair.export.mode
+            and counterpart(evidence, pair.reference.input) == pair.export.input
         ]
         if not pairs:
             return
-        axes = f"axis {pairs[0].theirs.axis} in {evidence.case.export_name}"
+        axes = f"axis {pairs[0].export.axis} in {evidence.case.export_name}"
         yield Suspicion(
             cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
-            message=f"{some(pairs)}: {axes}, {pairs[0].ours.axis} in the checkpoint's graph.",
-            fix=f"Build the layer with axis={pairs[0].ours.axis}, as in training.",
-            repair=repairs_of(evidence, pairs),
+            nodes=norm_nodes(evidence, pairs),
+            scopes=norm_scopes(pairs),
+            message=f"{listed_norms(pairs)}: {axes}, {pairs[0].reference.axis} in the checkpoint's graph.",
+            fix=f"Build the layer with axis={pairs[0].reference.axis}, as in training.",
+            repair=norms_as_reference(evidence, pairs),
         )
 
 
@@ -116,21 +126,25 @@ class GammaMissing(Cause):
     id: ClassVar[str] = "bn-gamma-missing"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        lacking = [(pair, _lacks(evidence, pair)) for pair in pairs_of(evidence)]
+        lacking = [(pair, _lacks(evidence, pair)) for pair in evidence[norm_pairs]]
         pairs = [pair for pair, names in lacking if names]
         if not pairs:
             return
         missing = listed(list(dict.fromkeys(name for _, names in lacking for name in names)))
-        keys = [pair.ours.gamma if "gamma" in names else pair.ours.beta for pair, names in lacking if names]
+        keys = [
+            pair.reference.gamma if "gamma" in names else pair.reference.beta
+            for pair, names in lacking
+            if names
+        ]
         named = listed([evidence.case.keys.get(key, key) for key in keys if key is not None])
         options = {"gamma": "scale=True", "beta": "center=True"}
         flags = [options[name] for name in ("gamma", "beta") if name in missing]
         yield Suspicion(
             cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
+            nodes=norm_nodes(evidence, pairs),
+            scopes=norm_scopes(pairs),
             message=(
-                f"{some(pairs)}: the checkpoint has a trained {missing} ({named}), and"
+                f"{listed_norms(pairs)}: the checkpoint has a trained {missing} ({named}), and"
                 f" {evidence.case.export_name} normalises without it."
             ),
             fix=f"Build the batch norms of the export graph with {' and '.join(flags)}, restore, freeze again.",
@@ -138,26 +152,26 @@ class GammaMissing(Cause):
         )
 
 
-def _with_weights(evidence: Evidence, pair: Pair) -> Repair:
+def _with_weights(evidence: Evidence, pair: BatchNormPair) -> Repair:
     lacks = _lacks(evidence, pair)
     bare = replace(
-        pair.theirs,
-        gamma=None if "gamma" in lacks else pair.theirs.gamma,
-        beta=None if "beta" in lacks else pair.theirs.beta,
+        pair.export,
+        gamma=None if "gamma" in lacks else pair.export.gamma,
+        beta=None if "beta" in lacks else pair.export.beta,
     )
-    return as_reference(evidence, pair.ours, bare)
+    return norm_as_reference(evidence, pair.reference, bare)
 
 
-def _lacks(evidence: Evidence, pair: Pair) -> tuple[str, ...]:
+def _lacks(evidence: Evidence, pair: BatchNormPair) -> tuple[str, ...]:
     """Which of gamma and beta the reference has trained and the export's layer does without."""
     found = []
     for name, neutral in (("gamma", 1.0), ("beta", 0.0)):
-        ours, theirs = getattr(pair.ours, name), getattr(pair.theirs, name)
+        ours, theirs = getattr(pair.reference, name), getattr(pair.export, name)
         trained = evidence.reference.value(ours)
         if trained is None or _throughout(values(trained), neutral):
             continue
         if theirs is None:
-            if not getattr(pair.theirs, f"has_{name}"):
+            if not getattr(pair.export, f"has_{name}"):
                 found.append(name)
         elif not _was_variable(evidence, pair, theirs):
             held = evidence.export.value(theirs)
@@ -170,7 +184,7 @@ def _throughout(array: Array, value: float) -> bool:
     return bool((array == value).all())
 
 
-def _was_variable(evidence: Evidence, pair: Pair, constant: str) -> bool:
+def _was_variable(evidence: Evidence, pair: BatchNormPair, constant: str) -> bool:
     """Whether a constant of the export was a variable before it was frozen: by its name or its read."""
     if constant in evidence.case.keys or constant in evidence.case.checkpoint:
         return True
@@ -178,7 +192,7 @@ def _was_variable(evidence: Evidence, pair: Pair, constant: str) -> bool:
     if any(node.op == "Identity" for node in readers):
         return True
     # Of a layer whose weights are all at their start, none is known to be missing.
-    others = [getattr(pair.theirs, name) for name in ("gamma", "beta", "mean", "variance")]
+    others = [getattr(pair.export, name) for name in ("gamma", "beta", "mean", "variance")]
     held = [evidence.export.value(other) for other in others if other not in (None, constant)]
     arrays = [values(each) for each in held if each is not None]
     return bool(arrays) and all(_throughout(array, float(array.reshape(-1)[0])) for array in arrays)
@@ -190,19 +204,19 @@ class NamesShifted(Cause):
     id: ClassVar[str] = "bn-stats-names-shifted"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in pairs_of(evidence) if _shifted(evidence, pair)]
+        pairs = [pair for pair in evidence[norm_pairs] if _shifted(evidence, pair)]
         if not pairs:
             return
         first = pairs[0]
         scopes = [_layer(pair) for pair in pairs]
         yield Suspicion(
             cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
+            nodes=norm_nodes(evidence, pairs),
+            scopes=norm_scopes(pairs),
             message=(
                 f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own"
-                f" name: {_layer(first)} reads {first.theirs.mean} in {evidence.case.export_name} and"
-                f" {first.ours.mean} in the checkpoint's graph."
+                f" name: {_layer(first)} reads {first.export.mean} in {evidence.case.export_name} and"
+                f" {first.reference.mean} in the checkpoint's graph."
             ),
             fix=(
                 "Names of EMA-of-moments statistics follow the order of construction: build the layers in"
@@ -212,20 +226,23 @@ class NamesShifted(Cause):
         )
 
 
-def _layer(pair: Pair) -> str:
-    weight = pair.theirs.gamma or pair.theirs.beta
+def _layer(pair: BatchNormPair) -> str:
+    weight = pair.export.gamma or pair.export.beta
     return weight.rpartition("/")[0] if weight is not None and "/" in weight else pair.scope
 
 
-def _own_statistics(evidence: Evidence, pair: Pair) -> Repair:
-    return as_reference(evidence, pair.ours, replace(pair.theirs, mean=None, variance=None))
+def _own_statistics(evidence: Evidence, pair: BatchNormPair) -> Repair:
+    return norm_as_reference(evidence, pair.reference, replace(pair.export, mean=None, variance=None))
 
 
-def _shifted(evidence: Evidence, pair: Pair) -> bool:
+def _shifted(evidence: Evidence, pair: BatchNormPair) -> bool:
     """Whether a layer reads, under the names of the checkpoint, statistics that are another layer's."""
     checkpoint = evidence.case.checkpoint
     other = False
-    for ours, theirs in ((pair.ours.mean, pair.theirs.mean), (pair.ours.variance, pair.theirs.variance)):
+    for ours, theirs in (
+        (pair.reference.mean, pair.export.mean),
+        (pair.reference.variance, pair.export.variance),
+    ):
         if ours is None or theirs is None:
             return False
         key = evidence.case.keys.get(ours, ours)

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from ...graph import ops
+from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.graft import Repair, Ungraftable
 from ...graph.live_graph import LiveGraph
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from ..places.batch_norms import (
-    Pair,
     Switched,
     export_norms,
-    nodes_of,
-    pairs_of,
-    repairs_of,
-    scopes_of,
-    some,
+    listed_norms,
+    norm_nodes,
+    norm_pairs,
+    norm_scopes,
+    norms_as_reference,
     switched,
 )
 from ..wording import listed
@@ -32,25 +32,27 @@ _RANDOM = frozenset(
 _CONDITIONAL = re.compile(r"(smart_)?cond(_\d+)?")
 
 
-def _moded(evidence: Evidence) -> list[Pair]:
+def _moded(evidence: Evidence) -> list[BatchNormPair]:
     """The batch norms that use the current batch in the export and stored statistics in the reference."""
     return [
         pair
-        for pair in pairs_of(evidence)
-        if pair.ours.mode == "inference" and pair.theirs.mode in ("training", "unknown")
+        for pair in evidence[norm_pairs]
+        if pair.reference.mode == "inference" and pair.export.mode in ("training", "unknown")
     ]
 
 
-def _by_decider(evidence: Evidence, pairs: Sequence[Pair]) -> list[tuple[Switched | None, list[Pair]]]:
+def _by_decider(
+    evidence: Evidence, pairs: Sequence[BatchNormPair]
+) -> list[tuple[Switched | None, list[BatchNormPair]]]:
     """The pairs by what decides their mode, where another value of that is enough to put it right."""
-    groups: dict[str | None, list[Pair]] = {}
+    groups: dict[str | None, list[BatchNormPair]] = {}
     for pair in pairs:
-        groups.setdefault(pair.theirs.decided_by, []).append(pair)
-    found: list[tuple[Switched | None, list[Pair]]] = []
+        groups.setdefault(pair.export.decided_by, []).append(pair)
+    found: list[tuple[Switched | None, list[BatchNormPair]]] = []
     for decider, group in groups.items():
         switch = None
         if decider is not None:
-            switch = switched(evidence, decider, [pair.theirs for pair in group])
+            switch = switched(evidence, decider, [pair.export for pair in group])
         found.append((switch, group))
     return found
 
@@ -65,7 +67,7 @@ class TrainingMode(Cause):
     id: ClassVar[str] = "bn-training-mode"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in _moded(evidence) if not _is_keras(pair.theirs.decided_by)]
+        pairs = [pair for pair in _moded(evidence) if not _is_keras(pair.export.decided_by)]
         if pairs:
             yield _training(self.id, evidence, pairs)
         yield from self._reference_trains(evidence)
@@ -74,24 +76,24 @@ class TrainingMode(Cause):
         """The other way round: the graph that stands for the checkpoint is a training graph."""
         pairs = [
             pair
-            for pair in pairs_of(evidence)
-            if pair.ours.mode == "training" and pair.theirs.mode == "inference"
+            for pair in evidence[norm_pairs]
+            if pair.reference.mode == "training" and pair.export.mode == "inference"
         ]
         if not pairs:
             return
         case = evidence.case
-        phases = [pair.ours.decided_by for pair in pairs if pair.ours.decided_by is not None]
+        phases = [pair.reference.decided_by for pair in pairs if pair.reference.decided_by is not None]
         feed = f"state `feeds: {{{phases[0]}:0: ...}}` for the reference, or " if phases else ""
         yield Suspicion(
             cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
+            nodes=norm_nodes(evidence, pairs),
+            scopes=norm_scopes(pairs),
             message=(
-                f"The graph of {case.reference_name} runs {some(pairs)} in training mode, while"
+                f"The graph of {case.reference_name} runs {listed_norms(pairs)} in training mode, while"
                 f" {case.export_name} uses the moving statistics: here the reference is a training graph."
             ),
             fix=f"As the reference, {feed}give a `meta` (or `builder`) that was built with training=False.",
-            repair=repairs_of(evidence, pairs),
+            repair=norms_as_reference(evidence, pairs),
         )
 
 
@@ -101,23 +103,23 @@ class KerasLearningPhase(Cause):
     id: ClassVar[str] = "keras-learning-phase"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in _moded(evidence) if _is_keras(pair.theirs.decided_by)]
+        pairs = [pair for pair in _moded(evidence) if _is_keras(pair.export.decided_by)]
         if pairs:
             yield _training(self.id, evidence, pairs)
 
 
-def _training(cause: str, evidence: Evidence, pairs: list[Pair]) -> Suspicion:
+def _training(cause: str, evidence: Evidence, pairs: list[BatchNormPair]) -> Suspicion:
     case = evidence.case
     groups = _by_decider(evidence, pairs)
     switches = [switch for switch, _ in groups if switch is not None]
     rest = [pair for switch, group in groups if switch is None for pair in group]
     repair: Repair = tuple(edit for switch in switches for edit in switch.repair)
-    repair += repairs_of(evidence, rest)
+    repair += norms_as_reference(evidence, rest)
     random = _randomised(evidence, repair) if switches else ()
     total = len(evidence[export_norms])
     share = "its only batch norm" if total == 1 else f"{len(pairs)} of its {total} batch norms"
     message = (
-        f"{case.export_name} runs {some(pairs)} ({share}) in training mode{_decided(switches)}:"
+        f"{case.export_name} runs {listed_norms(pairs)} ({share}) in training mode{_decided(switches)}:"
         f" {'it normalises' if len(pairs) == 1 else 'they normalise'} with the current batch and"
         f" {'ignores' if len(pairs) == 1 else 'ignore'} moving_mean and moving_variance."
     )
@@ -125,8 +127,8 @@ def _training(cause: str, evidence: Evidence, pairs: list[Pair]) -> Suspicion:
         message += f" It also keeps the random numbers of {listed(random)} on."
     return Suspicion(
         cause=cause,
-        nodes=nodes_of(evidence, pairs),
-        scopes=tuple(dict.fromkeys([*scopes_of(pairs), *random])),
+        nodes=norm_nodes(evidence, pairs),
+        scopes=tuple(dict.fromkeys([*norm_scopes(pairs), *random])),
         message=message,
         fix=_fix(cause, evidence, switches, rest),
         evidence=_signs(evidence, pairs),
@@ -171,7 +173,7 @@ def _decided(switches: Sequence[Switched]) -> str:
     return f" ({listed(said)})"
 
 
-def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Sequence[Pair]) -> str:
+def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Sequence[BatchNormPair]) -> str:
     feeds = [f"{switch.node}:0={switch.value}" for switch in switches if switch.placeholder]
     again = f"restore {evidence.case.reference_name}, freeze again"
     parts = []
@@ -192,8 +194,8 @@ def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Seq
     return " ".join(parts)
 
 
-def _signs(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
-    nodes = [evidence[export_flow].nodes.get(pair.theirs.node) for pair in pairs]
+def _signs(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> tuple[str, ...]:
+    nodes = [evidence[export_flow].nodes.get(pair.export.node) for pair in pairs]
     fused = sum(node is not None and node.op in ops.FUSED_BATCH_NORMS for node in nodes)
     signs = []
     if fused:

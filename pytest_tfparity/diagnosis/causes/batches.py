@@ -9,13 +9,14 @@ from ...graph.graph import Array, Node, TensorName
 from ...runtime.feeds import signature
 from ...runtime.splice import Half
 from ..alignment import divergences, reference_of
+from ..arrays import values
+from ..behaviour import rows_coupled
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
-from ..relations import values
-from ..scopes import layer_of
+from ..scopes import scope_of
 from ..wording import listed
 
 # Ops that are told a shape, and by which input.
@@ -58,7 +59,7 @@ class BatchDimPinned(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=nodes,
-            scopes=tuple(dict.fromkeys(layer_of(name) for name in nodes)),
+            scopes=tuple(dict.fromkeys(scope_of(name) for name in nodes)),
             message=f"{first.op} {listed(nodes)} of {evidence.case.export_name} fixes the batch to {size}"
             f" row{'s' if size != 1 else ''}; the checkpoint's graph leaves it open.",
             fix="Use -1 for the leading dimension, or tf.shape(x)[0], and export again.",
@@ -68,11 +69,9 @@ class BatchDimPinned(Cause):
 
 def _placeholders(cause: str, evidence: Evidence) -> Iterator[Suspicion]:
     """Inputs whose number of rows is fixed so that the golden batch cannot be cut to it."""
-    trials = evidence.case.trials
-    if trials is None:
-        return
+    inputs = {} if evidence.case.runner is None else evidence.case.runner.inputs
     for ours, theirs in zip(evidence.reference.inputs, evidence.export.inputs, strict=True):
-        value = trials.inputs.get(str(ours))
+        value = inputs.get(str(ours))
         if value is None or not value.ndim or theirs.node not in evidence.export.graph.nodes:
             continue
         dims = signature(evidence.export.graph, theirs).dims
@@ -205,16 +204,12 @@ class OutputCouplesBatch(Cause):
 def _scopes(names: Iterable[str], coupled: Iterable[TensorName]) -> tuple[str, ...]:
     """The layers of nodes; where these stand outside of all scopes, those of the outputs that need them."""
     found = [name for name in names if "/" in name] or [output.node for output in coupled]
-    return tuple(dict.fromkeys(map(layer_of, found)))
+    return tuple(dict.fromkeys(map(scope_of, found)))
 
 
 def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
     """By how much row 0 of each output moves when it is alone, where that can be tried."""
-    behaviour = evidence.case.behaviour
-    if behaviour is None:
-        return {}
-    found = behaviour.coupled("export")
-    return dict(zip(evidence.case.export.outputs, found, strict=False))
+    return dict(zip(evidence.case.export.outputs, evidence[rows_coupled], strict=False))
 
 
 def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> bool:

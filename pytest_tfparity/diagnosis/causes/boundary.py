@@ -12,11 +12,11 @@ from ...graph.graph import TensorName
 from ...graph.proof.proof import Side
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
+from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
 from ..scopes import common_scope, scope_of
-from ..tensors import Tensors
 from ..wording import listed
 
 _MOST_PAIRS = 6
@@ -109,8 +109,7 @@ class WrongOutputNode(Cause):
         ]
         if not wrong or not _misplaced(evidence):
             return
-        contents = evidence.case.contents
-        ours, theirs = Tensors.of(evidence.reference, contents), Tensors.of(evidence.export, contents)
+        ours, theirs = evidence[reference_tensors], evidence[export_tensors]
         for index in wrong:
             expected, got = evidence.reference.outputs[index], evidence.export.outputs[index]
             found = ours.named(theirs.print_of(got), got)
@@ -151,7 +150,7 @@ def _misplaced(evidence: Evidence) -> bool:
 
 
 def _elsewhere(
-    evidence: Evidence, tensors: Tensors, expected: TensorName, got: TensorName, found: TensorName
+    evidence: Evidence, tensors: ComputedTensors, expected: TensorName, got: TensorName, found: TensorName
 ) -> bool:
     """Whether ``found`` is another tensor, not the expected one with an op missing or in another mode."""
     here, there = (tensors.ancestors(each) for each in (expected, found))

@@ -9,6 +9,7 @@ from ...graph import ops
 from ...graph.edit.graft import Constant, Repair, Rewrite
 from ...graph.edit.pruning import effects
 from ...graph.graph import Function, Graph, Node, TensorName
+from ...graph.ops import registered as registered_op
 from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
 from ...graph.variables import written_variable
@@ -18,7 +19,7 @@ from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
-from ..scopes import layer_of, layers_of
+from ..scopes import scope_of, scopes_of
 from ..wording import counted, listed
 
 _READS = frozenset({"ReadVariableOp"})
@@ -42,7 +43,7 @@ class ExportNotFrozen(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(left),
-            scopes=layers_of(left),
+            scopes=scopes_of(left),
             message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({listed(left)})"
             f" {are}, without a value in the file.",
             fix="Restore the checkpoint, then freeze with convert_variables_to_constants.",
@@ -100,7 +101,7 @@ def _layer(evidence: Evidence, constant: str) -> str:
     for norm in evidence[export_norms]:
         if constant in (norm.mean, norm.variance) and norm.scope:
             return norm.scope
-    return layer_of(constant)
+    return scope_of(constant)
 
 
 _PLAIN = {
@@ -159,7 +160,11 @@ class UnregisteredOp(Cause):
 
 
 def _unknown(evidence: Evidence, side: Side) -> list[Node]:
-    known, functions = evidence.case.known_op, side.graph.functions
+    runner, functions = evidence.case.runner, side.graph.functions
+
+    def known(name: str) -> bool:
+        return registered_op(name) is not None if runner is None else runner.knows(name)
+
     found = []
     part = Half.of(side).part
     inside = {name: [node.op for node in functions[name].nodes] for name in part.functions}
@@ -206,7 +211,7 @@ class StatefulReference(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=tuple(dict.fromkeys(each.node for each in found)),
-            scopes=layers_of(variables),
+            scopes=scopes_of(variables),
             message=f"Running {output} of {evidence.case.reference_name} also runs {first.op} {first.node}, which"
             f" changes {variables[0]}{more}: the reference is not a function of its inputs.",
             fix="Use the inference graph: name its .meta under `meta`, or a function that builds it under"

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.graft import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
+from ..behaviour import export_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow
 from ..places.divergences import differences, unexplained
 from ..places.effects import factor_of
 from ..places.repairs import as_reference_at
-from ..random_numbers import Chance, drawn_in
+from ..random_numbers import RandomPlace, export_random_ops
 from ..scopes import common_scope
 from ..wording import counted, listed
 from .structural import Structural, named, number, shown
@@ -52,7 +53,7 @@ class _Random(Cause):
             repair=_repair(evidence, found, unexplained(evidence, self.id)),
         )
 
-    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+    def told(self, evidence: Evidence, found: Sequence[RandomPlace]) -> str:
         """What is wrong, a sentence or two."""
         raise NotImplementedError
 
@@ -66,7 +67,7 @@ class DropoutActive(_Random):
         " and freeze again."
     )
 
-    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+    def told(self, evidence: Evidence, found: Sequence[RandomPlace]) -> str:
         names = listed([chance.join for chance in found])
         live = "is a live dropout" if len(found) == 1 else "are live dropouts"
         switches = list(_switches(evidence, unexplained(evidence, self.id)))
@@ -80,7 +81,7 @@ class RandomAugmentation(_Random):
     id: ClassVar[str] = "random-augmentation"
     fix: ClassVar[str] = "Export the input path of evaluation, without augmentation."
 
-    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+    def told(self, evidence: Evidence, found: Sequence[RandomPlace]) -> str:
         names = listed([chance.join for chance in found])
         return f"{evidence.case.export_name} changes its input at random before the first layer: {names}."
 
@@ -91,7 +92,7 @@ class RandomNoise(_Random):
     id: ClassVar[str] = "random-noise"
     fix: ClassVar[str] = "Remove the noise layer from the export graph, or give it a phase that is off there."
 
-    def told(self, evidence: Evidence, found: Sequence[Chance]) -> str:
+    def told(self, evidence: Evidence, found: Sequence[RandomPlace]) -> str:
         names = listed([chance.join for chance in found])
         return f"{evidence.case.export_name} has random noise at {names}: its answers are random."
 
@@ -133,12 +134,11 @@ def _switches(evidence: Evidence, found: Sequence[Divergence]) -> Iterator[tuple
 
 def _reruns(evidence: Evidence) -> Iterator[str]:
     """What a second run in the same session shows, if the export can be run."""
-    behaviour = evidence.case.behaviour
-    if behaviour is not None and behaviour.repeats("export") is False:
+    if evidence[export_repeats] is False:
         yield "Two runs in one session on the same inputs differ."
 
 
-def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:
+def _facts(evidence: Evidence, found: Sequence[RandomPlace]) -> Iterator[str]:
     for chance in found[:3]:
         ops = listed([f"{evidence[export_flow].nodes[name].op} {name}" for name in chance.drawn], 1)
         yield f"{ops} reaches the outputs through {chance.join}"
@@ -146,7 +146,7 @@ def _facts(evidence: Evidence, found: Sequence[Chance]) -> Iterator[str]:
         yield f"and {counted(len(found) - 3, 'more place')}"
 
 
-def _repair(evidence: Evidence, found: Sequence[Chance], divergences: Sequence[Divergence]) -> Repair:
+def _repair(evidence: Evidence, found: Sequence[RandomPlace], divergences: Sequence[Divergence]) -> Repair:
     """The places as in the reference; where that leaves random numbers, the masks cut out."""
     repair = tuple(edit for each in divergences for edit in as_reference_at(evidence, each))
     cut = tuple(edit for chance in found for edit in _cut(evidence, chance))
@@ -159,14 +159,14 @@ def _repair(evidence: Evidence, found: Sequence[Chance], divergences: Sequence[D
     return repair
 
 
-def _left(evidence: Evidence, repair: Repair) -> dict[str, str]:
+def _left(evidence: Evidence, repair: Repair) -> Mapping[str, str]:
     try:
-        return drawn_in(evidence.after(repair).export)
+        return evidence.after(repair)[export_random_ops]
     except Ungraftable:
-        return drawn_in(evidence.export)
+        return evidence[export_random_ops]
 
 
-def _cut(evidence: Evidence, chance: Chance) -> Iterator[Wire]:
+def _cut(evidence: Evidence, chance: RandomPlace) -> Iterator[Wire]:
     """Let what reads the dropout read what it drops from."""
     if chance.cause == "random-augmentation":
         return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from ..averages import averages
+from ..averages import averages, in_layers_of, mixture_of_averages
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
-from ..places.weights import WrongConstant, nodes, repair, scopes
+from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference
 from ..wording import listed
 
 _ISSUE = "https://github.com/tensorflow/tensorflow/issues/9724"
@@ -21,12 +21,12 @@ def _suspicion(
 ) -> Suspicion:
     return Suspicion(
         cause=cause,
-        nodes=nodes(evidence, group),
-        scopes=scopes(evidence, group),
+        nodes=weight_nodes(evidence, group),
+        scopes=weight_scopes(evidence, group),
         message=message,
         fix=fix,
         evidence=tuple(facts),
-        repair=repair(group),
+        repair=weights_as_reference(group),
     )
 
 
@@ -41,10 +41,10 @@ class DoubleApplied(Cause):
     id: ClassVar[str] = "ema-double-applied"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = averages(evidence).mixed()
+        found = evidence[mixture_of_averages]
         if found is None:
             return
-        share, group = found
+        share, group = found.share, found.weights
         yield _suspicion(
             self.id,
             evidence,
@@ -62,7 +62,7 @@ class NotApplied(Cause):
     id: ClassVar[str] = "ema-not-applied"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if not known.raw or known.right_averages:
             return
         group = [*known.raw, *known.raw_statistics]
@@ -83,7 +83,7 @@ class Unconverged(Cause):
     id: ClassVar[str] = "ema-unconverged"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if not known.averaged or known.right_raw:
             return
         case = evidence.case
@@ -109,7 +109,7 @@ class AppliedUnexpectedly(Cause):
     id: ClassVar[str] = "ema-applied-unexpectedly"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if not known.averaged or known.right_raw:
             return
         group = [*known.averaged, *known.averaged_statistics]
@@ -130,18 +130,18 @@ class PartiallyApplied(Cause):
     id: ClassVar[str] = "ema-partially-applied"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        known = averages(evidence)
+        known = evidence[averages]
         if known.raw and known.right_averages:
-            group = [*known.raw, *known.beside(known.raw, known.raw_statistics)]
+            group = [*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics)]
             yield self._mixed(evidence, group, ("raw", "moving averages"), known.right_averages)
         if known.averaged and known.right_raw:
-            group = [*known.averaged, *known.beside(known.averaged, known.averaged_statistics)]
+            group = [*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics)]
             yield self._mixed(evidence, group, ("moving averages", "raw"), known.right_raw)
 
     def _mixed(
         self, evidence: Evidence, group: Sequence[WrongConstant], kinds: tuple[str, str], right: int
     ) -> Suspicion:
-        layers = scopes(evidence, group)
+        layers = weight_scopes(evidence, group)
         verb = "is" if len(layers) == 1 else "are"
         return _suspicion(
             self.id,
@@ -160,9 +160,9 @@ class AppliedToStatistics(Cause):
     id: ClassVar[str] = "ema-applied-to-bn-stats"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = averages(evidence).averaged_statistics
+        group = evidence[averages].averaged_statistics
         if group:
-            layers = scopes(evidence, group)
+            layers = weight_scopes(evidence, group)
             yield _suspicion(
                 self.id,
                 evidence,
@@ -180,9 +180,9 @@ class NotAppliedToStatistics(Cause):
     id: ClassVar[str] = "ema-not-applied-to-bn-stats"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = averages(evidence).raw_statistics
+        group = evidence[averages].raw_statistics
         if group:
-            layers = scopes(evidence, group)
+            layers = weight_scopes(evidence, group)
             yield _suspicion(
                 self.id,
                 evidence,

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...errors import TfparityError
 from ..activations import activations
-from ..alignment import alignment
-from ..behaviour import Answers
+from ..alignment import alignment, nearest_divergences
+from ..arrays import is_float, values
+from ..behaviour import export_answers, reference_answers
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
 from ..places.repairs import as_reference_at
-from ..relations import is_float, values
-from ..scopes import layer_of, nearest_divergences
+from ..runner import Answers
+from ..scopes import scope_of
 from ..wording import listed
 
 
@@ -55,7 +55,7 @@ class NanInBoth(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=nodes,
-            scopes=tuple(dict.fromkeys(layer_of(name) for name in nodes)),
+            scopes=tuple(dict.fromkeys(scope_of(name) for name in nodes)),
             message=f"{count} of {total} values are NaN on both sides: that is no parity. {where}",
             fix="Go back to a checkpoint from before the training diverged, or give inputs that the model can"
             " take; if NaN is right, state equal_nan: true.",
@@ -82,7 +82,7 @@ class NonFinite(Cause):
         yield Suspicion(
             cause=self.id,
             nodes=(node,),
-            scopes=(layer_of(node),),
+            scopes=(scope_of(node),),
             message=f"{op} {node} of {evidence.case.export_name} turns finite values into NaN or infinity; in"
             f" the checkpoint's graph they stay finite{f' ({details})' if details else ''}.",
             fix="Put back what keeps its input in range (a small constant, a maximum, a clip), as in the training"
@@ -93,13 +93,8 @@ class NonFinite(Cause):
 
 def _answers(evidence: Evidence) -> tuple[Answers, Answers] | None:
     """What the reference and the export (as it was given) answer, if both can be run."""
-    behaviour = evidence.case.behaviour
-    if behaviour is None:
-        return None
-    try:
-        return behaviour.answer("reference"), behaviour.answer("export")
-    except TfparityError:
-        return None
+    reference, export = evidence[reference_answers], evidence[export_answers]
+    return None if reference is None or export is None else (reference, export)
 
 
 def _export_alone(reference: np.ndarray, export: np.ndarray) -> bool:

@@ -9,7 +9,8 @@ from ...graph.edit.graft import Repair
 from ...graph.layer import layer_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..places.folds import Folded, folds, unfolded
+from ..places.folded import Folded, unfolded
+from ..places.folds import folds
 from ..wording import listed
 
 _SHARED = (

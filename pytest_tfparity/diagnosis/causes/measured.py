@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ...errors import TfparityError
 from ..activations import activations
-from ..alignment import as_reference
+from ..alignment import node_as_reference
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..scopes import layer_of
+from ..remaining import remaining
+from ..scopes import scope_of
 from ..wording import listed
 
 
@@ -31,11 +31,11 @@ class Measured(Cause):
             return
         worst = max(faulty, key=lambda each: (each.own or 0.0) / each.scale if each.scale else math.inf)
         names = [each.export for each in faulty]
-        grafts = [as_reference(evidence, name) for name in names]
+        grafts = [node_as_reference(evidence, name) for name in names]
         yield Suspicion(
             cause=self.id,
             nodes=tuple(names),
-            scopes=tuple(dict.fromkeys(map(layer_of, names))),
+            scopes=tuple(dict.fromkeys(map(scope_of, names))),
             message=f"{listed(names)} of {evidence.case.export_name} answer differently to the same inputs than"
             f" the checkpoint's graph: {worst.export} by {worst.own:.3g} (its largest value is"
             f" {worst.scale:.3g}).",
@@ -47,12 +47,11 @@ class Measured(Cause):
 
 def _differs_still(evidence: Evidence) -> bool:
     """Whether the export, with what was found so far put right, still fails."""
-    if evidence.case.run is None or evidence.case.measure is None:
+    runner = evidence.case.runner
+    if runner is None or not runner.comparable or not runner.inputs:
         return False
-    try:
-        return not all(output.passed for output in evidence.case.run(evidence.export))
-    except TfparityError:
-        return True
+    left = evidence[remaining]
+    return left is None or not left.passed
 
 
 CAUSES: tuple[Cause, ...] = (Measured(),)

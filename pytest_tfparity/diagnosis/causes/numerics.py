@@ -14,18 +14,26 @@ from ..flow import live_export
 from ..layers import layers
 from ..places.repairs import as_reference_at
 from ..places.weights import provenances, wrong_constants
-from ..precision import BFLOAT16, HALF, Lowered, Precision, halved, lacking_fake_quant, lowered
+from ..precision import (
+    BFLOAT16,
+    HALF,
+    LoweredConstant,
+    Precision,
+    half_precision_nodes,
+    lost_fake_quants,
+    lowered_constants,
+)
 from ..wording import counted, listed
 
 _READS = frozenset({"Identity", "Cast", "ReadVariableOp", "Enter", "RefEnter", "ExpandDims", "Reshape"})
 
 
-def _weights(evidence: Evidence, *precisions: Precision) -> list[Lowered]:
-    return [each for each in lowered(evidence) if each.precision in precisions]
+def _weights(evidence: Evidence, *precisions: Precision) -> list[LoweredConstant]:
+    return [each for each in evidence[lowered_constants] if each.precision in precisions]
 
 
 def _suspicion(
-    cause: str, evidence: Evidence, group: Sequence[Lowered], message: str, fix: str, *facts: str
+    cause: str, evidence: Evidence, group: Sequence[LoweredConstant], message: str, fix: str, *facts: str
 ) -> Suspicion:
     named = [each for each in group if each.weight] or list(group)
     layer_of = evidence[layers].scopes([each.name for each in named])
@@ -46,7 +54,7 @@ def _suspicion(
     )
 
 
-def _share(evidence: Evidence, group: Sequence[Lowered]) -> str:
+def _share(evidence: Evidence, group: Sequence[LoweredConstant]) -> str:
     """``All 20 constants``, or ``3 of 20 constants``: scalars and other single values aside."""
     wrong = {each.constant for each in evidence[wrong_constants]} | {each.node for each in group}
     same = wrong <= {each.node for each in group}
@@ -60,7 +68,7 @@ class ComputeHalf(Cause):
     id: ClassVar[str] = "compute-fp16"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        nodes = halved(evidence)
+        nodes = evidence[half_precision_nodes]
         if not nodes:
             return
         scopes = dict.fromkeys(scope for name in nodes for scope in _layers_of(evidence, name))
@@ -205,7 +213,7 @@ class FakeQuantMissing(Cause):
     id: ClassVar[str] = "fake-quant-missing"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        places = lacking_fake_quant(evidence)
+        places = evidence[lost_fake_quants]
         if not places:
             return
         names = [name for place in places for name in place.reference]

@@ -11,11 +11,13 @@ from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layer_of
 from ..alignment import reference_of
+from ..behaviour import rows_equal
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import export_flow, live_export, reference_flow
-from ..places.batch_norms import graft, linears, norm_pairs, reference_norms
-from ..places.folds import Folded, folds, unfolded
+from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
+from ..places.folded import Folded, unfolded
+from ..places.folds import folds
 from ..wording import listed
 
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
@@ -93,7 +95,7 @@ def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
 def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -> Repair:
     """Batch norms that were folded away behind another reader of the kernel, put back."""
     done = {folded.norm.node for folded in found}
-    there = {pair.reference.node for pair in evidence[norm_pairs] if pair.reference and pair.export}
+    there = {pair.reference.node for pair in evidence[norm_pairs]}
     edits: list[Graft] = []
     for linear in evidence[linears]:
         if linear.node not in wrong:
@@ -102,7 +104,7 @@ def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -
         for norm in evidence[reference_norms]:
             if norm.linear == node and norm.node not in done | there:
                 edges = {TensorName(node, 0): TensorName(linear.node, 0)}
-                edits.append(graft(evidence, linear.output, norm, edges))
+                edits.append(norm_graft(evidence, linear.output, norm, edges))
     return tuple(edits)
 
 
@@ -198,9 +200,7 @@ class FusedPad(Cause):
 
 def _seen(evidence: Evidence) -> str:
     """That the rows of this batch are alike, where running the export shows it."""
-    behaviour = evidence.case.behaviour
-    alike = behaviour is not None and any(behaviour.equal_rows("export"))
-    return " Every row of this batch got the answer of the first." if alike else ""
+    return " Every row of this batch got the answer of the first." if any(evidence[rows_equal]) else ""
 
 
 class FusedResize(Cause):

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from ...graph.align.divergence import Divergence, Kind
-from ..affine import first_layer_map
 from ..cause import Cause
 from ..evidence import Evidence
+from ..input_path import first_layer_map
 from ..places.divergences import differences
 from .structural import Structural, number, op_of, ops_of, shown, spelt
 
@@ -39,7 +39,7 @@ class InputScaling(Structural):
 
     def suspicion_told(self, evidence: Evidence) -> str | None:
         """The straight line between the first layer's inputs."""
-        line = first_layer_map(evidence)
+        line = evidence[first_layer_map]
         if line is None:
             return None
         slope, shift = line

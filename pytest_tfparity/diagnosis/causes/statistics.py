@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from ...graph.graph import Tensor
+from ..arrays import values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
 from ..places.batch_norms import by_key, reference_norms
-from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
-from ..relations import values
+from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference, wrong_constants
 from ..wording import counted, listed
 
 
@@ -47,12 +47,12 @@ class NotFinite(Cause):
         verb = "holds" if len(group) == 1 else "hold"
         return Suspicion(
             cause=cause,
-            nodes=nodes(evidence, group),
-            scopes=scopes(evidence, group),
+            nodes=weight_nodes(evidence, group),
+            scopes=weight_scopes(evidence, group),
             message=f"{listed(bad)} of {evidence.case.export_name} {verb} NaN or infinity; in"
             f" {evidence.case.reference_name} all values there are finite.",
             fix="Export again from the checkpoint, in float32 throughout.",
-            repair=repair(group),
+            repair=weights_as_reference(group),
         )
 
 
@@ -88,11 +88,11 @@ class InitialValues(Cause):
         group = _wrong(evidence, "initial")
         if not group:
             return
-        layers = scopes(evidence, group)
+        layers = weight_scopes(evidence, group)
         held = sorted({float(values(each.held).reshape(-1)[0]) for each in group})
         yield Suspicion(
             cause=self.id,
-            nodes=nodes(evidence, group),
+            nodes=weight_nodes(evidence, group),
             scopes=layers,
             message=f"{listed(layers)}: {evidence.case.export_name} holds initial statistics"
             f" ({' / '.join(f'{value:g}' for value in held)}) although {evidence.case.reference_name} has"
@@ -102,7 +102,7 @@ class InitialValues(Cause):
                 f"{counted(len(group), 'statistic')} of {counted(len(layers), 'layer')};"
                 " the other weights of these layers are the checkpoint's.",
             ),
-            repair=repair(group),
+            repair=weights_as_reference(group),
         )
 
 
@@ -125,7 +125,7 @@ class Differ(Cause):
         group = _wrong(evidence, "unknown", "other checkpoint", "scaled", "permuted", "negated", "rounded")
         if not group:
             return
-        layers = scopes(evidence, group)
+        layers = weight_scopes(evidence, group)
         labels = {label for each in group if each.origin is not None for label in each.origin.checkpoints}
         whole = [
             label
@@ -135,13 +135,13 @@ class Differ(Cause):
         whose = f" They are those of {whole[0]}." if whole else ""
         yield Suspicion(
             cause=self.id,
-            nodes=nodes(evidence, group),
+            nodes=weight_nodes(evidence, group),
             scopes=layers,
             message=f"The moving statistics of {listed(layers)} in {evidence.case.export_name} are not those of"
             f" {evidence.case.reference_name}; the weights of these layers are.{whose}",
             fix="Restore one checkpoint, once, and run no update op before freezing.",
             evidence=(f"{counted(len(group), 'statistic')} of {counted(len(layers), 'layer')}.",),
-            repair=repair(group),
+            repair=weights_as_reference(group),
         )
 
 

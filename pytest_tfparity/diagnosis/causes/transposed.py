@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from ...graph.edit.graft import Constant
+from ..arrays import same, values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
-from ..relations import same, values
+from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference, wrong_constants
 from ..wording import listed
 
 
@@ -23,16 +23,16 @@ class ShapesDiffer(Cause):
         if not group:
             return
         first = next((each for each in group if len(each.held.shape) > 1), group[0])
-        layers = scopes(evidence, group)
+        layers = weight_scopes(evidence, group)
         yield Suspicion(
             cause=self.id,
-            nodes=nodes(evidence, group),
+            nodes=weight_nodes(evidence, group),
             scopes=layers,
             message=f"{listed(layers)}: {first.constant} is {list(first.held.shape)} in"
             f" {evidence.case.export_name} and {list(first.right.shape)} in"
             f" {evidence.case.reference_name}: another architecture.",
             fix="Build the export with the sizes that the checkpoint was trained with.",
-            repair=repair(group),
+            repair=weights_as_reference(group),
         )
 
     @staticmethod
@@ -58,8 +58,8 @@ class KernelTransposed(Cause):
         more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
         yield Suspicion(
             cause=self.id,
-            nodes=nodes(evidence, group),
-            scopes=scopes(evidence, group),
+            nodes=weight_nodes(evidence, group),
+            scopes=weight_scopes(evidence, group),
             message=f"{'; '.join(facts[:3])}{more}: transposed.",
             fix="Exchange the axes back where the weights are written into the export.",
             repair=tuple(self._straight(evidence, each) for each in group),

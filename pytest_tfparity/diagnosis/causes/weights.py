@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from ..arrays import same, values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..layers import layers
-from ..places.folds import folded_over, unfolded
-from ..places.weights import WrongConstant, nodes, repair, scopes, wrong_constants
-from ..relations import same, values
+from ..places.folded import unfolded
+from ..places.folds import folded_over
+from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference, wrong_constants
 from ..unrestored import Unrestored, unrestored
 from ..wording import counted, listed
 from .transposed import KernelTransposed, ShapesDiffer
@@ -38,13 +39,13 @@ def _suspicion(
     unfolds = [edit for each in folds for edit in unfolded(evidence, each)]
     return Suspicion(
         cause=cause,
-        nodes=tuple(dict.fromkeys((*nodes(evidence, group), *(each.output.node for each in folds)))),
-        scopes=tuple(dict.fromkeys((*scopes(evidence, group), *norms))),
+        nodes=tuple(dict.fromkeys((*weight_nodes(evidence, group), *(each.output.node for each in folds)))),
+        scopes=tuple(dict.fromkeys((*weight_scopes(evidence, group), *norms))),
         message=message,
         fix=fix,
         evidence=tuple(facts),
         certainty="decisive" if certain else "suggestive",
-        repair=(*repair(group), *unfolds),
+        repair=(*weights_as_reference(group), *unfolds),
     )
 
 
@@ -94,7 +95,7 @@ class Mapped(Cause):
     @staticmethod
     def _too_plain_to_tell(evidence: Evidence, group: Sequence[WrongConstant]) -> list[WrongConstant]:
         """Constants of one number throughout, in layers that were mapped wrongly, that the checkpoint holds."""
-        around = set(scopes(evidence, group))
+        around = set(weight_scopes(evidence, group))
         known = {each.constant for each in group}
         tensors = evidence.case.checkpoint.values()
         return [
@@ -125,11 +126,11 @@ class Stale(Cause):
         if group and not all(each.statistic for each in group):
             yield self._of_a_checkpoint(evidence, group)
             return
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         if not found.older:
             return
-        where = "The weights" if found.whole else listed(scopes(evidence, found.older))
-        verb = "are" if found.whole or len(scopes(evidence, found.older)) > 1 else "is"
+        where = "The weights" if found.whole else listed(weight_scopes(evidence, found.older))
+        verb = "are" if found.whole or len(weight_scopes(evidence, found.older)) > 1 else "is"
         yield _suspicion(
             self.id,
             evidence,
@@ -148,7 +149,7 @@ class Stale(Cause):
         labels = [each.origin.checkpoints for each in group if each.origin is not None]
         common = [label for label in labels[0] if all(label in others for others in labels)]
         label = common[0] if common else labels[0][0]
-        tensors = case.others().get(label, {})
+        tensors = case.others.get(label, {})
         known = {each.constant for each in group}
         for each in evidence[wrong_constants]:
             there = tensors.get(each.key or "")
@@ -172,7 +173,7 @@ class InitialValues(Cause):
     id: ClassVar[str] = "initial-values"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         if not found.whole or not found.initial:
             return
         case = evidence.case
@@ -195,7 +196,7 @@ class OtherRun(Cause):
     id: ClassVar[str] = "other-run"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         if not found.whole or not found.foreign:
             return
         case = evidence.case
@@ -219,11 +220,11 @@ class PartialRestore(Cause):
     id: ClassVar[str] = "partial-restore"
 
     def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = unrestored(evidence)
+        found = evidence[unrestored]
         group = [*found.initial, *found.foreign]
         if found.whole or not group:
             return
-        layers = scopes(evidence, group)
+        layers = weight_scopes(evidence, group)
         case = evidence.case
         verb = "was" if len(layers) == 1 else "were"
         whose = "initial values" if found.marks else "initial values, or another run's"

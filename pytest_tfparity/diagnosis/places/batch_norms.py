@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,38 +15,43 @@ from ...graph.graph import Node, Tensor, TensorName
 from ...graph.live_graph import LiveGraph
 from ...graph.proof.proof import Side
 from ..alignment import reference_of
+from ..arrays import informative, values
 from ..evidence import Evidence, ReferenceEvidence
 from ..flow import export_flow, reference_flow, taken_reference
 from ..query import query, reference_query
-from ..relations import informative, values
 from ..wording import listed
 
 _ENTERS = frozenset({"Enter", "RefEnter"})
 
 
-def as_reference(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> Repair:
-    """Compute ``theirs`` (of the export) as ``ours`` (of the reference), from its input and its weights on.
+def norm_as_reference(evidence: Evidence, reference: BatchNorm, export: BatchNorm) -> Repair:
+    """Compute ``export`` as ``reference``, from its own input and its own weights on.
 
     Weights that the export lacks are the reference's, so that a fault of the others stays to be seen.
     """
-    edges = {ours.input: theirs.input}
+    edges = {reference.input: export.input}
     constants: list[Rewrite] = []
-    for mine, other in zip(ours.weights, theirs.weights, strict=True):
-        if mine is None or other is None:
+    for right, held in zip(reference.weights, export.weights, strict=True):
+        if right is None or held is None:
             continue
-        place = _in_shape(evidence, mine, other, constants)
+        place = _in_shape(evidence, right, held, constants)
         if place is not None:
-            edges[TensorName(mine, 0)] = TensorName(place, 0)
-    return (*constants, graft(evidence, theirs.output, ours, edges))
+            edges[TensorName(right, 0)] = TensorName(place, 0)
+    return (*constants, norm_graft(evidence, export.output, reference, edges))
 
 
-def graft(
-    evidence: Evidence, export: TensorName, ours: BatchNorm, edges: Mapping[TensorName, TensorName]
+def norms_as_reference(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> Repair:
+    """Each computed as the reference does."""
+    return tuple(edit for pair in pairs for edit in norm_as_reference(evidence, pair.reference, pair.export))
+
+
+def norm_graft(
+    evidence: Evidence, export: TensorName, norm: BatchNorm, edges: Mapping[TensorName, TensorName]
 ) -> Graft:
-    """Compute ``export`` as the reference's batch norm ``ours``; ``edges`` say from which tensors on."""
+    """Compute ``export`` as the reference's batch norm ``norm``; ``edges`` say from which tensors on."""
     return Graft(
         export=export,
-        reference=TensorName(ours.node, 0),
+        reference=TensorName(norm.node, 0),
         at=_boundary(evidence[reference_flow], edges),
         graph=evidence[taken_reference],
     )
@@ -76,16 +81,16 @@ def _boundary(
     return at
 
 
-def _in_shape(evidence: Evidence, mine: str, other: str, constants: list[Rewrite]) -> str | None:
-    """The export's weight ``other``, in the shape of the reference's ``mine``; None if it does not fit."""
-    ours, theirs = evidence.reference.value(mine), evidence.export.value(other)
-    if ours is None or theirs is None or ours.shape == theirs.shape:
-        return other
-    if int(np.prod(ours.shape)) != int(np.prod(theirs.shape)):
+def _in_shape(evidence: Evidence, right: str, held: str, constants: list[Rewrite]) -> str | None:
+    """The export's weight ``held``, in the shape of the reference's ``right``; None if it does not fit."""
+    reference, export = evidence.reference.value(right), evidence.export.value(held)
+    if reference is None or export is None or reference.shape == export.shape:
+        return held
+    if int(np.prod(reference.shape)) != int(np.prod(export.shape)):
         return None
-    name = free_name(evidence, f"{other}/reshaped")
-    held = tensor_of(values(theirs).reshape(ours.shape), theirs.dtype)
-    constants.append(Rewrite(node=constant_node(name, held)))
+    name = free_name(evidence, f"{held}/reshaped")
+    reshaped = tensor_of(values(export).reshape(reference.shape), export.dtype)
+    constants.append(Rewrite(node=constant_node(name, reshaped)))
     return name
 
 
@@ -147,49 +152,25 @@ def _infers(evidence: Evidence, repair: Repair, norms: Sequence[BatchNorm]) -> b
     return all(norm.output in outputs or norm.input in inputs for norm in norms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A batch norm of the reference and the one in its place in the export."""
-
-    ours: BatchNorm
-    theirs: BatchNorm
-
-    @property
-    def scope(self) -> str:
-        """The layer's name scope, as in the export."""
-        return self.theirs.scope or self.ours.scope
-
-    def node(self, evidence: Evidence) -> str:
-        """The node to name: one of the file, whatever function the layer stands in."""
-        inside = self.theirs.node in evidence.export.graph.nodes
-        return self.theirs.node if inside else self.theirs.output.node
+def norm_node(evidence: Evidence, pair: BatchNormPair) -> str:
+    """The node to name of the export's layer: one of the file, whatever function the layer stands in."""
+    node = pair.export.node
+    return node if node in evidence.export.graph.nodes else pair.export.output.node
 
 
-def pairs_of(evidence: Evidence) -> Iterator[Pair]:
-    """The batch norms that both sides have."""
-    for pair in evidence[norm_pairs]:
-        if pair.reference is not None and pair.export is not None:
-            yield Pair(ours=pair.reference, theirs=pair.export)
+def norm_nodes(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> tuple[str, ...]:
+    """The nodes to name, each once."""
+    return tuple(dict.fromkeys(norm_node(evidence, pair) for pair in pairs))
 
 
-def scopes_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
+def norm_scopes(pairs: Sequence[BatchNormPair]) -> tuple[str, ...]:
     """The layers' scopes, each once."""
     return tuple(dict.fromkeys(pair.scope for pair in pairs))
 
 
-def nodes_of(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """The nodes to name, each once."""
-    return tuple(dict.fromkeys(pair.node(evidence) for pair in pairs))
-
-
-def repairs_of(evidence: Evidence, pairs: Sequence[Pair]) -> Repair:
-    """Each computed as the reference does."""
-    return tuple(edit for pair in pairs for edit in as_reference(evidence, pair.ours, pair.theirs))
-
-
-def some(pairs: Sequence[Pair]) -> str:
+def listed_norms(pairs: Sequence[BatchNormPair]) -> str:
     """The layers' scopes in a few words."""
-    return listed(scopes_of(pairs))
+    return listed(norm_scopes(pairs))
 
 
 @reference_query
@@ -206,7 +187,7 @@ def export_norms(evidence: Evidence) -> tuple[BatchNorm, ...]:
 
 @query
 def norm_pairs(evidence: Evidence) -> tuple[BatchNormPair, ...]:
-    """The batch norms of both sides, side by side."""
+    """The batch norms that both sides have, in the reference's order."""
     return pair_batch_norms(
         evidence[reference_norms],
         evidence[export_norms],
@@ -235,9 +216,8 @@ def norm_of(evidence: Evidence) -> Mapping[str, str]:
     """Weight of the reference's batch norms to the node of the export that normalises with it."""
     found: dict[str, str] = {}
     for pair in evidence[norm_pairs]:
-        if pair.reference is not None and pair.export is not None:
-            for name in filter(None, pair.reference.weights):
-                found.setdefault(name, pair.export.node)
+        for name in filter(None, pair.reference.weights):
+            found.setdefault(name, pair.export.node)
     return found
 
 

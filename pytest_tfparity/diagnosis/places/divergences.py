@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node
 from ..alignment import alignment, counterpart, divergences, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
+from ..input_path import before_weights
 from ..query import query
-from ..random_numbers import Chance, chances
-from ..scopes import before_weights, nodes_of
+from ..random_numbers import RandomPlace, random_places
 from .effects import (
     AFFINE,
     DECODERS,
@@ -50,7 +52,7 @@ class Differences:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        self.chances: tuple[Chance, ...] = chances(evidence)
+        self.chances: tuple[RandomPlace, ...] = evidence[random_places]
         self.by_cause: dict[str, list[Divergence]] = {}
         for divergence in evidence[divergences]:
             self.by_cause.setdefault(self._cause(divergence), []).append(divergence)
@@ -120,15 +122,15 @@ class Differences:
 
     def ours(self, divergence: Divergence) -> list[Node]:
         """Its nodes in the reference."""
-        return nodes_of(self.evidence[reference_flow].nodes, divergence.reference)
+        return _present(self.evidence[reference_flow].nodes, divergence.reference)
 
     def theirs(self, divergence: Divergence) -> list[Node]:
         """Its nodes in the export."""
-        return nodes_of(self.evidence[export_flow].nodes, divergence.export)
+        return _present(self.evidence[export_flow].nodes, divergence.export)
 
     def readers(self, divergence: Divergence) -> list[Node]:
         """The nodes of the export that read it."""
-        return nodes_of(self.evidence[export_flow].nodes, divergence.readers)
+        return _present(self.evidence[export_flow].nodes, divergence.readers)
 
     def constants(self, divergence: Divergence) -> tuple[Array, Array] | None:
         """Both values of a constant that differs; None if it is none or they have no common shape."""
@@ -215,7 +217,7 @@ class Differences:
             if not turned:
                 return None
             names = set(self.evidence[export_flow].readers.get(turned[0].name, ()))
-            readers = nodes_of(self.evidence[export_flow].nodes, names)
+            readers = _present(self.evidence[export_flow].nodes, names)
         else:
             nodes = [*self.ours(divergence), *self.theirs(divergence)]
             if not nodes or not any(node.op == "Transpose" for node in nodes):
@@ -261,3 +263,8 @@ class Differences:
             and not self.elsewhere(divergence)
             and all(node.op in HARMLESS for node in nodes)
         )
+
+
+def _present(graph: Mapping[str, Node], names: Iterable[str]) -> list[Node]:
+    """The nodes called ``names``, those that are not in the graph left out."""
+    return [graph[name] for name in names if name in graph]

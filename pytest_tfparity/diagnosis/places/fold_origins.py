@@ -10,8 +10,8 @@ import numpy as np
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.edit.graft import tensor_of
 from ...graph.graph import Tensor
+from ..arrays import values
 from ..evidence import Evidence
-from ..relations import values
 from ..tensor_names import averaged_by, shadow_of
 from .batch_norms import reference_norms
 from .fold_formula import HALVES, as_low
@@ -37,32 +37,50 @@ def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
 def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     names = [name for name in (norm.kernel, norm.bias, *norm.weights) if name is not None]
     statistics = [name for name in (norm.mean, norm.variance) if name is not None]
-    held = ((name, evidence.reference.value(name)) for name in names)
-    expected = {name: value for name, value in held if value is not None}
-    yield expected
-    tensors, keys = evidence.case.checkpoint, evidence.case.keys
-    raw_keys = {name: averaged_by(key, tensors) or key for name in names if (key := keys.get(name))}
-    raw = {**expected, **{name: tensors[key] for name, key in raw_keys.items() if key in tensors}}
-    averages = {name: shadow_of(key, tensors) for name, key in raw_keys.items()}
-    averaged = {**raw, **{name: tensors[key] for name, key in averages.items() if key is not None}}
-    yield raw
-    yield averaged
+    expected = _held(evidence, names)
+    raw_keys = _raw_keys(evidence, names)
+    raw, averaged = _restored(evidence, expected, raw_keys)
+    yield from (expected, raw, averaged)
     for one, other in ((averaged, raw), (raw, averaged)):
         yield {name: (other if name in statistics else one)[name] for name in one}
-    start = {norm.mean: np.float32(0), norm.variance: np.float32(1)}
-    fresh = {
-        name: tensor_of(np.full(value.shape, start[name], values(value).dtype))
-        for name, value in expected.items()
-        if name in statistics
-    }
-    for trained in (expected, raw, averaged):
-        yield {**trained, **fresh}
-    for elsewhere in evidence.case.others().values():
+    start = _start(norm, expected)
+    yield from ({**trained, **start} for trained in (expected, raw, averaged))
+    for elsewhere in evidence.case.others.values():
         yield from _of(elsewhere, expected, raw_keys)
     for kind in HALVES:
         for trained in (expected, raw, averaged):
             yield {name: _lowered(value, kind) for name, value in trained.items()}
     yield from _mistaken(evidence, norm, expected)
+
+
+def _held(evidence: Evidence, names: Iterable[str]) -> Weights:
+    """What the reference has for each of ``names``, where it has anything."""
+    held = ((name, evidence.reference.value(name)) for name in names)
+    return {name: value for name, value in held if value is not None}
+
+
+def _raw_keys(evidence: Evidence, names: Iterable[str]) -> Mapping[str, str]:
+    """The checkpoint's variable, not its average, that each of ``names`` is restored from or averages."""
+    tensors, keys = evidence.case.checkpoint, evidence.case.keys
+    return {name: averaged_by(key, tensors) or key for name in names if (key := keys.get(name))}
+
+
+def _restored(evidence: Evidence, expected: Weights, raw_keys: Mapping[str, str]) -> tuple[Weights, Weights]:
+    """The layer as restored without averages, and with all of them."""
+    tensors = evidence.case.checkpoint
+    raw = {**expected, **{name: tensors[key] for name, key in raw_keys.items() if key in tensors}}
+    averages = {name: shadow_of(key, tensors) for name, key in raw_keys.items()}
+    return raw, {**raw, **{name: tensors[key] for name, key in averages.items() if key is not None}}
+
+
+def _start(norm: BatchNorm, expected: Weights) -> Weights:
+    """The statistics at their initial values."""
+    start = {norm.mean: np.float32(0), norm.variance: np.float32(1)}
+    return {
+        name: tensor_of(np.full(value.shape, start[name], values(value).dtype))
+        for name, value in expected.items()
+        if name in start
+    }
 
 
 def _lowered(value: Tensor, kind: str) -> Tensor:
@@ -71,19 +89,28 @@ def _lowered(value: Tensor, kind: str) -> Tensor:
 
 def _mistaken(evidence: Evidence, norm: BatchNorm, expected: Weights) -> Iterator[Weights]:
     """The layer with the kernel, and with all weights, of each other layer where they fit."""
-    roles = (norm.kernel, norm.bias, *norm.weights)
     for other in evidence[reference_norms]:
-        theirs = (other.kernel, other.bias, *other.weights)
-        if other is norm or [each is None for each in theirs] != [each is None for each in roles]:
+        if other is norm:
             continue
-        found = {
-            name: value
-            for name, source in zip(roles, theirs, strict=True)
-            if name is not None and (value := evidence.reference.value(source)) is not None
-        }
-        if all(name in found and found[name].shape == value.shape for name, value in expected.items()):
+        found = _in_the_roles_of(evidence, norm, other)
+        if found and all(
+            name in found and found[name].shape == value.shape for name, value in expected.items()
+        ):
             yield {**expected, norm.kernel or "": found[norm.kernel or ""]}
             yield found
+
+
+def _in_the_roles_of(evidence: Evidence, norm: BatchNorm, other: BatchNorm) -> Weights:
+    """The weights of ``other`` by the names that those of ``norm`` have; empty where either has one more."""
+    roles = (norm.kernel, norm.bias, *norm.weights)
+    sources = (other.kernel, other.bias, *other.weights)
+    if [each is None for each in sources] != [each is None for each in roles]:
+        return {}
+    return {
+        name: value
+        for name, source in zip(roles, sources, strict=True)
+        if name is not None and (value := evidence.reference.value(source)) is not None
+    }
 
 
 def _of(other: Weights, expected: Weights, raw_keys: Mapping[str, str]) -> Iterable[Weights]:

@@ -14,7 +14,7 @@ from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.normal.attributes import commutes, plain_op, respelled
-from ..alignment import alignment, as_reference, counterpart, reference_of
+from ..alignment import alignment, counterpart, node_as_reference, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, export_readings, reference_flow, reference_readings, taken_reference
 
@@ -34,7 +34,7 @@ def as_reference_at(evidence: Evidence, divergence: Divergence) -> Repair:
     edits: list[Graft] = []
     for reader in _readers(evidence, divergence):
         found = tuple(_read_from(evidence, divergence, reader))
-        whole = None if found else as_reference(evidence, reader, own=divergence.reference)
+        whole = None if found else node_as_reference(evidence, reader, own=divergence.reference)
         edits += found or ((whole,) if whole is not None else ())
     return (*edits, *_outputs(evidence, divergence))
 
@@ -83,35 +83,37 @@ def _attribute(evidence: Evidence, divergence: Divergence) -> Repair:
         attribute = divergence.attribute.partition(" ")[0]
         if partner is not None and len(partner.inputs) == len(node.inputs) and attribute in partner.attrs:
             return (Attribute(node=name, name=attribute, value=partner.attrs[attribute]),)
-        whole = as_reference(evidence, name)
+        whole = node_as_reference(evidence, name)
         return () if whole is None else (whole,)
     return (Attribute(node=name, name=divergence.attribute, value=divergence.values[0]),)
 
 
 def _wiring(evidence: Evidence, divergence: Divergence) -> Repair:
-    ours = evidence[reference_flow].nodes.get(divergence.reference[0])
-    theirs = evidence.export.graph.nodes.get(divergence.export[0])
-    if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
-        whole = as_reference(evidence, divergence.export[0])
+    reference = evidence[reference_flow].nodes.get(divergence.reference[0])
+    export = evidence.export.graph.nodes.get(divergence.export[0])
+    if reference is None or export is None or len(reference.inputs) != len(export.inputs):
+        whole = node_as_reference(evidence, divergence.export[0])
         return () if whole is None else (whole,)
     edits = []
-    for position, other in _positions(evidence, ours, theirs):
-        if _partner(evidence, ours.inputs[position]) != evidence[export_flow].source(theirs.inputs[other]):
-            edits.append(_into(evidence, ours.inputs[position], theirs, other, ()))
+    for position, other in _positions(evidence, reference, export):
+        if _partner(evidence, reference.inputs[position]) != evidence[export_flow].source(
+            export.inputs[other]
+        ):
+            edits.append(_into(evidence, reference.inputs[position], export, other, ()))
     return tuple(edits)
 
 
 def _read_from(evidence: Evidence, divergence: Divergence, reader: str) -> Iterator[Graft]:
     """Edits of those inputs of ``reader`` that come from what diverges."""
-    theirs = evidence.export.graph.nodes.get(reader)
-    ours = evidence[reference_flow].nodes.get(evidence[reference_of].get(reader, ""))
-    if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
+    export = evidence.export.graph.nodes.get(reader)
+    reference = evidence[reference_flow].nodes.get(evidence[reference_of].get(reader, ""))
+    if reference is None or export is None or len(reference.inputs) != len(export.inputs):
         return
-    for position, other in _positions(evidence, ours, theirs):
-        mine = evidence[reference_flow].source(ours.inputs[position])
-        there = evidence[export_flow].source(theirs.inputs[other])
-        if mine.node in divergence.reference or there.node in divergence.export:
-            yield _into(evidence, ours.inputs[position], theirs, other, divergence.reference)
+    for position, other in _positions(evidence, reference, export):
+        here = evidence[reference_flow].source(reference.inputs[position])
+        there = evidence[export_flow].source(export.inputs[other])
+        if here.node in divergence.reference or there.node in divergence.export:
+            yield _into(evidence, reference.inputs[position], export, other, divergence.reference)
 
 
 def _into(evidence: Evidence, source: TensorName, node: Node, position: int, own: tuple[str, ...]) -> Graft:
@@ -127,14 +129,14 @@ def _into(evidence: Evidence, source: TensorName, node: Node, position: int, own
 def _outputs(evidence: Evidence, divergence: Divergence) -> Iterator[Graft]:
     """Where outputs themselves differ: compute them as in the reference."""
     flows = evidence[reference_flow], evidence[export_flow]
-    for index, (ours, theirs) in enumerate(
+    for index, (reference, export) in enumerate(
         zip(evidence.reference.outputs, evidence.export.outputs, strict=True)
     ):
-        here, there = flows[0].source(ours).node, flows[1].source(theirs).node
+        here, there = flows[0].source(reference).node, flows[1].source(export).node
         if here in divergence.reference or there in divergence.export:
             yield Graft(
-                export=theirs,
-                reference=flows[0].source(ours),
+                export=export,
+                reference=flows[0].source(reference),
                 at=lambda tensor: (
                     None if tensor.node in divergence.reference else counterpart(evidence, tensor)
                 ),
@@ -143,15 +145,15 @@ def _outputs(evidence: Evidence, divergence: Divergence) -> Iterator[Graft]:
             )
 
 
-def _positions(evidence: Evidence, ours: Node, theirs: Node) -> list[tuple[int, int]]:
+def _positions(evidence: Evidence, reference: Node, export: Node) -> list[tuple[int, int]]:
     """The inputs of two aligned nodes that correspond: in order, or exchanged where that changes nothing."""
-    op, attrs = respelled(plain_op(ours.op), dict(ours.attrs))
-    if len(ours.inputs) == 2 and commutes(op, attrs):
-        partners = [_partner(evidence, source) for source in ours.inputs]
-        sources = [evidence[export_flow].source(source) for source in theirs.inputs]
+    op, attrs = respelled(plain_op(reference.op), dict(reference.attrs))
+    if len(reference.inputs) == 2 and commutes(op, attrs):
+        partners = [_partner(evidence, source) for source in reference.inputs]
+        sources = [evidence[export_flow].source(source) for source in export.inputs]
         if partners[0] == sources[1] or partners[1] == sources[0]:
             return [(0, 1), (1, 0)]
-    return [(position, position) for position in range(len(ours.inputs))]
+    return [(position, position) for position in range(len(reference.inputs))]
 
 
 def _partner(evidence: Evidence, tensor: TensorName) -> TensorName | None:

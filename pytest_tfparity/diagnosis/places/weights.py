@@ -9,6 +9,7 @@ from ...graph.align.divergence import Kind
 from ...graph.edit.graft import Constant, Repair
 from ...graph.graph import Tensor
 from ..alignment import divergences, reference_of
+from ..arrays import same, values
 from ..case import Tensors
 from ..evidence import Evidence
 from ..flow import live_export
@@ -16,8 +17,7 @@ from ..initial_values import uniform_starts
 from ..layers import layers
 from ..provenance import Provenance, provenance
 from ..query import query
-from ..relations import same, values
-from ..tensor_names import averaged_by, is_statistic, shadow_of
+from ..tensor_names import averaged_by, is_statistic
 from .batch_norms import norm_of, statistics
 
 
@@ -98,24 +98,24 @@ def _name(constant: str, node: str) -> str:
     return constant if constant.rpartition("/")[2] == node.rpartition("/")[2] else node
 
 
-def repair(wrong: Iterable[WrongConstant]) -> Repair:
+def weights_as_reference(wrong: Iterable[WrongConstant]) -> Repair:
     """The edits that put ``wrong`` right."""
     return tuple(each.edit for each in wrong)
 
 
-def scopes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]:
+def weight_scopes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]:
     """The layers of ``wrong``, each once."""
     found = evidence[layers].scopes([each.name for each in wrong])
     return tuple(dict.fromkeys(found.values()))
 
 
-def nodes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]:
+def weight_nodes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[str, ...]:
     """The nodes of the export to name: the ops of the same layers that read ``wrong``, and the constants."""
-    layer_of = evidence[layers].scopes([each.name for each in wrong])
+    scopes = evidence[layers].scopes([each.name for each in wrong])
     found: dict[str, None] = {}
     for each in wrong:
         norm = evidence[norm_of].get(each.node)
-        inside = f"{layer_of[each.name]}/"
+        inside = f"{scopes[each.name]}/"
         readers = (norm,) if norm is not None else each.readers
         found |= dict.fromkeys(reader for reader in readers if reader.startswith(inside))
     return (*found, *(each.constant for each in wrong if each.constant not in found))
@@ -149,11 +149,6 @@ def expected_key(evidence: Evidence, constant: str) -> str | None:
     return evidence.case.keys.get(node) if node is not None else None
 
 
-def shadow(evidence: Evidence, variable: str) -> str | None:
-    """The moving average of a variable in the checkpoint, or None."""
-    return shadow_of(variable, evidence.case.checkpoint)
-
-
 @query
 def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
     """Where each float constant of the export comes from, by its node name."""
@@ -165,7 +160,7 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
         evidence[constants],
         case.checkpoint,
         variables_of=evidence[variable_of],
-        others=case.others() if len(equal) < len(keys) else {},
+        others=case.others if len(equal) < len(keys) else {},
         initial=evidence[uniform_starts],
         parts={name: case.parts[node] for name, node in evidence[reference_of].items() if node in case.parts},
         equal=equal,

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from .find import BatchNorm
 
-By: TypeAlias = Literal["node", "weights", "scope", "alone"]
+By: TypeAlias = Literal["node", "weights", "scope"]
 _Key: TypeAlias = Callable[[BatchNorm], object]
 Content: TypeAlias = Callable[[str], "bytes | None"]
 """The digest of the weight of that name, or None where the weight says nothing about which it is."""
@@ -17,14 +17,19 @@ Content: TypeAlias = Callable[[str], "bytes | None"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchNormPair:
-    """A batch norm of the reference and the one in its place in the export; None where a side has none.
+    """A batch norm of the reference and the one in its place in the export.
 
     ``by`` says what brought them together: aligned nodes, equal weights, or the same scope.
     """
 
-    reference: BatchNorm | None
-    export: BatchNorm | None
+    reference: BatchNorm
+    export: BatchNorm
     by: By
+
+    @property
+    def scope(self) -> str:
+        """The layer's name scope, as in the export."""
+        return self.export.scope or self.reference.scope
 
 
 def pair_batch_norms(
@@ -35,7 +40,7 @@ def pair_batch_norms(
     reference_content: Content | None = None,
     export_content: Content | None = None,
 ) -> tuple[BatchNormPair, ...]:
-    """Pair by aligned node, else by equal weights, else by scope; the reference's order, then the rest.
+    """Pair by aligned node, else by equal weights, else by scope; in the reference's order.
 
     ``alignment`` maps nodes of the export to nodes of the reference. Of several layers with the same
     weights or scope (towers) the first goes with the first, but only if there are as many on both sides.
@@ -58,20 +63,10 @@ def pair_batch_norms(
     if reference_content is not None and export_content is not None:
         join(partial(_signature, reference_content), partial(_signature, export_content), "weights")
     join(_scope, _scope, "scope")
-    found = [
-        BatchNormPair(
-            reference=each,
-            export=export[pairs[index][0]] if index in pairs else None,
-            by=pairs[index][1] if index in pairs else "alone",
-        )
-        for index, each in enumerate(reference)
-    ]
-    found += [
-        BatchNormPair(reference=None, export=each, by="alone")
-        for index, each in enumerate(export)
-        if index not in taken
-    ]
-    return tuple(found)
+    return tuple(
+        BatchNormPair(reference=reference[one], export=export[other], by=by)
+        for one, (other, by) in sorted(pairs.items())
+    )
 
 
 def _grouped(records: Sequence[BatchNorm], key: _Key, done: Container[int]) -> dict[object, list[int]]:

@@ -1,4 +1,4 @@
-"""All tensors of one side by what they compute."""
+"""The tensors of a side that follow from its inputs, by what they compute."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ from ..graph.graph import TensorName
 from ..graph.normal.form import NormalGraph
 from ..graph.proof.fingerprint import Contents, edge_fingerprint, fingerprints
 from ..graph.proof.proof import Side, form_of
+from .evidence import Evidence, ReferenceEvidence
+from .query import query, reference_query
 
 _MOST_NODES = 60_000
+"""Up to how many nodes of a side are hashed to find a misplaced output: a chain of 30,000 takes 5 s on a busy
+machine, and this is asked only where a failing check may have its outputs in the wrong place."""
+
+
+@reference_query
+def reference_tensors(evidence: ReferenceEvidence) -> ComputedTensors:
+    """What the tensors of the reference compute."""
+    return ComputedTensors.of(evidence.reference, evidence.contents)
+
+
+@query
+def export_tensors(evidence: Evidence) -> ComputedTensors:
+    """What the tensors of the export compute."""
+    return ComputedTensors.of(evidence.export, evidence.case.contents)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tensors:
+class ComputedTensors:
     """The tensors of a side that depend on its inputs, with their fingerprints."""
 
     side: Side
@@ -22,7 +38,7 @@ class Tensors:
     contents: Contents
 
     @classmethod
-    def of(cls, side: Side, contents: Contents) -> Tensors:
+    def of(cls, side: Side, contents: Contents) -> ComputedTensors:
         """All tensors of ``side`` that follow from its inputs, first output of each node."""
         names = _following(side)
         whole = replace(side, outputs=(*side.outputs, *names))
@@ -55,7 +71,7 @@ class Tensors:
         found = self.by_print.get(wanted, []) if wanted is not None else []
         return like if like in found else next(iter(found), None)
 
-    def like(self, other: Tensors, tensor: TensorName) -> TensorName | None:
+    def like(self, other: ComputedTensors, tensor: TensorName) -> TensorName | None:
         """The tensor of this side that computes what ``tensor`` of the other does."""
         wanted = other.print_of(tensor)
         return self.named(wanted, tensor)

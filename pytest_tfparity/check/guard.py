@@ -1,0 +1,19 @@
+"""The one place where any exception is caught: what explains a verdict may break off, and the verdict stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def attempted(make: Callable[[], T]) -> T | Exception:
+    """What ``make`` gives, or the exception that it raised, a defect of ours included.
+
+    For what is made beside a verdict alone, a diagnosis or a picture: whoever calls says that it is missing.
+    """
+    try:
+        return make()
+    except Exception as error:
+        return error

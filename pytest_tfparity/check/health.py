@@ -1,0 +1,60 @@
+"""What is wrong with the reference itself, whether parity holds or not; read without TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..diagnosis.arrays import is_float, values
+from ..diagnosis.health import checkpoint_health
+from ..errors import UnreadableFile
+from ..formats.model import HasGraph, HasWeights
+from ..graph.batch_norm.find import find_batch_norms
+from ..result import Health, ParityResult
+from .pair import Pair
+
+NOT_FINITE = frozenset({"non-finite", "bn-variance-nonfinite"})
+"""What the health of a checkpoint calls NaN or infinity in a weight."""
+
+
+def healthy(pair: Pair) -> tuple[Health, ...]:
+    """The checkpoint's health, as far as its files can be read without TensorFlow."""
+    try:
+        return _health(pair)
+    except UnreadableFile:
+        return ()
+
+
+def sound(pair: Pair, draft: ParityResult) -> bool:
+    """Whether all weights are finite: two graphs that both answer NaN are the same function, and no parity."""
+    if pair.spec.health != "ignore":
+        return not any(health.cause in NOT_FINITE for health in draft.health)
+    try:
+        return not _unsound_weights(pair)
+    except UnreadableFile:
+        return True
+
+
+def _health(pair: Pair) -> tuple[Health, ...]:
+    model = pair.reference
+    if not isinstance(model, HasWeights) or not isinstance(model, HasGraph):
+        return ()
+    side = pair.side("reference")
+    keys = {name: key.key for name, key in model.keys().items()}
+    return checkpoint_health(
+        model.tensors(),
+        batch_norms=[
+            norm.named_by(keys)
+            for norm in find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
+        ],
+        named=model.variable_names(),
+        graph=side.graph,
+        averages_used=any(key.endswith("/ExponentialMovingAverage") for key in keys.values()),
+    )
+
+
+def _unsound_weights(pair: Pair) -> bool:
+    """Whether a weight that the outputs of the reference need is not finite."""
+    side = pair.side("reference")
+    live = side.graph.live(map(str, side.outputs), map(str, side.feeds))
+    arrays = (values(side.variables[name]) for name in live if name in side.variables)
+    return any(is_float(array) and not np.isfinite(array).all() for array in arrays)

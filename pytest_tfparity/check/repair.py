@@ -1,0 +1,36 @@
+"""Writing the export of a failing check, put right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..diagnosis.diagnose import diagnose
+from ..formats.model import Repairable
+from ..formats.store import ModelStore
+from ..settings.spec import ParitySpec
+from .case import case_of
+from .inputs import load_inputs
+from .pair import open_pair
+from .run import Answers
+from .verdict import compare_all
+
+
+def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
+    """Write the export of a failing check, repaired, to ``path``: the largest difference that is left.
+
+    It is a file of the export's format with the outputs' own names. Nothing is written, and None returned, where
+    the repairs do not restore parity.
+    """
+    pair = open_pair(spec, models)
+    if pair.without_graph() is not None or not isinstance(pair.export, Repairable):
+        return None
+    inputs = load_inputs(spec)
+    answers = Answers(
+        inputs=inputs, reference=pair.run("reference", inputs), export=pair.run("export", inputs)
+    )
+    diagnosis = diagnose(case_of(pair, compare_all(pair, answers, "reference"), answers))
+    if diagnosis.remaining is None or not diagnosis.remaining.passed or not diagnosis.findings:
+        return None
+    names = pair.side("export").outputs
+    pair.export.rewritten(diagnosis.repaired, pair.model("reference"), names).write(path)
+    return diagnosis.remaining.max_abs

@@ -1,0 +1,145 @@
+"""Running both sides of a check again: on other inputs, with a changed export, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ..comparison.compare import Tolerance, compare
+from ..errors import FeedError, ModelError
+from ..formats.format import Role
+from ..formats.model import HasSession, Model, Repairable, Rewritten
+from ..graph.graph import Array
+from ..graph.proof.proof import Side
+from ..result import OutputComparison
+from ..runtime.activations import Activation, measure
+from ..runtime.importing import registered_ops
+from ..runtime.session import SessionKind
+
+Answers: TypeAlias = tuple[Array, ...]
+
+
+class Runner(Protocol):
+    """What can be run of a check. Every method but ``knows`` raises TfparityError where a side cannot be run."""
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """The inputs that both sides were compared on, by the reference's names."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the reference's answer to ``inputs`` is known, so that a changed export can be compared with it."""
+
+    def answers(self, role: Role, inputs: Mapping[str, Array]) -> Answers:
+        """The compared outputs of a side as it was given, in their order, for inputs by the reference's names."""
+
+    def compare(self, export: Side) -> tuple[OutputComparison, ...]:
+        """A changed export, run on ``inputs`` and compared with the reference's answer."""
+
+    def measure(self, export: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
+        """How a changed export differs node by node; ``aligned`` maps nodes of the reference to those of the export."""
+
+    def knows(self, op: str) -> bool:
+        """Whether an op can be run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedOutput:
+    """An output by its name on both sides, and the tolerance that it is compared under."""
+
+    reference: str
+    export: str
+    tolerance: Tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRunner:
+    """Runs two opened models; see :class:`Runner`.
+
+    ``reference_side`` is what the reference computes, ``input_names`` are the inputs by their names in the
+    reference and in the export. ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None
+    where it could not be run.
+    """
+
+    reference: Model
+    export: Model
+    reference_side: Side
+    input_names: tuple[tuple[str, str], ...]
+    outputs: tuple[ComparedOutput, ...]
+    inputs: Mapping[str, Array]
+    expected: Mapping[str, Array] | None
+    session: SessionKind
+
+    @property
+    def comparable(self) -> bool:
+        """See :attr:`Runner.comparable`."""
+        return self.expected is not None and isinstance(self.export, Repairable)
+
+    def answers(self, role: Role, inputs: Mapping[str, Array]) -> Answers:
+        """See :meth:`Runner.answers`."""
+        model = self.reference if role == "reference" else self.export
+        names = [output.reference if role == "reference" else output.export for output in self.outputs]
+        found = model.run(self._feeds(role, inputs), names, session=self.session)
+        return tuple(found[name] for name in names)
+
+    def compare(self, export: Side) -> tuple[OutputComparison, ...]:
+        """See :meth:`Runner.compare`."""
+        expected = self.expected or {}
+        feeds = {
+            str(tensor): self.inputs[name]
+            for tensor, (name, _) in zip(export.inputs, self.input_names, strict=True)
+        }
+        with closing(self._rewritten(export)) as model:
+            found = model.run(feeds, list(map(str, export.outputs)), session=self.session)
+        return tuple(
+            compare(
+                expected[output.reference],
+                found[str(tensor)],
+                output.tolerance,
+                reference_name=output.reference,
+                export_name=output.export,
+            )
+            for output, tensor in zip(self.outputs, export.outputs, strict=True)
+        )
+
+    def measure(self, export: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
+        """See :meth:`Runner.measure`."""
+        side = self.reference_side
+        return measure(
+            side,
+            export,
+            aligned,
+            {
+                tensor: self.inputs[name]
+                for tensor, (name, _) in zip(side.inputs, self.input_names, strict=True)
+            },
+            libraries=(
+                self._reference_library,
+                lambda: self._rewritten(export).library(),
+            ),
+        )
+
+    def _rewritten(self, export: Side) -> Rewritten:
+        if not isinstance(self.export, Repairable):
+            raise ModelError(f"{self.export.label} ({self.export.noun}) cannot be run with another graph.")
+        return self.export.rewritten(export, self.reference)
+
+    def _reference_library(self) -> Any:
+        return self.reference.graph_def().library if isinstance(self.reference, HasSession) else None
+
+    def knows(self, op: str) -> bool:
+        """See :meth:`Runner.knows`."""
+        return op in registered_ops()
+
+    def _feeds(self, role: Role, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """``inputs`` by the names of a side; what is no declared input is fed under its own name."""
+        feeds = {name: value for name, value in inputs.items() if name not in dict(self.input_names)}
+        for reference, export in self.input_names:
+            if reference not in inputs:
+                raise FeedError(f"No values for input {reference}; given are {', '.join(inputs) or 'none'}.")
+            feeds[reference if role == "reference" else export] = np.asarray(inputs[reference])
+        return feeds
