@@ -12,7 +12,7 @@ from ..comparison.compare import compare
 from ..diagnosis.behaviour import Answers, Role, Trials
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS
-from ..diagnosis.causes.comparability import UnloadableReferences
+from ..diagnosis.causes.loading import LOST_REFERENCES
 from ..diagnosis.diagnose import Diagnosis, diagnose, suspect
 from ..diagnosis.health import checkpoint_health
 from ..diagnosis.relations import is_float, values
@@ -94,7 +94,7 @@ def unloadable(pair: Pair) -> Finding | None:
         export_name=pair.spec.shown(pair.spec.export.frozen_graph),
         reference_name="",
     )
-    return next(iter(diagnose(case, (UnloadableReferences(),)).findings), None)
+    return next(iter(diagnose(case, (LOST_REFERENCES,)).findings), None)
 
 
 def unsound_weights(pair: Pair) -> bool:

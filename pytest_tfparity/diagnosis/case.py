@@ -27,7 +27,8 @@ class Case:
     ``others`` are the other checkpoints of its folder by name, read when
     asked for. ``outputs`` is what was measured. ``run`` measures a changed export against
     the reference, with other values for some inputs if they are given (by the reference's names);
-    None where nothing can be run. ``export_name`` and ``reference_name`` are the files as the user named them.
+    None where nothing can be run. ``export_name`` and ``reference_name`` are the files as the user named them,
+    ``reference_graph`` what the graph of the reference is called (``the checkpoint's graph``).
     ``trials`` runs both sides in other ways than the comparison did; ``measure`` measures a changed export node by
     node (the nodes that correspond, reference to export, are given). ``known_op`` says whether an op can be run.
     """
@@ -46,6 +47,7 @@ class Case:
     known_op: Callable[[str], bool] = lambda name: op(name) is not None
     contents: Contents = field(default_factory=Contents)
     parts: Mapping[str, str] = field(default_factory=dict)
+    reference_graph: str = "checkpoint's graph"
 
     @cached_property
     def behaviour(self) -> Behaviour | None:

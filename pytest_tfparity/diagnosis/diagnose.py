@@ -112,10 +112,11 @@ def _explain(start: Evidence, causes: Sequence[Cause]) -> tuple[list[_Accepted],
     for repair in neutral_folds(start):
         evidence = _try(evidence, repair) or evidence
     evidence = base = _try(evidence, reshaped_weights(evidence)) or evidence
-    for cause in causes:
-        if evidence[proof].proven and not cause.apart:
+    asked = [(way, cause.apart) for cause in causes for way in cause.ways]
+    for way, apart in asked:
+        if evidence[proof].proven and not apart:
             continue
-        for suspicion in list(cause.find(evidence)):
+        for suspicion in list(way(evidence)):
             changed = _try(evidence, suspicion.repair) if suspicion.repair else None
             named = {*suspicion.nodes, *_constants(suspicion)}
             evidence = (changed or evidence).explaining(named)

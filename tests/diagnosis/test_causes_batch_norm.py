@@ -10,7 +10,7 @@ import pytest
 from bn_graphs import tensor
 from layer_graphs import FLOAT, Layers, Values, evidence, findings, only, weights
 from pytest_tfparity.diagnosis.alignment import divergences
-from pytest_tfparity.diagnosis.causes.batch_norm_mode import TrainingMode
+from pytest_tfparity.diagnosis.causes import CATALOGUE
 from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof.proof import Side
 
@@ -60,7 +60,7 @@ def test_the_repair_of_the_mode_does_not_hide_a_wrong_gamma() -> None:
     values = weights(*SCOPES)
     other = values | {"b/bn/gamma": values["a/bn/gamma"]}
     before = evidence(chain(values, frozen=False), chain(other, frozen=True, norms={"b": trained}))
-    (suspicion,) = TrainingMode().find(before)
+    (suspicion,) = CATALOGUE["bn-training-mode"].ways[0](before)
     after = before.after(suspicion.repair)
     assert [each.export for each in after[divergences]] == [("b/bn/gamma",)]
 

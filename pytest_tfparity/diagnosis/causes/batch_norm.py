@@ -2,168 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
 from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..alignment import counterpart
-from ..cause import Cause, Suspicion
+from ..cause import Cause
 from ..evidence import Evidence
 from ..flow import export_flow
-from ..places.batch_norms import Pair, as_reference, nodes_of, pairs_of, repairs_of, scopes_of, some
+from ..places.batch_norms import Pair, as_reference, scopes_of
 from ..relations import values
 from ..tensor_names import averaged_by
 from ..wording import listed
+from .kinds.batch_norms import BatchNorms, batch_norm_cause
+
+_SAME_EPSILON = 2e-3
+"""Share by which two spellings of one epsilon may differ: for cuDNN, fused ops of TensorFlow 1.x raise every epsilon
+to at least 1.001e-5 (``CUDNN_BN_MIN_EPSILON``), so 1e-5 is read back 1e-3 of it too large. Twice that; the nearest
+epsilons that people choose lie a factor of 2 apart."""
 
 
-class Epsilon(Cause):
-    """A batch norm with another epsilon than in training."""
-
-    id: ClassVar[str] = "bn-epsilon-mismatch"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [
-            pair
-            for pair in pairs_of(evidence)
-            if pair.ours.mode == pair.theirs.mode and _differ(pair.ours.epsilon, pair.theirs.epsilon)
-        ]
-        if not pairs:
-            return
-        theirs = listed([f"{pair.theirs.epsilon:.3g}" for pair in pairs])
-        ours = listed([f"{pair.ours.epsilon:.3g}" for pair in pairs])
-        yield Suspicion(
-            cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
-            message=(
-                f"{some(pairs)}: epsilon is {theirs} in {evidence.case.export_name}, {ours} in the"
-                " checkpoint's graph."
-            ),
-            fix=f"Build the batch norms of the export graph with epsilon={ours}, as in training.",
-            repair=repairs_of(evidence, pairs),
-        )
+def _same_mode(pair: Pair) -> bool:
+    return pair.reference.mode == pair.export.mode
 
 
-def _differ(one: float, other: float) -> bool:
-    """Whether two epsilons are not the same number: fused ops raise 1e-5 to 1.001e-5."""
-    return abs(one - other) > 2e-3 * max(abs(one), abs(other))
+# --- another epsilon
 
 
-class ZeroEpsilon(Cause):
-    """Epsilon 0 and a channel of variance 0."""
-
-    id: ClassVar[str] = "nan-zero-epsilon"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs: list[Pair] = []
-        channels: list[int] = []
-        for pair in pairs_of(evidence):
-            if pair.theirs.epsilon != 0 or pair.ours.epsilon == 0:
-                continue
-            variance = evidence.export.value(pair.theirs.variance)
-            dead = [] if variance is None else np.flatnonzero(values(variance) == 0).tolist()
-            if dead:
-                pairs.append(pair)
-                channels.append(dead[0])
-        if not pairs:
-            return
-        ours = listed([f"{pair.ours.epsilon:.3g}" for pair in pairs])
-        first = f"{pairs[0].node(evidence)}: epsilon is 0 and channel {channels[0]} has variance 0"
-        more = f" (likewise {listed(scopes_of(pairs[1:]))})" if len(pairs) > 1 else ""
-        yield Suspicion(
-            cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
-            message=f"{first}{more}, so it answers NaN. The checkpoint's graph has epsilon {ours}.",
-            fix=f"Export with epsilon={ours}; a converter has dropped it.",
-            repair=repairs_of(evidence, pairs),
-        )
+def _other_epsilon(evidence: Evidence, pair: Pair) -> bool:
+    reference, export = pair.reference.epsilon, pair.export.epsilon
+    largest = max(abs(reference), abs(export))
+    return _same_mode(pair) and abs(reference - export) > _SAME_EPSILON * largest
 
 
-class Axis(Cause):
-    """A batch norm over another axis."""
-
-    id: ClassVar[str] = "bn-axis"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [
-            pair
-            for pair in pairs_of(evidence)
-            if pair.ours.axis != pair.theirs.axis
-            and pair.ours.mode == pair.theirs.mode
-            and counterpart(evidence, pair.ours.input) == pair.theirs.input
-        ]
-        if not pairs:
-            return
-        axes = f"axis {pairs[0].theirs.axis} in {evidence.case.export_name}"
-        yield Suspicion(
-            cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
-            message=f"{some(pairs)}: {axes}, {pairs[0].ours.axis} in the checkpoint's graph.",
-            fix=f"Build the layer with axis={pairs[0].ours.axis}, as in training.",
-            repair=repairs_of(evidence, pairs),
-        )
+def _epsilon(found: BatchNorms) -> str:
+    """That of the reference."""
+    return found.each(lambda pair: f"{pair.reference.epsilon:.3g}")
 
 
-class GammaMissing(Cause):
-    """A trained gamma or beta that the export does not use."""
-
-    id: ClassVar[str] = "bn-gamma-missing"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        lacking = [(pair, _lacks(evidence, pair)) for pair in pairs_of(evidence)]
-        pairs = [pair for pair, names in lacking if names]
-        if not pairs:
-            return
-        missing = listed(list(dict.fromkeys(name for _, names in lacking for name in names)))
-        keys = [pair.ours.gamma if "gamma" in names else pair.ours.beta for pair, names in lacking if names]
-        named = listed([evidence.case.keys.get(key, key) for key in keys if key is not None])
-        options = {"gamma": "scale=True", "beta": "center=True"}
-        flags = [options[name] for name in ("gamma", "beta") if name in missing]
-        yield Suspicion(
-            cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
-            message=(
-                f"{some(pairs)}: the checkpoint has a trained {missing} ({named}), and"
-                f" {evidence.case.export_name} normalises without it."
-            ),
-            fix=f"Build the batch norms of the export graph with {' and '.join(flags)}, restore, freeze again.",
-            repair=tuple(edit for pair in pairs for edit in _with_weights(evidence, pair)),
-        )
+def _dead_channel(evidence: Evidence, pair: Pair) -> int | None:
+    """The first channel of the export's layer whose variance is 0."""
+    variance = evidence.export.value(pair.export.variance)
+    dead = [] if variance is None else np.flatnonzero(values(variance) == 0).tolist()
+    return dead[0] if dead else None
 
 
-def _with_weights(evidence: Evidence, pair: Pair) -> Repair:
-    lacks = _lacks(evidence, pair)
-    bare = replace(
-        pair.theirs,
-        gamma=None if "gamma" in lacks else pair.theirs.gamma,
-        beta=None if "beta" in lacks else pair.theirs.beta,
+def _zero_epsilon_said(found: BatchNorms) -> str:
+    first, *others = found.pairs
+    more = f" (likewise {listed(scopes_of(others))})" if others else ""
+    return (
+        f"{first.node(found.evidence)}: epsilon is 0 and channel {_dead_channel(found.evidence, first)} has"
+        f" variance 0{more}, so it answers NaN. The {found.reference_graph} has epsilon {_epsilon(found)}."
     )
-    return as_reference(evidence, pair.ours, bare)
 
 
-def _lacks(evidence: Evidence, pair: Pair) -> tuple[str, ...]:
+ZERO_EPSILON = batch_norm_cause(
+    id="nan-zero-epsilon",
+    where=lambda evidence, pair: (
+        pair.export.epsilon == 0 and pair.reference.epsilon != 0 and _dead_channel(evidence, pair) is not None
+    ),
+    says=_zero_epsilon_said,
+    fix=lambda found: f"Export with epsilon={_epsilon(found)}; a converter has dropped it.",
+)
+
+EPSILON = batch_norm_cause(
+    id="bn-epsilon-mismatch",
+    where=_other_epsilon,
+    says=lambda found: (
+        f"{found.layers}: epsilon is {found.each(lambda pair: f'{pair.export.epsilon:.3g}')} in"
+        f" {found.export_name}, {_epsilon(found)} in the {found.reference_graph}."
+    ),
+    fix=lambda found: (
+        f"Build the batch norms of the export graph with epsilon={_epsilon(found)}, as in training."
+    ),
+)
+
+AXIS = batch_norm_cause(
+    id="bn-axis",
+    where=lambda evidence, pair: (
+        _same_mode(pair)
+        and pair.reference.axis != pair.export.axis
+        and counterpart(evidence, pair.reference.input) == pair.export.input
+    ),
+    says=lambda found: (
+        f"{found.layers}: axis {found.pairs[0].export.axis} in {found.export_name},"
+        f" {found.pairs[0].reference.axis} in the {found.reference_graph}."
+    ),
+    fix=lambda found: f"Build the layer with axis={found.pairs[0].reference.axis}, as in training.",
+)
+
+
+# --- a scale or offset that is not used
+
+_NEUTRAL = {"gamma": 1.0, "beta": 0.0}
+_OPTIONS = {"gamma": "scale=True", "beta": "center=True"}
+
+
+def _unused(evidence: Evidence, pair: Pair) -> tuple[str, ...]:
     """Which of gamma and beta the reference has trained and the export's layer does without."""
-    found = []
-    for name, neutral in (("gamma", 1.0), ("beta", 0.0)):
-        ours, theirs = getattr(pair.ours, name), getattr(pair.theirs, name)
-        trained = evidence.reference.value(ours)
-        if trained is None or _throughout(values(trained), neutral):
-            continue
-        if theirs is None:
-            if not getattr(pair.theirs, f"has_{name}"):
-                found.append(name)
-        elif not _was_variable(evidence, pair, theirs):
-            held = evidence.export.value(theirs)
-            if held is not None and _throughout(values(held), neutral):
-                found.append(name)
-    return tuple(found)
+    return tuple(
+        name for name in _NEUTRAL if _is_trained(evidence, pair, name) and _lacks(evidence, pair, name)
+    )
+
+
+def _is_trained(evidence: Evidence, pair: Pair, name: str) -> bool:
+    value = evidence.reference.value(getattr(pair.reference, name))
+    return value is not None and not _throughout(values(value), _NEUTRAL[name])
+
+
+def _lacks(evidence: Evidence, pair: Pair, name: str) -> bool:
+    """Whether the export's layer reads no such weight, or a neutral one that never was a variable."""
+    constant = getattr(pair.export, name)
+    if constant is None:
+        return not getattr(pair.export, f"has_{name}")
+    held = evidence.export.value(constant)
+    neutral = held is not None and _throughout(values(held), _NEUTRAL[name])
+    return neutral and not _was_variable(evidence, pair, constant)
 
 
 def _throughout(array: Array, value: float) -> bool:
@@ -178,68 +134,93 @@ def _was_variable(evidence: Evidence, pair: Pair, constant: str) -> bool:
     if any(node.op == "Identity" for node in readers):
         return True
     # Of a layer whose weights are all at their start, none is known to be missing.
-    others = [getattr(pair.theirs, name) for name in ("gamma", "beta", "mean", "variance")]
-    held = [evidence.export.value(other) for other in others if other not in (None, constant)]
+    held = [evidence.export.value(other) for other in pair.export.weights if other not in (None, constant)]
     arrays = [values(each) for each in held if each is not None]
     return bool(arrays) and all(_throughout(array, float(array.reshape(-1)[0])) for array in arrays)
 
 
-class NamesShifted(Cause):
-    """Statistics of one layer that another layer reads under their own name."""
-
-    id: ClassVar[str] = "bn-stats-names-shifted"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in pairs_of(evidence) if _shifted(evidence, pair)]
-        if not pairs:
-            return
-        first = pairs[0]
-        scopes = [_layer(pair) for pair in pairs]
-        yield Suspicion(
-            cause=self.id,
-            nodes=nodes_of(evidence, pairs),
-            scopes=scopes_of(pairs),
-            message=(
-                f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own"
-                f" name: {_layer(first)} reads {first.theirs.mean} in {evidence.case.export_name} and"
-                f" {first.ours.mean} in the checkpoint's graph."
-            ),
-            fix=(
-                "Names of EMA-of-moments statistics follow the order of construction: build the layers in"
-                " training's order, or give each its own variable scope, and restore by consumer."
-            ),
-            repair=tuple(edit for pair in pairs for edit in _own_statistics(evidence, pair)),
-        )
+def _unused_said(found: BatchNorms) -> str:
+    evidence = found.evidence
+    lacking = [(pair, _unused(evidence, pair)) for pair in found.pairs]
+    missing = listed([name for _, names in lacking for name in names])
+    keys = [pair.reference.gamma if "gamma" in names else pair.reference.beta for pair, names in lacking]
+    weights = listed([found.case.keys.get(key, key) for key in keys if key is not None])
+    return (
+        f"{found.layers}: the checkpoint has a trained {missing} ({weights}), and {found.export_name} normalises"
+        " without it."
+    )
 
 
-def _layer(pair: Pair) -> str:
-    weight = pair.theirs.gamma or pair.theirs.beta
-    return weight.rpartition("/")[0] if weight is not None and "/" in weight else pair.scope
+def _unused_fix(found: BatchNorms) -> str:
+    missing = {name for pair in found.pairs for name in _unused(found.evidence, pair)}
+    flags = " and ".join(option for name, option in _OPTIONS.items() if name in missing)
+    return f"Build the batch norms of the export graph with {flags}, restore, freeze again."
 
 
-def _own_statistics(evidence: Evidence, pair: Pair) -> Repair:
-    return as_reference(evidence, pair.ours, replace(pair.theirs, mean=None, variance=None))
+def _with_weights(evidence: Evidence, pair: Pair) -> Repair:
+    unused, export = _unused(evidence, pair), pair.export
+    export = replace(export, gamma=None) if "gamma" in unused else export
+    export = replace(export, beta=None) if "beta" in unused else export
+    return as_reference(evidence, pair.reference, export)
+
+
+GAMMA_MISSING = batch_norm_cause(
+    id="bn-gamma-missing",
+    where=lambda evidence, pair: bool(_unused(evidence, pair)),
+    says=_unused_said,
+    fix=_unused_fix,
+    repair=_with_weights,
+)
+
+
+# --- statistics of another layer
 
 
 def _shifted(evidence: Evidence, pair: Pair) -> bool:
     """Whether a layer reads, under the names of the checkpoint, statistics that are another layer's."""
+    mean = _named_otherwise(evidence, pair.reference.mean, pair.export.mean)
+    variance = _named_otherwise(evidence, pair.reference.variance, pair.export.variance)
+    return mean is not None and variance is not None and (mean or variance)
+
+
+def _named_otherwise(evidence: Evidence, reference: str | None, export: str | None) -> bool | None:
+    """Whether a statistic of the export is another one of the checkpoint by its name and by its values.
+
+    False where the values are alike; None where the name is the right one, or not what the constant holds.
+    """
     checkpoint = evidence.case.checkpoint
-    other = False
-    for ours, theirs in ((pair.ours.mean, pair.theirs.mean), (pair.ours.variance, pair.theirs.variance)):
-        if ours is None or theirs is None:
-            return False
-        key = evidence.case.keys.get(ours, ours)
-        if (averaged_by(key, checkpoint) or key) == (averaged_by(theirs, checkpoint) or theirs):
-            return False
-        mine, its = checkpoint.get(key), checkpoint.get(theirs)
-        held = evidence.export.value(theirs)
-        if mine is None or its is None or held is None:
-            return False
-        digest = evidence.case.contents.digest
-        if digest(held) != digest(its):
-            return False
-        other = other or digest(mine) != digest(its)
-    return other
+    if reference is None or export is None:
+        return None
+    key = evidence.case.keys.get(reference, reference)
+    if (averaged_by(key, checkpoint) or key) == (averaged_by(export, checkpoint) or export):
+        return None
+    right, named, held = checkpoint.get(key), checkpoint.get(export), evidence.export.value(export)
+    if right is None or named is None or held is None:
+        return None
+    digest = evidence.case.contents.digest
+    return None if digest(held) != digest(named) else digest(right) != digest(named)
 
 
-CAUSES: tuple[Cause, ...] = (ZeroEpsilon(), Epsilon(), Axis(), GammaMissing(), NamesShifted())
+def _layer(pair: Pair) -> str:
+    weight = pair.export.gamma or pair.export.beta
+    return weight.rpartition("/")[0] if weight is not None and "/" in weight else pair.scope
+
+
+NAMES_SHIFTED = batch_norm_cause(
+    id="bn-stats-names-shifted",
+    where=_shifted,
+    says=lambda found: (
+        f"The batch norms of {found.each(_layer)} use statistics of other layers, each under its own name:"
+        f" {_layer(found.pairs[0])} reads {found.pairs[0].export.mean} in {found.export_name} and"
+        f" {found.pairs[0].reference.mean} in the {found.reference_graph}."
+    ),
+    fix=(
+        "Names of EMA-of-moments statistics follow the order of construction: build the layers in"
+        " training's order, or give each its own variable scope, and restore by consumer."
+    ),
+    repair=lambda evidence, pair: as_reference(
+        evidence, pair.reference, replace(pair.export, mean=None, variance=None)
+    ),
+)
+
+CAUSES: tuple[Cause, ...] = (ZERO_EPSILON, EPSILON, AXIS, GAMMA_MISSING, NAMES_SHIFTED)

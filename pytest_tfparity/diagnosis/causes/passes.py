@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from ...graph.batch_norm.find import layer_scope
 from ...graph.edit.graft import Graft, Repair
@@ -21,31 +20,27 @@ _FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 
 
-class SharedConvolution(Cause):
+def _shared_output(evidence: Evidence) -> Iterator[Suspicion]:
     """A folded convolution whose raw output something else reads."""
-
-    id: ClassVar[str] = "pass-fold-bn-shared-conv"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in evidence[folds] if each.fold.correct and each.output_shared]
-        if not found:
-            return
-        others = [name for folded in found for name in folded.output_shared]
-        convolutions = [folded.node for folded in found]
-        repair: Repair = tuple(edit for folded in found for edit in unfolded(evidence, folded))
-        yield Suspicion(
-            cause=self.id,
-            nodes=tuple(dict.fromkeys([*convolutions, *others])),
-            scopes=tuple(dict.fromkeys(layer_scope(name) for name in convolutions)),
-            message=(
-                f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
-                f" norm ({listed([folded.norm.scope for folded in found])}) into"
-                f" {evidence.case.export_name} changed what the others read."
-            ),
-            fix=f"Do not fold {listed([folded.norm.scope for folded in found])}: skip fold_batch_norms for it.",
-            evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
-            repair=repair,
-        )
+    found = [each for each in evidence[folds] if each.fold.correct and each.output_shared]
+    if not found:
+        return
+    others = [name for folded in found for name in folded.output_shared]
+    convolutions = [folded.node for folded in found]
+    repair: Repair = tuple(edit for folded in found for edit in unfolded(evidence, folded))
+    yield Suspicion(
+        cause="pass-fold-bn-shared-conv",
+        nodes=tuple(dict.fromkeys([*convolutions, *others])),
+        scopes=tuple(dict.fromkeys(layer_scope(name) for name in convolutions)),
+        message=(
+            f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
+            f" norm ({listed([folded.norm.scope for folded in found])}) into"
+            f" {evidence.case.export_name} changed what the others read."
+        ),
+        fix=f"Do not fold {listed([folded.norm.scope for folded in found])}: skip fold_batch_norms for it.",
+        evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
+        repair=repair,
+    )
 
 
 def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
@@ -54,36 +49,32 @@ def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
     return f"{listed(convolutions)} {said}"
 
 
-class SharedWeights(Cause):
+def _shared_kernel(evidence: Evidence) -> Iterator[Suspicion]:
     """A folded kernel that another convolution uses too."""
-
-    id: ClassVar[str] = "pass-fold-bn-shared-weights"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [
-            each
-            for each in evidence[folds]
-            if each.fold.correct and each.kernel_shared and not each.output_shared
-        ]
-        if not found:
-            return
-        right = {folded.node for folded in found}
-        wrong = [name for folded in found for name in folded.kernel_shared if name not in right]
-        kernels = [folded.linear.kernel for folded in found if folded.linear is not None]
-        if not wrong:
-            return
-        yield Suspicion(
-            cause=self.id,
-            nodes=tuple(dict.fromkeys([*kernels, *wrong])),
-            scopes=tuple(dict.fromkeys(layer_scope(name) for name in [*kernels, *wrong])),
-            message=(
-                f"{listed(kernels)} holds the scale of {listed([each.norm.scope for each in found])}, which was"
-                f" folded into it, and {listed(wrong)} uses the same kernel."
-            ),
-            fix=f"Duplicate {listed(kernels)} before folding, or skip fold_batch_norms for it.",
-            evidence=("The kernel is a right fold of the checkpoint's for one of its readers alone.",),
-            repair=(*_unfolded(evidence, found), *_others(evidence, found, wrong)),
-        )
+    found = [
+        each
+        for each in evidence[folds]
+        if each.fold.correct and each.kernel_shared and not each.output_shared
+    ]
+    if not found:
+        return
+    right = {folded.node for folded in found}
+    wrong = [name for folded in found for name in folded.kernel_shared if name not in right]
+    kernels = [folded.linear.kernel for folded in found if folded.linear is not None]
+    if not wrong:
+        return
+    yield Suspicion(
+        cause="pass-fold-bn-shared-weights",
+        nodes=tuple(dict.fromkeys([*kernels, *wrong])),
+        scopes=tuple(dict.fromkeys(layer_scope(name) for name in [*kernels, *wrong])),
+        message=(
+            f"{listed(kernels)} holds the scale of {listed([each.norm.scope for each in found])}, which was"
+            f" folded into it, and {listed(wrong)} uses the same kernel."
+        ),
+        fix=f"Duplicate {listed(kernels)} before folding, or skip fold_batch_norms for it.",
+        evidence=("The kernel is a right fold of the checkpoint's for one of its readers alone.",),
+        repair=(*_unfolded(evidence, found), *_others(evidence, found, wrong)),
+    )
 
 
 def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
@@ -177,23 +168,19 @@ def _equal(evidence: Evidence, kernel: str, convolutions: Iterable[Node]) -> lis
     return found
 
 
-class FusedPad(Cause):
+def _fused_pad(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused pad and convolution, which on CPU ignore the batch."""
-
-    id: ClassVar[str] = "pass-fused-pad-conv-batch"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in _fused_pads(evidence) if not each.half_pixel]
-        if found:
-            ops = listed([each.node.op for each in found])
-            yield _fused(
-                self.id,
-                found,
-                f"{listed([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
-                f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
-                # With a batch of one it is right, and something else is wrong.
-                certain=False,
-            )
+    found = [each for each in _fused_pads(evidence) if not each.half_pixel]
+    if found:
+        ops = listed([each.node.op for each in found])
+        yield _fused(
+            "pass-fused-pad-conv-batch",
+            found,
+            f"{listed([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
+            f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
+            # With a batch of one it is right, and something else is wrong.
+            certain=False,
+        )
 
 
 def _seen(evidence: Evidence) -> str:
@@ -203,23 +190,19 @@ def _seen(evidence: Evidence) -> str:
     return " Every row of this batch got the answer of the first." if alike else ""
 
 
-class FusedResize(Cause):
+def _fused_resize(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused resize and convolution, which drops ``half_pixel_centers``."""
-
-    id: ClassVar[str] = "pass-fused-resize-half-pixel"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in _fused_pads(evidence) if each.half_pixel]
-        if found:
-            resizes = listed([each.resize.name for each in found if each.resize is not None])
-            yield _fused(
-                self.id,
-                found,
-                f"{listed([each.node.name for each in found])} ({found[0].node.op}) resizes without"
-                f" half_pixel_centers, which {resizes} has in the checkpoint's graph (and on CPU it evaluates"
-                " only the first sample of a batch).",
-                certain=True,
-            )
+    found = [each for each in _fused_pads(evidence) if each.half_pixel]
+    if found:
+        resizes = listed([each.resize.name for each in found if each.resize is not None])
+        yield _fused(
+            "pass-fused-resize-half-pixel",
+            found,
+            f"{listed([each.node.name for each in found])} ({found[0].node.op}) resizes without"
+            f" half_pixel_centers, which {resizes} has in the {evidence.case.reference_graph} (and on CPU it evaluates"
+            " only the first sample of a batch).",
+            certain=True,
+        )
 
 
 def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: bool) -> Suspicion:
@@ -235,4 +218,9 @@ def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: boo
     )
 
 
-CAUSES: tuple[Cause, ...] = (SharedConvolution(), SharedWeights(), FusedResize(), FusedPad())
+CAUSES: tuple[Cause, ...] = (
+    Cause(id="pass-fold-bn-shared-conv", ways=(_shared_output,)),
+    Cause(id="pass-fold-bn-shared-weights", ways=(_shared_kernel,)),
+    Cause(id="pass-fused-resize-half-pixel", ways=(_fused_resize,)),
+    Cause(id="pass-fused-pad-conv-batch", ways=(_fused_pad,)),
+)

@@ -151,25 +151,25 @@ def _infers(evidence: Evidence, repair: Repair, norms: Sequence[BatchNorm]) -> b
 class Pair:
     """A batch norm of the reference and the one in its place in the export."""
 
-    ours: BatchNorm
-    theirs: BatchNorm
+    reference: BatchNorm
+    export: BatchNorm
 
     @property
     def scope(self) -> str:
         """The layer's name scope, as in the export."""
-        return self.theirs.scope or self.ours.scope
+        return self.export.scope or self.reference.scope
 
     def node(self, evidence: Evidence) -> str:
         """The node to name: one of the file, whatever function the layer stands in."""
-        inside = self.theirs.node in evidence.export.graph.nodes
-        return self.theirs.node if inside else self.theirs.output.node
+        inside = self.export.node in evidence.export.graph.nodes
+        return self.export.node if inside else self.export.output.node
 
 
 def pairs_of(evidence: Evidence) -> Iterator[Pair]:
     """The batch norms that both sides have."""
     for pair in evidence[norm_pairs]:
         if pair.reference is not None and pair.export is not None:
-            yield Pair(ours=pair.reference, theirs=pair.export)
+            yield Pair(reference=pair.reference, export=pair.export)
 
 
 def scopes_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ def nodes_of(evidence: Evidence, pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 def repairs_of(evidence: Evidence, pairs: Sequence[Pair]) -> Repair:
     """Each computed as the reference does."""
-    return tuple(edit for pair in pairs for edit in as_reference(evidence, pair.ours, pair.theirs))
+    return tuple(edit for pair in pairs for edit in as_reference(evidence, pair.reference, pair.export))
 
 
 def some(pairs: Sequence[Pair]) -> str:

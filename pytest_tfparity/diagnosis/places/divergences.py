@@ -1,263 +1,276 @@
-"""What kind of difference each divergence is, told from ops, constants and its place in the network."""
+"""The divergences with what surrounds them: what the causes that are differences of graphs are told from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.graph import Array, Node
-from ..alignment import alignment, counterpart, divergences, reference_of
+from ...graph.graph import Array, Attr, Function, FunctionBody, Graph, Node, Tensor, TensorName
+from ...graph.live import LiveGraph, live_graph
+from ...graph.normal.functions import body
+from ..alignment import alignment, divergences, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
 from ..query import query
 from ..random_numbers import Chance, chances
 from ..scopes import before_weights, nodes_of
-from .effects import (
-    AFFINE,
-    DECODERS,
-    FLATTENERS,
-    GATHERS,
-    HARMLESS,
-    HARMLESS_ATTRS,
-    JOINS,
-    PADDED,
-    PADS,
-    PARTS,
-    RESIZES,
-    SOFTMAX,
-    factor_of,
-    general_cause,
-    inner_cause,
-    origin,
-    permutes,
-    reorders,
-    scales,
-)
+from .effects import ARRANGES, ARRANGING_ATTRIBUTES
+
+_ONE_SIDED = (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT)
+
+Nodes: TypeAlias = "list[Node]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """One of both graphs around a divergence: that of a side, or the body of a function of it.
+
+    ``nodes`` are its nodes as the file has them, ``flow`` what of them is taken. ``values`` are those of the side's
+    variables, ``partners`` the nodes of the other graph that correspond (of a body none are known), ``ends`` the nodes
+    that give the outputs of the model.
+    """
+
+    nodes: Mapping[str, Node]
+    flow: LiveGraph
+    functions: Mapping[str, FunctionBody]
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    partners: Mapping[str, str] = field(default_factory=dict)
+    ends: frozenset[str] = frozenset()
+
+    def value(self, name: str) -> Tensor | None:
+        """The constant or variable ``name``; None if it has no value."""
+        if name in self.values:
+            return self.values[name]
+        node = self.node(name)
+        held = node.attrs.get("value") if node is not None and node.op == "Const" else None
+        return held if isinstance(held, Tensor) else None
+
+    def node(self, name: str) -> Node | None:
+        """The node ``name``, of the file or of a call that was written out."""
+        return self.nodes.get(name) or self.flow.nodes.get(name)
+
+    def within(self, name: str, attribute: str) -> Surroundings:
+        """The body of the function that attribute ``attribute`` of the node ``name`` says; empty if there is none."""
+        node = self.node(name)
+        function = _function(node.attrs, attribute) if node is not None else None
+        called = self.functions.get(function.name) if function is not None else None
+        if node is None or function is None or called is None:
+            return Surroundings(nodes={}, flow=live_graph(Graph({}), ()), functions=self.functions)
+        inner = body(self.functions, called, function.attrs)
+        given = node.inputs[
+            0 if attribute in ("cond", "body") else 1 :
+        ]  # a branch is not given its predicate
+        constants = {
+            TensorName(argument, 0): value
+            for index, (argument, source) in enumerate(zip(called.arguments, given, strict=False))
+            if (value := self.flow.constant(source)) is not None
+            and (attribute != "body" or _stays(inner.nodes, inner.returns[index], argument))
+        }
+        graph = Graph(inner.nodes, self.functions)
+        flow = live_graph(graph, inner.returns, feeds=constants)
+        return Surroundings(nodes=inner.nodes, flow=flow, functions=self.functions)
+
+
+def _function(attrs: Mapping[str, Attr], attribute: str) -> Function | None:
+    """The function that ``attribute`` names: ``body``, or ``branches 1`` for one of several."""
+    name, _, number = attribute.partition(" ")
+    value = attrs.get(name)
+    if number and isinstance(value, tuple):
+        several: tuple[object, ...] = value
+        found = several[int(number)]
+        return found if isinstance(found, Function) else None
+    return value if isinstance(value, Function) else None
+
+
+def _stays(nodes: Mapping[str, Node], returned: TensorName, argument: str) -> bool:
+    """Whether a loop gives its ``argument`` back as it was, so that it is the same in every turn."""
+    while (node := nodes.get(returned.node)) is not None and node.op == "Identity":
+        returned = node.inputs[0]
+    return returned.node == argument
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A divergence with both graphs around it.
+
+    ``first`` says that it lies between a fed input and the first layer that reads restored weights, ``chance`` what
+    random numbers do in its place, None where there are none. ``inside`` are the differences of a function's body,
+    where one is all that differs.
+    """
+
+    evidence: Evidence
+    divergence: Divergence
+    reference: Surroundings
+    export: Surroundings
+    first: bool
+    chance: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """In what the graphs differ here."""
+        return self.divergence.kind
+
+    @cached_property
+    def inside(self) -> tuple[Difference, ...]:
+        """The differences inside the function that differs."""
+        if not self.divergence.inside or self.divergence.attribute is None:
+            return ()
+        reference = self.reference.within(self.divergence.reference[0], self.divergence.attribute)
+        export = self.export.within(self.divergence.export[0], self.divergence.attribute)
+        return tuple(
+            Difference(
+                evidence=self.evidence, divergence=each, reference=reference, export=export, first=self.first
+            )
+            for each in self.divergence.inside
+        )
+
+    @property
+    def spot(self) -> Difference:
+        """The difference itself, in whatever function: the one nearest to the inputs, of several."""
+        return self.inside[0].spot if self.inside else self
+
+    # --- what it consists of
+
+    @cached_property
+    def reference_nodes(self) -> Nodes:
+        """Its nodes in the reference, the one nearest to the outputs first."""
+        return nodes_of(self.reference.flow.nodes, self.divergence.reference)
+
+    @cached_property
+    def export_nodes(self) -> Nodes:
+        """Its nodes in the export, the one nearest to the outputs first."""
+        return nodes_of(self.export.flow.nodes, self.divergence.export)
+
+    @property
+    def nodes(self) -> Nodes:
+        """Its nodes on both sides."""
+        return [*self.reference_nodes, *self.export_nodes]
+
+    @property
+    def sides(self) -> tuple[tuple[LiveGraph, Nodes], tuple[LiveGraph, Nodes]]:
+        """Each graph with the nodes in it, the reference first."""
+        return (self.reference.flow, self.reference_nodes), (self.export.flow, self.export_nodes)
+
+    @cached_property
+    def readers(self) -> Nodes:
+        """The nodes of the export that read it."""
+        return nodes_of(self.export.flow.nodes, self.divergence.readers)
+
+    def readers_of(self, node: Node) -> Nodes:
+        """The nodes of the export that read ``node``."""
+        return nodes_of(self.export.flow.nodes, self.export.flow.readers.get(node.name, ()))
+
+    @cached_property
+    def constants(self) -> tuple[Array, Array] | None:
+        """Both values of a constant that differs (reference, export); None if it is none, or a text."""
+        if self.kind is not Kind.CONSTANT:
+            return None
+        right = self.reference.value(self.divergence.reference[0])
+        held = self.export.value(self.divergence.export[0])
+        if right is None or held is None or right.array.dtype == object:
+            return None
+        return right.array, held.array
+
+    # --- where it stands
+
+    @property
+    def at_output(self) -> bool:
+        """Whether a node of the reference in it gives an output of the model."""
+        return bool(self.reference.ends & set(self.divergence.reference))
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether all its nodes have partners: they are on both sides, but other nodes read them."""
+        if self.kind not in (*_ONE_SIDED, Kind.OP) or not self.divergence.readers:
+            return False
+        return all(name in self.reference.partners for name in self.divergence.reference) and all(
+            name in self.export.partners for name in self.divergence.export
+        )
+
+    @property
+    def bypasses_layers(self) -> bool:
+        """Whether the export reads past whole layers with weights of their own, which no pass removes."""
+        if self.kind is not Kind.ONLY_IN_REFERENCE or not self.divergence.readers or self._skips_one_op:
+            return False
+        return any(self._reads_variable(node) for node in self.reference_nodes)
+
+    @property
+    def _skips_one_op(self) -> bool:
+        """Whether one op is left out and no layer: what read its output reads one of its inputs instead."""
+        last = self.reference_nodes[:1]
+        if any(map(self._reads_variable, last)):
+            return False
+        flow = self.export.flow
+        read = {flow.source(source) for node in self.readers for source in node.inputs}
+        sources = (self.reference.flow.source(source) for node in last for source in node.inputs)
+        partners = ((self.reference.partners.get(source.node), source.port) for source in sources)
+        return any(
+            name is not None and flow.source(TensorName(name, port)) in read for name, port in partners
+        )
+
+    def _reads_variable(self, node: Node) -> bool:
+        flow = self.reference.flow
+        return any(flow.source(source).node in self.reference.values for source in node.inputs)
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it could change no number: another spelling, another arrangement."""
+        if self.kind is Kind.ATTRIBUTE:
+            return self.divergence.attribute in ARRANGING_ATTRIBUTES
+        if self.kind is Kind.CONSTANT:  # a shape, or an axis
+            return self.constants is not None and self.constants[0].dtype.kind in "iu"
+        if self.kind is Kind.WIRING or self.elsewhere:
+            return False
+        return self.kind is Kind.OP or all(node.op in ARRANGES for node in self.nodes)
 
 
 @query
-def differences(evidence: Evidence) -> Differences:
-    """The divergences, each under the cause that it speaks for."""
-    return Differences(evidence)
+def chances_met(evidence: Evidence) -> tuple[Chance, ...]:
+    """Where random numbers meet the data in the export and not in the reference."""
+    return chances(evidence)
 
 
-def unexplained(evidence: Evidence, cause: str) -> list[Divergence]:
-    """The divergences that speak for ``cause`` and that no finding has named."""
-    found = evidence[differences].by_cause.get(cause, [])
-    return [each for each in found if not evidence.explained & {*each.reference, *each.export}]
-
-
-class Differences:
-    """The divergences that are left, each under the cause that it speaks for."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        self.chances: tuple[Chance, ...] = chances(evidence)
-        self.by_cause: dict[str, list[Divergence]] = {}
-        for divergence in evidence[divergences]:
-            self.by_cause.setdefault(self._cause(divergence), []).append(divergence)
-
-    def _cause(self, divergence: Divergence) -> str:
-        if divergence.inside and self._random(divergence) is None:
-            first = before_weights(self.evidence, divergence)
-            causes = {inner_cause(each, first) for each in divergence.inside}
-            return causes.pop() if len(causes) == 1 else "graph-op-differs"
-        for test in (
-            self._random,
-            self._softmax,
-            self._channels,
-            self._resize,
-            self._padding,
-            self._transposed,
-        ):
-            cause = test(divergence)
-            if cause is not None:
-                return cause
-        if before_weights(self.evidence, divergence):
-            cause = self._preprocessing(divergence)
-            if cause is not None:
-                return cause
-        if divergence.kind is Kind.ONLY_IN_EXPORT and self._factor(divergence) is not None:
-            return "dropout-scaling"
-        if divergence.kind is Kind.ONLY_IN_REFERENCE and self._layers(divergence):
-            return "graph-wiring-differs"
-        if self.elsewhere(divergence):
-            return "graph-wiring-differs"
-        return general_cause(divergence)
-
-    def elsewhere(self, divergence: Divergence) -> bool:
-        """Whether all nodes of a divergence have partners: they are there, but read by other nodes."""
-        if (
-            divergence.kind not in (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT, Kind.OP)
-            or not divergence.readers
-        ):
-            return False
-        ours, theirs = self.evidence[alignment].nodes, self.evidence[reference_of]
-        return all(name in ours for name in divergence.reference) and all(
-            name in theirs for name in divergence.export
+@query
+def differences(evidence: Evidence) -> tuple[Difference, ...]:
+    """The divergences that are left with the whole graphs around them, those nearest to the inputs first."""
+    reference = Surroundings(
+        nodes=evidence.reference.graph.nodes,
+        flow=evidence[reference_flow],
+        functions=evidence.reference.graph.functions,
+        values=evidence.reference.variables,
+        partners=evidence[alignment].nodes,
+        ends=frozenset(evidence[reference_flow].source(output).node for output in evidence.reference.outputs),
+    )
+    export = Surroundings(
+        nodes=evidence.export.graph.nodes,
+        flow=evidence[export_flow],
+        functions=evidence.export.graph.functions,
+        values=evidence.export.variables,
+        partners=evidence[reference_of],
+    )
+    return tuple(
+        Difference(
+            evidence=evidence,
+            divergence=each,
+            reference=reference,
+            export=export,
+            first=before_weights(evidence, each),
+            chance=_chance(evidence[chances_met], each),
         )
+        for each in evidence[divergences]
+    )
 
-    def _layers(self, divergence: Divergence) -> bool:
-        """Whether whole layers with weights of their own are bypassed: no pass removes these."""
-        variables = self.evidence.reference.variables
-        flow = self.evidence[reference_flow]
-        if not divergence.readers or self._passed_over(divergence):
-            return False
-        return any(
-            flow.source(source).node in variables for node in self.ours(divergence) for source in node.inputs
-        )
 
-    def _passed_over(self, divergence: Divergence) -> bool:
-        """Whether one op alone is bypassed: the export reads what the op reads; what else it read is unused."""
-        flows = self.evidence[reference_flow], self.evidence[export_flow]
-        last = self.ours(divergence)[:1]
-        sources = [flows[0].source(source) for node in last for source in node.inputs]
-        if any(source.node in self.evidence.reference.variables for source in sources):
-            return False
-        read = {flows[1].source(each) for node in self.readers(divergence) for each in node.inputs}
-        partners = [counterpart(self.evidence, source) for source in sources]
-        return any(partner is not None and flows[1].source(partner) in read for partner in partners)
+def _chance(met: Iterable[Chance], divergence: Divergence) -> str | None:
+    """What the random numbers do that a divergence lies among, or that what reads it makes ready."""
+    near = {*divergence.export, *divergence.readers}
+    return next((each.cause for each in met if near & (each.path | set(each.drawn))), None)
 
-    # --- what a divergence consists of
 
-    def ours(self, divergence: Divergence) -> list[Node]:
-        """Its nodes in the reference."""
-        return nodes_of(self.evidence[reference_flow].nodes, divergence.reference)
-
-    def theirs(self, divergence: Divergence) -> list[Node]:
-        """Its nodes in the export."""
-        return nodes_of(self.evidence[export_flow].nodes, divergence.export)
-
-    def readers(self, divergence: Divergence) -> list[Node]:
-        """The nodes of the export that read it."""
-        return nodes_of(self.evidence[export_flow].nodes, divergence.readers)
-
-    def constants(self, divergence: Divergence) -> tuple[Array, Array] | None:
-        """Both values of a constant that differs; None if it is none or they have no common shape."""
-        if divergence.kind is not Kind.CONSTANT:
-            return None
-        held = (
-            self.evidence.reference.value(divergence.reference[0]),
-            self.evidence.export.value(divergence.export[0]),
-        )
-        if held[0] is None or held[1] is None or held[0].array.dtype == object:
-            return None
-        return held[0].array, held[1].array
-
-    # --- the kinds
-
-    def _random(self, divergence: Divergence) -> str | None:
-        for chance in self.chances:
-            near = {*divergence.export, *divergence.readers}
-            if near & (chance.path | set(chance.drawn)):
-                return chance.cause
-        return None
-
-    def _softmax(self, divergence: Divergence) -> str | None:
-        ops = {node.op for node in self.ours(divergence)}
-        flow = self.evidence[reference_flow]
-        last = {flow.source(output).node for output in self.evidence.reference.outputs}
-        spelt_out = "Exp" in ops and "Sum" in ops and ops <= SOFTMAX
-        if not ("Softmax" in ops and ops <= SOFTMAX) and not spelt_out:
-            return None
-        at_end = divergence.kind is Kind.ONLY_IN_REFERENCE and bool(last & set(divergence.reference))
-        return "missing-softmax" if at_end else None
-
-    def _channels(self, divergence: Divergence) -> str | None:
-        flows = self.evidence[reference_flow], self.evidence[export_flow]
-        if divergence.kind is Kind.CONSTANT:
-            values = self.constants(divergence)
-            gathers = any(node.op in GATHERS for node in self.readers(divergence))
-            permuted = values is not None and gathers and permutes(values[0]) and permutes(values[1])
-            return "channel-order" if permuted else None
-        if not before_weights(self.evidence, divergence):
-            return None
-        if divergence.kind is Kind.WIRING:
-            nodes = self.ours(divergence)
-            parts = [
-                part.op in PARTS or part.op == "StridedSlice"
-                for node in nodes
-                for source in node.inputs
-                if (part := origin(flows[0], source)) is not None
-            ]
-            joins = any(node.op in JOINS for node in nodes)
-            return "channel-order" if joins and any(parts) else None
-        sides = [(flows[0], self.ours(divergence)), (flows[1], self.theirs(divergence))]
-        if any(node for _, nodes in sides for node in nodes) and all(
-            reorders(flow, nodes) for flow, nodes in sides if nodes
-        ):
-            return "channel-order"
-        return None
-
-    def _resize(self, divergence: Divergence) -> str | None:
-        ours, theirs = self.ours(divergence), self.theirs(divergence)
-        if divergence.kind is Kind.ATTRIBUTE and ours:
-            if ours[0].op.startswith(DECODERS):
-                return "decode-attr"
-            return "resize-attr" if ours[0].op.startswith(RESIZES) else None
-        both = [next((n for n in nodes if n.op.startswith(RESIZES)), None) for nodes in (ours, theirs)]
-        if divergence.kind is Kind.OP and both[0] is not None and both[1] is not None:
-            return "resize-op" if both[0].op != both[1].op else None
-        return None
-
-    def _padding(self, divergence: Divergence) -> str | None:
-        if divergence.kind is Kind.ATTRIBUTE:
-            return "padding" if divergence.attribute in ("padding", "explicit_paddings") else None
-        if divergence.kind is Kind.CONSTANT:
-            return "padding" if any(node.op in PADS for node in self.readers(divergence)) else None
-        nodes = [*self.ours(divergence), *self.theirs(divergence)]
-        convolved = any(node.op.startswith(PADDED) for node in self.readers(divergence))
-        padding = bool(nodes) and all(node.op in PADS for node in nodes)
-        return "padding" if padding and (convolved or divergence.kind is Kind.OP) else None
-
-    def _transposed(self, divergence: Divergence) -> str | None:
-        readers = self.readers(divergence)
-        if divergence.kind is Kind.CONSTANT:
-            turned = [node for node in readers if node.op == "Transpose"]
-            if not turned:
-                return None
-            names = set(self.evidence[export_flow].readers.get(turned[0].name, ()))
-            readers = nodes_of(self.evidence[export_flow].nodes, names)
-        else:
-            nodes = [*self.ours(divergence), *self.theirs(divergence)]
-            if not nodes or not any(node.op == "Transpose" for node in nodes):
-                return None
-            if any(node.op not in ("Transpose", "Reshape", "Identity", "Shape") for node in nodes):
-                return None
-            if any(node.op in FLATTENERS for node in nodes):
-                return "flatten-order"
-        return "flatten-order" if any(node.op in FLATTENERS for node in readers) else "axis-transposed"
-
-    def _preprocessing(self, divergence: Divergence) -> str | None:
-        flows = self.evidence[reference_flow], self.evidence[export_flow]
-        if divergence.kind is Kind.CONSTANT:
-            values = self.constants(divergence)
-            affine = any(node.op in AFFINE for node in self.readers(divergence))
-            single = values is not None and values[0].size == values[1].size == 1
-            return "input-scaling" if affine and single else "preprocess-const"
-        nodes = [*self.ours(divergence), *self.theirs(divergence)]
-        sides = [(flows[0], self.ours(divergence)), (flows[1], self.theirs(divergence))]
-        if nodes and all(scales(flow, side) for flow, side in sides):
-            return "input-scaling"
-        if divergence.kind is Kind.OP and all(scales(flow, side, single=False) for flow, side in sides):
-            return "input-scaling"
-        return "preprocess-missing" if divergence.kind is Kind.ONLY_IN_REFERENCE else None
-
-    def _factor(self, divergence: Divergence) -> float | None:
-        return factor_of(self.evidence[export_flow], self.theirs(divergence))
-
-    # --- what may be no fault at all
-
-    def harmless(self, divergence: Divergence) -> bool:
-        """Whether a divergence could change no number: another spelling, another arrangement."""
-        if divergence.kind is Kind.ATTRIBUTE:
-            return divergence.attribute in HARMLESS_ATTRS
-        if divergence.kind is Kind.OP:
-            return not self.elsewhere(divergence)
-        if divergence.kind is Kind.CONSTANT:
-            values = self.constants(divergence)
-            return values is not None and values[0].dtype.kind in "iu"
-        nodes = [*self.ours(divergence), *self.theirs(divergence)]
-        return (
-            divergence.kind is not Kind.WIRING
-            and not self.elsewhere(divergence)
-            and all(node.op in HARMLESS for node in nodes)
-        )
+def unexplained(evidence: Evidence, found: Iterable[Difference]) -> list[Difference]:
+    """Those of ``found`` that no finding has named."""
+    named = evidence.explained
+    return [each for each in found if not named & {*each.divergence.reference, *each.divergence.export}]

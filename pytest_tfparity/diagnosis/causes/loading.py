@@ -1,0 +1,178 @@
+"""Why an export cannot be loaded or run as it is: not frozen, references lost, ops that TensorFlow does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ...graph import op_kinds as ops
+from ...graph.edit.graft import Constant, Repair, Rewrite
+from ...graph.graph import Function, Graph, Node, TensorName
+from ...graph.proof.proof import Side
+from ...graph.read.loadable import lost_references, written_constant
+from ...runtime.splice import Half
+from ..alignment import divergences, reference_of
+from ..cause import Cause, Suspicion
+from ..evidence import Evidence
+from ..places.batch_norms import export_norms
+from ..places.repairs import as_reference_at
+from ..scopes import layer_of, layers_of
+from ..wording import counted, listed
+
+_READS = frozenset({"ReadVariableOp"})
+
+
+def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
+    """Variables are left on the way to the outputs."""
+    export, case = evidence.export, evidence.case
+    left = [
+        node.name
+        for node in Half.of(export).part.nodes.values()
+        if node.op in ops.VARIABLES and node.name not in export.variables
+    ]
+    if not left:
+        return
+    are = "are still variables" if len(left) > 1 else "is still a variable"
+    yield Suspicion(
+        cause="export-not-frozen",
+        nodes=tuple(left),
+        scopes=layers_of(left),
+        message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({listed(left)})"
+        f" {are}, without a value in the file.",
+        fix="Restore the checkpoint, then freeze with convert_variables_to_constants.",
+        repair=tuple(_values(evidence, left)),
+    )
+
+
+def _values(evidence: Evidence, variables: Iterable[str]) -> Iterator[Constant]:
+    """The checkpoint's values in the place of variables of the export."""
+    nodes = evidence.export.graph.nodes
+    readers = evidence.export.graph.consumers()
+    for name in variables:
+        value = evidence.reference.variables.get(name)
+        partner = evidence[reference_of].get(name)
+        if value is None and partner is not None:
+            value = evidence.reference.variables.get(partner)
+        if value is None:
+            continue
+        if nodes[name].op != "VarHandleOp":
+            yield Constant(node=name, value=value)
+            continue
+        for reader, _ in readers.get(TensorName(name, 0), ()):
+            if nodes[reader].op in _READS:
+                yield Constant(node=reader, value=value)
+
+
+def _lost_references(evidence: Evidence) -> Iterator[Suspicion]:
+    """Nodes that assign to constants: TensorFlow refuses the file."""
+    graph = evidence.export.graph
+    lost = lost_references(graph)
+    if not lost:
+        return
+    written = list(dict.fromkeys(filter(None, (written_constant(graph, name) for name in lost))))
+    first = graph.nodes[lost[0]]
+    yield Suspicion(
+        cause="pb-unloadable-ref-edges",
+        nodes=tuple(lost),
+        scopes=tuple(dict.fromkeys(_layer(evidence, name) for name in written)),
+        message=f"TensorFlow does not import {evidence.case.export_name}: {first.op} {first.name} wants a"
+        f" reference to {written_constant(graph, first.name)}, which was frozen into a constant"
+        f" ({counted(len(lost), 'such node')}).",
+        fix="Build the graph with is_training=False, restore, freeze again; or, in the GraphDef before"
+        " freezing, make RefSwitch a Switch, AssignSub a Sub and Assign an Identity.",
+        repair=_without_references(graph, lost),
+    )
+
+
+def _layer(evidence: Evidence, constant: str) -> str:
+    """The batch norm whose statistic a constant is, else the scope of the constant."""
+    for norm in evidence[export_norms]:
+        if constant in (norm.mean, norm.variance) and norm.scope:
+            return norm.scope
+    return layer_of(constant)
+
+
+_PLAIN = {
+    "RefSwitch": "Switch",
+    "RefMerge": "Merge",
+    "RefEnter": "Enter",
+    "RefExit": "Exit",
+    "RefNextIteration": "NextIteration",
+    "RefIdentity": "Identity",
+    "AssignSub": "Sub",
+    "AssignAdd": "Add",
+    "Assign": "Identity",
+}
+_ASSIGN_ATTRIBUTES = frozenset({"use_locking", "validate_shape"})
+
+
+def _without_references(graph: Graph, lost: Iterable[str]) -> Repair:
+    """The nodes as what they compute, without a reference; empty where one has no such form."""
+    edits = []
+    for name in lost:
+        node = graph.nodes[name]
+        if node.op not in _PLAIN:
+            return ()
+        inputs = node.inputs[1:] if node.op == "Assign" else node.inputs
+        attrs = {key: value for key, value in node.attrs.items() if key not in _ASSIGN_ATTRIBUTES}
+        edits.append(Rewrite(node=Node(name, _PLAIN[node.op], inputs, node.controls, attrs)))
+    return tuple(edits)
+
+
+def _unregistered(evidence: Evidence) -> Iterator[Suspicion]:
+    """An op on the way to the outputs that TensorFlow does not know."""
+    case = evidence.case
+    sides = ((evidence.export, case.export_name), (evidence.reference, f"the {case.reference_graph}"))
+    unknown = [(side, name, _unknown(evidence, side)) for side, name in sides]
+    named = dict.fromkeys(node.name for _, _, nodes in unknown for node in nodes)
+    if not named:
+        return
+    files = " and ".join(name for _, name, nodes in unknown if nodes)
+    found = {node.op: node.name for _, _, nodes in reversed(unknown) for node in reversed(nodes)}
+    which = "; ".join(_described(op, name) for op, name in found.items())
+    places = [each for each in evidence[divergences] if set(each.export) & set(named)]
+    yield Suspicion(
+        cause="unregistered-op",
+        nodes=tuple(named),
+        scopes=tuple(named),
+        message=f"The outputs of {files} need {which}, which this TensorFlow does not know.",
+        fix="Load the library that has it (tf.load_op_library in conftest.py), build the layer from plain"
+        " ops, or compare outputs before it.",
+        evidence=_statically(evidence),
+        repair=tuple(edit for each in places for edit in as_reference_at(evidence, each)),
+    )
+
+
+def _unknown(evidence: Evidence, side: Side) -> list[Node]:
+    known, functions = evidence.case.known_op, side.graph.functions
+    found = []
+    part = Half.of(side).part
+    inside = {name: [node.op for node in functions[name].nodes] for name in part.functions}
+    lacking = {
+        name for name, inner in inside.items() for op in inner if not known(op) and op not in functions
+    }
+    for node in part.nodes.values():
+        called = {value.name for value in node.attrs.values() if isinstance(value, Function)} & lacking
+        if called or (not known(node.op) and node.op not in functions) or node.op in lacking:
+            found.append(node)
+    return found
+
+
+def _described(op: str, name: str) -> str:
+    library = ops.origin(op)
+    return f"{op} ({name}{f'; from {library}' if library else ''})"
+
+
+def _statically(evidence: Evidence) -> tuple[str, ...]:
+    """What comparing the two graphs without running them says, where nothing can be run."""
+    if evidence[divergences]:
+        return ()
+    return ("Compared without running, both graphs have the same nodes, wiring and weights.",)
+
+
+LOST_REFERENCES = Cause(id="pb-unloadable-ref-edges", ways=(_lost_references,), apart=True)
+
+CAUSES: tuple[Cause, ...] = (
+    LOST_REFERENCES,
+    Cause(id="export-not-frozen", ways=(_not_frozen,)),
+    Cause(id="unregistered-op", ways=(_unregistered,)),
+)
