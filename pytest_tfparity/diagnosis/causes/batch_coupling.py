@@ -11,7 +11,7 @@ from ..alignment import divergences, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..flow import live_export, live_reference
-from ..places.batch_norms import export_norms
+from ..places.batch_norms import export_norms, nodes_inside
 from ..places.repairs import as_reference_at
 from ..relations import values
 from ..scopes import layers_of
@@ -51,7 +51,8 @@ def _coupled(evidence: Evidence) -> Iterator[Suspicion]:
 
 def _reductions_of_batch(evidence: Evidence) -> Iterator[str]:
     """The nodes of the export at a divergence that reduce over axis 0 while their partner does not."""
-    norms = _in_norms(evidence)
+    # The moments of a batch norm are its own affair.
+    norms = {name for norm in evidence[export_norms] for name in nodes_inside(evidence, norm)}
     for divergence in evidence[divergences]:
         for name in (*divergence.export, *divergence.readers):
             node = evidence[live_export].get(name)
@@ -108,20 +109,6 @@ def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> b
     if axes is None or 0 not in values(axes):
         return False
     return reference or node.name in Half.of(side).varying
-
-
-def _in_norms(evidence: Evidence) -> set[str]:
-    """The nodes between the input and the output of each batch norm: their moments are their own affair."""
-    found: set[str] = set()
-    for norm in evidence[export_norms]:
-        stack = [norm.output.node]
-        while stack:
-            name = stack.pop()
-            if name in found or name == norm.input.node or name not in evidence[live_export]:
-                continue
-            found.add(name)
-            stack.extend(source.node for source in evidence[live_export][name].inputs)
-    return found
 
 
 def _behind(evidence: Evidence, names: set[str]) -> set[str]:

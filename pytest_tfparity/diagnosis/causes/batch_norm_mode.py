@@ -41,9 +41,15 @@ class _Training(BatchNorms):
 
     @property
     def repair(self) -> Repair:
-        """The values, and the rest computed as the reference does."""
-        edits = tuple(edit for switch in self.switches for edit in switch.repair)
-        return edits + repairs_of(self.evidence, self.rest)
+        """The values, and the rest computed as the reference does.
+
+        So are layers that an input of the comparison decides: what a run feeds it stands on both sides.
+        """
+        inputs = {tensor.node for tensor in self.evidence.export.inputs}
+        held = [switch for switch in self.switches if switch.node not in inputs]
+        nodes = {switch.node for switch in held}
+        grafted = [pair for pair in self.pairs if pair in self.rest or pair.export.decided_by not in nodes]
+        return _held(held) + repairs_of(self.evidence, grafted)
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -53,7 +59,7 @@ class _Training(BatchNorms):
     @property
     def random(self) -> tuple[str, ...]:
         """The layers whose random numbers are drawn no more once the values are others."""
-        return _drawn_no_more(self.evidence, self.repair) if self.switches else ()
+        return _drawn_no_more(self.evidence, _held(self.switches)) if self.switches else ()
 
 
 def _export_trains(cause: str) -> Way:
@@ -101,6 +107,10 @@ def _grouped(evidence: Evidence, pairs: Sequence[Pair]) -> _Training:
         else:
             switches.append(switch)
     return _Training(evidence=evidence, pairs=tuple(pairs), switches=tuple(switches), rest=tuple(rest))
+
+
+def _held(switches: Sequence[Switched]) -> Repair:
+    return tuple(edit for switch in switches for edit in switch.repair)
 
 
 def _drawn_no_more(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
@@ -152,23 +162,26 @@ def _fed_mode(evidence: Evidence, pair: Pair) -> RunMode | None:
 
 def _fix(cause: str, found: _Training) -> str:
     feeds = [f"{switch.node}:0={switch.value}" for switch in found.switches if switch.placeholder]
-    parts = []
-    if feeds:
-        parts.append(f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned.")
+    fed = f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned."
+    built = ""
     if cause == KERAS:
-        parts.append(
+        built = (
             "K.clear_session() and K.set_learning_phase(0) before the model is rebuilt settle it at export."
         )
     elif found.rest or not feeds:
-        constants = [f"{switch.node}={switch.value}" for switch in found.switches if not switch.placeholder]
-        flag = f"with {listed(constants)}" if constants and not found.rest else "with training=False"
-        parts.append(f"Build the export graph {flag}, restore {found.reference_name}, freeze again.")
-        evidence = found.evidence
-        if found.rest and _draws(evidence[export_flow]) and not _draws(evidence[reference_flow]):
-            parts.append(
-                "Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
-            )
-    return " ".join(parts)
+        built = _built(found)
+    return " ".join(filter(None, [fed if feeds else "", built]))
+
+
+def _built(found: _Training) -> str:
+    """How to build the graph where no feed is enough."""
+    constants = [f"{switch.node}={switch.value}" for switch in found.switches if not switch.placeholder]
+    flag = f"with {listed(constants)}" if constants and not found.rest else "with training=False"
+    graph = f"Build the export graph {flag}, restore {found.reference_name}, freeze again."
+    flows = found.evidence[reference_flow], found.evidence[export_flow]
+    if not found.rest or not _draws(flows[1]) or _draws(flows[0]):
+        return graph
+    return f"{graph} Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
 
 
 def _draws(flow: LiveGraph) -> bool:

@@ -17,7 +17,7 @@ from ..flow import live_export
 from ..places.repairs import as_reference_at
 from ..relations import values
 from ..run_mode import fed
-from ..scopes import layers_of
+from ..scopes import layers_of, nodes_of
 from ..wording import listed
 
 BATCH_DIM_PINNED = "batch-dim-pinned"
@@ -84,16 +84,20 @@ def _pinned(evidence: Evidence, divergence: Divergence) -> Iterator[_Pinned]:
         yield from _folded_together(evidence, divergence)
     if divergence.kind not in (Kind.CONSTANT, Kind.OP) or not divergence.export:
         return
-    shape = _shape(evidence.export, divergence.export[0])
-    if shape is None or not shape.size or shape[0] < 1:
-        return
-    right = _shape(evidence.reference, divergence.reference[0])
-    if right is not None and (right.size != shape.size or right[0] != -1):
+    rows = _rows(evidence.export, divergence.export[0])
+    if rows is None or not _is_open(evidence, divergence):
         return
     for reader in divergence.readers:
         node = evidence[live_export].get(reader)
         if node is not None and _shaped_by(node, divergence.export[0]) and _of_batch(evidence, node):
-            yield _Pinned(node=node, rows=int(shape[0]), divergence=divergence)
+            yield _Pinned(node=node, rows=rows, divergence=divergence)
+
+
+def _is_open(evidence: Evidence, divergence: Divergence) -> bool:
+    """Whether the reference computes the shape in the place of the export's constant, or leaves its rows open."""
+    right = _shape(evidence.reference, divergence.reference[0])
+    held = _shape(evidence.export, divergence.export[0])
+    return right is None or held is None or (right.size == held.size and right[0] == -1)
 
 
 def _shaped_by(node: Node, shape: str) -> bool:
@@ -107,13 +111,16 @@ def _folded_together(evidence: Evidence, divergence: Divergence) -> Iterator[_Pi
     outputs = evidence.case.outputs
     if outputs and all(output.problem is None or "shape" not in output.problem for output in outputs):
         return
-    for name in divergence.export:
-        node = evidence[live_export].get(name)
-        if node is None or node.op != "Reshape" or not _of_batch(evidence, node):
-            continue
-        shape = _shape(evidence.export, node.inputs[1].node)
-        if shape is not None and shape.size and shape[0] >= 1:
-            yield _Pinned(node=node, rows=int(shape[0]), divergence=divergence)
+    for node in nodes_of(evidence[live_export], divergence.export):
+        rows = _rows(evidence.export, node.inputs[1].node) if node.op == "Reshape" else None
+        if rows is not None and _of_batch(evidence, node):
+            yield _Pinned(node=node, rows=rows, divergence=divergence)
+
+
+def _rows(side: Side, name: str) -> int | None:
+    """The number of rows that a constant shape fixes; None where it leaves them open or is no shape."""
+    shape = _shape(side, name)
+    return int(shape[0]) if shape is not None and shape.size and shape[0] >= 1 else None
 
 
 def _shape(side: Side, name: str) -> Array | None:

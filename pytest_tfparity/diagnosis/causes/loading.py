@@ -119,21 +119,24 @@ def _without_references(graph: Graph, lost: Iterable[str]) -> Repair:
 
 
 def _unregistered(evidence: Evidence) -> Iterator[Suspicion]:
-    """An op on the way to the outputs that TensorFlow does not know."""
+    """Ops on the way to the outputs that TensorFlow does not know."""
     case = evidence.case
-    sides = ((evidence.export, case.export_name), (evidence.reference, f"the {case.reference_graph}"))
-    unknown = [(side, name, _unknown(evidence, side)) for side, name in sides]
-    named = dict.fromkeys(node.name for _, _, nodes in unknown for node in nodes)
-    if not named:
+    unknown = {
+        case.export_name: _unknown(evidence, evidence.export),
+        f"the {case.reference_graph}": _unknown(evidence, evidence.reference),
+    }
+    nodes = [node for found in unknown.values() for node in found]
+    if not nodes:
         return
-    files = " and ".join(name for _, name, nodes in unknown if nodes)
-    found = {node.op: node.name for _, _, nodes in reversed(unknown) for node in reversed(nodes)}
-    which = "; ".join(_described(op, name) for op, name in found.items())
+    named = tuple(dict.fromkeys(node.name for node in nodes))
+    files = " and ".join(name for name, found in unknown.items() if found)
+    first = {node.op: node.name for node in reversed(nodes)}
+    which = "; ".join(_described(op, name) for op, name in first.items())
     places = [each for each in evidence[divergences] if set(each.export) & set(named)]
     yield Suspicion(
         cause="unregistered-op",
-        nodes=tuple(named),
-        scopes=tuple(named),
+        nodes=named,
+        scopes=named,
         message=f"The outputs of {files} need {which}, which this TensorFlow does not know.",
         fix="Load the library that has it (tf.load_op_library in conftest.py), build the layer from plain"
         " ops, or compare outputs before it.",
@@ -143,18 +146,22 @@ def _unregistered(evidence: Evidence) -> Iterator[Suspicion]:
 
 
 def _unknown(evidence: Evidence, side: Side) -> list[Node]:
-    known, functions = evidence.case.known_op, side.graph.functions
-    found = []
-    part = Half.of(side).part
-    inside = {name: [node.op for node in functions[name].nodes] for name in part.functions}
-    lacking = {
-        name for name, inner in inside.items() for op in inner if not known(op) and op not in functions
-    }
-    for node in part.nodes.values():
-        called = {value.name for value in node.attrs.values() if isinstance(value, Function)} & lacking
-        if called or (not known(node.op) and node.op not in functions) or node.op in lacking:
-            found.append(node)
-    return found
+    """The nodes that the outputs of ``side`` need and that have or call an op that is not known."""
+    functions, part = side.graph.functions, Half.of(side).part
+
+    def unknown(op: str) -> bool:
+        return op not in functions and not evidence.case.known_op(op)
+
+    lacking = {name for name in part.functions if any(unknown(node.op) for node in functions[name].nodes)}
+    return [
+        node
+        for node in part.nodes.values()
+        if unknown(node.op) or node.op in lacking or _called(node) & lacking
+    ]
+
+
+def _called(node: Node) -> set[str]:
+    return {value.name for value in node.attrs.values() if isinstance(value, Function)}
 
 
 def _described(op: str, name: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
 from ..places.effects import SOFTMAX
-from .kinds.graph import GraphCause
+from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import export_ops, named, names_of, reference_ops, shown, spelt
 from .measured import answers_otherwise
-from .undecided import undecided_said
+from .undecided import undecided_norms
 
 _SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."
 
@@ -82,24 +82,29 @@ OP_MISSING = GraphCause(
 
 
 def _op_said(difference: Difference) -> str:
+    norms = undecided_norms(difference)
+    if norms is not None:
+        return norms.message
     reference, export = names_of(difference)
     if difference.kind is Kind.ONLY_IN_EXPORT:
-        return (
-            f"{export} has {export_ops(difference)}, which {reference} has not.{undecided_said(difference)}"
-        )
+        return f"{export} has {export_ops(difference)}, which {reference} has not."
     if difference.kind is Kind.OP:
-        ops = f"{reference_ops(difference)} in {reference} is {export_ops(difference)} in {export}."
-        return f"{ops}{undecided_said(difference)}"
+        return f"{reference_ops(difference)} in {reference} is {export_ops(difference)} in {export}."
     if difference.constants is not None:
         right, held = map(spelt, difference.constants)
         return f"{difference.divergence.node} is {right} in {reference} and {held} in {export}."
     return f"{shown(difference)}."
 
 
+def _op_fix(found: Differences) -> str:
+    norms = [undecided_norms(each) for each in found.found]
+    return _SAME_CODE if norms[0] is None or None in norms else norms[0].fix
+
+
 OP_DIFFERS = GraphCause(
     id="graph-op-differs",
     where=lambda difference: True,
     says=_op_said,
-    fix=_SAME_CODE,
+    fix=_op_fix,
     ways=(answers_otherwise,),
 )

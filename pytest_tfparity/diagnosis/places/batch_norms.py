@@ -16,7 +16,7 @@ from ...graph.live import LiveGraph
 from ...graph.proof.proof import Side
 from ..alignment import reference_of
 from ..evidence import Evidence, ReferenceEvidence
-from ..flow import export_flow, reference_flow, taken_reference
+from ..flow import export_flow, live_export, reference_flow, taken_reference
 from ..query import query, reference_query
 from ..relations import informative, values
 from ..wording import listed
@@ -238,6 +238,18 @@ def norm_of(evidence: Evidence) -> Mapping[str, str]:
         if pair.reference is not None and pair.export is not None:
             for name in filter(None, pair.reference.weights):
                 found.setdefault(name, pair.export.node)
+    return found
+
+
+def nodes_inside(evidence: Evidence, norm: BatchNorm) -> set[str]:
+    """The live nodes of the export from the output of ``norm`` back to its input, and what decides its mode."""
+    live, found = evidence[live_export], set[str]()
+    stack = [norm.output.node]
+    while stack:
+        name = stack.pop()
+        if name not in found and name != norm.input.node and name in live:
+            found.add(name)
+            stack.extend(source.node for source in live[name].inputs)
     return found
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.graph import Array, Attr, Function, FunctionBody, Graph, Node, Tensor, TensorName
-from ...graph.live import LiveGraph, live_graph
-from ...graph.normal.functions import body
+from ...graph.graph import Array, Node, TensorName
+from ...graph.live import LiveGraph
 from ..alignment import alignment, divergences, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
@@ -18,78 +17,11 @@ from ..query import query
 from ..random_numbers import Chance, chances
 from ..scopes import before_weights, nodes_of
 from .effects import ARRANGES, ARRANGING_ATTRIBUTES
+from .surroundings import Surroundings
 
 _ONE_SIDED = (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT)
 
 Nodes: TypeAlias = "list[Node]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """One of both graphs around a divergence: that of a side, or the body of a function of it.
-
-    ``nodes`` are its nodes as the file has them, ``flow`` what of them is taken. ``values`` are those of the side's
-    variables, ``partners`` the nodes of the other graph that correspond (of a body none are known), ``ends`` the nodes
-    that give the outputs of the model.
-    """
-
-    nodes: Mapping[str, Node]
-    flow: LiveGraph
-    functions: Mapping[str, FunctionBody]
-    values: Mapping[str, Tensor] = field(default_factory=dict)
-    partners: Mapping[str, str] = field(default_factory=dict)
-    ends: frozenset[str] = frozenset()
-
-    def value(self, name: str) -> Tensor | None:
-        """The constant or variable ``name``; None if it has no value."""
-        if name in self.values:
-            return self.values[name]
-        node = self.node(name)
-        held = node.attrs.get("value") if node is not None and node.op == "Const" else None
-        return held if isinstance(held, Tensor) else None
-
-    def node(self, name: str) -> Node | None:
-        """The node ``name``, of the file or of a call that was written out."""
-        return self.nodes.get(name) or self.flow.nodes.get(name)
-
-    def within(self, name: str, attribute: str) -> Surroundings:
-        """The body of the function that attribute ``attribute`` of the node ``name`` says; empty if there is none."""
-        node = self.node(name)
-        function = _function(node.attrs, attribute) if node is not None else None
-        called = self.functions.get(function.name) if function is not None else None
-        if node is None or function is None or called is None:
-            return Surroundings(nodes={}, flow=live_graph(Graph({}), ()), functions=self.functions)
-        inner = body(self.functions, called, function.attrs)
-        given = node.inputs[
-            0 if attribute in ("cond", "body") else 1 :
-        ]  # a branch is not given its predicate
-        constants = {
-            TensorName(argument, 0): value
-            for index, (argument, source) in enumerate(zip(called.arguments, given, strict=False))
-            if (value := self.flow.constant(source)) is not None
-            and (attribute != "body" or _stays(inner.nodes, inner.returns[index], argument))
-        }
-        graph = Graph(inner.nodes, self.functions)
-        flow = live_graph(graph, inner.returns, feeds=constants)
-        return Surroundings(nodes=inner.nodes, flow=flow, functions=self.functions)
-
-
-def _function(attrs: Mapping[str, Attr], attribute: str) -> Function | None:
-    """The function that ``attribute`` names: ``body``, or ``branches 1`` for one of several."""
-    name, _, number = attribute.partition(" ")
-    value = attrs.get(name)
-    if number and isinstance(value, tuple):
-        several: tuple[object, ...] = value
-        found = several[int(number)]
-        return found if isinstance(found, Function) else None
-    return value if isinstance(value, Function) else None
-
-
-def _stays(nodes: Mapping[str, Node], returned: TensorName, argument: str) -> bool:
-    """Whether a loop gives its ``argument`` back as it was, so that it is the same in every turn."""
-    while (node := nodes.get(returned.node)) is not None and node.op == "Identity":
-        returned = node.inputs[0]
-    return returned.node == argument
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from ...places.divergences import Difference, differences, unexplained
 from ...places.repairs import as_reference_at
 from ...query import Query, query
 from ...scopes import common_scope
-from .group import Group, suspicion
+from .group import Group, Sentence, suspicion
 from .sentences import SHOWN, named, op_of, shown
 
 _TOLD = 2
@@ -30,7 +30,7 @@ class GraphCause:
     id: str
     where: Callable[[Difference], bool]
     says: Callable[[Difference], str]
-    fix: str
+    fix: Sentence[Differences]
     nodes: Callable[[Difference], tuple[str, ...]] = named
     ways: tuple[Way, ...] = ()
 

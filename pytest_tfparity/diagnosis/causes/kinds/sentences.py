@@ -8,7 +8,8 @@ import numpy as np
 
 from ....graph.align.divergence import Kind
 from ....graph.graph import Array
-from ...places.divergences import Difference, Surroundings
+from ...places.divergences import Difference
+from ...places.surroundings import Surroundings
 from ...wording import listed
 
 SHOWN = 6
