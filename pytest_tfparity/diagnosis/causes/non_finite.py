@@ -1,4 +1,4 @@
-"""NaN and infinity: on both sides, or where the export makes them of finite values."""
+"""NaN and infinity: on both sides, in the export's constants, or where the export makes them of finite values."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ def _joins_parts(difference: Difference) -> bool:
 def _channels_said(difference: Difference) -> str:
     (reference, export), node = names_of(difference), difference.divergence.node
     if difference.kind is Kind.ONLY_IN_REFERENCE:
-        return f"T{reference[1:]} puts the channels into another order ({node}), {export} does not."
+        graph = difference.evidence.case.reference_graph
+        return f"The {graph} puts the channels into another order ({node}), {export} does not."
     if difference.kind is Kind.ONLY_IN_EXPORT:
         return f"{export} puts the channels into another order ({node}), {reference} does not."
     return f"The channels come in another order: {shown(difference)}."
