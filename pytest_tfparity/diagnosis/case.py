@@ -22,8 +22,9 @@ class Case:
     ``checkpoint`` are all tensors of the checkpoint; ``keys`` says which of them each variable node of
     the reference is restored from, ``parts`` which part of it (as RestoreV2 spells it) where not the whole.
     ``others`` are the other checkpoints of its folder by name. ``outputs`` is what was measured, empty where
-    nothing was. ``export_name`` and ``reference_name`` are the files as the user named them. ``runner`` runs both
-    sides; None where only the files are to be looked at.
+    nothing was. ``export_name`` and ``reference_name`` are the files as the user named them,
+    ``reference_graph`` what the graph of the reference is called. ``runner`` runs both sides; None where only the
+    files are to be looked at.
     """
 
     reference: Side
@@ -33,6 +34,7 @@ class Case:
     outputs: tuple[OutputComparison, ...]
     export_name: str
     reference_name: str
+    reference_graph: str = "checkpoint's graph"
     others: Mapping[str, Tensors] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     runner: Runner | None = None

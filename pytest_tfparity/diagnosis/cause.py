@@ -1,10 +1,10 @@
-"""What a cause is: an entry of the catalogue that looks at evidence and says what it sees."""
+"""What a cause is: an entry of the catalogue, found in one or more ways, and what it says where it is found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal, TypeAlias
 
 from ..graph.edit.graft import Repair
 from .evidence import Evidence
@@ -32,20 +32,23 @@ class Suspicion:
     change: str = ""
 
 
-class Cause:
-    """An entry of the catalogue. Subclasses set ``id`` and look for themselves; ``pages/ID.md`` is its page.
+Way: TypeAlias = Callable[[Evidence], Iterable[Suspicion]]
+"""A way to find a cause: what of it the evidence shows, nothing if it shows nothing.
 
-    ``apart`` is set by causes that are no difference between the sides: they are asked even where both are
-    proven to compute the same.
+The export of the evidence holds the repairs of the causes before, so what they explain is no longer there.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """An entry of the catalogue; ``pages/ID.md`` is its page.
+
+    ``ways`` are the ways in which it is found, each asked about what the one before left; none for what the health
+    of a checkpoint alone shows. ``apart`` is set by causes that are no difference between the sides: they are asked
+    even where both are proven to compute the same. Most causes are told from one kind of place (``causes/kinds``);
+    this class takes those whose evidence is no place.
     """
 
-    id: ClassVar[str]
-    apart: ClassVar[bool] = False
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        """What of this cause the evidence shows; nothing if it shows nothing.
-
-        The export of ``evidence`` holds the repairs of the causes before this one, so what they
-        explain is no longer there.
-        """
-        raise NotImplementedError
+    id: str
+    ways: tuple[Way, ...]
+    apart: bool = False

@@ -76,10 +76,11 @@ def _explained(start: Evidence, causes: Sequence[Cause]) -> Repaired:
     """Ask every cause in turn; the export that the next one sees holds the repairs so far."""
     accepted: list[Accepted] = []
     evidence = start
-    for cause in causes:
-        if evidence[proof].proven and not cause.apart:
+    asked = [(way, cause.apart) for cause in causes for way in cause.ways]
+    for way, apart in asked:
+        if evidence[proof].proven and not apart:
             continue
-        for suspicion in list(cause.find(evidence)):
+        for suspicion in list(way(evidence)):
             changed = attempted(evidence, suspicion.repair) if suspicion.repair else None
             evidence = (changed or evidence).explaining({*suspicion.nodes, *_constants(suspicion)})
             accepted.append(Accepted(suspicion=suspicion, repairable=changed is not None))

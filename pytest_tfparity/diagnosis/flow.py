@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..graph.graph import Graph, Node
 from ..graph.live_graph import LiveGraph, live_graph, taken_graph
@@ -51,6 +51,11 @@ def export_readings(evidence: Evidence) -> Mapping[str, tuple[str, ...]]:
 def taken_reference(evidence: ReferenceEvidence) -> Graph:
     """The reference without decided conditionals and function calls, to copy nodes from."""
     return taken_graph(evidence[reference_flow])
+
+
+def known_nodes(nodes: Mapping[str, Node], names: Iterable[str]) -> list[Node]:
+    """The nodes called ``names``; those that are not there are left out."""
+    return [nodes[name] for name in names if name in nodes]
 
 
 def _live(side: Side) -> Mapping[str, Node]:

@@ -212,7 +212,7 @@ def models_to_run(item: pytest.Item) -> Sequence[str]:
         names = marked_models(item)
         if len(names) > 1:
             return names
-        if names or "frozen_graph" in marked_settings(item):
+        if names or stated_file(marked_settings(item), "export") is not None:
             return ()
         return parity_session(item.config).model_names(item.path.parent)
     except TfparityError:

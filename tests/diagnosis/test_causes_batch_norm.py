@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphs.batch_norm import tensor
-from graphs.layers import FLOAT, Layers, Values, evidence, findings, only, weights
+from graphs.batch_norm import names, tensor
+from graphs.fake_runner import FakeRunner
+from graphs.layers import FLOAT, Layers, Values, case, evidence, findings, only, weights
 from pytest_tfparity.diagnosis.alignment import divergences
-from pytest_tfparity.diagnosis.causes.batch_norm_mode import TrainingMode
+from pytest_tfparity.diagnosis.causes import CATALOGUE
+from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.graph.graph import DType, TensorName
 from pytest_tfparity.graph.proof.proof import Side
+from pytest_tfparity.result import Finding
 
 BOOL = DType(10)
 SCOPES = ("a", "b", "c")
@@ -61,7 +64,7 @@ def test_the_repair_of_the_mode_does_not_hide_a_wrong_gamma() -> None:
     values = weights(*SCOPES)
     other = values | {"b/bn/gamma": values["a/bn/gamma"]}
     before = evidence(chain(values, frozen=False), chain(other, frozen=True, norms={"b": trained}))
-    (suspicion,) = TrainingMode().find(before)
+    (suspicion,) = CATALOGUE["bn-training-mode"].ways[0](before)
     after = before.after(suspicion.repair)
     assert [each.export for each in after[divergences]] == [("b/bn/gamma",)]
 
@@ -160,6 +163,48 @@ def test_a_phase_with_the_right_default_is_no_fault() -> None:
         conditional(wrong, "phase", frozen=True, default=False, op="PlaceholderWithDefault"),
     )
     assert "bn-training-mode" not in [each.cause for each in found]
+
+
+def undecided(values: Values, phase: str, *, frozen: bool) -> Side:
+    """Batch norms whose mode is up to the placeholder ``phase``, an input, in the export alone."""
+    net = Layers(values, frozen=frozen)
+    net.add("Placeholder", phase, dtype=BOOL)
+    x = net.image()
+    for scope in SCOPES:
+        conv = net.conv(f"{scope}/conv", x)
+        norm = switched(phase)(net, f"{scope}/bn", conv) if frozen else net.norm(f"{scope}/bn", conv)
+        x = net.relu(f"{scope}/relu", norm)
+    return replace(net.side(x), inputs=tuple(names("x", phase)))
+
+
+def fed(phase: bool | None) -> tuple[Finding, ...]:
+    """What is found where a run feeds the export's placeholder this; None: nothing is run."""
+    values = weights(*SCOPES)
+    given = case(undecided(values, "phase", frozen=False), undecided(values, "phase", frozen=True))
+    inputs = {"phase:0": np.asarray(phase)}
+    runner = None if phase is None else FakeRunner(inputs=inputs)
+    return diagnose(replace(given, runner=runner)).findings
+
+
+def test_a_mode_that_this_run_feeds_as_training_is_training_mode() -> None:
+    finding = only(fed(True), "bn-training-mode")
+    assert finding.scopes == ("a/bn", "b/bn", "c/bn")
+    assert "(placeholder phase decides that, which this run feeds True)" in finding.message
+    assert "Feed phase:0=False wherever the export runs" in finding.fix
+
+
+@pytest.mark.parametrize(("phase", "known"), [(False, "feeds False"), (None, "does not feed")])
+def test_a_mode_that_a_feed_decides_otherwise_is_never_called_training(
+    phase: bool | None, known: str
+) -> None:
+    finding = only(fed(phase), "graph-op-differs")
+    assert finding.message == (
+        "Whether a/bn, b/bn and c/bn of model.pb normalise with the current batch or with their moving statistics is"
+        f" up to phase (which this run {known}); the checkpoint's graph always uses the moving statistics."
+    )
+    assert finding.fix == (
+        "Feed phase wherever the export runs, or freeze it with the value of inference pinned."
+    )
 
 
 def test_a_hundred_faulty_layers_are_all_in_the_scopes_and_few_in_the_message() -> None:

@@ -9,53 +9,73 @@ graph last.
 from __future__ import annotations
 
 from ..cause import Cause
-from ..causes import (
+from . import (
+    averages,
+    batch_coupling,
     batch_norm,
     batch_norm_mode,
-    batches,
-    boundary,
-    comparability,
-    dropout,
-    ema,
-    finiteness,
-    folding,
+    batch_size,
+    folds,
+    inputs_outputs,
     layout,
-    measured,
-    numerics,
+    loading,
+    non_finite,
     passes,
+    precision,
     preprocessing,
+    random_numbers,
+    stateful,
     statistics,
-    unsound,
     weights,
     wiring,
 )
+from .kinds.graph import classified
+
+GRAPH: tuple[Cause, ...] = classified(
+    (
+        wiring.MISSING_SOFTMAX,
+        preprocessing.CHANNEL_ORDER,
+        preprocessing.DECODE_ATTRIBUTE,
+        preprocessing.RESIZE_ATTRIBUTE,
+        preprocessing.RESIZE_METHOD,
+        layout.PADDING,
+        layout.FLATTEN_ORDER,
+        layout.AXIS_TRANSPOSED,
+        preprocessing.INPUT_SCALING,
+        preprocessing.PREPROCESS_CONSTANT,
+        preprocessing.PREPROCESS_MISSING,
+        random_numbers.DROPOUT_SCALING,
+        wiring.WIRING_DIFFERS,
+        wiring.OP_MISSING,
+        wiring.OP_DIFFERS,
+    )
+)
+"""The causes that are differences of the graphs: a difference speaks for the first one that fits it."""
 
 CAUSES: tuple[Cause, ...] = (
-    *comparability.CAUSES,
-    *batches.EARLY,
-    *finiteness.EARLY,
-    *boundary.CAUSES,
+    *loading.CAUSES,
+    *stateful.CAUSES,
+    *batch_size.CAUSES,
+    *non_finite.EARLY,
+    *inputs_outputs.CAUSES,
     *passes.CAUSES,
-    *folding.CAUSES,
+    *folds.CAUSES,
     *batch_norm_mode.CAUSES,
     *batch_norm.CAUSES,
-    *numerics.CAUSES,
-    *ema.CAUSES,
+    *precision.CAUSES,
+    *averages.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,
-    *dropout.CAUSES,
-    *batches.CAUSES,
-    *finiteness.CAUSES,
-    *preprocessing.CAUSES,
-    *layout.CAUSES,
-    *wiring.CAUSES,
-    *measured.CAUSES,
+    *random_numbers.CAUSES,
+    *batch_coupling.CAUSES,
+    *non_finite.CAUSES,
+    *GRAPH,
 )
 
-ON_WRONG_INPUTS: tuple[Cause, ...] = (*batches.EARLY,)
+ON_WRONG_INPUTS: tuple[Cause, ...] = batch_size.CAUSES
 """The causes that can be behind inputs that a side does not take: then nothing else is to be concluded."""
 
-CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*reversed(CAUSES), *unsound.UNSOUND)}
+CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*CAUSES, *statistics.HEALTH)}
 """Every entry by its id, those that only the health of a checkpoint shows among them."""
 
 

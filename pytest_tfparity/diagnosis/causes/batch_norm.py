@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -13,171 +11,116 @@ from ...graph.edit.graft import Repair
 from ...graph.graph import Array
 from ..alignment import counterpart
 from ..arrays import values
-from ..cause import Cause, Suspicion
+from ..cause import Cause
 from ..evidence import Evidence
 from ..flow import export_flow
-from ..places.batch_norms import (
-    listed_norms,
-    norm_as_reference,
-    norm_node,
-    norm_nodes,
-    norm_pairs,
-    norm_scopes,
-    norms_as_reference,
-)
+from ..places.batch_norms import norm_as_reference, norm_node, norm_scopes
 from ..tensor_names import averaged_by
 from ..wording import listed
+from .kinds.batch_norms import BatchNorms, batch_norm_cause
+
+_SAME_EPSILON = 2e-3
+"""Share by which two spellings of one epsilon may differ: for cuDNN, fused ops of TensorFlow 1.x raise every epsilon
+to at least 1.001e-5 (``CUDNN_BN_MIN_EPSILON``), so 1e-5 is read back 1e-3 of it too large. Twice that; the nearest
+epsilons that people choose lie a factor of 2 apart."""
 
 
-class Epsilon(Cause):
-    """A batch norm with another epsilon than in training."""
-
-    id: ClassVar[str] = "bn-epsilon-mismatch"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [
-            pair
-            for pair in evidence[norm_pairs]
-            if pair.reference.mode == pair.export.mode
-            and _differ(pair.reference.epsilon, pair.export.epsilon)
-        ]
-        if not pairs:
-            return
-        theirs = listed([f"{pair.export.epsilon:.3g}" for pair in pairs])
-        ours = listed([f"{pair.reference.epsilon:.3g}" for pair in pairs])
-        yield Suspicion(
-            cause=self.id,
-            nodes=norm_nodes(evidence, pairs),
-            scopes=norm_scopes(pairs),
-            message=(
-                f"{listed_norms(pairs)}: epsilon is {theirs} in {evidence.case.export_name}, {ours} in the"
-                " checkpoint's graph."
-            ),
-            fix=f"Build the batch norms of the export graph with epsilon={ours}, as in training.",
-            repair=norms_as_reference(evidence, pairs),
-        )
+def _same_mode(pair: BatchNormPair) -> bool:
+    return pair.reference.mode == pair.export.mode
 
 
-def _differ(one: float, other: float) -> bool:
-    """Whether two epsilons are not the same number: fused ops raise 1e-5 to 1.001e-5."""
-    return abs(one - other) > 2e-3 * max(abs(one), abs(other))
+# --- another epsilon
 
 
-class ZeroEpsilon(Cause):
-    """Epsilon 0 and a channel of variance 0."""
-
-    id: ClassVar[str] = "nan-zero-epsilon"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs: list[BatchNormPair] = []
-        channels: list[int] = []
-        for pair in evidence[norm_pairs]:
-            if pair.export.epsilon != 0 or pair.reference.epsilon == 0:
-                continue
-            variance = evidence.export.value(pair.export.variance)
-            dead = [] if variance is None else np.flatnonzero(values(variance) == 0).tolist()
-            if dead:
-                pairs.append(pair)
-                channels.append(dead[0])
-        if not pairs:
-            return
-        ours = listed([f"{pair.reference.epsilon:.3g}" for pair in pairs])
-        first = f"{norm_node(evidence, pairs[0])}: epsilon is 0 and channel {channels[0]} has variance 0"
-        more = f" (likewise {listed(norm_scopes(pairs[1:]))})" if len(pairs) > 1 else ""
-        yield Suspicion(
-            cause=self.id,
-            nodes=norm_nodes(evidence, pairs),
-            scopes=norm_scopes(pairs),
-            message=f"{first}{more}, so it answers NaN. The checkpoint's graph has epsilon {ours}.",
-            fix=f"Export with epsilon={ours}; a converter has dropped it.",
-            repair=norms_as_reference(evidence, pairs),
-        )
+def _other_epsilon(evidence: Evidence, pair: BatchNormPair) -> bool:
+    reference, export = pair.reference.epsilon, pair.export.epsilon
+    largest = max(abs(reference), abs(export))
+    return _same_mode(pair) and abs(reference - export) > _SAME_EPSILON * largest
 
 
-class Axis(Cause):
-    """A batch norm over another axis."""
-
-    id: ClassVar[str] = "bn-axis"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [
-            pair
-            for pair in evidence[norm_pairs]
-            if pair.reference.axis != pair.export.axis
-            and pair.reference.mode == pair.export.mode
-            and counterpart(evidence, pair.reference.input) == pair.export.input
-        ]
-        if not pairs:
-            return
-        axes = f"axis {pairs[0].export.axis} in {evidence.case.export_name}"
-        yield Suspicion(
-            cause=self.id,
-            nodes=norm_nodes(evidence, pairs),
-            scopes=norm_scopes(pairs),
-            message=f"{listed_norms(pairs)}: {axes}, {pairs[0].reference.axis} in the checkpoint's graph.",
-            fix=f"Build the layer with axis={pairs[0].reference.axis}, as in training.",
-            repair=norms_as_reference(evidence, pairs),
-        )
+def _epsilon(found: BatchNorms) -> str:
+    """That of the reference."""
+    return found.each(lambda pair: f"{pair.reference.epsilon:.3g}")
 
 
-class GammaMissing(Cause):
-    """A trained gamma or beta that the export does not use."""
-
-    id: ClassVar[str] = "bn-gamma-missing"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        lacking = [(pair, _lacks(evidence, pair)) for pair in evidence[norm_pairs]]
-        pairs = [pair for pair, names in lacking if names]
-        if not pairs:
-            return
-        missing = listed(list(dict.fromkeys(name for _, names in lacking for name in names)))
-        keys = [
-            pair.reference.gamma if "gamma" in names else pair.reference.beta
-            for pair, names in lacking
-            if names
-        ]
-        named = listed([evidence.case.keys.get(key, key) for key in keys if key is not None])
-        options = {"gamma": "scale=True", "beta": "center=True"}
-        flags = [options[name] for name in ("gamma", "beta") if name in missing]
-        yield Suspicion(
-            cause=self.id,
-            nodes=norm_nodes(evidence, pairs),
-            scopes=norm_scopes(pairs),
-            message=(
-                f"{listed_norms(pairs)}: the checkpoint has a trained {missing} ({named}), and"
-                f" {evidence.case.export_name} normalises without it."
-            ),
-            fix=f"Build the batch norms of the export graph with {' and '.join(flags)}, restore, freeze again.",
-            repair=tuple(edit for pair in pairs for edit in _with_weights(evidence, pair)),
-        )
+def _dead_channel(evidence: Evidence, pair: BatchNormPair) -> int | None:
+    """The first channel of the export's layer whose variance is 0."""
+    variance = evidence.export.value(pair.export.variance)
+    dead = [] if variance is None else np.flatnonzero(values(variance) == 0).tolist()
+    return dead[0] if dead else None
 
 
-def _with_weights(evidence: Evidence, pair: BatchNormPair) -> Repair:
-    lacks = _lacks(evidence, pair)
-    bare = replace(
-        pair.export,
-        gamma=None if "gamma" in lacks else pair.export.gamma,
-        beta=None if "beta" in lacks else pair.export.beta,
+def _zero_epsilon_said(found: BatchNorms) -> str:
+    first, *others = found.pairs
+    more = f" (likewise {listed(norm_scopes(others))})" if others else ""
+    return (
+        f"{norm_node(found.evidence, first)}: epsilon is 0 and channel {_dead_channel(found.evidence, first)} has"
+        f" variance 0{more}, so it answers NaN. The {found.reference_graph} has epsilon {_epsilon(found)}."
     )
-    return norm_as_reference(evidence, pair.reference, bare)
 
 
-def _lacks(evidence: Evidence, pair: BatchNormPair) -> tuple[str, ...]:
+ZERO_EPSILON = batch_norm_cause(
+    id="nan-zero-epsilon",
+    where=lambda evidence, pair: (
+        pair.export.epsilon == 0 and pair.reference.epsilon != 0 and _dead_channel(evidence, pair) is not None
+    ),
+    says=_zero_epsilon_said,
+    fix=lambda found: f"Export with epsilon={_epsilon(found)}; a converter has dropped it.",
+)
+
+EPSILON = batch_norm_cause(
+    id="bn-epsilon-mismatch",
+    where=_other_epsilon,
+    says=lambda found: (
+        f"{found.layers}: epsilon is {found.each(lambda pair: f'{pair.export.epsilon:.3g}')} in"
+        f" {found.export_name}, {_epsilon(found)} in the {found.reference_graph}."
+    ),
+    fix=lambda found: (
+        f"Build the batch norms of the export graph with epsilon={_epsilon(found)}, as in training."
+    ),
+)
+
+AXIS = batch_norm_cause(
+    id="bn-axis",
+    where=lambda evidence, pair: (
+        _same_mode(pair)
+        and pair.reference.axis != pair.export.axis
+        and counterpart(evidence, pair.reference.input) == pair.export.input
+    ),
+    says=lambda found: (
+        f"{found.layers}: axis {found.pairs[0].export.axis} in {found.export_name},"
+        f" {found.pairs[0].reference.axis} in the {found.reference_graph}."
+    ),
+    fix=lambda found: f"Build the layer with axis={found.pairs[0].reference.axis}, as in training.",
+)
+
+
+# --- a scale or offset that is not used
+
+_NEUTRAL = {"gamma": 1.0, "beta": 0.0}
+_OPTIONS = {"gamma": "scale=True", "beta": "center=True"}
+
+
+def _unused(evidence: Evidence, pair: BatchNormPair) -> tuple[str, ...]:
     """Which of gamma and beta the reference has trained and the export's layer does without."""
-    found = []
-    for name, neutral in (("gamma", 1.0), ("beta", 0.0)):
-        ours, theirs = getattr(pair.reference, name), getattr(pair.export, name)
-        trained = evidence.reference.value(ours)
-        if trained is None or _throughout(values(trained), neutral):
-            continue
-        if theirs is None:
-            if not getattr(pair.export, f"has_{name}"):
-                found.append(name)
-        elif not _was_variable(evidence, pair, theirs):
-            held = evidence.export.value(theirs)
-            if held is not None and _throughout(values(held), neutral):
-                found.append(name)
-    return tuple(found)
+    return tuple(
+        name for name in _NEUTRAL if _is_trained(evidence, pair, name) and _lacks(evidence, pair, name)
+    )
+
+
+def _is_trained(evidence: Evidence, pair: BatchNormPair, name: str) -> bool:
+    value = evidence.reference.value(getattr(pair.reference, name))
+    return value is not None and not _throughout(values(value), _NEUTRAL[name])
+
+
+def _lacks(evidence: Evidence, pair: BatchNormPair, name: str) -> bool:
+    """Whether the export's layer reads no such weight, or a neutral one that never was a variable."""
+    constant = getattr(pair.export, name)
+    if constant is None:
+        return not getattr(pair.export, f"has_{name}")
+    held = evidence.export.value(constant)
+    neutral = held is not None and _throughout(values(held), _NEUTRAL[name])
+    return neutral and not _was_variable(evidence, pair, constant)
 
 
 def _throughout(array: Array, value: float) -> bool:
@@ -192,38 +135,71 @@ def _was_variable(evidence: Evidence, pair: BatchNormPair, constant: str) -> boo
     if any(node.op == "Identity" for node in readers):
         return True
     # Of a layer whose weights are all at their start, none is known to be missing.
-    others = [getattr(pair.export, name) for name in ("gamma", "beta", "mean", "variance")]
-    held = [evidence.export.value(other) for other in others if other not in (None, constant)]
+    held = [evidence.export.value(other) for other in pair.export.weights if other not in (None, constant)]
     arrays = [values(each) for each in held if each is not None]
     return bool(arrays) and all(_throughout(array, float(array.reshape(-1)[0])) for array in arrays)
 
 
-class NamesShifted(Cause):
-    """Statistics of one layer that another layer reads under their own name."""
+def _unused_said(found: BatchNorms) -> str:
+    evidence = found.evidence
+    lacking = [(pair, _unused(evidence, pair)) for pair in found.pairs]
+    missing = listed([name for _, names in lacking for name in names])
+    keys = [pair.reference.gamma if "gamma" in names else pair.reference.beta for pair, names in lacking]
+    weights = listed([found.case.keys.get(key, key) for key in keys if key is not None])
+    return (
+        f"{found.layers}: the checkpoint has a trained {missing} ({weights}), and {found.export_name} normalises"
+        " without it."
+    )
 
-    id: ClassVar[str] = "bn-stats-names-shifted"
 
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in evidence[norm_pairs] if _shifted(evidence, pair)]
-        if not pairs:
-            return
-        first = pairs[0]
-        scopes = [_layer(pair) for pair in pairs]
-        yield Suspicion(
-            cause=self.id,
-            nodes=norm_nodes(evidence, pairs),
-            scopes=norm_scopes(pairs),
-            message=(
-                f"The batch norms of {listed(scopes)} use statistics of other layers, each under its own"
-                f" name: {_layer(first)} reads {first.export.mean} in {evidence.case.export_name} and"
-                f" {first.reference.mean} in the checkpoint's graph."
-            ),
-            fix=(
-                "Names of EMA-of-moments statistics follow the order of construction: build the layers in"
-                " training's order, or give each its own variable scope, and restore by consumer."
-            ),
-            repair=tuple(edit for pair in pairs for edit in _own_statistics(evidence, pair)),
-        )
+def _unused_fix(found: BatchNorms) -> str:
+    missing = {name for pair in found.pairs for name in _unused(found.evidence, pair)}
+    flags = " and ".join(option for name, option in _OPTIONS.items() if name in missing)
+    return f"Build the batch norms of the export graph with {flags}, restore, freeze again."
+
+
+def _with_weights(evidence: Evidence, pair: BatchNormPair) -> Repair:
+    unused, export = _unused(evidence, pair), pair.export
+    export = replace(export, gamma=None) if "gamma" in unused else export
+    export = replace(export, beta=None) if "beta" in unused else export
+    return norm_as_reference(evidence, pair.reference, export)
+
+
+GAMMA_MISSING = batch_norm_cause(
+    id="bn-gamma-missing",
+    where=lambda evidence, pair: bool(_unused(evidence, pair)),
+    says=_unused_said,
+    fix=_unused_fix,
+    repair=_with_weights,
+)
+
+
+# --- statistics of another layer
+
+
+def _shifted(evidence: Evidence, pair: BatchNormPair) -> bool:
+    """Whether a layer reads, under the names of the checkpoint, statistics that are another layer's."""
+    mean = _named_otherwise(evidence, pair.reference.mean, pair.export.mean)
+    variance = _named_otherwise(evidence, pair.reference.variance, pair.export.variance)
+    return mean is not None and variance is not None and (mean or variance)
+
+
+def _named_otherwise(evidence: Evidence, reference: str | None, export: str | None) -> bool | None:
+    """Whether a statistic of the export is another one of the checkpoint by its name and by its values.
+
+    False where the values are alike; None where the name is the right one, or not what the constant holds.
+    """
+    checkpoint = evidence.case.checkpoint
+    if reference is None or export is None:
+        return None
+    key = evidence.case.keys.get(reference, reference)
+    if (averaged_by(key, checkpoint) or key) == (averaged_by(export, checkpoint) or export):
+        return None
+    right, named, held = checkpoint.get(key), checkpoint.get(export), evidence.export.value(export)
+    if right is None or named is None or held is None:
+        return None
+    digest = evidence.case.contents.digest
+    return None if digest(held) != digest(named) else digest(right) != digest(named)
 
 
 def _layer(pair: BatchNormPair) -> str:
@@ -231,32 +207,21 @@ def _layer(pair: BatchNormPair) -> str:
     return weight.rpartition("/")[0] if weight is not None and "/" in weight else pair.scope
 
 
-def _own_statistics(evidence: Evidence, pair: BatchNormPair) -> Repair:
-    return norm_as_reference(evidence, pair.reference, replace(pair.export, mean=None, variance=None))
+NAMES_SHIFTED = batch_norm_cause(
+    id="bn-stats-names-shifted",
+    where=_shifted,
+    says=lambda found: (
+        f"The batch norms of {found.each(_layer)} use statistics of other layers, each under its own name:"
+        f" {_layer(found.pairs[0])} reads {found.pairs[0].export.mean} in {found.export_name} and"
+        f" {found.pairs[0].reference.mean} in the {found.reference_graph}."
+    ),
+    fix=(
+        "Names of EMA-of-moments statistics follow the order of construction: build the layers in"
+        " training's order, or give each its own variable scope, and restore by consumer."
+    ),
+    repair=lambda evidence, pair: norm_as_reference(
+        evidence, pair.reference, replace(pair.export, mean=None, variance=None)
+    ),
+)
 
-
-def _shifted(evidence: Evidence, pair: BatchNormPair) -> bool:
-    """Whether a layer reads, under the names of the checkpoint, statistics that are another layer's."""
-    checkpoint = evidence.case.checkpoint
-    other = False
-    for ours, theirs in (
-        (pair.reference.mean, pair.export.mean),
-        (pair.reference.variance, pair.export.variance),
-    ):
-        if ours is None or theirs is None:
-            return False
-        key = evidence.case.keys.get(ours, ours)
-        if (averaged_by(key, checkpoint) or key) == (averaged_by(theirs, checkpoint) or theirs):
-            return False
-        mine, its = checkpoint.get(key), checkpoint.get(theirs)
-        held = evidence.export.value(theirs)
-        if mine is None or its is None or held is None:
-            return False
-        digest = evidence.case.contents.digest
-        if digest(held) != digest(its):
-            return False
-        other = other or digest(mine) != digest(its)
-    return other
-
-
-CAUSES: tuple[Cause, ...] = (ZeroEpsilon(), Epsilon(), Axis(), GammaMissing(), NamesShifted())
+CAUSES: tuple[Cause, ...] = (ZERO_EPSILON, EPSILON, AXIS, GAMMA_MISSING, NAMES_SHIFTED)

@@ -3,155 +3,126 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ...graph import ops
 from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.graft import Repair, Ungraftable
 from ...graph.live_graph import LiveGraph
-from ..cause import Cause, Suspicion
+from ..cause import Cause, Suspicion, Way
 from ..evidence import Evidence
 from ..flow import export_flow, reference_flow
-from ..places.batch_norms import (
-    Switched,
-    export_norms,
-    listed_norms,
-    norm_nodes,
-    norm_pairs,
-    norm_scopes,
-    norms_as_reference,
-    switched,
-)
+from ..places.batch_norms import Switched, export_norms, norm_pairs, norm_scopes, norms_as_reference, switched
+from ..run_mode import RunMode, mode_in_this_run
 from ..wording import listed
+from .kinds.batch_norms import BatchNorms, batch_norm_cause
+from .kinds.group import suspicion
 
-_KERAS = "keras_learning_phase"
+TRAINING_MODE = "bn-training-mode"
+KERAS = "keras-learning-phase"
+
+_KERAS_PLACEHOLDER = "keras_learning_phase"
 _RANDOM = frozenset(
     {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "StatelessRandomUniform"}
 )
 _CONDITIONAL = re.compile(r"(smart_)?cond(_\d+)?")
 
 
-def _moded(evidence: Evidence) -> list[BatchNormPair]:
+@dataclass(frozen=True, kw_only=True)
+class _Training(BatchNorms):
+    """Batch norms of the export in training mode, by what decides that.
+
+    ``switches`` are the placeholders and constants with another value of which they run in inference mode, ``rest``
+    the layers that no such value puts right. ``random`` are layers whose random numbers the same values turn off.
+    """
+
+    switches: tuple[Switched, ...]
+    rest: tuple[BatchNormPair, ...]
+
+    @property
+    def repair(self) -> Repair:
+        """The values, and the rest computed as the reference does.
+
+        So are layers that an input of the comparison decides: what a run feeds it stands on both sides.
+        """
+        inputs = {tensor.node for tensor in self.evidence.export.inputs}
+        held = [switch for switch in self.switches if switch.node not in inputs]
+        nodes = {switch.node for switch in held}
+        grafted = [pair for pair in self.pairs if pair in self.rest or pair.export.decided_by not in nodes]
+        return _held(held) + norms_as_reference(self.evidence, grafted)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The layers, with those of the dropout that the same values turn on."""
+        return tuple(dict.fromkeys([*norm_scopes(self.pairs), *self.random]))
+
+    @property
+    def random(self) -> tuple[str, ...]:
+        """The layers whose random numbers are drawn no more once the values are others."""
+        return _drawn_no_more(self.evidence, _held(self.switches)) if self.switches else ()
+
+
+def _export_trains(cause: str) -> Way:
     """The batch norms that use the current batch in the export and stored statistics in the reference."""
-    return [
-        pair
-        for pair in evidence[norm_pairs]
-        if pair.reference.mode == "inference" and pair.export.mode in ("training", "unknown")
-    ]
 
-
-def _by_decider(
-    evidence: Evidence, pairs: Sequence[BatchNormPair]
-) -> list[tuple[Switched | None, list[BatchNormPair]]]:
-    """The pairs by what decides their mode, where another value of that is enough to put it right."""
-    groups: dict[str | None, list[BatchNormPair]] = {}
-    for pair in pairs:
-        groups.setdefault(pair.export.decided_by, []).append(pair)
-    found: list[tuple[Switched | None, list[BatchNormPair]]] = []
-    for decider, group in groups.items():
-        switch = None
-        if decider is not None:
-            switch = switched(evidence, decider, [pair.export for pair in group])
-        found.append((switch, group))
-    return found
-
-
-def _is_keras(name: str | None) -> bool:
-    return name is not None and _KERAS in name.rpartition("/")[2]
-
-
-class TrainingMode(Cause):
-    """A batch norm that normalises with the current batch."""
-
-    id: ClassVar[str] = "bn-training-mode"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in _moded(evidence) if not _is_keras(pair.export.decided_by)]
-        if pairs:
-            yield _training(self.id, evidence, pairs)
-        yield from self._reference_trains(evidence)
-
-    def _reference_trains(self, evidence: Evidence) -> Iterator[Suspicion]:
-        """The other way round: the graph that stands for the checkpoint is a training graph."""
+    def find(evidence: Evidence) -> Iterator[Suspicion]:
         pairs = [
             pair
             for pair in evidence[norm_pairs]
-            if pair.reference.mode == "training" and pair.export.mode == "inference"
+            if pair.reference.mode == "inference"
+            and _trains(evidence, pair)
+            and _is_keras(pair.export.decided_by) is (cause == KERAS)
         ]
-        if not pairs:
-            return
-        case = evidence.case
-        phases = [pair.reference.decided_by for pair in pairs if pair.reference.decided_by is not None]
-        feed = f"state `feeds: {{{phases[0]}:0: ...}}` for the reference, or " if phases else ""
-        yield Suspicion(
-            cause=self.id,
-            nodes=norm_nodes(evidence, pairs),
-            scopes=norm_scopes(pairs),
-            message=(
-                f"The graph of {case.reference_name} runs {listed_norms(pairs)} in training mode, while"
-                f" {case.export_name} uses the moving statistics: here the reference is a training graph."
-            ),
-            fix=f"As the reference, {feed}give a `meta` (or `builder`) that was built with training=False.",
-            repair=norms_as_reference(evidence, pairs),
-        )
-
-
-class KerasLearningPhase(Cause):
-    """The learning phase of Keras is 1 in the export."""
-
-    id: ClassVar[str] = "keras-learning-phase"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        pairs = [pair for pair in _moded(evidence) if _is_keras(pair.export.decided_by)]
         if pairs:
-            yield _training(self.id, evidence, pairs)
+            yield suspicion(
+                cause, _grouped(evidence, pairs), _said, lambda found: _fix(cause, found), facts=_facts
+            )
+
+    return find
 
 
-def _training(cause: str, evidence: Evidence, pairs: list[BatchNormPair]) -> Suspicion:
-    case = evidence.case
-    groups = _by_decider(evidence, pairs)
-    switches = [switch for switch, _ in groups if switch is not None]
-    rest = [pair for switch, group in groups if switch is None for pair in group]
-    repair: Repair = tuple(edit for switch in switches for edit in switch.repair)
-    repair += norms_as_reference(evidence, rest)
-    random = _randomised(evidence, repair) if switches else ()
-    total = len(evidence[export_norms])
-    share = "its only batch norm" if total == 1 else f"{len(pairs)} of its {total} batch norms"
-    message = (
-        f"{case.export_name} runs {listed_norms(pairs)} ({share}) in training mode{_decided(switches)}:"
-        f" {'it normalises' if len(pairs) == 1 else 'they normalise'} with the current batch and"
-        f" {'ignores' if len(pairs) == 1 else 'ignore'} moving_mean and moving_variance."
-    )
-    if random:
-        message += f" It also keeps the random numbers of {listed(random)} on."
-    return Suspicion(
-        cause=cause,
-        nodes=norm_nodes(evidence, pairs),
-        scopes=tuple(dict.fromkeys([*norm_scopes(pairs), *random])),
-        message=message,
-        fix=_fix(cause, evidence, switches, rest),
-        evidence=_signs(evidence, pairs),
-        repair=repair,
-    )
+def _trains(evidence: Evidence, pair: BatchNormPair) -> bool:
+    """Whether the export's layer uses the current batch: always, or with what this run feeds."""
+    if pair.export.mode != "unknown":
+        return pair.export.mode == "training"
+    return mode_in_this_run(evidence, pair.export).mode == "training"
 
 
-def _randomised(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
+def _is_keras(name: str | None) -> bool:
+    return name is not None and _KERAS_PLACEHOLDER in name.rpartition("/")[2]
+
+
+def _grouped(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> _Training:
+    """The pairs by what decides their mode, where another value of that is enough to put them right."""
+    by_decider: dict[str | None, list[BatchNormPair]] = {}
+    for pair in pairs:
+        by_decider.setdefault(pair.export.decided_by, []).append(pair)
+    switches: list[Switched] = []
+    rest: list[BatchNormPair] = []
+    for decider, group in by_decider.items():
+        norms = [pair.export for pair in group]
+        switch = None if decider is None else switched(evidence, decider, norms)
+        if switch is None:
+            rest += group
+        else:
+            switches.append(switch)
+    return _Training(evidence=evidence, pairs=tuple(pairs), switches=tuple(switches), rest=tuple(rest))
+
+
+def _held(switches: Sequence[Switched]) -> Repair:
+    return tuple(edit for switch in switches for edit in switch.repair)
+
+
+def _drawn_no_more(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
     """The layers whose random numbers are drawn no more once ``repair`` is made: dropout in the same mode."""
     try:
         after = evidence.after(repair)[export_flow].nodes
     except Ungraftable:
         return ()
-    drawn = [
-        node.name
-        for node in evidence[export_flow].nodes.values()
-        if node.op in _RANDOM and node.name not in after
-    ]
-    return tuple(dict.fromkeys(_before_conditional(name) for name in drawn))
-
-
-def _draws(flow: LiveGraph) -> bool:
-    return any(node.op in _RANDOM for node in flow.nodes.values())
+    nodes = evidence[export_flow].nodes.values()
+    drawn = [node.name for node in nodes if node.op in _RANDOM and node.name not in after]
+    return tuple(dict.fromkeys(map(_before_conditional, drawn)))
 
 
 def _before_conditional(name: str) -> str:
@@ -163,48 +134,92 @@ def _before_conditional(name: str) -> str:
     return "/".join(parts[:1])
 
 
-def _decided(switches: Sequence[Switched]) -> str:
-    if not switches:
-        return ""
-    said = [
-        f"{'placeholder' if switch.placeholder else 'constant'} {switch.node} decides that"
-        for switch in switches
-    ]
-    return f" ({listed(said)})"
+def _said(found: _Training) -> str:
+    total, one = len(found.evidence[export_norms]), len(found.pairs) == 1
+    share = "its only batch norm" if total == 1 else f"{len(found.pairs)} of its {total} batch norms"
+    message = (
+        f"{found.export_name} runs {listed(norm_scopes(found.pairs))} ({share}) in training mode{_decided(found)}:"
+        f" {'it normalises' if one else 'they normalise'} with the current batch and"
+        f" {'ignores' if one else 'ignore'} moving_mean and moving_variance."
+    )
+    random = found.random
+    return f"{message} It also keeps the random numbers of {listed(random)} on." if random else message
 
 
-def _fix(cause: str, evidence: Evidence, switches: Sequence[Switched], rest: Sequence[BatchNormPair]) -> str:
-    feeds = [f"{switch.node}:0={switch.value}" for switch in switches if switch.placeholder]
-    again = f"restore {evidence.case.reference_name}, freeze again"
-    parts = []
-    if feeds:
-        parts.append(f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned.")
-    if cause == KerasLearningPhase.id:
-        parts.append(
+def _decided(found: _Training) -> str:
+    fed = {run.decider: run for pair in found.pairs if (run := _fed_mode(found.evidence, pair)) is not None}
+    said = []
+    for switch in found.switches:
+        kind = "placeholder" if switch.placeholder else "constant"
+        value = f", which this run feeds {fed[switch.node].value}" if switch.node in fed else ""
+        said.append(f"{kind} {switch.node} decides that{value}")
+    return f" ({listed(said)})" if said else ""
+
+
+def _fed_mode(evidence: Evidence, pair: BatchNormPair) -> RunMode | None:
+    """What this run makes of a layer whose mode a feed decides; None for one whose mode is in the file."""
+    return mode_in_this_run(evidence, pair.export) if pair.export.mode == "unknown" else None
+
+
+def _fix(cause: str, found: _Training) -> str:
+    feeds = [f"{switch.node}:0={switch.value}" for switch in found.switches if switch.placeholder]
+    fed = f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned."
+    built = ""
+    if cause == KERAS:
+        built = (
             "K.clear_session() and K.set_learning_phase(0) before the model is rebuilt settle it at export."
         )
-    elif rest or not feeds:
-        constants = [f"{switch.node}={switch.value}" for switch in switches if not switch.placeholder]
-        flag = f"with {listed(constants)}" if constants and not rest else "with training=False"
-        parts.append(f"Build the export graph {flag}, {again}.")
-        if rest and _draws(evidence[export_flow]) and not _draws(evidence[reference_flow]):
-            parts.append(
-                "Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
-            )
-    return " ".join(parts)
+    elif found.rest or not feeds:
+        built = _built(found)
+    return " ".join(filter(None, [fed if feeds else "", built]))
 
 
-def _signs(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> tuple[str, ...]:
-    nodes = [evidence[export_flow].nodes.get(pair.export.node) for pair in pairs]
+def _built(found: _Training) -> str:
+    """How to build the graph where no feed is enough."""
+    constants = [f"{switch.node}={switch.value}" for switch in found.switches if not switch.placeholder]
+    flag = f"with {listed(constants)}" if constants and not found.rest else "with training=False"
+    graph = f"Build the export graph {flag}, restore {found.reference_name}, freeze again."
+    flows = found.evidence[reference_flow], found.evidence[export_flow]
+    if not found.rest or not _draws(flows[1]) or _draws(flows[0]):
+        return graph
+    return f"{graph} Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
+
+
+def _draws(flow: LiveGraph) -> bool:
+    return any(node.op in _RANDOM for node in flow.nodes.values())
+
+
+def _facts(found: _Training) -> tuple[str, ...]:
+    nodes = [found.evidence[export_flow].nodes.get(pair.export.node) for pair in found.pairs]
     fused = sum(node is not None and node.op in ops.FUSED_BATCH_NORMS for node in nodes)
-    signs = []
+    plain = len(nodes) - fused
+    facts = []
     if fused:
-        many = "" if len(pairs) == fused else f" in {fused} of them"
-        signs.append(f"is_training=true{many} in the export, false in the checkpoint's graph")
-    if fused < len(pairs):
-        many = f" in {len(pairs) - fused} of them" if fused else ""
-        signs.append(f"moments over the batch axis of the input feed the normalisation{many}")
-    return ("; ".join(signs) + ".",)
+        many = f" in {fused} of them" if plain else ""
+        facts.append(f"is_training=true{many} in the export, false in the {found.reference_graph}")
+    if plain:
+        many = f" in {plain} of them" if fused else ""
+        facts.append(f"moments over the batch axis of the input feed the normalisation{many}")
+    return ("; ".join(facts) + ".",)
 
 
-CAUSES: tuple[Cause, ...] = (KerasLearningPhase(), TrainingMode())
+def _reference_fix(found: BatchNorms) -> str:
+    phases = [pair.reference.decided_by for pair in found.pairs if pair.reference.decided_by is not None]
+    feed = f"state `feeds: {{{phases[0]}:0: ...}}` for the reference, or " if phases else ""
+    return f"As the reference, {feed}give a `meta` (or `builder`) that was built with training=False."
+
+
+_REFERENCE_TRAINS = batch_norm_cause(
+    id=TRAINING_MODE,
+    where=lambda evidence, pair: pair.reference.mode == "training" and pair.export.mode == "inference",
+    says=lambda found: (
+        f"The graph of {found.reference_name} runs {found.layers} in training mode, while {found.export_name}"
+        " uses the moving statistics: here the reference is a training graph."
+    ),
+    fix=_reference_fix,
+)
+
+CAUSES: tuple[Cause, ...] = (
+    Cause(id=KERAS, ways=(_export_trains(KERAS),)),
+    Cause(id=TRAINING_MODE, ways=(_export_trains(TRAINING_MODE), *_REFERENCE_TRAINS.ways)),
+)

@@ -2,81 +2,99 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from ...graph.align.divergence import Kind
+from ..places.divergences import Difference
+from ..places.effects import FLATTENERS, PADS, TURNS, any_of, slides
+from .kinds.graph import GraphCause
+from .kinds.sentences import export_ops, named, names_of, reader, reference_ops, shown, spelt
 
-from ...graph.align.divergence import Divergence, Kind
-from ..cause import Cause
-from ..evidence import Evidence
-from ..places.divergences import differences
-from .structural import Structural, named, ops_of, shown, spelt
+# --- padding
 
 
-class Padding(Structural):
-    """Another padding before a convolution or pooling."""
+def _pads_otherwise(difference: Difference) -> bool:
+    if difference.kind is Kind.ATTRIBUTE:
+        return difference.divergence.attribute in ("padding", "explicit_paddings")
+    if difference.kind is Kind.CONSTANT:
+        return any_of(difference.readers, PADS)
+    only_pads = bool(difference.nodes) and all(node.op in PADS for node in difference.nodes)
+    return only_pads and (difference.kind is Kind.OP or any(map(slides, difference.readers)))
 
-    id: ClassVar[str] = "padding"
-    fix: ClassVar[str] = (
+
+def _padding_said(difference: Difference) -> str:
+    (reference, export), node = names_of(difference), difference.divergence.node
+    if difference.kind is Kind.ONLY_IN_REFERENCE:
+        return f"{reader(difference)} is padded by {node} in {reference}, not in {export}."
+    if difference.kind is Kind.ONLY_IN_EXPORT:
+        return f"{reader(difference)} is padded by {node} in {export}, not in {reference}."
+    return f"{shown(difference)}."
+
+
+def _padded(difference: Difference) -> tuple[str, ...]:
+    if difference.kind in (Kind.ATTRIBUTE, Kind.OP):
+        return named(difference)
+    return (*difference.divergence.readers[:1], *named(difference))
+
+
+PADDING = GraphCause(
+    id="padding",
+    where=_pads_otherwise,
+    says=_padding_said,
+    fix=(
         "Pad in the export as in training: with stride 2, padding SAME pads right and bottom, an explicit Pad and"
         " VALID all sides (conv2d_same of slim)."
-    )
-
-    def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
-        if divergence.kind in (Kind.ATTRIBUTE, Kind.OP):
-            return named(divergence)
-        return (*divergence.readers[:1], *named(divergence))
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        name = evidence.case.export_name
-        if divergence.kind is Kind.ONLY_IN_REFERENCE:
-            return f"{_reader(divergence)} is padded by {divergence.node} in the checkpoint's graph, not in {name}."
-        if divergence.kind is Kind.ONLY_IN_EXPORT:
-            return f"{_reader(divergence)} is padded by {divergence.node} in {name}, not in the checkpoint's graph."
-        return f"{shown(evidence, divergence)}."
+    ),
+    nodes=_padded,
+)
 
 
-class FlattenOrder(Structural):
-    """Features flattened in another order."""
+# --- axes
 
-    id: ClassVar[str] = "flatten-order"
-    fix: ClassVar[str] = (
+
+def _turns(difference: Difference) -> bool:
+    """Whether axes are exchanged on one side, or others than on the other side."""
+    if difference.kind is Kind.CONSTANT:
+        return any_of(difference.readers, _TRANSPOSES)
+    only_turns = all(node.op in TURNS for node in difference.nodes)
+    return only_turns and any_of(difference.nodes, _TRANSPOSES)
+
+
+_TRANSPOSES = frozenset({"Transpose"})
+
+
+def _flattens(difference: Difference) -> bool:
+    """Whether what is turned is flattened there, or right behind it."""
+    if difference.kind is not Kind.CONSTANT:
+        return any_of([*difference.nodes, *difference.readers], FLATTENERS)
+    turned = next(node for node in difference.readers if node.op in _TRANSPOSES)
+    return any_of(difference.readers_of(turned), FLATTENERS)
+
+
+def _axes_said(difference: Difference) -> str:
+    reference, export = names_of(difference)
+    if difference.constants is not None:
+        right, held = map(spelt, difference.constants)
+        return f"axes {right} in {reference}, {held} in {export}"
+    if difference.kind is Kind.ONLY_IN_EXPORT:
+        return f"{export_ops(difference)} is in {export} alone"
+    if difference.kind is Kind.ONLY_IN_REFERENCE:
+        return f"{reference_ops(difference)} is in {reference} alone"
+    return shown(difference)
+
+
+FLATTEN_ORDER = GraphCause(
+    id="flatten-order",
+    where=lambda difference: _turns(difference) and _flattens(difference),
+    says=lambda difference: f"{reader(difference)} flattens in another order: {_axes_said(difference)}.",
+    fix=(
         "Flatten in the order of training: transpose before the reshape as there, or permute the rows of the dense"
         " kernel behind it."
-    )
+    ),
+    nodes=lambda difference: tuple(dict.fromkeys((*difference.divergence.readers[:1], *named(difference)))),
+)
 
-    def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*divergence.readers[:1], *named(divergence))))
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"{_reader(divergence)} flattens in another order: {_turned(evidence, divergence)}."
-
-
-class AxisTransposed(Structural):
-    """Height and width, or two other axes, exchanged."""
-
-    id: ClassVar[str] = "axis-transposed"
-    fix: ClassVar[str] = (
-        "Leave the axes as in training: PIL says (width, height), arrays are [height, width]."
-    )
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"Axes are exchanged: {_turned(evidence, divergence)}."
-
-
-def _reader(divergence: Divergence) -> str:
-    return divergence.readers[0] if divergence.readers else "the output"
-
-
-def _turned(evidence: Evidence, divergence: Divergence) -> str:
-    name = evidence.case.export_name
-    values = evidence[differences].constants(divergence)
-    if values is not None:
-        return f"axes {spelt(values[0])} in the checkpoint's graph, {spelt(values[1])} in {name}"
-    ours, theirs = ops_of(evidence, divergence)
-    if divergence.kind is Kind.ONLY_IN_EXPORT:
-        return f"{theirs} is in {name} alone"
-    if divergence.kind is Kind.ONLY_IN_REFERENCE:
-        return f"{ours} is in the checkpoint's graph alone"
-    return shown(evidence, divergence)
-
-
-CAUSES: tuple[Cause, ...] = (Padding(), FlattenOrder(), AxisTransposed())
+AXIS_TRANSPOSED = GraphCause(
+    id="axis-transposed",
+    where=_turns,
+    says=lambda difference: f"Axes are exchanged: {_axes_said(difference)}.",
+    fix="Leave the axes as in training: PIL says (width, height), arrays are [height, width].",
+)

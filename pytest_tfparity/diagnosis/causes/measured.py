@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from ..activations import activations
 from ..alignment import node_as_reference
-from ..cause import Cause, Suspicion
+from ..cause import Suspicion
 from ..evidence import Evidence
 from ..remaining import remaining
-from ..scopes import scope_of
+from ..scopes import scopes_of
 from ..wording import listed
 
 
-class Measured(Cause):
-    """Nodes that answer differently to the same inputs; asked last, for what nothing else explains."""
+def answers_otherwise(evidence: Evidence) -> Iterator[Suspicion]:
+    """Nodes that answer differently to the same inputs: the last way to find anything, where all others found nothing.
 
-    id = "graph-op-differs"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        if not _differs_still(evidence):
-            return
-        faulty = [
-            each
-            for each in evidence[activations].values()
-            if each.at_fault and each.export not in evidence.explained
-        ]
-        if not faulty:
-            return
-        worst = max(faulty, key=lambda each: (each.own or 0.0) / each.scale if each.scale else math.inf)
-        names = [each.export for each in faulty]
-        grafts = [node_as_reference(evidence, name) for name in names]
-        yield Suspicion(
-            cause=self.id,
-            nodes=tuple(names),
-            scopes=tuple(dict.fromkeys(map(scope_of, names))),
-            message=f"{listed(names)} of {evidence.case.export_name} answer differently to the same inputs than"
-            f" the checkpoint's graph: {worst.export} by {worst.own:.3g} (its largest value is"
-            f" {worst.scale:.3g}).",
-            fix="Compare these nodes with the code that the checkpoint was trained with.",
-            certainty="suggestive",
-            repair=tuple(graft for graft in grafts if graft is not None),
-        )
+    The story is that of ``graph-op-differs``, another computation in the same place; here it is measured, not read.
+    """
+    if not _differs_still(evidence):
+        return
+    faulty = [
+        each
+        for each in evidence[activations].values()
+        if each.at_fault and each.export not in evidence.explained
+    ]
+    if not faulty:
+        return
+    case = evidence.case
+    worst = max(faulty, key=lambda each: (each.own or 0.0) / each.scale if each.scale else math.inf)
+    names = [each.export for each in faulty]
+    grafts = [node_as_reference(evidence, name) for name in names]
+    yield Suspicion(
+        cause="graph-op-differs",
+        nodes=tuple(names),
+        scopes=scopes_of(names),
+        message=f"{listed(names)} of {case.export_name} answer differently to the same inputs than the"
+        f" {case.reference_graph}: {worst.export} by {worst.own:.3g} (its largest value is {worst.scale:.3g}).",
+        fix="Compare these nodes with the code that the checkpoint was trained with.",
+        certainty="suggestive",
+        repair=tuple(graft for graft in grafts if graft is not None),
+    )
 
 
 def _differs_still(evidence: Evidence) -> bool:
@@ -52,6 +51,3 @@ def _differs_still(evidence: Evidence) -> bool:
         return False
     left = evidence[remaining]
     return left is None or not left.passed
-
-
-CAUSES: tuple[Cause, ...] = (Measured(),)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from ...graph import ops
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layer_of
+from ...graph.live_graph import LiveGraph
 from ..alignment import reference_of
 from ..behaviour import rows_equal
 from ..cause import Cause, Suspicion
@@ -20,34 +19,30 @@ from ..places.folded import Folded, unfolded
 from ..places.folds import folds
 from ..wording import listed
 
+_FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 
 
-class SharedConvolution(Cause):
+def _shared_output(evidence: Evidence) -> Iterator[Suspicion]:
     """A folded convolution whose raw output something else reads."""
-
-    id: ClassVar[str] = "pass-fold-bn-shared-conv"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in evidence[folds] if each.fold.correct and each.output_shared]
-        if not found:
-            return
-        others = [name for folded in found for name in folded.output_shared]
-        convolutions = [folded.node for folded in found]
-        repair: Repair = tuple(edit for folded in found for edit in unfolded(evidence, folded))
-        yield Suspicion(
-            cause=self.id,
-            nodes=tuple(dict.fromkeys([*convolutions, *others])),
-            scopes=tuple(dict.fromkeys(layer_of(name) for name in convolutions)),
-            message=(
-                f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch"
-                f" norm ({listed([folded.norm.scope for folded in found])}) into"
-                f" {evidence.case.export_name} changed what the others read."
-            ),
-            fix=f"Do not fold {listed([folded.norm.scope for folded in found])}: skip fold_batch_norms for it.",
-            evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
-            repair=repair,
-        )
+    found = [each for each in evidence[folds] if each.fold.correct and each.output_shared]
+    if not found:
+        return
+    others = [name for folded in found for name in folded.output_shared]
+    convolutions = [folded.node for folded in found]
+    norms = listed([folded.norm.scope for folded in found])
+    yield Suspicion(
+        cause="pass-fold-bn-shared-conv",
+        nodes=tuple(dict.fromkeys([*convolutions, *others])),
+        scopes=_scopes(convolutions),
+        message=(
+            f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch norm ({norms}) into"
+            f" {evidence.case.export_name} changed what the others read."
+        ),
+        fix=f"Do not fold {norms}: skip fold_batch_norms for it.",
+        evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
+        repair=_unfolded(evidence, found),
+    )
 
 
 def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
@@ -56,36 +51,35 @@ def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
     return f"{listed(convolutions)} {said}"
 
 
-class SharedWeights(Cause):
+def _shared_kernel(evidence: Evidence) -> Iterator[Suspicion]:
     """A folded kernel that another convolution uses too."""
+    found = [folded for folded in evidence[folds] if _shares_kernel(folded)]
+    right = {folded.node for folded in found}
+    wrong = [name for folded in found for name in folded.kernel_shared if name not in right]
+    if not wrong:
+        return
+    kernels = [folded.linear.kernel for folded in found if folded.linear is not None]
+    norms = listed([folded.norm.scope for folded in found])
+    yield Suspicion(
+        cause="pass-fold-bn-shared-weights",
+        nodes=tuple(dict.fromkeys([*kernels, *wrong])),
+        scopes=_scopes([*kernels, *wrong]),
+        message=(
+            f"{listed(kernels)} holds the scale of {norms}, which was folded into it, and {listed(wrong)} uses the"
+            " same kernel."
+        ),
+        fix=f"Duplicate {listed(kernels)} before folding, or skip fold_batch_norms for it.",
+        evidence=("The kernel is a right fold of the checkpoint's for one of its readers alone.",),
+        repair=(*_unfolded(evidence, found), *_others(evidence, found, wrong)),
+    )
 
-    id: ClassVar[str] = "pass-fold-bn-shared-weights"
 
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [
-            each
-            for each in evidence[folds]
-            if each.fold.correct and each.kernel_shared and not each.output_shared
-        ]
-        if not found:
-            return
-        right = {folded.node for folded in found}
-        wrong = [name for folded in found for name in folded.kernel_shared if name not in right]
-        kernels = [folded.linear.kernel for folded in found if folded.linear is not None]
-        if not wrong:
-            return
-        yield Suspicion(
-            cause=self.id,
-            nodes=tuple(dict.fromkeys([*kernels, *wrong])),
-            scopes=tuple(dict.fromkeys(layer_of(name) for name in [*kernels, *wrong])),
-            message=(
-                f"{listed(kernels)} holds the scale of {listed([each.norm.scope for each in found])}, which was"
-                f" folded into it, and {listed(wrong)} uses the same kernel."
-            ),
-            fix=f"Duplicate {listed(kernels)} before folding, or skip fold_batch_norms for it.",
-            evidence=("The kernel is a right fold of the checkpoint's for one of its readers alone.",),
-            repair=(*_unfolded(evidence, found), *_others(evidence, found, wrong)),
-        )
+def _shares_kernel(folded: Folded) -> bool:
+    return folded.fold.correct and bool(folded.kernel_shared) and not folded.output_shared
+
+
+def _scopes(nodes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(layer_of, nodes)))
 
 
 def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
@@ -95,7 +89,7 @@ def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
 def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -> Repair:
     """Batch norms that were folded away behind another reader of the kernel, put back."""
     done = {folded.norm.node for folded in found}
-    there = {pair.reference.node for pair in evidence[norm_pairs]}
+    there = {pair.reference.node for pair in evidence[norm_pairs] if pair.reference and pair.export}
     edits: list[Graft] = []
     for linear in evidence[linears]:
         if linear.node not in wrong:
@@ -110,7 +104,10 @@ def _others(evidence: Evidence, found: Sequence[Folded], wrong: Sequence[str]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FusedPad:
-    """A fused op of the export, and the nodes of the reference that it stands for."""
+    """A fused op of the export, and the nodes of the reference that it stands for.
+
+    ``input`` is what these read, where the fused op reads its own.
+    """
 
     node: Node
     convolution: Node
@@ -119,83 +116,77 @@ class _FusedPad:
 
     @property
     def half_pixel(self) -> bool:
+        """Whether the resize has an attribute that the fused op cannot have."""
         return self.resize is not None and bool(self.resize.attrs.get("half_pixel_centers", False))
 
-    def repair(self) -> Repair:
+    @property
+    def repair(self) -> Graft:
         """Resize, pad and convolution as in the reference."""
-        theirs = self.node.inputs[0]
-        return (
-            Graft(
-                export=TensorName(self.node.name, 0),
-                reference=TensorName(self.convolution.name, 0),
-                at=lambda tensor: theirs if tensor == self.input else None,
-            ),
+        return Graft(
+            export=TensorName(self.node.name, 0),
+            reference=TensorName(self.convolution.name, 0),
+            at=lambda tensor: self.node.inputs[0] if tensor == self.input else None,
         )
 
 
-def _fused_pads(evidence: Evidence) -> list[_FusedPad]:
-    found = []
+def _fused_pads(evidence: Evidence) -> Iterator[_FusedPad]:
+    """The fused ops of the export whose convolution is known."""
     for node in evidence[live_export].values():
-        if node.op in ops.FUSED_PADS:
-            pair = _convolution(evidence, node)
-            if pair is not None:
-                found.append(pair)
-    return found
+        convolution = _convolution(evidence, node) if node.op in _FUSED_PAD else None
+        if convolution is not None:
+            resize, read = _before_convolution(evidence[reference_flow], convolution, node.op)
+            yield _FusedPad(node=node, convolution=convolution, resize=resize, input=read)
 
 
-def _convolution(evidence: Evidence, fused: Node) -> _FusedPad | None:
-    """The convolution of the reference in the place of ``fused``: by name, else by its kernel."""
+def _convolution(evidence: Evidence, fused: Node) -> Node | None:
+    """The convolution of the reference in the place of ``fused``: by name, by its variable, by its values."""
     flow = evidence[reference_flow]
     convolutions = [node for node in flow.nodes.values() if node.op == "Conv2D"]
     kernel = evidence[export_flow].source(fused.inputs[-1]).node
     variable = evidence[reference_of].get(kernel, kernel)
-    same = [node for node in convolutions if flow.source(node.inputs[1]).node == variable]
     named = [node for node in convolutions if node.name == fused.name]
-    if not named and len(same) != 1:
-        same = _equal(evidence, kernel, convolutions)
-    if not named and len(same) != 1:
-        return None
-    convolution = (named or same)[0]
-    source, resize = flow.source(convolution.inputs[0]), None
+    if named:
+        return named[0]
+    reading = [node for node in convolutions if flow.source(node.inputs[1]).node == variable]
+    found = reading if len(reading) == 1 else _equal(evidence, kernel, convolutions)
+    return found[0] if len(found) == 1 else None
+
+
+def _before_convolution(flow: LiveGraph, convolution: Node, fused: str) -> tuple[Node | None, TensorName]:
+    """The resize before a convolution, where ``fused`` is of an op that holds one, and what both read."""
+    source = flow.source(convolution.inputs[0])
     before = flow.node(source)
     if before is not None and before.op in _PADS:
         source = flow.source(before.inputs[0])
         before = flow.node(source)
-    if before is not None and fused.op == "FusedResizeAndPadConv2D" and before.op.startswith("Resize"):
-        resize, source = before, flow.source(before.inputs[0])
-    reached = source if resize is None else resize.inputs[0]
-    return _FusedPad(node=fused, convolution=convolution, resize=resize, input=reached)
+    if before is not None and fused == "FusedResizeAndPadConv2D" and before.op.startswith("Resize"):
+        return before, before.inputs[0]
+    return None, source
 
 
 def _equal(evidence: Evidence, kernel: str, convolutions: Iterable[Node]) -> list[Node]:
-    held = evidence.export.value(kernel)
-    digest = evidence.case.contents.digest
-    found = []
-    for node in convolutions:
-        name = evidence[reference_flow].source(node.inputs[1]).node
-        value = evidence.reference.value(name)
-        if held is not None and value is not None and digest(held) == digest(value):
-            found.append(node)
-    return found
+    """The convolutions whose kernel holds the same values as ``kernel`` of the export."""
+    held, digest = evidence.export.value(kernel), evidence.case.contents.digest
+    if held is None:
+        return []
+    kernels = ((node, evidence[reference_flow].source(node.inputs[1]).node) for node in convolutions)
+    values = ((node, evidence.reference.value(name)) for node, name in kernels)
+    return [node for node, value in values if value is not None and digest(value) == digest(held)]
 
 
-class FusedPad(Cause):
+def _fused_pad(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused pad and convolution, which on CPU ignore the batch."""
-
-    id: ClassVar[str] = "pass-fused-pad-conv-batch"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in _fused_pads(evidence) if not each.half_pixel]
-        if found:
-            ops = listed([each.node.op for each in found])
-            yield _fused(
-                self.id,
-                found,
-                f"{listed([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
-                f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
-                # With a batch of one it is right, and something else is wrong.
-                certain=False,
-            )
+    found = [each for each in _fused_pads(evidence) if not each.half_pixel]
+    if found:
+        ops = listed([each.node.op for each in found])
+        yield _fused(
+            "pass-fused-pad-conv-batch",
+            found,
+            f"{listed([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
+            f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
+            # With a batch of one it is right, and something else is wrong.
+            certain=False,
+        )
 
 
 def _seen(evidence: Evidence) -> str:
@@ -203,23 +194,19 @@ def _seen(evidence: Evidence) -> str:
     return " Every row of this batch got the answer of the first." if any(evidence[rows_equal]) else ""
 
 
-class FusedResize(Cause):
+def _fused_resize(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused resize and convolution, which drops ``half_pixel_centers``."""
-
-    id: ClassVar[str] = "pass-fused-resize-half-pixel"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = [each for each in _fused_pads(evidence) if each.half_pixel]
-        if found:
-            resizes = listed([each.resize.name for each in found if each.resize is not None])
-            yield _fused(
-                self.id,
-                found,
-                f"{listed([each.node.name for each in found])} ({found[0].node.op}) resizes without"
-                f" half_pixel_centers, which {resizes} has in the checkpoint's graph (and on CPU it evaluates"
-                " only the first sample of a batch).",
-                certain=True,
-            )
+    found = [each for each in _fused_pads(evidence) if each.half_pixel]
+    if found:
+        resizes = listed([each.resize.name for each in found if each.resize is not None])
+        yield _fused(
+            "pass-fused-resize-half-pixel",
+            found,
+            f"{listed([each.node.name for each in found])} ({found[0].node.op}) resizes without"
+            f" half_pixel_centers, which {resizes} has in the {evidence.case.reference_graph} (and on CPU it evaluates"
+            " only the first sample of a batch).",
+            certain=True,
+        )
 
 
 def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: bool) -> Suspicion:
@@ -227,12 +214,17 @@ def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: boo
     return Suspicion(
         cause=cause,
         nodes=tuple(names),
-        scopes=tuple(dict.fromkeys(layer_of(name) for name in names)),
+        scopes=tuple(dict.fromkeys(layer_of(name) or name for name in names)),
         message=message,
         fix="Call optimize_for_inference(..., toco_compatible=True), which leaves these ops as they are.",
         certainty="decisive" if certain else "suggestive",
-        repair=tuple(edit for each in found for edit in each.repair()),
+        repair=tuple(each.repair for each in found),
     )
 
 
-CAUSES: tuple[Cause, ...] = (SharedConvolution(), SharedWeights(), FusedResize(), FusedPad())
+CAUSES: tuple[Cause, ...] = (
+    Cause(id="pass-fold-bn-shared-conv", ways=(_shared_output,)),
+    Cause(id="pass-fold-bn-shared-weights", ways=(_shared_kernel,)),
+    Cause(id="pass-fused-resize-half-pixel", ways=(_fused_resize,)),
+    Cause(id="pass-fused-pad-conv-batch", ways=(_fused_pad,)),
+)

@@ -2,136 +2,183 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
-from ...graph.align.divergence import Divergence, Kind
-from ..cause import Cause
-from ..evidence import Evidence
+from ...graph.align.divergence import Kind
+from ...graph.graph import Array
 from ..input_path import first_layer_map
-from ..places.divergences import differences
-from .structural import Structural, number, op_of, ops_of, shown, spelt
+from ..places.divergences import Difference
+from ..places.effects import (
+    AFFINE,
+    GATHERS,
+    JOINS,
+    PARTS,
+    any_of,
+    decodes,
+    origin,
+    permutes,
+    reorders,
+    resizes,
+    scales,
+)
+from .kinds.graph import GraphCause
+from .kinds.sentences import names_of, number, op_of, reference_ops, shown, spelt
+
+_WRITTEN_OUT = 6
+"""Numbers of a constant up to which both values are written out; of more, how many differ and how far."""
 
 
-class ChannelOrder(Structural):
-    """Colour channels in another order."""
+# --- channels
 
-    id: ClassVar[str] = "channel-order"
-    fix: ClassVar[str] = (
-        "Reverse the channels in the export as in training (x[..., ::-1]), or feed it such pictures."
+
+def _reorders_channels(difference: Difference) -> bool:
+    if difference.kind is Kind.CONSTANT:
+        orders = difference.constants is not None and all(map(permutes, difference.constants))
+        return orders and any_of(difference.readers, GATHERS)
+    if not difference.first:
+        return False
+    if difference.kind is Kind.WIRING:
+        return _joins_parts(difference)
+    sides = [(flow, nodes) for flow, nodes in difference.sides if nodes]
+    return bool(sides) and all(reorders(flow, nodes) for flow, nodes in sides)
+
+
+def _joins_parts(difference: Difference) -> bool:
+    """Whether channels that were taken apart are put together again, in another order."""
+    flow, nodes = difference.sides[0]
+    parts = (origin(flow, source) for node in nodes for source in node.inputs)
+    return any_of(nodes, JOINS) and any_of(filter(None, parts), PARTS | {"StridedSlice"})
+
+
+def _channels_said(difference: Difference) -> str:
+    (reference, export), node = names_of(difference), difference.divergence.node
+    if difference.kind is Kind.ONLY_IN_REFERENCE:
+        graph = difference.evidence.case.reference_graph
+        return f"The {graph} puts the channels into another order ({node}), {export} does not."
+    if difference.kind is Kind.ONLY_IN_EXPORT:
+        return f"{export} puts the channels into another order ({node}), {reference} does not."
+    return f"The channels come in another order: {shown(difference)}."
+
+
+CHANNEL_ORDER = GraphCause(
+    id="channel-order",
+    where=_reorders_channels,
+    says=_channels_said,
+    fix="Reverse the channels in the export as in training (x[..., ::-1]), or feed it such pictures.",
+)
+
+
+# --- decoding and resizing
+
+DECODE_ATTRIBUTE = GraphCause(
+    id="decode-attr",
+    where=lambda difference: (
+        difference.kind is Kind.ATTRIBUTE and any(map(decodes, difference.reference_nodes[:1]))
+    ),
+    says=lambda difference: f"{shown(difference)}.",
+    fix="Decode with the attributes of training; or feed decoded pixels to both and compare from there.",
+)
+
+RESIZE_ATTRIBUTE = GraphCause(
+    id="resize-attr",
+    where=lambda difference: (
+        difference.kind is Kind.ATTRIBUTE and any(map(resizes, difference.reference_nodes[:1]))
+    ),
+    says=lambda difference: f"{shown(difference)}.",
+    fix="Resize with the attributes of training (tf.image.resize of v2 sets half_pixel_centers).",
+)
+
+
+def _resizes_otherwise(difference: Difference) -> bool:
+    methods = [next((node.op for node in nodes if resizes(node)), None) for _, nodes in difference.sides]
+    return difference.kind is Kind.OP and None not in methods and methods[0] != methods[1]
+
+
+def _method_said(difference: Difference) -> str:
+    (reference, export), spot = names_of(difference), difference.spot
+    right = op_of(spot.reference, spot.divergence.reference[0])
+    held = op_of(spot.export, spot.divergence.export[0])
+    return f"{difference.divergence.node} is {right} in {reference} and {held} in {export}."
+
+
+RESIZE_METHOD = GraphCause(
+    id="resize-op",
+    where=_resizes_otherwise,
+    says=_method_said,
+    fix="Resize with the method of training.",
+)
+
+
+# --- scale, offset, and other steps
+
+
+def _scales_otherwise(difference: Difference) -> bool:
+    if not difference.first:
+        return False
+    if difference.kind is Kind.CONSTANT:
+        single = difference.constants is not None and all(each.size == 1 for each in difference.constants)
+        return single and any_of(difference.readers, AFFINE)
+    if difference.nodes and all(scales(flow, nodes) for flow, nodes in difference.sides):
+        return True
+    return difference.kind is Kind.OP and all(
+        scales(flow, nodes, single=False) for flow, nodes in difference.sides
     )
 
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        name = evidence.case.export_name
-        if divergence.kind is Kind.ONLY_IN_REFERENCE:
-            return f"The checkpoint's graph puts the channels into another order ({divergence.node}), {name} does not."
-        if divergence.kind is Kind.ONLY_IN_EXPORT:
-            return f"{name} puts the channels into another order ({divergence.node}), the checkpoint's graph does not."
-        return f"The channels come in another order: {shown(evidence, divergence)}."
+
+def _scaling_said(difference: Difference) -> str:
+    """The straight line between the first layer's inputs, where it is one."""
+    line = difference.evidence[first_layer_map]
+    if line is None:
+        return f"The input is scaled otherwise: {shown(difference)}."
+    reference, export = names_of(difference)
+    slope, shift = line
+    sign = "-" if shift < 0 else "+"
+    return (
+        f"The first layer's input in {export} is {number(slope)} * x {sign} {number(abs(shift))}, where x is that of"
+        f" {reference}."
+    )
 
 
-class InputScaling(Structural):
-    """The input scaled or shifted otherwise."""
+INPUT_SCALING = GraphCause(
+    id="input-scaling",
+    where=_scales_otherwise,
+    says=_scaling_said,
+    fix="Scale the input in the export as in training.",
+)
 
-    id: ClassVar[str] = "input-scaling"
-    fix: ClassVar[str] = "Scale the input in the export as in training."
 
-    def suspicion_told(self, evidence: Evidence) -> str | None:
-        """The straight line between the first layer's inputs."""
-        line = evidence[first_layer_map]
-        if line is None:
-            return None
-        slope, shift = line
-        sign = "-" if shift < 0 else "+"
+def _constant_said(difference: Difference) -> str:
+    if difference.constants is None:
+        return f"{shown(difference)}."
+    (right, held), node = difference.constants, difference.divergence.node
+    reference, export = names_of(difference)
+    note = " (the same numbers reversed)" if _reversed(right, held) else ""
+    if right.size > _WRITTEN_OUT and right.shape == held.shape and right.dtype.kind in "fiu":
+        far = float(np.abs(right.astype(np.float64) - held.astype(np.float64)).max())
         return (
-            f"The first layer's input in {evidence.case.export_name} is {number(slope)} * x {sign}"
-            f" {number(abs(shift))}, where x is that of the checkpoint's graph."
+            f"{node}: {int((right != held).sum())} of {right.size} values are others in {export} than in"
+            f" {reference}, by up to {number(far)}{note}."
         )
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        line = self.suspicion_told(evidence)
-        return line if line is not None else f"The input is scaled otherwise: {shown(evidence, divergence)}."
+    return f"{node} is {spelt(right)} in {reference} and {spelt(held)} in {export}{note}."
 
 
-class PreprocessConstant(Structural):
-    """Another mean, deviation or size."""
-
-    id: ClassVar[str] = "preprocess-const"
-    fix: ClassVar[str] = "Use the constant of the training pipeline in the export."
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        values = evidence[differences].constants(divergence)
-        if values is None:
-            return f"{shown(evidence, divergence)}."
-        ours, theirs = values
-        name = evidence.case.export_name
-        turned = ours.shape == theirs.shape and ours.ndim > 0 and bool((ours[..., ::-1] == theirs).all())
-        note = " (the same numbers reversed)" if turned and np.unique(ours).size > 1 else ""
-        if ours.size > 6 and ours.shape == theirs.shape and ours.dtype.kind in "fiu":
-            far = float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max())
-            count = int((ours != theirs).sum())
-            return (
-                f"{divergence.node}: {count} of {ours.size} values are others in {name} than in the checkpoint's"
-                f" graph, by up to {number(far)}{note}."
-            )
-        return f"{divergence.node} is {spelt(ours)} in the checkpoint's graph and {spelt(theirs)} in {name}{note}."
+def _reversed(right: Array, held: Array) -> bool:
+    turned = right.shape == held.shape and right.ndim > 0 and bool((right[..., ::-1] == held).all())
+    return turned and np.unique(right).size > 1
 
 
-class PreprocessMissing(Structural):
-    """A step of the preprocessing that the export lacks."""
+PREPROCESS_CONSTANT = GraphCause(
+    id="preprocess-const",
+    where=lambda difference: difference.first and difference.kind is Kind.CONSTANT,
+    says=_constant_said,
+    fix="Use the constant of the training pipeline in the export.",
+)
 
-    id: ClassVar[str] = "preprocess-missing"
-    fix: ClassVar[str] = (
-        "Put the step into the export graph as it is in the checkpoint's, or do it to what is fed."
-    )
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"Between input and first layer, {evidence.case.export_name} lacks {ops_of(evidence, divergence)[0]}."
-
-
-class ResizeAttribute(Structural):
-    """A resize that puts its samples elsewhere."""
-
-    id: ClassVar[str] = "resize-attr"
-    fix: ClassVar[str] = (
-        "Resize with the attributes of training (tf.image.resize of v2 sets half_pixel_centers)."
-    )
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"{shown(evidence, divergence)}."
-
-
-class ResizeMethod(Structural):
-    """Another method of resizing."""
-
-    id: ClassVar[str] = "resize-op"
-    fix: ClassVar[str] = "Resize with the method of training."
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        ours = op_of(evidence, divergence.reference[0], reference=True)
-        theirs = op_of(evidence, divergence.export[0], reference=False)
-        return f"{divergence.node} is {ours} in the checkpoint's graph and {theirs} in {evidence.case.export_name}."
-
-
-class DecodeAttribute(Structural):
-    """A picture decoder with other attributes."""
-
-    id: ClassVar[str] = "decode-attr"
-    fix: ClassVar[str] = (
-        "Decode with the attributes of training; or feed decoded pixels to both and compare from there."
-    )
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"{shown(evidence, divergence)}."
-
-
-CAUSES: tuple[Cause, ...] = (
-    ChannelOrder(),
-    ResizeAttribute(),
-    ResizeMethod(),
-    DecodeAttribute(),
-    InputScaling(),
-    PreprocessConstant(),
-    PreprocessMissing(),
+PREPROCESS_MISSING = GraphCause(
+    id="preprocess-missing",
+    where=lambda difference: difference.first and difference.kind is Kind.ONLY_IN_REFERENCE,
+    says=lambda difference: (
+        f"Between input and first layer, {names_of(difference)[1]} lacks {reference_ops(difference)}."
+    ),
+    fix="Put the step into the export graph as it is in the checkpoint's, or do it to what is fed.",
 )

@@ -2,248 +2,225 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 from ..arrays import same, values
-from ..cause import Cause, Suspicion
+from ..cause import Cause
 from ..evidence import Evidence
 from ..layers import layers
-from ..places.folded import unfolded
-from ..places.folds import folded_over
-from ..places.weights import WrongConstant, weight_nodes, weight_scopes, weights_as_reference, wrong_constants
+from ..places.weights import WrongConstant, weight_scopes
 from ..unrestored import Unrestored, unrestored
-from ..wording import counted, listed
-from .transposed import KernelTransposed, ShapesDiffer
+from . import arrangement
+from .kinds.weights import LOST, Weights, of_kind, weights_cause
 
-_LOST = ("unknown", "initial")
+STALE_EXPORT = "stale-export"
+OTHER_RUN = "other-run"
 
 
-def _suspicion(
-    cause: str,
-    evidence: Evidence,
-    group: Sequence[WrongConstant],
-    message: str,
-    fix: str,
-    *facts: str,
-    certain: bool = True,
-    whole: bool = False,
-) -> Suspicion:
-    """``whole`` says that no weight at all is the checkpoint's, those of folded batch norms included."""
-    folds = list(folded_over(evidence, {each.node for each in group if each.kind in _LOST}))
-    norms = (
-        [evidence[layers].scope(name) for each in folds for name in each.norm.weights if name]
-        if whole
-        else []
-    )
-    unfolds = [edit for each in folds for edit in unfolded(evidence, each)]
-    return Suspicion(
-        cause=cause,
-        nodes=tuple(dict.fromkeys((*weight_nodes(evidence, group), *(each.output.node for each in folds)))),
-        scopes=tuple(dict.fromkeys((*weight_scopes(evidence, group), *norms))),
-        message=message,
-        fix=fix,
-        evidence=tuple(facts),
-        certainty="decisive" if certain else "suggestive",
-        repair=(*weights_as_reference(group), *unfolds),
-    )
+def _is_whole(evidence: Evidence) -> bool:
+    return evidence[unrestored].whole
 
 
 def _angle(found: Unrestored) -> str:
     return "" if found.cosine is None else f" (cosine {found.cosine:.2f})"
 
 
-class Mapped(Cause):
-    """The content of one tensor of the checkpoint in the place of another."""
-
-    id: ClassVar[str] = "ckpt-tensor-mapped-to-wrong-variable"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        group = [
-            each
-            for each in evidence[wrong_constants]
-            if each.kind in ("other variable", "other shadow", "slot")
-            and not self._under_own_name(evidence, each)
-        ]
-        if not group:
-            return
-        group += self._too_plain_to_tell(evidence, group)
-        facts = [
-            f"{each.constant} holds {each.origin.source}, not {each.key}."
-            for each in group
-            if each.origin is not None and each.origin.source is not None
-        ]
-        more = f" ({len(facts) - 3} more)" if len(facts) > 3 else ""
-        noun = "constant holds" if len(group) == 1 else "constants hold"
-        yield _suspicion(
-            self.id,
-            evidence,
-            group,
-            f"{len(group)} {noun} another tensor of {evidence.case.reference_name} than the one that belongs"
-            f" there: {' '.join(facts[:3])}{more}",
-            "Restore by exact name: mend the map of names (or the order) that the restore goes by.",
-        )
-
-    @staticmethod
-    def _under_own_name(evidence: Evidence, wrong: WrongConstant) -> bool:
-        """Whether the constant is what its name says, and the layer that reads it reads another's."""
-        assert wrong.origin is not None
-        source = wrong.origin.source
-        names = [name for name, key in evidence.case.keys.items() if key == source]
-        return wrong.constant == source or wrong.constant in names
-
-    @staticmethod
-    def _too_plain_to_tell(evidence: Evidence, group: Sequence[WrongConstant]) -> list[WrongConstant]:
-        """Constants of one number throughout, in layers that were mapped wrongly, that the checkpoint holds."""
-        around = set(weight_scopes(evidence, group))
-        known = {each.constant for each in group}
-        tensors = evidence.case.checkpoint.values()
-        return [
-            each
-            for each in evidence[wrong_constants]
-            if each.constant not in known
-            and each.origin is not None
-            and not each.origin.informative
-            and each.kind in ("initial", "unknown")
-            and evidence[layers].scope(each.name) in around
-            and any(
-                tensor.dtype == each.held.dtype
-                and tensor.shape == each.held.shape
-                and same(values(tensor), values(each.held))
-                for tensor in tensors
-            )
-        ]
+# --- another tensor of the checkpoint
 
 
-class Stale(Cause):
-    """Weights of another step of the same run."""
-
-    id: ClassVar[str] = "stale-export"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        case = evidence.case
-        group = [each for each in evidence[wrong_constants] if each.kind == "other checkpoint"]
-        if group and not all(each.statistic for each in group):
-            yield self._of_a_checkpoint(evidence, group)
-            return
-        found = evidence[unrestored]
-        if not found.older:
-            return
-        where = "The weights" if found.whole else listed(weight_scopes(evidence, found.older))
-        verb = "are" if found.whole or len(weight_scopes(evidence, found.older)) > 1 else "is"
-        yield _suspicion(
-            self.id,
-            evidence,
-            found.older,
-            f"{where} of {case.export_name} {verb} near those of {case.reference_name}{_angle(found)} but"
-            " not the same: another step of the run, most likely an older one. (Another run from the same"
-            " start, or with the same first weights, could look like it.)",
-            f"Export {case.reference_name} again.",
-            f"{counted(len(found.older), 'constant')} differ, none is an initial value.",
-            certain=False,
-            whole=found.whole,
-        )
-
-    def _of_a_checkpoint(self, evidence: Evidence, group: list[WrongConstant]) -> Suspicion:
-        case = evidence.case
-        labels = [each.origin.checkpoints for each in group if each.origin is not None]
-        common = [label for label in labels[0] if all(label in others for others in labels)]
-        label = common[0] if common else labels[0][0]
-        tensors = case.others.get(label, {})
-        known = {each.constant for each in group}
-        for each in evidence[wrong_constants]:
-            there = tensors.get(each.key or "")
-            plain = each.constant not in known and each.kind in ("unknown", "initial")
-            if plain and there is not None and same(values(there), values(each.held)):
-                group.append(each)
-        rest = "" if common else " or of others"
-        return _suspicion(
-            self.id,
-            evidence,
-            group,
-            f"{counted(len(group), 'constant')} of {case.export_name} equal {label}{rest} bit for bit, not"
-            f" {case.reference_name}: it was exported from another step.",
-            f"Export again from {case.reference_name}.",
-        )
+def _mapped(evidence: Evidence) -> Sequence[WrongConstant]:
+    kinds = of_kind("other variable", "other shadow", "slot")(evidence)
+    wrong = [each for each in kinds if not _under_own_name(evidence, each)]
+    return [*wrong, *_too_plain_to_tell(evidence, wrong)]
 
 
-class InitialValues(Cause):
-    """A network that was initialised and never restored, or initialised after it."""
-
-    id: ClassVar[str] = "initial-values"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = evidence[unrestored]
-        if not found.whole or not found.initial:
-            return
-        case = evidence.case
-        yield _suspicion(
-            self.id,
-            evidence,
-            found.initial,
-            f"{case.export_name} holds initial values: none of its weights is that of"
-            f" {case.reference_name}, and {found.marks} of {len(found.initial)} hold what their initialiser"
-            " gives.",
-            "Restore after initialising, freeze the session that restored, and do not mix a rebuilt network with"
-            " import_meta_graph.",
-            whole=True,
-        )
+def _under_own_name(evidence: Evidence, wrong: WrongConstant) -> bool:
+    """Whether the constant is what its name says, and the layer that reads it reads another's."""
+    source = wrong.origin.source if wrong.origin is not None else None
+    names = [name for name, key in evidence.case.keys.items() if key == source]
+    return wrong.constant == source or wrong.constant in names
 
 
-class OtherRun(Cause):
-    """Weights that have nothing to do with the checkpoint."""
-
-    id: ClassVar[str] = "other-run"
-
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = evidence[unrestored]
-        if not found.whole or not found.foreign:
-            return
-        case = evidence.case
-        moved = any(len(each.held.shape) < 2 for each in found.foreign)
-        doubt = "" if moved else " (Kernels alone do not tell another run from initial values.)"
-        yield _suspicion(
-            self.id,
-            evidence,
-            found.foreign,
-            f"The weights of {case.export_name} are unrelated to {case.reference_name}{_angle(found)}: it"
-            f" comes from another training run.{doubt}",
-            f"Export {case.reference_name}, or name the checkpoint that this export was made from.",
-            certain=False,
-            whole=True,
-        )
+def _too_plain_to_tell(evidence: Evidence, mapped: Sequence[WrongConstant]) -> list[WrongConstant]:
+    """Constants of one number throughout, in layers that were mapped wrongly, that the checkpoint holds."""
+    around = set(weight_scopes(evidence, mapped))
+    return [
+        each
+        for each in of_kind(*LOST)(evidence)
+        if each.origin is not None
+        and not each.origin.informative
+        and evidence[layers].scope(each.name) in around
+        and _in_checkpoint(evidence, each)
+    ]
 
 
-class PartialRestore(Cause):
-    """Layers that the restore left out."""
+def _in_checkpoint(evidence: Evidence, wrong: WrongConstant) -> bool:
+    held = wrong.held
+    return any(
+        tensor.dtype == held.dtype and tensor.shape == held.shape and same(values(tensor), values(held))
+        for tensor in evidence.case.checkpoint.values()
+    )
 
-    id: ClassVar[str] = "partial-restore"
 
-    def find(self, evidence: Evidence) -> Iterable[Suspicion]:
-        found = evidence[unrestored]
-        group = [*found.initial, *found.foreign]
-        if found.whole or not group:
-            return
-        layers = weight_scopes(evidence, group)
-        case = evidence.case
-        verb = "was" if len(layers) == 1 else "were"
-        whose = "initial values" if found.marks else "initial values, or another run's"
-        yield _suspicion(
-            self.id,
-            evidence,
-            group,
-            f"{listed(layers)} {verb} not restored: {counted(len(group), 'constant')} of {case.export_name} are"
-            f" no tensor of {case.reference_name} but {whose}; all other weights are the checkpoint's.",
-            "Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
-        )
+def _mapped_said(found: Weights) -> str:
+    facts = [
+        f"{each.constant} holds {each.origin.source}, not {each.key}."
+        for each in found.wrong
+        if each.origin is not None and each.origin.source is not None
+    ]
+    more = f" ({len(facts) - 3} more)" if len(facts) > 3 else ""
+    verb = "holds" if len(found.wrong) == 1 else "hold"
+    return (
+        f"{found.constants} {verb} another tensor of {found.reference_name} than the one that belongs there:"
+        f" {' '.join(facts[:3])}{more}"
+    )
 
+
+MAPPED = weights_cause(
+    id="ckpt-tensor-mapped-to-wrong-variable",
+    where=_mapped,
+    says=_mapped_said,
+    fix="Restore by exact name: mend the map of names (or the order) that the restore goes by.",
+)
+
+
+# --- another step of the run
+
+
+def _of_another_checkpoint(evidence: Evidence) -> Sequence[WrongConstant]:
+    """The constants that equal another checkpoint, and those of one number that the same one holds there."""
+    wrong = of_kind("other checkpoint")(evidence)
+    if all(each.statistic for each in wrong):
+        return ()
+    tensors = evidence.case.others.get(_checkpoint(wrong)[0], {})
+    plain = [
+        each
+        for each in of_kind(*LOST)(evidence)
+        if (there := tensors.get(each.key or "")) is not None and same(values(there), values(each.held))
+    ]
+    return [*wrong, *plain]
+
+
+def _checkpoint(wrong: Sequence[WrongConstant]) -> tuple[str, bool]:
+    """The other checkpoint that the constants are of, and whether it explains all of them."""
+    labels = [
+        each.origin.checkpoints for each in wrong if each.origin is not None and each.origin.checkpoints
+    ]
+    common = [label for label in labels[0] if all(label in others for others in labels)]
+    return (common or labels[0])[0], bool(common)
+
+
+def _stale_said(found: Weights) -> str:
+    label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
+    rest = "" if all_of_it else " or of others"
+    return (
+        f"{found.constants} of {found.export_name} equal {label}{rest} bit for bit, not {found.reference_name}: it"
+        " was exported from another step."
+    )
+
+
+STALE = weights_cause(
+    id=STALE_EXPORT,
+    where=_of_another_checkpoint,
+    says=_stale_said,
+    fix=lambda found: f"Export again from {found.reference_name}.",
+)
+
+
+def _older_said(found: Weights) -> str:
+    story = found.evidence[unrestored]
+    layers = weight_scopes(found.evidence, found.wrong)
+    where = "The weights" if story.whole else found.layers
+    verb = "are" if story.whole or len(layers) > 1 else "is"
+    return (
+        f"{where} of {found.export_name} {verb} near those of {found.reference_name}{_angle(story)} but"
+        " not the same: another step of the run, most likely an older one. (Another run from the same"
+        " start, or with the same first weights, could look like it.)"
+    )
+
+
+OLDER = weights_cause(
+    id=STALE_EXPORT,
+    where=lambda evidence: () if _of_another_checkpoint(evidence) else evidence[unrestored].older,
+    says=_older_said,
+    fix=lambda found: f"Export {found.reference_name} again.",
+    facts=lambda found: [f"{found.constants} differ, none is an initial value."],
+    whole=_is_whole,
+    certain=False,
+)
+
+
+# --- nothing of the checkpoint, or not all of it
+
+
+def _initial_said(found: Weights) -> str:
+    marks = found.evidence[unrestored].marks
+    return (
+        f"{found.export_name} holds initial values: none of its weights is that of {found.reference_name}, and"
+        f" {marks} of {len(found.wrong)} hold what their initialiser gives."
+    )
+
+
+INITIAL_VALUES = weights_cause(
+    id="initial-values",
+    where=lambda evidence: evidence[unrestored].initial if _is_whole(evidence) else (),
+    says=_initial_said,
+    fix=(
+        "Restore after initialising, freeze the session that restored, and do not mix a rebuilt network with"
+        " import_meta_graph."
+    ),
+    whole=_is_whole,
+)
+
+
+def _foreign_said(found: Weights) -> str:
+    moved = any(len(each.held.shape) < 2 for each in found.wrong)
+    doubt = "" if moved else " (Kernels alone do not tell another run from initial values.)"
+    return (
+        f"The weights of {found.export_name} are unrelated to {found.reference_name}"
+        f"{_angle(found.evidence[unrestored])}: it comes from another training run.{doubt}"
+    )
+
+
+FOREIGN = weights_cause(
+    id=OTHER_RUN,
+    where=lambda evidence: evidence[unrestored].foreign if _is_whole(evidence) else (),
+    says=_foreign_said,
+    fix=lambda found: (
+        f"Export {found.reference_name}, or name the checkpoint that this export was made from."
+    ),
+    whole=_is_whole,
+    certain=False,
+)
+
+
+def _left_out(evidence: Evidence) -> Sequence[WrongConstant]:
+    found = evidence[unrestored]
+    return () if found.whole else (*found.initial, *found.foreign)
+
+
+def _left_out_said(found: Weights) -> str:
+    marks = found.evidence[unrestored].marks
+    whose = "initial values" if marks else "initial values, or another run's"
+    return (
+        f"{found.layers} {'was' if len(found.scopes) == 1 else 'were'} not restored: {found.constants} of"
+        f" {found.export_name} are no tensor of {found.reference_name} but {whose}; all other weights are the"
+        " checkpoint's."
+    )
+
+
+PARTIAL_RESTORE = weights_cause(
+    id="partial-restore",
+    where=_left_out,
+    says=_left_out_said,
+    fix="Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
+)
 
 CAUSES: tuple[Cause, ...] = (
-    ShapesDiffer(),
-    KernelTransposed(),
-    Mapped(),
-    Stale(),
-    InitialValues(),
-    OtherRun(),
-    PartialRestore(),
+    *arrangement.CAUSES,
+    MAPPED,
+    Cause(id=STALE_EXPORT, ways=(*STALE.ways, *OLDER.ways)),
+    INITIAL_VALUES,
+    FOREIGN,
+    PARTIAL_RESTORE,
 )

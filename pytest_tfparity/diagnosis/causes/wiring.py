@@ -2,88 +2,109 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from ...graph.align.divergence import Divergence, Kind
-from ..cause import Cause
-from ..evidence import Evidence
-from ..places.divergences import differences
-from .structural import Structural, named, ops_of, shown, spelt
+from ...graph.align.divergence import Kind
+from ..places.divergences import Difference
+from ..places.effects import SOFTMAX
+from .kinds.graph import Differences, GraphCause
+from .kinds.sentences import export_ops, named, names_of, reference_ops, shown, spelt
+from .measured import answers_otherwise
+from .undecided import undecided_norms
 
 _SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."
 
 
-class MissingSoftmax(Structural):
-    """Logits under the name of probabilities."""
-
-    id: ClassVar[str] = "missing-softmax"
-    fix: ClassVar[str] = "Export the softmax, not its input."
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return (
-            f"{divergence.node} is a softmax in the checkpoint's graph; {evidence.case.export_name}"
-            " answers with the logits that it reads."
-        )
+# --- an output without its softmax
 
 
-class OpMissing(Structural):
-    """A computing op that the export lacks."""
+def _lacks_softmax(difference: Difference) -> bool:
+    ops = {node.op for node in difference.reference_nodes}
+    softmax = "Softmax" in ops or ops >= {"Exp", "Sum"}
+    return difference.kind is Kind.ONLY_IN_REFERENCE and difference.at_output and softmax and ops <= SOFTMAX
 
-    id: ClassVar[str] = "graph-op-missing"
-    fix: ClassVar[str] = (
+
+def _softmax_said(difference: Difference) -> str:
+    reference, export = names_of(difference)
+    return f"{difference.divergence.node} is a softmax in {reference}; {export} answers with the logits that it reads."
+
+
+MISSING_SOFTMAX = GraphCause(
+    id="missing-softmax",
+    where=_lacks_softmax,
+    says=_softmax_said,
+    fix="Export the softmax, not its input.",
+)
+
+
+# --- a node that reads something else
+
+
+def _wiring_said(difference: Difference) -> str:
+    if difference.kind is Kind.WIRING or difference.inside:
+        return f"{shown(difference)}."
+    (reference, export), reader = names_of(difference), difference.divergence.readers[0]
+    if difference.kind is Kind.ONLY_IN_EXPORT:
+        return f"{reader} reads {export_ops(difference)} in {export}, and what comes before in {reference}."
+    if difference.kind is Kind.OP:
+        return f"{reader} reads {reference_ops(difference)} in {reference} and {export_ops(difference)} in {export}."
+    return f"{reader} reads past {reference_ops(difference)} in {export}."
+
+
+def _rewired(difference: Difference) -> tuple[str, ...]:
+    readers = difference.divergence.readers
+    if difference.elsewhere:
+        return readers
+    bypassed = difference.kind is Kind.ONLY_IN_REFERENCE
+    return (*readers, *named(difference)) if bypassed else named(difference)
+
+
+WIRING_DIFFERS = GraphCause(
+    id="graph-wiring-differs",
+    where=lambda difference: (
+        difference.kind is Kind.WIRING or difference.bypasses_layers or difference.elsewhere
+    ),
+    says=_wiring_said,
+    fix=_SAME_CODE,
+    nodes=_rewired,
+)
+
+
+# --- anything else
+
+OP_MISSING = GraphCause(
+    id="graph-op-missing",
+    where=lambda difference: difference.kind is Kind.ONLY_IN_REFERENCE,
+    says=lambda difference: f"{names_of(difference)[1]} lacks {reference_ops(difference)}.",
+    fix=(
         "Export the graph with it: look for a pass that removes nodes (remove_nodes of transform_graph), or for a"
         " line that the export's model function lacks."
-    )
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        return f"{evidence.case.export_name} lacks {ops_of(evidence, divergence)[0]}."
+    ),
+)
 
 
-class OpDiffers(Structural):
-    """Another op, attribute or constant in the same place."""
-
-    id: ClassVar[str] = "graph-op-differs"
-    fix: ClassVar[str] = _SAME_CODE
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        name = evidence.case.export_name
-        ours, theirs = ops_of(evidence, divergence)
-        if divergence.kind is Kind.ONLY_IN_EXPORT:
-            return f"{name} has {theirs}, which the checkpoint's graph has not."
-        if divergence.kind is Kind.OP:
-            return f"{ours} in the checkpoint's graph is {theirs} in {name}."
-        values = evidence[differences].constants(divergence)
-        if values is not None:
-            ours, theirs = map(spelt, values)
-            return f"{divergence.node} is {ours} in the checkpoint's graph and {theirs} in {name}."
-        return f"{shown(evidence, divergence)}."
+def _op_said(difference: Difference) -> str:
+    norms = undecided_norms(difference)
+    if norms is not None:
+        return norms.message
+    reference, export = names_of(difference)
+    if difference.kind is Kind.ONLY_IN_EXPORT:
+        return f"{export} has {export_ops(difference)}, which {reference} has not."
+    if difference.kind is Kind.OP:
+        return f"{reference_ops(difference)} in {reference} is {export_ops(difference)} in {export}."
+    if difference.constants is not None:
+        right, held = map(spelt, difference.constants)
+        return f"{difference.divergence.node} is {right} in {reference} and {held} in {export}."
+    return f"{shown(difference)}."
 
 
-class WiringDiffers(Structural):
-    """A node that reads something else."""
-
-    id: ClassVar[str] = "graph-wiring-differs"
-    fix: ClassVar[str] = _SAME_CODE
-
-    def nodes(self, evidence: Evidence, divergence: Divergence) -> tuple[str, ...]:
-        if evidence[differences].elsewhere(divergence):
-            return divergence.readers
-        bypassed = divergence.kind is Kind.ONLY_IN_REFERENCE
-        return (*divergence.readers, *named(divergence)) if bypassed else named(divergence)
-
-    def told(self, evidence: Evidence, divergence: Divergence) -> str:
-        ours, theirs = ops_of(evidence, divergence)
-        name = evidence.case.export_name
-        if divergence.kind is Kind.ONLY_IN_EXPORT:
-            return f"{divergence.readers[0]} reads {theirs} in {name}, and what comes before in the checkpoint's graph."
-        if divergence.kind is Kind.OP:
-            return f"{divergence.readers[0]} reads {ours} in the checkpoint's graph and {theirs} in {name}."
-        if divergence.kind is Kind.ONLY_IN_REFERENCE:
-            return (
-                f"{divergence.readers[0]} reads past {ops_of(evidence, divergence)[0]} in"
-                f" {evidence.case.export_name}."
-            )
-        return f"{shown(evidence, divergence)}."
+def _op_fix(found: Differences) -> str:
+    norms = [undecided_norms(each) for each in found.found]
+    return _SAME_CODE if norms[0] is None or None in norms else norms[0].fix
 
 
-CAUSES: tuple[Cause, ...] = (MissingSoftmax(), WiringDiffers(), OpMissing(), OpDiffers())
+OP_DIFFERS = GraphCause(
+    id="graph-op-differs",
+    where=lambda difference: True,
+    says=_op_said,
+    fix=_op_fix,
+    ways=(answers_otherwise,),
+)

@@ -17,7 +17,7 @@ from ...graph.proof.proof import Side
 from ..alignment import reference_of
 from ..arrays import informative, values
 from ..evidence import Evidence, ReferenceEvidence
-from ..flow import export_flow, reference_flow, taken_reference
+from ..flow import export_flow, live_export, reference_flow, taken_reference
 from ..query import query, reference_query
 from ..wording import listed
 
@@ -235,3 +235,15 @@ def _content(evidence: Evidence, side: Side, name: str) -> bytes | None:
     if tensor is None or not informative(values(tensor)):
         return None
     return evidence.case.contents.digest(tensor)
+
+
+def nodes_inside(evidence: Evidence, norm: BatchNorm) -> set[str]:
+    """The live nodes of the export from the output of ``norm`` back to its input, and what decides its mode."""
+    live, found = evidence[live_export], set[str]()
+    stack = [norm.output.node]
+    while stack:
+        name = stack.pop()
+        if name not in found and name != norm.input.node and name in live:
+            found.add(name)
+            stack.extend(source.node for source in live[name].inputs)
+    return found

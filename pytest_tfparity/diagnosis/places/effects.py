@@ -1,66 +1,75 @@
-"""What nodes do to their data, told from ops and constants: scale, reorder, pad, resize; and for what that speaks."""
+"""What nodes do to their data, told from their ops and constants: scale, reorder, pad, resize, turn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node, TensorName
 from ...graph.live_graph import LiveGraph
 
-RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
-DECODERS = ("Decode", "ExtractJpeg")
+_RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
+_DECODERS = ("Decode", "ExtractJpeg")
+_SLIDES = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "Dilation2D", "Erosion2D", "ExtractImagePatches")
+
 PADS = frozenset({"Pad", "PadV2", "MirrorPad", "SpaceToBatchND"})
-PADDED = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "Dilation2D", "Erosion2D", "ExtractImagePatches")
 AFFINE = frozenset({"Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Neg", "Cast"})
 SCALES = frozenset({"Mul", "Div", "RealDiv"})
 JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
 PARTS = frozenset({"Split", "SplitV", "Unpack"})
+REVERSES = frozenset({"Reverse", "ReverseV2"})
 FLATTENERS = frozenset({"Reshape"})
 GATHERS = frozenset({"Gather", "GatherV2"})
+TURNS = frozenset({"Transpose", "Reshape", "Identity", "Shape"})
+"""What stands in a place that does nothing but exchange axes and flatten."""
+
 SOFTMAX = frozenset(
     {
         "Softmax", "Exp", "Sum", "Max", "Sub", "Div", "RealDiv", "Reshape", "Shape", "Slice", "ConcatV2",
         "StridedSlice", "Pack", "Rank", "Identity", "Transpose",
     }
 )  # fmt: skip
-# What only changes how numbers are arranged or stored may change none of them.
-HARMLESS = frozenset(
+"""What a softmax may be spelt with, over whatever axis."""
+
+ARRANGES = frozenset(
     {
         "Reshape", "ExpandDims", "Squeeze", "Cast", "Identity", "Shape", "Pack", "StridedSlice", "Fill",
         "BroadcastTo", "Tile", "ConcatV2", "Transpose", "Const", "BatchToSpaceND", "SpaceToBatchND",
     }
 )  # fmt: skip
-HARMLESS_ATTRS = frozenset({"data_format", "shrink_axis_mask", "begin_mask", "end_mask", "new_axis_mask"})
+"""What only changes how numbers are arranged or stored: it may change none of them."""
+
+ARRANGING_ATTRIBUTES = frozenset(
+    {"data_format", "shrink_axis_mask", "begin_mask", "end_mask", "new_axis_mask"}
+)
+"""Attributes that say how numbers are arranged: with other inputs to match, another one may change none of them."""
+
+_MOST_CHANNELS = 16
+"""Up to so many indices may be an order of colour channels or bands; more are rows of a table."""
 
 
-def inner_cause(divergence: Divergence, first: bool) -> str:
-    """The cause that a divergence inside a function speaks for; ``first``: before all weights."""
-    ours, theirs = divergence.ops
-    if divergence.kind is Kind.ATTRIBUTE and ours[0].startswith(DECODERS):
-        return "decode-attr"
-    if divergence.kind is Kind.ATTRIBUTE and ours[0].startswith(RESIZES):
-        return "resize-attr"
-    if divergence.kind is Kind.ATTRIBUTE and divergence.attribute in ("padding", "explicit_paddings"):
-        return "padding"
-    both = [any(op.startswith(RESIZES) for op in ops) for ops in divergence.ops]
-    if divergence.kind is Kind.OP and all(both):
-        return "resize-op"
-    ops = {*ours, *theirs}
-    if first and ops and ops <= {"ReverseV2", "Reverse"}:
-        return "channel-order"
-    if first and ops and ops <= AFFINE:
-        return "input-scaling"
-    if first and divergence.kind is Kind.CONSTANT:
-        return "preprocess-const"
-    if first and divergence.kind is Kind.ONLY_IN_REFERENCE:
-        return "preprocess-missing"
-    return general_cause(divergence)
+def resizes(node: Node) -> bool:
+    """Whether ``node`` makes a picture larger or smaller."""
+    return node.op.startswith(_RESIZES)
 
 
-def factor_of(flow: LiveGraph, nodes: list[Node]) -> float | None:
+def decodes(node: Node) -> bool:
+    """Whether ``node`` decodes a picture."""
+    return node.op.startswith(_DECODERS)
+
+
+def slides(node: Node) -> bool:
+    """Whether ``node`` moves a window over its input, so that padding matters."""
+    return node.op.startswith(_SLIDES)
+
+
+def any_of(nodes: Iterable[Node], ops: frozenset[str]) -> bool:
+    """Whether one of ``nodes`` has one of ``ops``."""
+    return any(node.op in ops for node in nodes)
+
+
+def factor_of(flow: LiveGraph, nodes: Sequence[Node]) -> float | None:
     """The one number that ``nodes`` multiply the data by; None if they do anything else."""
     if not nodes or any(node.op not in SCALES for node in nodes):
         return None
@@ -75,15 +84,6 @@ def factor_of(flow: LiveGraph, nodes: list[Node]) -> float | None:
     return factor
 
 
-def general_cause(divergence: Divergence) -> str:
-    """The cause of a divergence that speaks for nothing in particular."""
-    general: Mapping[Kind, str] = {
-        Kind.WIRING: "graph-wiring-differs",
-        Kind.ONLY_IN_REFERENCE: "graph-op-missing",
-    }
-    return general.get(divergence.kind, "graph-op-differs")
-
-
 def origin(flow: LiveGraph, tensor: TensorName) -> Node | None:
     """The node that computes a tensor, behind all that only passes it on."""
     return flow.node(flow.source(tensor))
@@ -92,38 +92,39 @@ def origin(flow: LiveGraph, tensor: TensorName) -> Node | None:
 def permutes(values: Array) -> bool:
     """Whether these are the indices of some channels, each once."""
     plain = np.sort(np.asarray(values).reshape(-1))
-    return plain.dtype.kind in "iu" and 2 <= plain.size <= 16 and bool((plain == np.arange(plain.size)).all())
+    few = 2 <= plain.size <= _MOST_CHANNELS
+    return plain.dtype.kind in "iu" and few and bool((plain == np.arange(plain.size)).all())
 
 
-def reorders(flow: LiveGraph, nodes: list[Node]) -> bool:
+def reorders(flow: LiveGraph, nodes: Sequence[Node]) -> bool:
     """Whether nodes do nothing but put channels into another order."""
     ops = {node.op for node in nodes}
     if ops <= JOINS | PARTS and ops & JOINS and ops & PARTS:
         return True
-
-    def test(node: Node) -> bool:
-        if node.op in ("ReverseV2", "Reverse"):
-            axes = flow.constant(node.inputs[1])
-            return axes is not None and axes.size in (1, 4)
-        if node.op in GATHERS:
-            indices = flow.constant(node.inputs[1])
-            return indices is not None and permutes(indices)
-        if node.op == "StridedSlice":
-            strides = flow.constant(node.inputs[3])
-            return strides is not None and bool((strides.reshape(-1) == -1).any())
-        return False
-
-    return all(map(test, nodes)) and bool(nodes)
+    return bool(nodes) and all(_reorders(flow, node) for node in nodes)
 
 
-def scales(flow: LiveGraph, nodes: list[Node], *, single: bool = True) -> bool:
+def _reorders(flow: LiveGraph, node: Node) -> bool:
+    if node.op in REVERSES:
+        # ReverseV2 is told its axes, Reverse a flag for each of the four axes of a batch of pictures.
+        axes = flow.constant(node.inputs[1])
+        return axes is not None and axes.size in (1, 4)
+    if node.op in GATHERS:
+        indices = flow.constant(node.inputs[1])
+        return indices is not None and permutes(indices)
+    if node.op == "StridedSlice":
+        strides = flow.constant(node.inputs[3])
+        return strides is not None and bool((strides.reshape(-1) == -1).any())
+    return False
+
+
+def scales(flow: LiveGraph, nodes: Sequence[Node], *, single: bool = True) -> bool:
     """Whether nodes do nothing but scale and shift by constants, with ``single`` by one number each."""
-    for node in nodes:
-        if node.op not in AFFINE:
-            return False
-        values = [flow.constant(source) for source in node.inputs]
-        if node.op not in ("Cast", "Neg") and not any(
-            v is not None and (v.size == 1 or not single) for v in values
-        ):
-            return False
-    return True
+    return all(node.op in AFFINE and _is_constant_step(flow, node, single=single) for node in nodes)
+
+
+def _is_constant_step(flow: LiveGraph, node: Node, *, single: bool) -> bool:
+    if node.op in ("Cast", "Neg"):
+        return True
+    values = [flow.constant(source) for source in node.inputs]
+    return any(value is not None and (value.size == 1 or not single) for value in values)

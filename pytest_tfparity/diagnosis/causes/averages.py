@@ -1,0 +1,169 @@
+"""Moving averages applied, not applied, or half applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...result import Health
+from ..averages import averages, in_layers_of, mixture_of_averages
+from ..cause import Cause, Suspicion
+from ..evidence import Evidence
+from ..health import global_step, unconverged
+from ..places.weights import WrongConstant
+from .kinds.group import suspicion
+from .kinds.weights import Weights, weights_cause
+
+_RESTORE = "tf.train.Saver(ema.variables_to_restore())"
+
+
+def _example(found: Weights) -> Sequence[str]:
+    """One constant with the tensor of the checkpoint that it equals."""
+    first = found.wrong[0]
+    source = first.origin.source if first.origin is not None else None
+    return [f"{first.constant} equals {source} of the checkpoint bit for bit, not {first.key}."]
+
+
+# --- averaged once more
+
+
+def _mixture(evidence: Evidence) -> tuple[float, Sequence[WrongConstant]]:
+    """The share of the average in the weights that lie between variable and average, and these weights."""
+    found = evidence[mixture_of_averages]
+    return (0.0, ()) if found is None else (found.share, found.weights)
+
+
+def _mixture_said(found: Weights) -> str:
+    share, _ = _mixture(found.evidence)
+    return (
+        f"{len(found.wrong)} weights of {found.export_name} are {share:.4g} * average + {1 - share:.4g} * variable:"
+        " the moving averages were applied twice."
+    )
+
+
+DOUBLE_APPLIED = weights_cause(
+    id="ema-double-applied",
+    where=lambda evidence: _mixture(evidence)[1],
+    says=_mixture_said,
+    fix=f"Never run ema.apply() in the export session; restore with {_RESTORE}.",
+    facts=lambda found: [
+        f"The same share {_mixture(found.evidence)[0]:.4g} fits every one of them to rounding."
+    ],
+)
+
+
+# --- all of them raw, or all of them averaged
+
+
+def _all_raw(evidence: Evidence) -> Sequence[WrongConstant]:
+    known = evidence[averages]
+    return (*known.raw, *known.raw_statistics) if known.raw and not known.right_averages else ()
+
+
+def _all_averaged(evidence: Evidence) -> Sequence[WrongConstant]:
+    known = evidence[averages]
+    return (*known.averaged, *known.averaged_statistics) if known.averaged and not known.right_raw else ()
+
+
+NOT_APPLIED = weights_cause(
+    id="ema-not-applied",
+    where=_all_raw,
+    says=lambda found: (
+        f"{found.export_name} holds the raw value of all {len(found.wrong)} variables whose moving average the"
+        f" reference restores from {found.reference_name}."
+    ),
+    fix=f"Restore with {_RESTORE} before freezing (or, if raw weights are meant, state `ema: none`).",
+    facts=_example,
+)
+
+
+def _young(evidence: Evidence) -> Sequence[Health]:
+    """What says that the averages of the checkpoint never left their initial values."""
+    checkpoint = evidence.case.checkpoint
+    return unconverged(checkpoint, global_step(checkpoint), evidence.reference.graph)
+
+
+UNCONVERGED = weights_cause(
+    id="ema-unconverged",
+    where=lambda evidence: _all_averaged(evidence) if _young(evidence) else (),
+    says=lambda found: (
+        f"{found.export_name} holds the moving averages of {len(found.wrong)} variables, the reference the"
+        f" variables themselves, and the averages never converged: {_young(found.evidence)[0].message}"
+    ),
+    fix=(
+        "Export the variables (tf.train.Saver()), or pass num_updates=global_step to"
+        " tf.train.ExponentialMovingAverage and train on."
+    ),
+    facts=_example,
+)
+
+APPLIED_UNEXPECTEDLY = weights_cause(
+    id="ema-applied-unexpectedly",
+    where=_all_averaged,
+    says=lambda found: (
+        f"{found.export_name} holds the moving averages of {len(found.wrong)} variables, the reference"
+        f" ({found.reference_name}) the variables themselves."
+    ),
+    fix="Restore with tf.train.Saver() before freezing (or, if averages are meant, state `ema: trainable`).",
+    facts=_example,
+)
+
+
+# --- some of them
+
+
+def _mixed(evidence: Evidence) -> Iterator[Suspicion]:
+    """Some weights raw where all are averages in the reference, or the other way round."""
+    known = evidence[averages]
+    if known.raw and known.right_averages:
+        wrong = (*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics))
+        yield _half(evidence, wrong, "raw", f"{known.right_averages} weights are moving averages")
+    if known.averaged and known.right_raw:
+        wrong = (*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics))
+        yield _half(evidence, wrong, "moving averages", f"{known.right_raw} weights are raw")
+
+
+def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others: str) -> Suspicion:
+    found = Weights(evidence=evidence, wrong=wrong)
+    return suspicion(
+        "ema-partially-applied",
+        found,
+        f"{found.layers} {'is' if len(found.scopes) == 1 else 'are'} {held} in {found.export_name}; the other"
+        f" {others}, as all are in the reference.",
+        "Restore all of them through one map, ema.variables_to_restore(), and fail on missing names.",
+        facts=_example,
+    )
+
+
+PARTIALLY_APPLIED = Cause(id="ema-partially-applied", ways=(_mixed,))
+
+APPLIED_TO_STATISTICS = weights_cause(
+    id="ema-applied-to-bn-stats",
+    where=lambda evidence: evidence[averages].averaged_statistics,
+    says=lambda found: (
+        f"The moving statistics of {found.layers} ({len(found.wrong)} constants) were restored from their own"
+        " moving average, not from the variables."
+    ),
+    fix="Restore with ema.variables_to_restore(tf.trainable_variables()).",
+    facts=_example,
+)
+
+NOT_APPLIED_TO_STATISTICS = weights_cause(
+    id="ema-not-applied-to-bn-stats",
+    where=lambda evidence: evidence[averages].raw_statistics,
+    says=lambda found: (
+        f"The moving statistics of {found.layers} ({len(found.wrong)} constants) are raw; the reference"
+        " restores their moving average, as it does for the weights."
+    ),
+    fix="Restore with ema.variables_to_restore(slim.get_model_variables()).",
+    facts=_example,
+)
+
+CAUSES: tuple[Cause, ...] = (
+    DOUBLE_APPLIED,
+    NOT_APPLIED,
+    UNCONVERGED,
+    APPLIED_UNEXPECTEDLY,
+    PARTIALLY_APPLIED,
+    APPLIED_TO_STATISTICS,
+    NOT_APPLIED_TO_STATISTICS,
+)

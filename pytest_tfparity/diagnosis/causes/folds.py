@@ -1,0 +1,92 @@
+"""Batch norm folded wrongly into the kernel before it."""
+
+from __future__ import annotations
+
+from ..cause import Cause
+from ..places.folded import Folded
+from ..wording import listed
+from .kinds.folds import Folds, fold_cause
+
+
+def _once(folded: Folded) -> bool:
+    """Whether the scale was multiplied in once, and the norm is gone."""
+    return folded.kept is None and folded.fold.power == 1
+
+
+def _twice_said(found: Folds) -> str:
+    kept = any(folded.kept is not None for folded in found.folds)
+    still = f"the scale of {found.norms}, which still runs" if kept else f"the scale of {found.norms} twice"
+    return f"{found.kernels} in {found.export_name} already contains {still}."
+
+
+FOLDED_TWICE = fold_cause(
+    id="bn-folded-twice",
+    where=lambda folded: folded.kept is not None or folded.fold.power == 2,
+    says=_twice_said,
+    fix=(
+        "Remove the batch norm from the export when folding it, or leave the kernel as it is in the checkpoint."
+    ),
+    by_norm=False,
+)
+
+
+def _own_epsilon(found: Folds) -> str:
+    return found.each(lambda folded: f"{folded.norm.epsilon:.3g}")
+
+
+WRONG_EPSILON = fold_cause(
+    id="bn-folded-wrong-epsilon",
+    where=lambda folded: _once(folded) and folded.fold.axis == "output" and not folded.fold.own_epsilon,
+    says=lambda found: (
+        f"{found.layers}: folded with epsilon {found.each(lambda folded: f'{folded.fold.epsilon:.3g}')} in"
+        f" {found.export_name}, trained with {_own_epsilon(found)}."
+    ),
+    fix=lambda found: f"Fold with epsilon={_own_epsilon(found)}, that of the {found.reference_graph}.",
+    by_norm=True,
+)
+
+WRONG_AXIS = fold_cause(
+    id="bn-folded-wrong-axis",
+    where=lambda folded: _once(folded) and folded.fold.axis == "input",
+    says=lambda found: (
+        f"{found.kernels}: the scale of {listed(found.norm_scopes)} is multiplied along the input channels."
+    ),
+    fix="Multiply the scale along the kernel's output channels, its last axis.",
+    by_norm=False,
+)
+
+
+def _offset(found: Folds) -> str:
+    """What stands behind a right fold."""
+    own_bias = any(folded.norm.bias is not None for folded in found.folds)
+    return "beta + (bias - mean) * scale" if own_bias else "beta - mean * scale"
+
+
+_OFFSETS = {"beta only": "is beta alone", "absent": "is missing"}
+
+
+def _offset_said(found: Folds) -> str:
+    kinds = {_OFFSETS.get(folded.fold.bias, "is another one") for folded in found.folds}
+    what = kinds.pop() if len(kinds) == 1 else "is another one"
+    return (
+        f"{found.layers}: folded in {found.export_name}, but the offset behind"
+        f" {found.each(lambda folded: folded.node)} {what}; it must be {_offset(found)}."
+    )
+
+
+WITHOUT_MEAN = fold_cause(
+    id="bn-folded-without-mean",
+    where=lambda folded: (
+        _once(folded)
+        and folded.fold.axis == "output"
+        and folded.fold.own_epsilon
+        and folded.fold.bias != "correct"
+    ),
+    says=_offset_said,
+    fix=lambda found: (
+        f"Add {_offset(found)} behind the folded kernel, with scale = gamma / sqrt(variance + epsilon)."
+    ),
+    by_norm=True,
+)
+
+CAUSES: tuple[Cause, ...] = (FOLDED_TWICE, WRONG_EPSILON, WRONG_AXIS, WITHOUT_MEAN)

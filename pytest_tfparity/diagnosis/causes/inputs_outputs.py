@@ -1,0 +1,191 @@
+"""Inputs and outputs that stand in the wrong place: asked first, since everything else would seem to differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from ...graph.align.divergence import Kind
+from ...graph.edit.graft import Graft, Repair, Wire
+from ...graph.graph import TensorName
+from ...graph.proof.proof import Side
+from ..alignment import divergences, proof
+from ..cause import Cause, Suspicion
+from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
+from ..evidence import Evidence
+from ..flow import export_flow, reference_flow, taken_reference
+from ..places.batch_norms import reference_norms
+from ..scopes import common_scope, scope_of
+from ..wording import listed
+
+_MOST_PAIRS = 6
+"""How many pairs of inputs are exchanged to see what happens, all of four inputs: each costs an alignment."""
+
+
+def _inputs_swapped(evidence: Evidence) -> Iterator[Suspicion]:
+    """Two inputs exchanged."""
+    export = evidence.export
+    pairs = list(combinations(range(len(export.inputs)), 2))[:_MOST_PAIRS]
+    for first, second in pairs if evidence[divergences] else ():
+        if not _alike(export, export.inputs[first], export.inputs[second]):
+            continue
+        if not _moved(evidence, first, second):
+            continue
+        repair = _exchanged(export, export.inputs[first], export.inputs[second])
+        after = evidence.after(repair)
+        if not after[proof].proven and len(after[divergences]) >= len(evidence[divergences]):
+            continue
+        names = export.inputs[first].node, export.inputs[second].node
+        yield Suspicion(
+            cause="inputs-swapped",
+            nodes=names,
+            scopes=names,
+            message=f"{names[0]} and {names[1]} are exchanged in {evidence.case.export_name}.",
+            fix=f"Exchange {names[0]} and {names[1]} where the export graph is built; pass them by name.",
+            evidence=(
+                f"with both exchanged {'nothing' if not after[divergences] else 'less'} differs from the"
+                f" {evidence.case.reference_graph}",
+            ),
+            repair=repair,
+        )
+        return
+
+
+def _wrong_input(evidence: Evidence) -> Iterator[Suspicion]:
+    """An input of the export that the reference computes: behind the preprocessing."""
+    reference, case = evidence.reference, evidence.case
+    for right, got in zip(reference.inputs, evidence.export.inputs, strict=True):
+        node = reference.graph.nodes.get(got.node)
+        if node is None or got in reference.inputs or node.op.startswith("Placeholder"):
+            continue
+        between = _between(evidence, right, got)
+        if not between:
+            continue
+        yield Suspicion(
+            cause="wrong-input-node",
+            nodes=(got.node,),
+            scopes=common_scope((got.node, *between)),
+            message=(
+                f"{got.node} is an input of {case.export_name}; the {case.reference_graph} computes it from"
+                f" {right.node} ({listed(between, 2)})."
+            ),
+            fix=f"Export from {right.node} (input_node_names), or feed {got} with preprocessed data.",
+            evidence=(
+                f"{got.node} is a placeholder in {case.export_name} and {node.op} in the {case.reference_graph}",
+            ),
+            repair=(
+                Graft(
+                    export=got,
+                    reference=evidence[reference_flow].source(got),
+                    at=lambda tensor: None,
+                    graph=evidence[taken_reference],
+                ),
+            ),
+        )
+
+
+def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
+    """Outputs of the export that are another tensor of the reference."""
+    prints = zip(evidence[proof].reference, evidence[proof].export, strict=False)
+    wrong = [index for index, (right, got) in enumerate(prints) if right != got]
+    if not wrong or not _misplaced(evidence):
+        return
+    case = evidence.case
+    reference, export = evidence[reference_tensors], evidence[export_tensors]
+    for index in wrong:
+        expected, got = evidence.reference.outputs[index], evidence.export.outputs[index]
+        found = reference.named(export.print_of(got), got)
+        if found is None or not _elsewhere(evidence, reference, expected, got, found):
+            continue
+        yield Suspicion(
+            cause="wrong-output-node",
+            nodes=(got.node,),
+            scopes=(scope_of(got.node),),
+            message=f"{got} of {case.export_name} is {found} of the {case.reference_graph}, not {expected}.",
+            fix=f"Export {expected.node} (output_node_names).",
+            evidence=(f"{case.export_name} computes {found} op for op and weight for weight",),
+            repair=(
+                Graft(
+                    export=got,
+                    reference=evidence[reference_flow].source(expected),
+                    at=lambda tensor: export.like(reference, tensor),
+                    graph=evidence[taken_reference],
+                    into=index,
+                ),
+            ),
+        )
+
+
+def _misplaced(evidence: Evidence) -> bool:
+    """Whether outputs may stand in the wrong place at all: more differs than settings and values."""
+    reference, export = evidence.reference, evidence.export
+    if len(reference.outputs) > 1 or reference.outputs != export.outputs:
+        return True
+    for each in evidence[divergences]:
+        if each.kind not in (Kind.CONSTANT, Kind.ATTRIBUTE):
+            return True
+        moved = each.export[0] != each.reference[0] and each.export[0] in reference.variables
+        if each.kind is Kind.CONSTANT and moved:
+            return True
+    return False
+
+
+def _elsewhere(
+    evidence: Evidence, tensors: ComputedTensors, expected: TensorName, got: TensorName, found: TensorName
+) -> bool:
+    """Whether ``found`` is another tensor, not the expected one with an op missing or in another mode."""
+    here, there = (tensors.ancestors(each) for each in (expected, found))
+    statistics = {name for norm in evidence[reference_norms] for name in (norm.mean, norm.variance) if name}
+    variables = set(evidence.reference.variables) - statistics
+    if here & variables != there & variables:
+        return True
+    inputs = {name.node for name in evidence.reference.inputs}
+    if here & inputs != there & inputs:
+        return True
+    related = evidence[reference_flow].source(found).node in here
+    return related and got.node != expected.node and got.node in evidence.reference.graph.nodes
+
+
+def _alike(side: Side, first: TensorName, second: TensorName) -> bool:
+    nodes = side.graph.nodes.get(first.node), side.graph.nodes.get(second.node)
+    return nodes[0] is None or nodes[1] is None or nodes[0].attrs.get("dtype") == nodes[1].attrs.get("dtype")
+
+
+def _moved(evidence: Evidence, first: int, second: int) -> bool:
+    """Whether no node of the same name tells that each input still goes where it should."""
+    kept = moved = 0
+    for one, other in ((first, second), (second, first)):
+        read = evidence.reference.inputs[one].node
+        for name in evidence[reference_flow].readers.get(read, ()):
+            node = evidence[export_flow].nodes.get(name)
+            if node is not None:
+                kept += evidence.export.inputs[one] in node.inputs
+                moved += evidence.export.inputs[other] in node.inputs
+    return moved >= kept
+
+
+def _exchanged(side: Side, first: TensorName, second: TensorName) -> Repair:
+    other = {first: second, second: first}
+    return tuple(
+        Wire(node=name, position=position, source=other[source])
+        for name, node in side.graph.nodes.items()
+        for position, source in enumerate(node.inputs)
+        if source in other
+    )
+
+
+def _between(evidence: Evidence, start: TensorName, end: TensorName) -> list[str]:
+    """The nodes of the reference that ``end`` needs and that depend on ``start``, ``end`` first."""
+    nodes = evidence.reference.graph.live([str(end)], [str(start)])
+    found: set[str] = set()
+    for name, node in nodes.items():
+        if any(source == start or source.node in found for source in node.inputs):
+            found.add(name)
+    return [name for name in reversed(list(nodes)) if name in found] if end.node in found else []
+
+
+CAUSES: tuple[Cause, ...] = (
+    Cause(id="wrong-input-node", ways=(_wrong_input,)),
+    Cause(id="wrong-output-node", ways=(_wrong_output,)),
+    Cause(id="inputs-swapped", ways=(_inputs_swapped,)),
+)

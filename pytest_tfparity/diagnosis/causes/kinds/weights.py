@@ -1,0 +1,102 @@
+"""Causes told from the constants of the export that hold something else than the reference has in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ....graph.edit.graft import Repair
+from ...cause import Cause, Suspicion
+from ...evidence import Evidence
+from ...layers import layers
+from ...places.folded import Folded, unfolded
+from ...places.folds import folded_over
+from ...places.weights import (
+    WrongConstant,
+    weight_nodes,
+    weight_scopes,
+    weights_as_reference,
+    wrong_constants,
+)
+from ...wording import counted
+from .group import Group, Sentence, suspicion
+
+LOST = frozenset({"unknown", "initial"})
+"""Kinds of origin that are no tensor of any checkpoint that is at hand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights(Group):
+    """Wrong constants with one story. ``whole``: no weight at all is the checkpoint's, not even in a fold."""
+
+    wrong: Sequence[WrongConstant]
+    whole: bool = False
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """What reads the constants in their layers, the constants, and what a fold of them left."""
+        found = (*weight_nodes(self.evidence, self.wrong), *(each.output.node for each in self._folds()))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The layers of the constants; where nothing is the checkpoint's, of the norms folded into them too."""
+        norms = [
+            self.evidence[layers].scope(name)
+            for each in (self._folds() if self.whole else ())
+            for name in each.norm.weights
+            if name
+        ]
+        return tuple(dict.fromkeys((*weight_scopes(self.evidence, self.wrong), *norms)))
+
+    @property
+    def repair(self) -> Repair:
+        """The reference's values, and the batch norms behind them where these were folded in."""
+        unfolds = (edit for each in self._folds() for edit in unfolded(self.evidence, each))
+        return (*weights_as_reference(self.wrong), *unfolds)
+
+    @property
+    def constants(self) -> str:
+        """How many they are: ``3 constants``."""
+        return counted(len(self.wrong), "constant")
+
+    def _folds(self) -> Sequence[Folded]:
+        return tuple(folded_over(self.evidence, {each.node for each in self.wrong if each.kind in LOST}))
+
+
+def weights_cause(
+    *,
+    id: str,
+    where: Callable[[Evidence], Sequence[WrongConstant]],
+    says: Sentence[Weights],
+    fix: Sentence[Weights],
+    facts: Callable[[Weights], Sequence[str]] | None = None,
+    whole: Callable[[Evidence], bool] = lambda evidence: False,
+    certain: bool = True,
+    restored: Callable[[Evidence, WrongConstant], Repair] | None = None,
+) -> Cause:
+    """A cause seen in the constants that ``where`` picks, all of them in one finding.
+
+    ``whole`` says whether nothing of the export is the checkpoint's. ``restored`` is what puts one constant right where
+    the reference's value would put right too much.
+    """
+
+    def find(evidence: Evidence) -> Iterator[Suspicion]:
+        wrong = where(evidence)
+        if wrong:
+            group = Weights(evidence=evidence, wrong=wrong, whole=whole(evidence))
+            edits = restored and tuple(edit for each in wrong for edit in restored(evidence, each))
+            yield suspicion(id, group, says, fix, facts=facts, repair=edits, certain=certain)
+
+    return Cause(id=id, ways=(find,))
+
+
+def of_kind(*kinds: str) -> Callable[[Evidence], Sequence[WrongConstant]]:
+    """The wrong constants whose value is of one of these ``kinds`` of origin, statistics of batch norm or not."""
+    return lambda evidence: [each for each in evidence[wrong_constants] if each.kind in kinds]
+
+
+def statistics_of_kind(*kinds: str) -> Callable[[Evidence], Sequence[WrongConstant]]:
+    """The moving statistics of batch norm among :func:`of_kind`."""
+    picked = of_kind(*kinds)
+    return lambda evidence: [each for each in picked(evidence) if each.statistic]

@@ -1,0 +1,41 @@
+"""A reference that is no function: running it changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...graph import ops
+from ...graph.edit.pruning import effects
+from ...graph.variables import written_variable
+from ...runtime.splice import Half
+from ..cause import Cause, Suspicion
+from ..evidence import Evidence
+from ..scopes import scopes_of
+
+
+def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
+    """Running the reference changes it."""
+    graph = evidence.reference.graph
+    part = Half.of(evidence.reference).part
+    found = [each for each in effects(graph, part) if ops.writes(each.op)]
+    if not found:
+        return
+    variables = [written_variable(graph, each.node) or each.node for each in found]
+    first = found[0]
+    output = next(
+        (output for output in evidence.reference.outputs if first.node in graph.live([output.node])),
+        evidence.reference.outputs[0],
+    )
+    more = f" ({len(found) - 1} more such ops)" if len(found) > 1 else ""
+    yield Suspicion(
+        cause="stateful-reference",
+        nodes=tuple(dict.fromkeys(each.node for each in found)),
+        scopes=scopes_of(variables),
+        message=f"Running {output} of {evidence.case.reference_name} also runs {first.op} {first.node}, which"
+        f" changes {variables[0]}{more}: the reference is not a function of its inputs.",
+        fix="Use the inference graph: name its .meta under `meta`, or a function that builds it under"
+        " `builder`, without update ops (create_eval_graph, is_training=False).",
+    )
+
+
+CAUSES: tuple[Cause, ...] = (Cause(id="stateful-reference", ways=(_stateful,)),)
