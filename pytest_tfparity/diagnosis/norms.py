@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..graph import ops
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
 from ..graph.graph import Node, Tensor, TensorName
@@ -14,8 +15,6 @@ from ..graph.live_graph import LiveGraph
 from .evidence import Evidence
 from .images import values
 from .wording import listed
-
-_ENTERS = frozenset({"Enter", "RefEnter"})
 
 
 def as_reference(evidence: Evidence, ours: BatchNorm, theirs: BatchNorm) -> Repair:
@@ -59,7 +58,7 @@ def _boundary(
             if tensor in edges:
                 return edges[tensor]
             node = flow.node(tensor)
-            if node is None or node.op in _ENTERS:
+            if node is None or node.op in ops.ENTERS:
                 return None
             onward = flow.step(node, tensor)
             if onward is None:
