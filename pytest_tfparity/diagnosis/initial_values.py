@@ -9,14 +9,13 @@ from functools import partial
 
 import numpy as np
 
+from ..graph import ops
 from ..graph.graph import Array, Graph, Node, Tensor
 from .arrays import values
 from .evidence import ReferenceEvidence
 from .query import reference_query
 from .tensor_names import averaged_by
 
-_VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp"})
-_ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 _PASSED = frozenset({"Identity", "Reshape", "Cast", "Snapshot"})
 _RANDOM = {
     "RandomUniform": (0.0, 1.0),
@@ -60,10 +59,10 @@ def starts(evidence: ReferenceEvidence) -> Mapping[str, Start]:
     graph, names = evidence.reference.graph, evidence.keys
     found: dict[str, Start] = {}
     for node in graph.nodes.values():
-        if node.op not in _ASSIGNS or len(node.inputs) < 2 or node.inputs[0].node in found:
+        if node.op not in ops.ASSIGNS or len(node.inputs) < 2 or node.inputs[0].node in found:
             continue
         variable = graph.nodes.get(node.inputs[0].node)
-        if variable is None or variable.op not in _VARIABLES or variable.name not in names:
+        if variable is None or variable.op not in ops.VARIABLES or variable.name not in names:
             continue
         bounds = _bounds(graph, node.inputs[1].node, _DEEPEST)
         if bounds is not None:
@@ -98,7 +97,7 @@ def _trained(graph: Graph) -> Iterator[str]:
             and node.inputs
         ):
             target = graph.nodes.get(node.inputs[0].node)
-            while target is not None and target.op not in _VARIABLES and target.inputs:
+            while target is not None and target.op not in ops.VARIABLES and target.inputs:
                 target = graph.nodes.get(target.inputs[0].node)
             if target is not None:
                 yield target.name

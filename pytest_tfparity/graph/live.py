@@ -1,43 +1,23 @@
 """Which part of a graph a run executes: predicates that are known before it, and what they leave alive.
 
 This is the one place where a predicate gets its meaning: the normal form, the records of batch norms,
-the diagnosis and the pruning before a run all ask :func:`liveness`. Rules of TensorFlow's executor
-(executor.cc): a node is dead if an input or control input is dead, a ``Merge`` if all its inputs are;
-of a ``Switch`` the side that the predicate does not name is dead. What is not known is None, and
+the diagnosis and the pruning before a run all ask :func:`liveness`. What is not known is None, and
 leaves both sides of a conditional alive: nothing may be concluded from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import numpy as np
 
 from . import ops
+from .deadness import ALIVE, Choice, Deadness, State
 from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, listed
 from .inline import Budget, Inliner, Written
-from .loops import Lookup, is_back_edge, is_of_loop
+from .loops import is_back_edge
 from .predicates import Predicates, constant_scalar
 from .scalars import Scalar
 from .variables import Variables, label_of
-
-State: TypeAlias = "tuple[bool | None, str | None]"
-"""Whether a tensor is ever computed (None: that depends on a feed), and the predicate that decides."""
-
-ALIVE: State = (True, None)
-
-FOLLOWED = ops.PASS_THROUGH | ops.ENTERS | ops.SWITCHES | {"EnsureShape", "IdentityN"}
-"""Ops that a tensor is followed through to what it is made of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which input of a Merge is taken (None: it depends on a feed) and the node that decides it."""
-
-    taken: int | None
-    predicate: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +75,12 @@ class Liveness:
 
 def liveness(
     graph: Graph,
-    outputs: Iterable[TensorName],
+    outputs: Collection[TensorName],
     *,
     inputs: Iterable[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
-    effects: Iterable[str] = (),
+    effects: Collection[str] = (),
     lower: bool = False,
     budget: Budget | None = None,
 ) -> Liveness:
@@ -148,10 +128,8 @@ class _Walk:
         self.inliner = Inliner(graph.functions, _Names(graph.nodes, self.written_out), budget)
         self.done: dict[str, Node] = {}
         self.calls: dict[str, tuple[TensorName, ...]] = {}
-        self.states: dict[str | TensorName, State] = {}
-        self.taken: dict[str, int] = {}
-        self.choices: dict[str, Choice] = {}
         self._conditionals: dict[str, bool | None] = {}
+        self.deadness = Deadness(self.node, self.known, self.calls, self._conditionals)
         self._refusals: list[str] = []
         self._started: set[str] = set()
         self._expanded: set[str] = set()
@@ -162,11 +140,11 @@ class _Walk:
         return Liveness(
             nodes=self.done,
             calls=self.calls,
-            taken=self.taken,
-            choices=self.choices,
+            taken=self.deadness.taken,
+            choices=self.deadness.choices,
             refusals=tuple(dict.fromkeys((*self._refusals, *self.inliner.refusals))),
             values=self.known.values,
-            states=self.states,
+            states=self.deadness.states,
             fed=self.fed,
         )
 
@@ -204,7 +182,8 @@ class _Walk:
                 continue
             stack.pop()
             self.done[name] = node
-            self._finish(node)
+            self.known.follow(node)
+            self.deadness.follow(node)
 
     def _before(self, node: Node) -> list[str]:
         """What must be known before ``node`` is and is not yet, last first: its inputs, then what it calls."""
@@ -240,7 +219,7 @@ class _Walk:
 
     def _expand(self, node: Node) -> None:
         """Write out what ``node`` runs, if it is known which function that is, or by lowering it."""
-        if self._state_of(node)[0] is False:
+        if self.deadness.state_of(node)[0] is False:
             return
         written = self._lowered(node) if self.lower and node.op in ops.IFS else self._called(node)
         if written is None:
@@ -282,82 +261,13 @@ class _Walk:
             self._conditionals.update(dict.fromkeys(written.switches, truth))
         return written
 
-    # --- what is known of a node, now that all is known of what it reads
-
-    def state(self, tensor: TensorName) -> State:
-        if tensor in self.fed:
-            return ALIVE
-        return self.states.get(tensor) or self.states.get(tensor.node, ALIVE)
-
-    def _state_of(self, node: Node) -> State:
-        """A node is dead if anything that it reads or waits for is; undecided likewise."""
-        if not self.states:
-            return ALIVE
-        sources: Iterable[TensorName] = node.inputs
-        if node.op in ops.MERGES:
-            sources = (source for source in node.inputs if not is_back_edge(self.node, source))
-        known = [self.state(source) for source in sources]
-        if node.op not in ops.MERGES:  # that waits for its control inputs, dead or not
-            known += [self.states.get(control, ALIVE) for control in node.controls]
-        return _worst(known)
-
-    def _finish(self, node: Node) -> None:
-        if node.op in ops.MERGES and not any(is_back_edge(self.node, source) for source in node.inputs):
-            self._merge(node)
-            return
-        state = self._state_of(node)
-        if state != ALIVE:
-            self.states[node.name] = state
-        self.known.follow(node)
-        if node.name in self.calls:
-            self._return(node.name)
-        elif node.op in ops.SWITCHES and len(node.inputs) > 1:
-            self._switch(node, state)
-
-    def _return(self, call: str) -> None:
-        for port, source in enumerate(self.calls[call]):
-            tensor = TensorName(call, port)
-            self.known.learn(tensor, self.known.value(source))
-            state = _worst([self.states.get(call, ALIVE), self.state(source)])
-            if state != ALIVE:
-                self.states[tensor] = state
-
-    def _switch(self, node: Node, state: State) -> None:
-        predicate = node.inputs[1]
-        if state[0] is False or is_of_loop(self.node, node):
-            return
-        truth = self._predicate(node.name, predicate)
-        by = root(self.node, predicate)
-        if truth is None:
-            self.states.update({TensorName(node.name, port): (None, by) for port in (0, 1)})
-        else:
-            self.taken[node.name] = int(truth)
-            self.states[TensorName(node.name, 1 - int(truth))] = (False, by)
-
-    def _predicate(self, switch: str, predicate: TensorName) -> bool | None:
-        """What decides a ``Switch``: a bool, or, where that was an ``If``, what that takes it for."""
-        if switch in self._conditionals:
-            return self._conditionals[switch]
-        return self.known.decides_switch(predicate)
-
-    def _merge(self, node: Node) -> None:
-        choice, state = _merged([self.state(source) for source in node.inputs])
-        if state != ALIVE:
-            self.states[node.name] = state
-        if choice is None:
-            return
-        self.choices[node.name] = choice
-        if choice.taken is not None:
-            self.known.learn(TensorName(node.name, 0), self.known.value(node.inputs[choice.taken]))
-            self.known.learn(TensorName(node.name, 1), np.int32(choice.taken))
-
     # --- afterwards
 
     def written(self) -> set[str]:
         """The variables that a node that runs may change."""
         found: set[str] = set()
-        for name, node in self.done.items():
-            if ops.may_write(node.op) and self.states.get(name, ALIVE)[0] is not False:
+        for node in self.done.values():
+            if ops.may_write(node.op) and not self.deadness.is_dead(node):
                 sources = node.inputs[:1] if ops.writes_first_input(node.op) else node.inputs
                 found.update(label_of(each) for each in self._referred(sources))
         return found
@@ -388,39 +298,3 @@ class _Names:
 
     def __contains__(self, name: object) -> bool:
         return any(name in each for each in self._nodes)
-
-
-def root(node: Lookup, predicate: TensorName) -> str:
-    """The placeholder or constant that a predicate is made of."""
-    name, seen = predicate.node, {predicate.node}
-    while (found := node(name)) is not None and found.inputs:
-        if found.op not in FOLLOWED and found.op != "LogicalNot":
-            break
-        name = found.inputs[0].node
-        if name in seen:
-            break
-        seen.add(name)
-    return name
-
-
-def _worst(states: Iterable[State]) -> State:
-    worst = ALIVE
-    for state in states:
-        if state[0] is False:
-            return state
-        if state[0] is None:
-            worst = state
-    return worst
-
-
-def _merged(sides: Sequence[State]) -> tuple[Choice | None, State]:
-    deciders = [by for alive, by in sides if alive is not True and by]
-    alive = [index for index, side in enumerate(sides) if side[0] is not False]
-    if not deciders:
-        return None, ALIVE
-    if not alive:
-        return Choice(0, deciders[0]), sides[0]
-    if len(alive) == 1:
-        # The only side that is left may still hang on another predicate further out.
-        return Choice(alive[0], deciders[0]), sides[alive[0]]
-    return Choice(None, deciders[0]), ALIVE

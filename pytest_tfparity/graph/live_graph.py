@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from . import ops
+from .deadness import FOLLOWED, Choice, root
 from .graph import Array, Graph, Node, Tensor, TensorName
-from .live import FOLLOWED, Choice, Liveness, liveness, root
+from .live import Liveness, liveness
 from .loops import is_of_loop
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from layer_graphs import case
-from plain_graphs import FLOAT, Plan, side, tensor
 
+from graphs.layers import case
+from graphs.plain import FLOAT, Plan, side, tensor
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.graph.graph import Attr, Function
 from pytest_tfparity.graph.proof.proof import Side

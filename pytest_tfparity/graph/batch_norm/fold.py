@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import ops
+from ..deadness import FOLLOWED
 from ..graph import Array, Graph, Node, TensorName
-from ..live import FOLLOWED
 from ..live_graph import LiveGraph, live_graph
 from .find import BatchNorm
 from .statistics import LAYOUT, weight

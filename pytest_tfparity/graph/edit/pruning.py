@@ -9,7 +9,7 @@ something harmless of the same branch or loop (:mod:`.control_flow`).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -94,7 +94,7 @@ def prune(
 def _live(
     graph: Graph,
     nodes: Mapping[str, Node],
-    outputs: Iterable[TensorName],
+    outputs: Collection[TensorName],
     feeds: Set[TensorName],
     predicates: Mapping[TensorName, Array],
 ) -> Liveness | None:
