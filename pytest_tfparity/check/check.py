@@ -21,7 +21,6 @@ from ..graph.read.loadable import lost_references
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
 from .clock import Clock
-from .environment import environment
 from .garbage_collection import paused_garbage_collection
 from .health import healthy, sound
 from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
@@ -250,6 +249,7 @@ def _loadable(pair: Pair) -> bool:
 def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
+    from .environment import environment
 
     spec = run.pair.spec
     if run.pair.reference is None:

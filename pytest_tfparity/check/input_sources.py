@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from ..errors import InputError, did_you_mean
 from ..goldens.archive import ArchiveProblem, Array, foreign, read_tensors, string_array
-from ..runtime.project import call_project
 from ..settings.spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
 from .random_inputs import random_array
 
@@ -122,6 +121,8 @@ def _from_images(source: ImageSource, name: str) -> Array:
 
 def _from_call(source: CallSource, root: Path, name: str) -> Array:
     subject = f"Input {name}: {source.function}"
+    from ..runtime.project import call_project
+
     value = call_project(source.function, root, subject=subject, error=InputError)
     if value is None:
         raise InputError(f"{subject} returned nothing. It must return the array.")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ..errors import GoldenError, InputError
 from ..graph.graph import Array
 from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
-from .outputs import digest_of
 from .pair import Pair
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ def golden_of(spec: ParitySpec) -> Golden:
 
 def golden_inputs(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
     """The inputs inside the goldens, which must be those that the manifest states where it states any."""
+    from .outputs import digest_of
+
     if spec.inputs and all(entry.source is not None for entry in spec.inputs):
         if not all(_at_hand(entry.source) for entry in spec.inputs):
             return golden.inputs  # a CI that has only the goldens lacks the files they were made from

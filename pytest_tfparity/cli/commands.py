@@ -11,7 +11,6 @@ from typing import Any
 
 from ..check.check import check as decide
 from ..check.check import try_proof
-from ..check.environment import environment
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean
 from ..formats.format import ROLES
@@ -40,6 +39,7 @@ def check(options: argparse.Namespace) -> int:
     if options.write_repaired and not result.passed:
         print(_write_repaired(spec, options.write_repaired))
     if options.report:
+        from ..check.environment import environment
         from ..reports.folder import write_reports
 
         print(f"Report: {write_reports(options.report, [result], environment())}")
