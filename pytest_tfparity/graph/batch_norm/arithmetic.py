@@ -186,19 +186,31 @@ def _match(live: LiveGraph, polynomial: Polynomial, variables: frozenset[str]) -
     offsets = [(key, factor) for key, factor in polynomial.items() if _ROOT not in key]
     if any(key.count(_ROOT) != 1 for key, _ in scaled) or not _is_offset(live, offsets, variables):
         return None
-    found: tuple[TensorName, TensorName, Monomial] | None = None
-    if len(scaled) == 2:
-        found = _two_terms(live, scaled, variables)
-    elif len(scaled) == 1 and scaled[0][1] == 1.0:
-        found = _one_term(live, scaled[0][0], variables)
+    found = _centred(live, scaled, variables)
     if found is None:
         return None
     value, mean, common = found
-    wide = [each for each in common if each != _ROOT and not _scalar(live.constant(each))]
+    wide = _wide(live, common)
     if len(wide) > 1 or not all(_per_channel(live, each, variables) for each in wide):
         return None
     beta = offsets[0][0][0] if offsets else None
     return _Match(value, mean, wide[0] if wide else None, beta, len(scaled) == 1)
+
+
+def _wide(live: LiveGraph, factors: Monomial) -> list[TensorName]:
+    """The factors beside the root that are no plain numbers."""
+    return [each for each in factors if each != _ROOT and not _scalar(live.constant(each))]
+
+
+def _centred(
+    live: LiveGraph, scaled: list[tuple[Monomial, float]], variables: frozenset[str]
+) -> tuple[TensorName, TensorName, Monomial] | None:
+    """What is normalised, the mean that is taken off it, and the factors that both have."""
+    if len(scaled) == 2:
+        return _two_terms(live, scaled, variables)
+    if len(scaled) == 1 and scaled[0][1] == 1.0:
+        return _one_term(live, scaled[0][0], variables)
+    return None
 
 
 def _is_offset(live: LiveGraph, terms: list[tuple[Monomial, float]], variables: frozenset[str]) -> bool:
