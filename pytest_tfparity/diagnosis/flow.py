@@ -63,7 +63,7 @@ def _live(side: Side) -> Mapping[str, Node]:
 
 
 def _flow(side: Side) -> LiveGraph:
-    return live_graph(side.graph, side.outputs, side.inputs, side.feeds)
+    return live_graph(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
 
 
 def _readings(flow: LiveGraph) -> Mapping[str, tuple[str, ...]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..graph.batch_norm.find import BatchNorm, Mode
-from ..graph.edit.graft import Feed, Ungraftable
 from ..graph.graph import Array, TensorName
 from .evidence import Evidence
-from .places.batch_norms import export_norms
+from .places.batch_norms import norms_with_feeds
 from .query import query
 
 
@@ -41,10 +40,8 @@ def mode_in_this_run(evidence: Evidence, norm: BatchNorm) -> RunMode:
     if value is None or value.size != 1:
         return RunMode(decider=decider, mode="unknown")
     number = value.reshape(()).item()
-    try:
-        norms = evidence.after((Feed(tensor=tensor, value=value),))[export_norms]
-    except Ungraftable:
-        return RunMode(decider=decider, mode="unknown", value=number)
+    export = evidence.export
+    norms = norms_with_feeds(replace(export, feeds={**export.feeds, tensor: value}))
     modes = {each.mode for each in norms if each.input == norm.input or each.output == norm.output}
     mode = modes.pop() if len(modes) == 1 else "unknown"
     return RunMode(decider=decider, mode=mode, value=number)

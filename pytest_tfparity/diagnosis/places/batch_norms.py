@@ -144,12 +144,18 @@ def _held(node: Node, value: bool) -> tuple[Repair, bool | int | float]:
 
 def _infers(evidence: Evidence, repair: Repair, norms: Sequence[BatchNorm]) -> bool:
     try:
-        changed = evidence.after(repair)[export_norms]
+        changed = norms_with_feeds(evidence.after(repair).export)
     except Ungraftable:
         return False
     inputs = {norm.input for norm in changed if norm.mode == "inference"}
     outputs = {norm.output for norm in changed if norm.mode == "inference"}
     return all(norm.output in outputs or norm.input in inputs for norm in norms)
+
+
+def norms_with_feeds(side: Side) -> tuple[BatchNorm, ...]:
+    """The live batch norms of ``side`` where its constant feeds hold for inputs of the comparison too."""
+    inputs = tuple(name for name in side.inputs if name not in side.feeds)
+    return find_batch_norms(side.graph, side.outputs, inputs, side.feeds, side.variables)
 
 
 def norm_node(evidence: Evidence, pair: BatchNormPair) -> str:
