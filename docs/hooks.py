@@ -12,9 +12,8 @@ from typing import Any
 from pytest_tfparity.diagnosis.causes import CATALOGUE
 from pytest_tfparity.diagnosis.causes.pages import page, title
 from pytest_tfparity.formats.registry import FORMATS
-from pytest_tfparity.formats.section import Key, Section
+from pytest_tfparity.formats.section import KINDS, Key, Section
 from pytest_tfparity.settings import schema
-from pytest_tfparity.settings.kinds import KINDS
 from pytest_tfparity.settings.roles import marker_section, sections, side_section
 
 NOTE = re.compile(r"^<!--(?!-).*?-->\n", re.MULTILINE | re.DOTALL)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .check.outputs import Outputs
-    from .comparison.compare import Tolerance, TopK
+    from .comparison.tolerance import Tolerance, TopK
     from .errors import (
         FeedError,
         GoldenError,
@@ -83,7 +83,7 @@ __all__ = [
 
 _HOMES = {
     "check.outputs": ("Outputs",),
-    "comparison.compare": ("Tolerance", "TopK"),
+    "comparison.tolerance": ("Tolerance", "TopK"),
     "errors": (
         *("FeedError", "GoldenError", "HealthWarning", "InputError", "ModelError", "SettingsError"),
         *("TensorFlowMissing", "TensorNotFound", "TfparityError", "UsageError"),

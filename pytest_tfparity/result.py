@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from .result_details import Details
+if TYPE_CHECKING:
+    from .result_details import Details
 
 Verdict: TypeAlias = Literal["proven", "pass", "fail", "error"]
 Certainty: TypeAlias = Literal["proven", "decisive", "suggestive"]
@@ -134,7 +135,11 @@ class ParityResult:
         )
         plain["seconds"] = Seconds(**plain.get("seconds", {}))
         plain["notes"] = tuple(plain.get("notes", ()))
-        plain["details"] = Details.from_json(plain["details"]) if plain.get("details") else None
+        details = plain.pop("details", None)
+        if details:
+            from .result_details import Details
+
+            plain["details"] = Details.from_json(details)
         return cls(**plain)
 
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
-from pytest_tfparity.comparison.compare import Tolerance, TopK, compare
+from pytest_tfparity.comparison.compare import compare
 from pytest_tfparity.comparison.deviation import CHUNK
+from pytest_tfparity.comparison.tolerance import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.result import OutputComparison
 

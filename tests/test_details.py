@@ -13,7 +13,8 @@ from pytest_tfparity.check.details import gathered as details_module
 from pytest_tfparity.check.details.grad_cam import heat_maps
 from pytest_tfparity.check.details.numbers import largest_difference, quantiles
 from pytest_tfparity.check.details.values import MOST_POINTS, output_differences
-from pytest_tfparity.comparison.compare import Tolerance, compare
+from pytest_tfparity.comparison.compare import compare
+from pytest_tfparity.comparison.tolerance import Tolerance
 from pytest_tfparity.result_details import OutputDifferences
 
 

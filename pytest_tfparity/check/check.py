@@ -26,15 +26,7 @@ from .health import healthy, sound
 from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
 from .run import Answers, Run
-from .verdict import (
-    all_passed,
-    compare_all,
-    compare_computed,
-    decided,
-    drift_of,
-    measured,
-    said_once,
-)
+from .verdict import all_passed, decided, measured, said_once
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden
@@ -82,6 +74,8 @@ def judge(
     ``inputs`` (by the reference's names) are what both sides answered to: with them a difference in
     the declared outputs is explained too. ``details`` adds what the pictures of a report need.
     """
+    from .compared import compare_computed
+
     clock = Clock()
     pair = open_pair(spec, models)
     outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference"))
@@ -181,6 +175,7 @@ def _numbers(
     unchanged: bool,
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
+    from .compared import compare_all
     from .explain import explained, warned_of_other_weights, with_details
 
     if inputs is None:
@@ -216,6 +211,8 @@ def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> An
 
 def _drift(run: Run, draft: ParityResult, golden: Golden, answers: Answers) -> tuple[str, ...]:
     """That the goldens are not what the reference answers, if so."""
+    from .compared import drift_of
+
     compared = drift_of(run.pair, golden, answers.reference or {})
     differing = [output.max_abs or 0.0 for output in compared if not output.passed]
     if not differing:

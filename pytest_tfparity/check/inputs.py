@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def load_inputs(spec: ParitySpec) -> dict[str, Array]:
     """The golden inputs of ``spec`` from their sources, by the reference's tensor names."""
-    from .input_sources import load_input
-
     arrays = {}
     for entry in spec.inputs:
         if entry.source is None:
@@ -29,6 +27,25 @@ def load_inputs(spec: ParitySpec) -> dict[str, Array]:
             )
         arrays[entry.reference] = load_input(entry.source, spec.root, name=entry.reference)
     return arrays
+
+
+def load_input(source: InputSource, root: Path, *, name: str) -> Array:
+    """The values of the input ``name`` (a tensor name of the reference), read-only.
+
+    ``root`` is the folder that functions are imported from. Random numbers depend on the seed and
+    on ``name``, so that two inputs with one seed differ. Strings are object arrays of ``bytes``. Raises
+    InputError if a file, an array or a function is missing or not what it should be.
+    """
+    if isinstance(source, RandomSource):
+        from .random_inputs import random_array
+
+        array = random_array(source, name)
+    else:
+        from .input_files import array_of
+
+        array = array_of(source, root, name)
+    array.flags.writeable = False
+    return array
 
 
 def inputs_at_hand(spec: ParitySpec) -> dict[str, Array]:

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..comparison.compare import kind
+from ..comparison.dtypes import kind, small_dtype
 from ..errors import InputError
-from ..goldens.archive import ArchiveProblem, small_dtype
 from ..settings.spec import RandomSource
 
 Draw = Callable[[int], npt.NDArray[np.uint64]]
@@ -64,7 +63,7 @@ def _dtype(source: RandomSource, name: str) -> np.dtype[Any]:
     except TypeError:
         try:
             dtype = small_dtype(source.dtype)
-        except ArchiveProblem:
+        except LookupError:
             raise InputError(f"Input {name}: there are no random numbers of dtype {source.dtype}.") from None
     kinds = ("float", "integer") if source.distribution == "integers" else ("float",)
     if kind(dtype) not in kinds:

@@ -9,10 +9,10 @@ from ..formats.model import Repairable
 from ..formats.store import ModelStore
 from ..settings.spec import ParitySpec
 from .case import case_of
+from .compared import compare_all
 from .inputs import load_inputs
 from .pair import open_pair
 from .run import Answers
-from .verdict import compare_all
 
 
 def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:

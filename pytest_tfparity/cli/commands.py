@@ -18,7 +18,6 @@ from ..formats.registry import format_of, recognised
 from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.terminal import report
-from ..settings.draft import write_manifest
 from ..settings.resolve import resolve
 from ..settings.roles import keywords
 from ..settings.spec import ParitySpec
@@ -56,6 +55,8 @@ def init(options: argparse.Namespace) -> int:
     spec = _spec(options)
     with closing(ModelStore()) as models:
         spec = _proven_reading(_complete(spec, models), models)
+    from ..settings.draft import write_manifest
+
     write_manifest(path, [spec])
     print(
         f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"

@@ -1,12 +1,10 @@
-"""Numbers: what a tolerance allows, and how two arrays compare under it. numpy only."""
+"""How two arrays compare under a tolerance. numpy only."""
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,71 +12,9 @@ import numpy.typing as npt
 from ..errors import SettingsError
 from ..result import OutputComparison
 from .deviation import Deviation, float_deviation, integer_deviation, string_deviation
+from .dtypes import kind
+from .tolerance import Tolerance, TopK
 from .top_k import agreeing_rows
-
-_QUANTILE = re.compile(r"quantile\(\s*([0-9.eE+-]+)\s*\)")
-
-Kind = Literal["float", "complex", "integer", "string", "other"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopK:
-    """At least the share ``agree`` of rows (last axis) must have the same ``k`` largest entries.
-
-    Of equal entries the first count as larger. This is asked beside the elementwise tolerance;
-    ``atol: .inf`` leaves it alone to decide.
-    """
-
-    k: int
-    agree: float = 1.0
-
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong with these numbers, a sentence each."""
-        found = []
-        if not _is_number(self.k) or self.k != int(self.k) or self.k < 1:
-            found.append(f"top_k: k must be a whole number of at least 1, not {self.k!r}.")
-        if not _is_number(self.agree) or not 0 < self.agree <= 1:
-            found.append(f"top_k: agree must be above 0 and at most 1, not {self.agree!r}.")
-        return tuple(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """What an output may differ by: ``|export - reference| <= atol + rtol * |reference|``.
-
-    With ``excess = |export - reference| - rtol * |reference|`` in float64, ``statistic`` says which
-    number of all elements must be at most ``atol``: ``"max"`` the largest excess (every element is
-    within), ``"mean"`` the mean excess, ``"quantile(q)"`` the smallest excess that the share ``q`` of
-    elements does not surpass (so at least that share is within), ``"median"`` the same with 0.5.
-    """
-
-    atol: float = 1e-5
-    rtol: float = 0.0
-    equal_nan: bool = False
-    statistic: str = "max"
-    top_k: TopK | None = None
-
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong with these numbers, a sentence each; empty if nothing is."""
-        found = []
-        if not _is_number(self.atol) or not self.atol >= 0:
-            found.append(f"atol must be a number of at least 0 (.inf allows any), not {self.atol!r}.")
-        if not _is_number(self.rtol) or not 0 <= self.rtol < math.inf:
-            found.append(f"rtol must be a finite number of at least 0, not {self.rtol!r}.")
-        if not isinstance(self.equal_nan, bool):
-            found.append(f"equal_nan must be true or false, not {self.equal_nan!r}.")
-        if self.statistic not in ("max", "mean", "median") and _quantile(self.statistic) is None:
-            found.append(
-                f"statistic must be max, mean, median or quantile(q) with q above 0 and at most 1, "
-                f"not {self.statistic!r}."
-            )
-        return (*found, *(self.top_k.problems() if self.top_k else ()))
-
-    @property
-    def share(self) -> Fraction | None:
-        """The share of elements that must be within: 1 for ``max``, None for ``mean``."""
-        named = {"max": Fraction(1), "median": Fraction(1, 2), "mean": None}
-        return named[self.statistic] if self.statistic in named else _quantile(self.statistic)
 
 
 def compare(
@@ -132,17 +68,6 @@ def compare(
         statistic=tolerance.statistic,
         against=against,
     )
-
-
-def kind(dtype: np.dtype[Any]) -> Kind:
-    """How values of ``dtype`` are compared; also for the dtypes of ml_dtypes (bfloat16, float8, int4)."""
-    if dtype.kind in "biu" or re.fullmatch(r"u?int\d+", dtype.name):
-        return "integer"
-    if dtype.kind in "OSU":
-        return "string"
-    if dtype.kind == "c":
-        return "complex"
-    return "float" if dtype.kind == "f" or re.match(r"b?float\d", dtype.name) else "other"
 
 
 def as_array(value: Any) -> npt.NDArray[Any]:
@@ -229,20 +154,6 @@ def _top_k(reference: npt.NDArray[Any], export: npt.NDArray[Any], top_k: TopK) -
         f"the {top_k.k} largest entries are the same in {agreeing} of {rows} rows, "
         f"a share of {agreeing / rows:.4g} where {top_k.agree:g} is asked"
     )
-
-
-def _quantile(statistic: object) -> Fraction | None:
-    match = _QUANTILE.fullmatch(statistic) if isinstance(statistic, str) else None
-    try:
-        # The decimal as written: 0.07 of 100 elements are 7, not the 8 that binary rounding makes of it.
-        share = Fraction(match[1]) if match else None
-    except ValueError:
-        return None
-    return share if share is not None and 0 < share <= 1 else None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _finite(value: float | None) -> float | None:

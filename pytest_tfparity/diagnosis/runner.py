@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..comparison.compare import Tolerance, compare
+from ..comparison.compare import compare
+from ..comparison.tolerance import Tolerance
 from ..errors import FeedError, ModelError
 from ..formats.format import Role
 from ..formats.model import HasSession, Model, Repairable, Rewritten

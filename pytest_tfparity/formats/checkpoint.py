@@ -9,27 +9,32 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelError, SettingsError, UnreadableFile, did_you_mean
-from ..graph.edit.pruning import Part
+from ..errors import (
+    ModelError,
+    SettingsError,
+    UnreadableFile,
+    did_you_mean,
+    folder_of,
+    missing_file,
+    neighbours,
+)
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.read.bundle import Bundle
 from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint, other_checkpoints
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
-from ..runtime.builder import build_meta_graph
 from ..runtime.feeds import constants
-from ..runtime.protobuf import parse_meta_graph_def
-from ..runtime.restoring import restore
-from ..runtime.session import Source
-from ..runtime.tensor_reader import TensorReader
-from .files import folder_of, missing_file, neighbours
 from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
 from .graph_model import GraphModel
 from .model import HasWeights
-from .restorable import require_fit
 from .section import Key, Section
+
+if TYPE_CHECKING:
+    from ..graph.edit.pruning import Part
+    from ..runtime.session import Source
+    from ..runtime.tensor_reader import TensorReader
 
 SIBLINGS = 12
 """How many other checkpoints nearby are looked at, the nearest by name first: opening one reads its index."""
@@ -167,6 +172,8 @@ class Checkpoint(GraphModel, HasWeights):
         A part is refused with ModelError if the checkpoint lacks one of its variables or holds it with another
         shape or dtype.
         """
+        from ..runtime.session import Source
+
         return Source(
             label=self._graph_label,
             graph=self._meta.graph,
@@ -183,6 +190,9 @@ class Checkpoint(GraphModel, HasWeights):
 
     @cached_property
     def _meta_graph_def(self) -> Any:
+        from ..runtime.builder import build_meta_graph
+        from ..runtime.protobuf import parse_meta_graph_def
+
         if self._builder is not None:
             return build_meta_graph(self._builder, self._root)
         return parse_meta_graph_def(self._meta_path)
@@ -218,6 +228,8 @@ class Checkpoint(GraphModel, HasWeights):
         try:
             return self.bundle
         except UnreadableFile:
+            from ..runtime.tensor_reader import TensorReader
+
             return TensorReader(self._run_prefix)
 
     @cached_property
@@ -236,6 +248,8 @@ class Checkpoint(GraphModel, HasWeights):
         return ops_list if ops_list.op else None
 
     def _check(self, part: Part) -> None:
+        from .restorable import require_fit
+
         require_fit(
             part,
             self._run_keys,
@@ -245,6 +259,8 @@ class Checkpoint(GraphModel, HasWeights):
         )
 
     def _restore(self, session: Any, part: Part) -> None:
+        from ..runtime.restoring import restore
+
         known = self._run_bundle.tensors
         keys = {name: key for name, key in self._run_keys.items() if key.key in known}
         restore(session, part, keys, checkpoint_text(self._run_prefix))

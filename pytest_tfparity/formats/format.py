@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from .files import missing_file
+from ..errors import missing_file
 from .model import Model
 from .section import Section
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, UnreadableFile
 from ..graph import ops
@@ -17,13 +17,14 @@ from ..graph.read.file_kind import FileKind, kind_of
 from ..graph.read.graphdef import read_graph
 from ..graph.read.mapped import mapped
 from ..runtime.feeds import constants
-from ..runtime.protobuf import parse_graph_def, plain_graph
-from ..runtime.session import Source
 from .format import FeedValue, Format, SideSpec
 from .graph_model import GraphModel
 from .model import Model, Repairable
-from .rewritten_graph import RewrittenGraph, require_frozen
 from .section import Key, Section
+
+if TYPE_CHECKING:
+    from ..runtime.session import Source
+    from .rewritten_graph import RewrittenGraph
 
 _TEXT = re.compile(rb"(\s|#.*\n)*(node|versions|library)\s*:?\s*\{")
 """How a GraphDef in text format begins: with one of its fields, all of which are messages."""
@@ -67,6 +68,9 @@ class FrozenGraph(GraphModel, Repairable):
 
     def source(self) -> Source:
         """See :meth:`.graph_model.GraphModel.source`. ModelError if the outputs need variables."""
+        from ..runtime.session import Source
+        from .rewritten_graph import require_frozen
+
         return Source(
             label=self.label,
             graph=self._graph,
@@ -80,6 +84,8 @@ class FrozenGraph(GraphModel, Repairable):
         self, side: Side, donor: Model, names: Sequence[TensorName] | None = None
     ) -> RewrittenGraph:
         """See :meth:`.model.Repairable.rewritten`."""
+        from .rewritten_graph import RewrittenGraph
+
         return RewrittenGraph(self, side, donor, names)
 
     @property
@@ -94,6 +100,8 @@ class FrozenGraph(GraphModel, Repairable):
 
     @cached_property
     def _graph_def(self) -> Any:
+        from ..runtime.protobuf import parse_graph_def
+
         return parse_graph_def(self._path)
 
     @cached_property
@@ -101,6 +109,8 @@ class FrozenGraph(GraphModel, Repairable):
         try:
             return self.graph
         except UnreadableFile:
+            from ..runtime.protobuf import plain_graph
+
             return self._computing(plain_graph(self._graph_def, self.label))
 
     def _computing(self, graph: Graph) -> Graph:

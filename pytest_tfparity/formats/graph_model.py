@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..graph.graph import Array
-from ..runtime.session import SessionKind, Sessions, Source
 from .model import HasGraph, HasSession
+
+if TYPE_CHECKING:
+    from ..runtime.session import SessionKind, Sessions, Source
 
 
 class GraphModel(HasGraph, HasSession):
@@ -41,4 +43,6 @@ class GraphModel(HasGraph, HasSession):
 
     @cached_property
     def _sessions(self) -> Sessions:
+        from ..runtime.session import Sessions
+
         return Sessions(self.source())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import FeedError, TensorNotFound, UnreadableFile, did_you_mean
 from ..graph import ops
@@ -17,7 +17,9 @@ from ..graph.graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..graph.proof.proof import Side
 from ..graph.read.restore import Ema, RestoredKey
 from ..runtime.feeds import Signature, checked, signature
-from ..runtime.session import SessionKind
+
+if TYPE_CHECKING:
+    from ..runtime.session import SessionKind
 
 
 class Model(ABC):

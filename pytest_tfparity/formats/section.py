@@ -8,9 +8,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+KINDS: Mapping[str, str] = {
+    "tolerance": "a finite number that is not negative",
+    "atol": "a number that is not negative",
+    "number": "a finite number",
+    "share": "a number above 0 and at most 1",
+    "positive": "a whole number of at least 1",
+    "seed": "a whole number that is not negative",
+    "boolean": "true or false",
+    "choice": "one of its choices",
+    "statistic": "max, mean, median or quantile(q) with q above 0 and at most 1",
+    "top_k": "a mapping such as {k: 5, agree: 0.99}",
+    "path": "a path",
+    "graph": "a path of a frozen graph, .pb or .pbtxt",
+    "array": "a path that ends in .npz or .npy",
+    "golden": "a path that ends in .npz",
+    "paths": "a path, a glob pattern, or a list of them",
+    "images": "a path, a glob pattern, a list of them, or {paths: 'images/*.png', channels: 3}",
+    "function": "text of the form module:function",
+    "ema": "none, trainable, all or a list of name patterns",
+    "feeds": "a mapping of tensor names to constants",
+    "tensor": "a tensor name such as 'logits:0'",
+    "tensors": "a tensor name, or a mapping such as {reference: 'a:0', export: 'b:0'}",
+    "grad_cam": "a mapping such as {image: 'image:0', activations: 'conv:0', gradients: 'grad:0'}",
+    "text": "text",
+    "shape": "a list of whole numbers such as [8, 28, 28, 1]",
+    "dtype": "a dtype such as float32",
+    "random": "a mapping such as {distribution: normal, shape: [8, 28, 28, 1]}",
+    "reference": "a mapping with the keys of the reference",
+    "export": "a mapping with the keys of the export",
+    "inputs": "a mapping of tensor names to their sources",
+    "outputs": "a list of tensor names or of mappings",
+    "defaults": "a mapping of settings",
+    "models": "a mapping of names to models",
+}
+"""What a value must be, in the words of an error message and of the reference page."""
+
 
 class Key(NamedTuple):
-    """One key: its name, what its value is (one of :data:`~pytest_tfparity.settings.kinds.KINDS`), a sentence.
+    """One key: its name, what its value is (one of :data:`KINDS`), a sentence.
 
     Only these three are given by position.
     ``default`` is written as a user would write it. ``sets`` is the setting that the key states, where that is not

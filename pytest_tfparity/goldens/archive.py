@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..comparison.dtypes import small_dtype
+
 Array = npt.NDArray[Any]
 
 _QUANTISED = {"qint8": "i1", "quint8": "u1", "qint16": "<i2", "quint16": "<u2", "qint32": "<i4"}
@@ -172,19 +174,10 @@ def _decode(name: str, encoding: str, load: Callable[[str], Array]) -> Array:
         )
     if not _SMALL.fullmatch(encoding):
         raise ArchiveProblem(f"holds {name} in an unknown encoding, {encoding}")
-    return stored.view(small_dtype(encoding))
-
-
-def small_dtype(name: str) -> np.dtype[Any]:
-    """A dtype of ml_dtypes (``bfloat16``, ``float8_e5m2``, ``int4``) by its name."""
     try:
-        import ml_dtypes
-    except ImportError:
-        raise ArchiveProblem(f"needs {name}: python -m pip install ml_dtypes") from None
-    if not hasattr(ml_dtypes, name):
-        raise ArchiveProblem(f"needs {name}, which the installed ml_dtypes does not know")
-    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
-    return dtype
+        return stored.view(small_dtype(encoding))
+    except LookupError as error:
+        raise ArchiveProblem(str(error.args[0])) from None
 
 
 def _strings(joined: Array, ends: Array) -> Array:

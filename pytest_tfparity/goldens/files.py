@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..comparison.compare import Tolerance, as_array
+from ..comparison.compare import as_array
+from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from .archive import ArchiveProblem, Array, foreign, read_archive, tensor_sha256, write_archive
 from .locking import write_atomically

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..comparison.compare import Tolerance, compare
+from ..comparison.compare import compare
+from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from .archive import Array
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair

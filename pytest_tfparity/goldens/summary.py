@@ -32,8 +32,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ..comparison.compare import Tolerance, kind
 from ..comparison.deviation import CHUNK
+from ..comparison.dtypes import kind
+from ..comparison.tolerance import Tolerance
 from .archive import Array, dtype_name, string_array, tensor_sha256
 
 FORMAT = 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..check.check import check
-from ..comparison.compare import Tolerance
+from ..comparison.tolerance import Tolerance
 from ..errors import UsageError
 from ..graph.graph import Array
 from ..result import ParityResult

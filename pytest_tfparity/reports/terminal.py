@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..result import Finding, OutputComparison, ParityResult
-from ..result_details import NodeDifference
+
+if TYPE_CHECKING:
+    from ..result_details import NodeDifference
 
 WIDTH = 100
 """Columns of a report where nothing says how many there are: in files, pipes and CI."""

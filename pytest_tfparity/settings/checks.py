@@ -10,8 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import Problem
-from ..formats.files import missing_file
+from ..errors import Problem, missing_file
 from ..formats.format import ROLES, Format, SideSpec
 from ..formats.registry import formats_for
 from .entries import InputEntry, OutputEntry

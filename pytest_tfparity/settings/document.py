@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from .marked import Marked, Wrong, described
+from .stated import Marked, Wrong, described
 
 DEPTH = 60
 SIZE = 1_000_000

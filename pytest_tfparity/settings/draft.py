@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..comparison.compare import Tolerance
+from ..comparison.tolerance import Tolerance
 from ..errors import SettingsError
 from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of

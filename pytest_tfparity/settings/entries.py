@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..comparison.compare import TopK
-from ..formats.section import Key
+from ..comparison.tolerance import TopK
+from ..formats.section import KINDS, Key
 from . import schema
-from .kinds import KINDS
-from .marked import Marked, Wrong, must_be
 from .sections import complete, read_section, sentence, values_of
 from .spec import (
     BytesSource,
@@ -27,7 +25,7 @@ from .spec import (
     RandomSource,
     TensorPair,
 )
-from .stated import Layer, Place, Reading
+from .stated import Layer, Marked, Place, Reading, Wrong, must_be
 from .values import listed, tensor_of, text_of, top_k_of
 
 

@@ -10,18 +10,16 @@ from typing import Any
 
 from ..errors import Problem, SettingsError
 from ..formats.registry import formats_for
-from ..formats.section import Key
+from ..formats.section import KINDS, Key
 from . import schema
 from .checks import check, shown
 from .document import read_document
 from .entries import InputEntry
-from .kinds import KINDS
-from .marked import Marked, Wrong, must_be
 from .resolve import ModelEntry
 from .roles import setting
 from .sections import read_section, sentence
 from .spec import NpzSource
-from .stated import Layer, Place, Reading, Stated
+from .stated import Layer, Marked, Place, Reading, Stated, Wrong, must_be
 from .validation import READERS, read_model
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..comparison.compare import Tolerance
+from ..comparison.tolerance import Tolerance
 from ..errors import Problem, SettingsError
 from ..formats.format import SideSpec
 from .checks import check

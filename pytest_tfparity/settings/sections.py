@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..formats.section import Key, Section
-from .marked import Marked, Wrong, described
 from .roles import sections
-from .stated import Layer, Place, Reading, Stated
+from .stated import Layer, Marked, Place, Reading, Stated, Wrong, described
 from .values import READERS
 
 

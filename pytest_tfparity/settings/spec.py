@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..comparison.compare import Tolerance
+from ..comparison.tolerance import Tolerance
 from ..formats.format import Role, SideSpec
 
 

@@ -14,7 +14,71 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import Problem
 from ..formats.section import Key
-from .marked import Marked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A value with the line it stands on (None outside files) and, for a scalar, its text as written.
+
+    ``value`` is a bool, int, float, str or None, a list of ``Marked``, a dict of str to ``Marked``
+    (whose line is that of the key), or anything else that a marker was given.
+    """
+
+    value: Any
+    line: int | None = None
+    written: str | None = None
+
+
+class Wrong(Exception):
+    """A value is not what its key needs; ``line`` where it stands if not on the line of the key."""
+
+    def __init__(self, clause: str, line: int | None = None) -> None:
+        super().__init__(clause)
+        self.line = line
+
+
+def marked(value: Any, line: int | None) -> Marked:
+    """A plain Python value, such as a marker's argument, in the form that a manifest is read into."""
+    if isinstance(value, Mapping):
+        return Marked(value={str(key): marked(item, line) for key, item in value.items()}, line=line)
+    if isinstance(value, (list, tuple)):
+        return Marked(value=[marked(item, line) for item in value], line=line)
+    if isinstance(value, os.PathLike):
+        return Marked(value=os.fsdecode(value), line=line)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return marked(value.tolist(), line)
+    return Marked(value=value, line=line)
+
+
+def described(value: Marked) -> str:
+    """A value in the words of a message: "the text 'x'", "a list"."""
+    plain = value.value
+    match plain:
+        case None:
+            return "nothing"
+        case bool():
+            plain_text = "true" if plain else "false"
+            as_written = f", which is how YAML reads '{value.written}'"
+            return plain_text + (as_written if value.written not in (None, plain_text) else "")
+        case int() | float():
+            return f"the number {value.written or plain}"
+        case str():
+            return f"the text {shortened(plain)!r}"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return f"{'an' if type(plain).__name__[0] in 'aeiou' else 'a'} {type(plain).__name__}"
+
+
+def must_be(expected: str, value: Marked) -> Wrong:
+    """The error that says what was expected and what was given."""
+    return Wrong(f"must be {expected}, not {described(value)}", value.line)
+
+
+def shortened(text: str) -> str:
+    """A text for a message, cut off where it is long."""
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 class Place(NamedTuple):

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..formats.format import FeedValue, Role
-from ..formats.section import Key
+from ..formats.section import KINDS, Key
 from . import entries, schema
-from .kinds import KINDS
-from .marked import Marked, Wrong, marked, must_be
 from .roles import flattened, marker_section, side_section
 from .sections import read_section
-from .stated import Reading, SectionReader, Stated
+from .stated import Marked, Reading, SectionReader, Stated, Wrong, marked, must_be
 from .values import feed_of, tensor_of, text_of
 
 

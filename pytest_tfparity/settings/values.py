@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..comparison.compare import TopK
+from ..comparison.tolerance import TopK
 from ..errors import did_you_mean
 from ..formats.format import FeedValue
-from ..formats.section import Key
-from .kinds import KINDS
-from .marked import Marked, Wrong, described, must_be, shortened
+from ..formats.section import KINDS, Key
 from .schema import DTYPES
+from .stated import Marked, Wrong, described, must_be, shortened
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.check.input_sources import load_input
+from pytest_tfparity.check.inputs import load_input
 from pytest_tfparity.errors import InputError
 from pytest_tfparity.goldens.archive import write_archive
 from pytest_tfparity.settings.spec import (

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
 from pytest_tfparity.check.environment import environment
-from pytest_tfparity.comparison.compare import Tolerance, TopK
+from pytest_tfparity.comparison.tolerance import Tolerance, TopK
 from pytest_tfparity.errors import GoldenError
 from pytest_tfparity.goldens import files as golden_files
 from pytest_tfparity.goldens import store

@@ -11,9 +11,9 @@ from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.settings import schema
 from pytest_tfparity.settings.document import parse_document, plain_value
 from pytest_tfparity.settings.manifest import load_manifest, read_manifest
-from pytest_tfparity.settings.marked import Marked, Wrong
 from pytest_tfparity.settings.resolve import resolve
 from pytest_tfparity.settings.roles import sections
+from pytest_tfparity.settings.stated import Marked, Wrong
 
 
 @pytest.mark.parametrize(

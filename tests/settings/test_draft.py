@@ -8,7 +8,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.comparison.compare import Tolerance, TopK
+from pytest_tfparity.comparison.tolerance import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.formats.format import SideSpec
 from pytest_tfparity.settings.draft import manifest_text, write_manifest

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_tfparity.comparison.compare import Tolerance, TopK
+from pytest_tfparity.comparison.tolerance import Tolerance, TopK
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.formats.format import SideSpec
+from pytest_tfparity.formats.section import KINDS
 from pytest_tfparity.settings import schema
-from pytest_tfparity.settings.kinds import KINDS
 from pytest_tfparity.settings.manifest import load_manifest
 from pytest_tfparity.settings.resolve import ModelEntry, resolve
 from pytest_tfparity.settings.roles import marker_section, sections

@@ -1,4 +1,4 @@
-"""Golden inputs: the array that a source of values stands for."""
+"""Golden inputs that a file holds, or that a function of the project returns."""
 
 from __future__ import annotations
 
@@ -7,33 +7,21 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError, did_you_mean
 from ..goldens.archive import ArchiveProblem, Array, foreign, read_tensors, string_array
-from ..settings.spec import BytesSource, CallSource, ImageSource, InputSource, NpzSource, RandomSource
-from .random_inputs import random_array
+from ..settings.spec import BytesSource, CallSource, ImageSource, NpzSource
 
 
-def load_input(source: InputSource, root: Path, *, name: str) -> npt.NDArray[Any]:
-    """The values of the input ``name`` (a tensor name of the reference), read-only.
-
-    ``root`` is the folder that functions are imported from. Random numbers depend on the seed and
-    on ``name``, so that two inputs with one seed differ. Strings are object arrays of ``bytes``. Raises
-    InputError if a file, an array or a function is missing or not what it should be.
-    """
-    if isinstance(source, RandomSource):
-        array = random_array(source, name)
-    elif isinstance(source, NpzSource):
-        array = _from_npz(source, name)
-    elif isinstance(source, BytesSource):
-        array = _from_bytes(source, name)
-    elif isinstance(source, ImageSource):
-        array = _from_images(source, name)
-    else:
-        array = _from_call(source, root, name)
-    array.flags.writeable = False
-    return array
+def array_of(source: NpzSource | BytesSource | ImageSource | CallSource, root: Path, name: str) -> Array:
+    """The array that ``source`` holds or returns for the input ``name``. Raises InputError."""
+    if isinstance(source, NpzSource):
+        return _from_npz(source, name)
+    if isinstance(source, BytesSource):
+        return _from_bytes(source, name)
+    if isinstance(source, ImageSource):
+        return _from_images(source, name)
+    return _from_call(source, root, name)
 
 
 def _from_npz(source: NpzSource, name: str) -> Array:

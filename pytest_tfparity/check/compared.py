@@ -1,0 +1,95 @@
+"""What both sides answered, compared output by output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..comparison.compare import compare
+from ..graph.graph import Array
+from ..result import OutputComparison
+from ..settings.spec import OutputSpec
+from .inputs import golden_outputs
+from .pair import Pair
+from .run import Answers
+
+if TYPE_CHECKING:
+    from ..goldens.store import Golden
+
+Against: TypeAlias = Literal["reference", "golden"]
+
+
+def compare_all(pair: Pair, answers: Answers, against: Against) -> tuple[OutputComparison, ...]:
+    """Every output of the check as the export answers it, compared with what the reference answers."""
+    reference, export = answers.reference or {}, answers.export or {}
+    return tuple(
+        _compared(output, reference[output.reference], export[output.export], output.export, against)
+        for output in pair.outputs
+    )
+
+
+def _compared(
+    output: OutputSpec, expected: Array, got: Array, name: str, against: Against
+) -> OutputComparison:
+    return compare(
+        expected,
+        got,
+        output.tolerance,
+        reference_name=output.reference,
+        export_name=name,
+        against=against,
+    )
+
+
+def compare_computed(
+    pair: Pair,
+    reference: Mapping[str, Array],
+    export: Mapping[str, Array],
+    against: Against,
+) -> Iterator[OutputComparison]:
+    """Pair what two ``run`` calls returned: declared outputs first, then by equal tensor names."""
+    declared = {output.export: output for output in pair.outputs}
+    unmatched = dict(reference)
+    for name, value in export.items():
+        output = declared.get(name)
+        other = output.reference if output else name
+        tolerance = output.tolerance if output else pair.spec.tolerance
+        if other not in unmatched:
+            yield _alone(
+                name, other, tolerance.atol, tolerance.rtol, "the reference's side has no such output"
+            )
+            continue
+        yield compare(
+            unmatched.pop(other), value, tolerance, reference_name=other, export_name=name, against=against
+        )
+    for name in unmatched:
+        tolerance = pair.spec.tolerance
+        yield _alone(name, name, tolerance.atol, tolerance.rtol, "the export's side has no such output")
+
+
+def _alone(export: str, reference: str, atol: float, rtol: float, problem: str) -> OutputComparison:
+    """An output that one side alone has: a failure without numbers."""
+    return OutputComparison(
+        reference=reference,
+        export=export,
+        max_abs=None,
+        max_rel=None,
+        worst_index=None,
+        failing=0,
+        total=0,
+        atol=atol,
+        rtol=rtol,
+        required_atol=None,
+        required_rtol=None,
+        passed=False,
+        problem=problem,
+    )
+
+
+def drift_of(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tuple[OutputComparison, ...]:
+    """How the reference's own answer compares with the goldens."""
+    stored = golden_outputs(pair, golden)
+    return tuple(
+        _compared(output, stored[output.reference], reference[output.reference], output.reference, "golden")
+        for output in pair.outputs
+    )
