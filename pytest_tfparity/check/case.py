@@ -32,6 +32,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers 
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name=pair.spec.shown(reference.path),
+        reference_graph=reference.graph_noun,
         runner=None if answers is None else _runner(pair, answers),
     )
 

@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 from ..graph import Array, Node, TensorName
 from ..live_graph import LiveGraph
-from .normalisation import Normalisation
 from .statistics import LAYOUT, statistic
 
 Monomial: TypeAlias = tuple[TensorName, ...]
@@ -28,6 +27,21 @@ _MOST_TERMS = 6
 """Twice the terms of a batch norm; the longest that is met on the way to one has 5."""
 _MOST_NODES = 64
 """Nodes that a root is followed through. All spellings that are tested end within 7, two towers included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """The parts of a batch norm as they stand in the graph, before they are traced to their weights."""
+
+    node: Node
+    input: TensorName
+    gamma: TensorName | None
+    beta: TensorName | None
+    mean: TensorName
+    variance: TensorName
+    epsilon: float
+    axis: int | None = None
+    training: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

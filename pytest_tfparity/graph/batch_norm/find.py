@@ -16,10 +16,8 @@ from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName
 from ..layer import layer_of
 from ..live_graph import LiveGraph, live_graph
-from .arithmetic import arithmetic
-from .momentum import momenta
-from .normalisation import Normalisation
-from .statistics import LAYOUT, Statistic, batch_axis_reshaped, statistic, weight
+from .arithmetic import Normalisation, arithmetic
+from .statistics import LAYOUT, Statistic, batch_axis_reshaped, momenta, statistic, weight
 
 Mode: TypeAlias = Literal["training", "inference", "unknown"]
 

@@ -1,13 +1,15 @@
-"""Where a mean or a variance comes from: stored, the current batch's, or neither."""
+"""Where a mean or a variance comes from: stored, the current batch's, or neither; and with which momentum it moves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .. import ops
-from ..graph import Array, Node, Shape, TensorName
+from ..graph import Array, Graph, Node, Shape, Tensor, TensorName
 from ..live_graph import LiveGraph
+from ..variables import written_variable
 
 Kind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
 
@@ -31,6 +33,9 @@ _KEEPS_RANK = frozenset(
         "SquaredDifference", "Square", "Sub", "Mul",
     }
 )  # fmt: skip
+
+
+_UPDATES = frozenset({"AssignSub", "AssignSubVariableOp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +209,32 @@ def _filled(live: LiveGraph, tensor: TensorName) -> bool:
         value = live.constant(tensor)
         return value is not None and (value.size == 0 or bool((value == value.reshape(-1)[0]).all()))
     return node.op not in ops.VARIABLES
+
+
+def momenta(graph: Graph) -> dict[str, float]:
+    """Variable to momentum, from the update ``AssignSub(v, (v - batch) * (1 - momentum))``."""
+    found: dict[str, float] = {}
+    for node in graph.nodes.values():
+        if node.op not in _UPDATES or len(node.inputs) != 2:
+            continue
+        for decay in _factors(graph, node.inputs[1].node):
+            target = written_variable(graph, node.name)
+            if target is not None:
+                found[target] = round(1.0 - decay, 6)
+    return found
+
+
+def _factors(graph: Graph, product: str) -> Iterator[float]:
+    """The numbers that a product is made with."""
+    node = graph.nodes.get(product)
+    if node is None or node.op != "Mul":
+        return
+    for factor in (graph.nodes.get(source.node) for source in node.inputs):
+        value = _constant(factor)
+        if value is not None and value.shape == ():
+            yield float(value.array)
+
+
+def _constant(node: Node | None) -> Tensor | None:
+    value = node.attrs.get("value") if node is not None and node.op == "Const" else None
+    return value if isinstance(value, Tensor) else None

@@ -7,10 +7,12 @@ spelling. ``normal_form`` keeps for every node the place in the original graph t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
 
 from ..graph import Attr, Tensor, TensorName
 
@@ -122,3 +124,79 @@ class NormalGraph:
             needed = self.nodes[index].settled if settled else None
             stack.extend(self.dependencies(index) if needed is None else needed)
         return reached
+
+
+Life: TypeAlias = "tuple[Guard, ...]"
+"""All the conditions under which something lives; empty if it always does."""
+
+
+def union(some: Life, others: Life) -> Life:
+    """The conditions of both."""
+    if not others or some == others:
+        return some
+    return tuple(dict.fromkeys((*some, *others)))
+
+
+def less(some: Life, others: Iterable[Guard]) -> Life:
+    """The conditions that are not among ``others``."""
+    if not some:
+        return some
+    known = set(others)
+    return tuple(guard for guard in some if guard not in known)
+
+
+def exclusive(lives: Sequence[frozenset[Guard]]) -> bool:
+    """Whether at most one of several tensors lives: any two need a predicate to be both true and false."""
+    for position, life in enumerate(lives):
+        opposite = {Guard(node, port, 1 - side) for node, port, side in life if side >= 0}
+        if any(not opposite & other for other in lives[position + 1 :]):
+            return False
+    return True
+
+
+def common_life(lives: Sequence[frozenset[Guard]]) -> frozenset[Guard] | None:
+    """When a Merge of two opposite sides lives, if that no longer depends on their predicate."""
+    if len(lives) != 2:
+        return None
+    first, second = lives
+    decided = {
+        (node, port) for node, port, side in first if side >= 0 and Guard(node, port, 1 - side) in second
+    }
+    rests = [frozenset(guard for guard in life if guard[:2] not in decided) for life in lives]
+    return rests[0] if len(decided) == 1 and rests[0] == rests[1] else None
+
+
+def is_partitioned(node: NormalNode, nodes: Sequence[NormalNode]) -> bool:
+    """Whether a node puts constants together, as reading a partitioned variable does."""
+    return node.op == "ConcatV2" and all(nodes[edge.node].op == "Const" for edge in node.inputs)
+
+
+def whole(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The constant that ``ConcatV2`` of constants is; the last part is the axis. None if they do not fit."""
+    *found, axis = parts
+    tensors = [tensor for tensor in found if tensor is not None]
+    if axis is None or axis.shape != () or not tensors or len(tensors) != len(found):
+        return None
+    first, along = tensors[0], int(axis.array.item())
+    along += len(first.shape) if along < 0 else 0
+    if not 0 <= along < len(first.shape) or not all(_fits(tensor, first, along) for tensor in tensors):
+        return None
+    length = sum(tensor.shape[along] for tensor in tensors)
+    shape = (*first.shape[:along], length, *first.shape[along + 1 :])
+    return Tensor(first.dtype, shape, lambda: np.concatenate([tensor.array for tensor in tensors], along))
+
+
+def _fits(tensor: Tensor, first: Tensor, along: int) -> bool:
+    def rest(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return shape[:along], shape[along + 1 :]
+
+    return (
+        tensor.dtype == first.dtype
+        and len(tensor.shape) == len(first.shape)
+        and rest(tensor.shape) == rest(first.shape)
+    )
+
+
+def partitions(graph: NormalGraph) -> int:
+    """How many live nodes only put constants together."""
+    return sum(is_partitioned(graph.nodes[index], graph.nodes) for index in graph.live())

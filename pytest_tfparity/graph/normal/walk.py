@@ -23,9 +23,19 @@ from ..variables import Variables, label_of
 from .attributes import meaningful, plain_op, respelled
 from .bounds import RandomNumbers
 from .changes import Changes
-from .form import Edge, Guard, NormalGraph, NormalNode
-from .guards import Life, common_life, exclusive, less, union
-from .partitions import is_partitioned, whole
+from .form import (
+    Edge,
+    Guard,
+    Life,
+    NormalGraph,
+    NormalNode,
+    common_life,
+    exclusive,
+    is_partitioned,
+    less,
+    union,
+    whole,
+)
 
 Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
 """What a node became: one normal node, port by port; a tensor for each port; None if it never runs."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
-from ..normal.form import NormalGraph
-from ..normal.partitions import partitions
+from ..normal.form import NormalGraph, partitions
 from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
 from .fingerprint import Contents, Fingerprint, combined, edge_fingerprint, fingerprints
