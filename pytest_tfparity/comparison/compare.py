@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -43,30 +44,51 @@ def compare(
         deviation = Deviation(total=reference.size, failing=reference.size)
     clauses = [problem] if problem else _clauses(deviation, reference, tolerance, against)
     top_k = None if problem or tolerance.top_k is None else _top_k(reference, export, tolerance.top_k)
-    passed = deviation.passed and not problem and not top_k
-    # No tolerance mends another dtype or another ranking, so none is suggested then.
-    mendable = not problem and not top_k
-    worst = deviation.worst
-    index = None if worst is None else np.unravel_index(worst, reference.shape)
-    return OutputComparison(
+    clauses += [top_k] if top_k else []
+    found = OutputComparison(
         reference=reference_name,
         export=export_name,
         max_abs=_finite(deviation.max_abs),
         max_rel=_finite(deviation.max_rel),
-        worst_index=None if index is None else tuple(int(axis) for axis in index),
+        worst_index=None,
         failing=deviation.total if problem else deviation.failing,
         total=deviation.total,
         atol=float(tolerance.atol),
         rtol=float(tolerance.rtol),
-        required_atol=_finite(deviation.required_atol) if mendable else None,
-        required_rtol=_finite(deviation.required_rtol) if mendable else None,
-        passed=passed,
-        problem="; ".join([*clauses, *([top_k] if top_k else [])]) or None,
-        worst_reference=None if index is None else _python(reference[index]),
-        worst_export=None if index is None else _python(export[index]),
-        used=_finite(deviation.used) if mendable else None,
+        required_atol=None,
+        required_rtol=None,
+        passed=deviation.passed and not problem and not top_k,
+        problem="; ".join(clauses) or None,
         statistic=tolerance.statistic,
         against=against,
+    )
+    found = _with_worst(found, deviation.worst, reference, export)
+    # No tolerance mends another dtype or another ranking, so none is suggested then.
+    return found if problem or top_k else _with_passing_tolerance(found, deviation)
+
+
+def _with_worst(
+    found: OutputComparison, worst: int | None, reference: npt.NDArray[Any], export: npt.NDArray[Any]
+) -> OutputComparison:
+    """``found`` with the place and the values of the element that is furthest off, if there is one."""
+    if worst is None:
+        return found
+    index = tuple(int(axis) for axis in np.unravel_index(worst, reference.shape))
+    return replace(
+        found,
+        worst_index=index,
+        worst_reference=_python(reference[index]),
+        worst_export=_python(export[index]),
+    )
+
+
+def _with_passing_tolerance(found: OutputComparison, deviation: Deviation) -> OutputComparison:
+    """``found`` with the smallest tolerances that would pass, and how much of the stated one is used."""
+    return replace(
+        found,
+        required_atol=_finite(deviation.required_atol),
+        required_rtol=_finite(deviation.required_rtol),
+        used=_finite(deviation.used),
     )
 
 
