@@ -22,9 +22,8 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers 
     weights = reference if isinstance(reference, HasWeights) else None
     keys = weights.keys() if weights is not None else {}
     return Case(
-        reference=pair.side("reference"),
-        export=pair.side("export"),
-        contents=pair.contents,
+        reference=pair.normal("reference"),
+        export=pair.normal("export"),
         checkpoint=weights.tensors() if weights is not None else {},
         keys={name: key.key for name, key in keys.items()},
         parts={name: key.slice for name, key in keys.items() if key.slice},
@@ -39,7 +38,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers 
 
 def case_of_export(pair: Pair) -> Case:
     """The export beside itself: for what is wrong with its file whatever the reference is."""
-    side = pair.side("export")
+    side = pair.normal("export")
     return Case(
         reference=side,
         export=side,

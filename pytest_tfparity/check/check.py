@@ -16,7 +16,7 @@ from ..formats.model import HasGraph
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
-from ..graph.proof.proof import Proof, normalised, prove
+from ..graph.proof.proof import Proof, prove
 from ..graph.read.loadable import lost_references
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
@@ -115,9 +115,7 @@ def try_proof(pair: Pair) -> Proof:
     if plain is not None:
         return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
     try:
-        return prove(
-            normalised(pair.side("reference"), pair.contents), normalised(pair.side("export"), pair.contents)
-        )
+        return prove(pair.normal("reference"), pair.normal("export"))
     except UnreadableFile as error:
         return Proof.none(str(error))
 

@@ -14,7 +14,7 @@ from ..formats.registry import format_of
 from ..formats.store import ModelStore
 from ..graph.graph import Array, tensor_name
 from ..graph.proof.fingerprint import Contents
-from ..graph.proof.proof import Side
+from ..graph.proof.proof import NormalSide, Side, normalised
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec
 
 
@@ -22,7 +22,7 @@ from ..settings.spec import InputSpec, OutputSpec, ParitySpec
 class Pair:
     """Both sides of ``spec``; ``reference`` is None where the goldens must stand in for it.
 
-    ``inputs`` and ``outputs`` are complete and exist on both sides. ``contents`` remembers what was hashed.
+    ``inputs`` and ``outputs`` are complete and exist on both sides.
     """
 
     spec: ParitySpec
@@ -30,7 +30,8 @@ class Pair:
     export: Model
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
-    contents: Contents = field(default_factory=Contents)
+    _contents: Contents = field(default_factory=Contents, repr=False)
+    _normal: dict[Role, NormalSide] = field(default_factory=dict, repr=False)
 
     def model(self, role: Role) -> Model:
         """The model of one side. Raises ModelError if the goldens stand in for it."""
@@ -58,6 +59,12 @@ class Pair:
             feeds=model.feeds,
             variables=model.restored,
         )
+
+    def normal(self, role: Role) -> NormalSide:
+        """One side in normal form, made once for proof and diagnosis. Raises ModelError if it has no graph."""
+        if role not in self._normal:
+            self._normal[role] = normalised(self.side(role), self._contents)
+        return self._normal[role]
 
     def without_graph(self) -> Model | None:
         """The first of the models that has no graph: then nothing can be proven, aligned or diagnosed."""

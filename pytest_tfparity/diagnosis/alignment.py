@@ -18,13 +18,14 @@ from .query import query, reference_query
 @reference_query
 def normal_reference(evidence: ReferenceEvidence) -> NormalSide:
     """The reference in normal form, which no repair of the export changes."""
-    return normalised(evidence.reference, evidence.contents)
+    return evidence.normal
 
 
 @query
 def normal_export(evidence: Evidence) -> NormalSide:
-    """The export in normal form."""
-    return normalised(evidence.export, evidence.case.contents)
+    """The export in normal form, with the repairs so far."""
+    given = evidence.case.export
+    return given if evidence.export is given.side else normalised(evidence.export, given.contents)
 
 
 @query

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ..graph.graph import Tensor
 from ..graph.proof.fingerprint import Contents
-from ..graph.proof.proof import Side
+from ..graph.proof.proof import NormalSide
 from ..result import OutputComparison
 from .runner import Runner
 
@@ -27,8 +27,8 @@ class Case:
     files are to be looked at.
     """
 
-    reference: Side
-    export: Side
+    reference: NormalSide
+    export: NormalSide
     checkpoint: Tensors
     keys: Mapping[str, str]
     outputs: tuple[OutputComparison, ...]
@@ -38,7 +38,11 @@ class Case:
     others: Mapping[str, Tensors] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     runner: Runner | None = None
-    contents: Contents = field(default_factory=Contents)
+
+    @property
+    def contents(self) -> Contents:
+        """What was hashed of either side."""
+        return self.reference.contents
 
     @property
     def comparable(self) -> bool:

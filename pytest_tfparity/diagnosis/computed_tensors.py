@@ -20,7 +20,7 @@ machine, and this is asked only where a failing check may have its outputs in th
 @reference_query
 def reference_tensors(evidence: ReferenceEvidence) -> ComputedTensors:
     """What the tensors of the reference compute."""
-    return ComputedTensors.of(evidence.reference, evidence.contents)
+    return ComputedTensors.of(evidence.reference, evidence.normal.contents)
 
 
 @query

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..graph.edit.graft import Repair, repaired
-from ..graph.proof.fingerprint import Contents
-from ..graph.proof.proof import Side
+from ..graph.proof.proof import NormalSide, Side
 from .case import Case, Tensors
 from .query import Answers, AnyQuery, CaseQuery, ReferenceQuery, T
 
@@ -16,21 +15,24 @@ from .query import Answers, AnyQuery, CaseQuery, ReferenceQuery, T
 class ReferenceEvidence:
     """What the reference alone shows. Nothing of the export can be asked of it."""
 
-    reference: Side
+    normal: NormalSide
     checkpoint: Tensors
     keys: Mapping[str, str]
-    contents: Contents
     _answers: Answers = field(default_factory=Answers)
 
     @classmethod
     def of(cls, case: Case) -> ReferenceEvidence:
         """What a case says of the reference."""
         return cls(
-            reference=case.reference,
+            normal=case.reference,
             checkpoint=case.checkpoint,
             keys=case.keys,
-            contents=case.contents,
         )
+
+    @property
+    def reference(self) -> Side:
+        """The side that is right."""
+        return self.normal.side
 
     def __getitem__(self, asked: ReferenceQuery[T]) -> T:
         return self._answers.of(asked, self)
@@ -67,7 +69,7 @@ class Evidence:
         """The evidence before any repair."""
         return cls(
             case=case,
-            export=case.export,
+            export=case.export.side,
             _of_reference=ReferenceEvidence.of(case),
             _of_case=CaseEvidence(case=case),
         )
@@ -82,7 +84,7 @@ class Evidence:
     @property
     def reference(self) -> Side:
         """The side that is right."""
-        return self.case.reference
+        return self.case.reference.side
 
     def after(self, repair: Repair) -> Evidence:
         """The evidence that is left once ``repair`` is made. Raises ``Ungraftable``."""

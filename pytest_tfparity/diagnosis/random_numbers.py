@@ -10,8 +10,7 @@ import numpy as np
 from ..graph.graph import Node, TensorName
 from ..graph.live_graph import LiveGraph
 from ..graph.normal.form import NormalGraph
-from ..graph.proof.proof import Side, form_of
-from .alignment import reference_of
+from .alignment import normal_export, normal_reference, reference_of
 from .evidence import Evidence, ReferenceEvidence
 from .flow import export_flow
 from .input_path import export_after_weights
@@ -45,18 +44,17 @@ class RandomPlace:
 @reference_query
 def reference_random_ops(evidence: ReferenceEvidence) -> Mapping[str, str]:
     """The random ops that the reference's outputs depend on, name to op."""
-    return _random_ops(evidence.reference)
+    return _random_ops(evidence[normal_reference].form)
 
 
 @query
 def export_random_ops(evidence: Evidence) -> Mapping[str, str]:
     """The random ops that the export's outputs depend on, name to op."""
-    return _random_ops(evidence.export)
+    return _random_ops(evidence[normal_export].form)
 
 
-def _random_ops(side: Side) -> Mapping[str, str]:
+def _random_ops(form: NormalGraph) -> Mapping[str, str]:
     """Those with a seed in the file too; those of a dropout that keeps everything are none."""
-    form = form_of(side)
     found = {}
     fixed = [index for index in form.live() if form.nodes[index].op.startswith("StatelessRandom")]
     for index in (*form.doubtful(), *fixed):

@@ -6,6 +6,8 @@ import pytest
 
 from conftest import Project
 from pytest_tfparity.errors import UnreadableFile
+from pytest_tfparity.graph.proof import proof
+from pytest_tfparity.graph.proof.proof import Side
 
 
 def test_a_defect_of_the_diagnosis_costs_the_explanation_and_not_the_verdict(
@@ -32,3 +34,19 @@ def test_what_the_files_do_not_allow_is_noted(
     result = broken_project.run()
     result.assert_outcomes(failed=1)
     assert "No diagnosis: only TensorFlow may know this file" in " ".join(result.stdout.str().split())
+
+
+def test_proof_and_diagnosis_share_one_normal_form_of_each_side(
+    broken_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Side] = []
+    real = proof.form_of
+
+    def counted(side: Side, *, joined: bool = False) -> object:
+        made.append(side)
+        return real(side, joined=joined)
+
+    monkeypatch.setattr(proof, "form_of", counted)
+    broken_project.run().assert_outcomes(failed=1)
+    assert len(made) > 2, "the repaired export has a form of its own"
+    assert len({id(side.graph) for side in made}) == len(made)

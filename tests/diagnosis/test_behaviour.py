@@ -20,13 +20,13 @@ from pytest_tfparity.diagnosis.evidence import Evidence
 from pytest_tfparity.diagnosis.runner import Answers, Role
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.graph.graph import Graph
-from pytest_tfparity.graph.proof.proof import Side
+from pytest_tfparity.graph.proof.proof import Side, normalised
 
 ROWS = {"x": np.arange(6, dtype=np.float32).reshape(3, 2)}
 
 
 def evidence(runner: FakeRunner | None) -> Evidence:
-    side = Side(graph=Graph(nodes={}), outputs=())
+    side = normalised(Side(graph=Graph(nodes={}), outputs=()))
     return Evidence.of(
         Case(
             reference=side,

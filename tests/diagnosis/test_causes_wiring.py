@@ -137,7 +137,7 @@ def test_the_same_change_where_it_does_not_matter_is_named_too() -> None:
         node = export.graph.nodes["second/conv/Conv2D"].inputs[0].node
         return (compared(float(export.graph.nodes[node].op != "Relu6")),)
 
-    found = diagnose(replace(runs, runner=FakeRunner(comparison=run), outputs=run(runs.export))).findings
+    found = diagnose(replace(runs, runner=FakeRunner(comparison=run), outputs=run(runs.export.side))).findings
     assert [(each.cause, set(each.nodes)) for each in found] == [
         ("graph-op-differs", {"first/act", "second/act"})
     ]

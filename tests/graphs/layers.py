@@ -11,7 +11,7 @@ from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.diagnose import diagnose
 from pytest_tfparity.diagnosis.evidence import Evidence
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.graph.proof.proof import Side
+from pytest_tfparity.graph.proof.proof import Side, normalised
 from pytest_tfparity.result import Finding
 
 FLOAT = DType(1)
@@ -117,8 +117,8 @@ def case(reference: Side, export: Side, checkpoint: Values | None = None) -> Cas
     held = checkpoint if checkpoint is not None else {}
     tensors = {name: tensor(value) for name, value in held.items()} or dict(reference.variables)
     return Case(
-        reference=reference,
-        export=export,
+        reference=normalised(reference),
+        export=normalised(export),
         checkpoint=tensors,
         keys={name: name for name in reference.variables},
         outputs=(),

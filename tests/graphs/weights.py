@@ -17,7 +17,7 @@ from pytest_tfparity.diagnosis.causes import CAUSES
 from pytest_tfparity.diagnosis.diagnose import Diagnosis, diagnose
 from pytest_tfparity.diagnosis.evidence import Evidence
 from pytest_tfparity.graph.graph import Graph, tensor_name
-from pytest_tfparity.graph.proof.proof import Side
+from pytest_tfparity.graph.proof.proof import Side, normalised
 from pytest_tfparity.result import Finding
 
 SHADOW = "/ExponentialMovingAverage"
@@ -114,8 +114,8 @@ class Weights:
         fixed = {"outputs": (tensor_name("head/BiasAdd"),), "inputs": (tensor_name("x"),)}
         variables = {name: checkpoint[key] for name, key in keys.items() if key in checkpoint}
         return Case(
-            reference=Side(graph=graph(None, self.reference_edit), variables=variables, **fixed),
-            export=Side(graph=graph(export, edit), **fixed),
+            reference=normalised(Side(graph=graph(None, self.reference_edit), variables=variables, **fixed)),
+            export=normalised(Side(graph=graph(export, edit), **fixed)),
             checkpoint=checkpoint,
             keys=keys,
             others={

@@ -88,7 +88,7 @@ def _scopes(names: Iterable[str], coupled: Iterable[TensorName]) -> tuple[str, .
 
 def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
     """By how much row 0 of each output moves when it is alone, where that can be tried."""
-    return dict(zip(evidence.case.export.outputs, evidence[rows_coupled], strict=False))
+    return dict(zip(evidence.case.export.side.outputs, evidence[rows_coupled], strict=False))
 
 
 def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> bool:
