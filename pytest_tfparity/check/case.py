@@ -10,10 +10,10 @@ from ..diagnosis.runner import ComparedOutput, ModelRunner
 from ..formats.model import HasWeights
 from ..result import OutputComparison
 from .pair import Pair
-from .run import Answers
+from .run import RunOutputs
 
 
-def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers | None) -> Case:
+def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs | None) -> Case:
     """Both sides of ``pair`` with ``outputs``, how they differ; without ``answers`` nothing is run again.
 
     Raises UnreadableFile where only TensorFlow may know a graph.
@@ -74,7 +74,7 @@ class OtherCheckpoints(Mapping[str, Tensors]):
         return {self._spec.shown(path): tensors for path, tensors in self._weights.siblings().items()}
 
 
-def _runner(pair: Pair, answers: Answers) -> ModelRunner:
+def _runner(pair: Pair, answers: RunOutputs) -> ModelRunner:
     return ModelRunner(
         reference=pair.model("reference"),
         export=pair.export,

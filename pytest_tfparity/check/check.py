@@ -25,7 +25,7 @@ from .garbage_collection import paused_garbage_collection
 from .health import healthy, sound
 from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
-from .run import Answers, Run
+from .run import Run, RunOutputs
 from .verdict import all_passed, decided, measured, said_once
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def judge(
         proof = try_proof(pair)
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
     result = measured(draft_result(spec, nodeid), outputs, proof)
-    answers = Answers(inputs=inputs or {}, reference=reference, export=export)
+    answers = RunOutputs(inputs=inputs or {}, reference=reference, export=export)
     alike = all_passed(outputs)
     declared = all(output.reference in reference for output in pair.outputs)
     if not alike and inputs is not None and declared:
@@ -197,17 +197,17 @@ def _numbers(
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
 
 
-def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> Answers:
+def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> RunOutputs:
     """What both sides answer to ``inputs``; ``golden`` stands in for the reference where it is given."""
     reference = None if golden is None else golden_outputs(run.pair, golden)
     try:
         reference = run.reference(inputs) if reference is None else reference
-        return Answers(inputs=inputs, reference=reference, export=run.export(inputs))
+        return RunOutputs(inputs=inputs, reference=reference, export=run.export(inputs))
     except TfparityError as error:
-        return Answers(inputs=inputs, reference=reference, error=error)
+        return RunOutputs(inputs=inputs, reference=reference, error=error)
 
 
-def _drift(run: Run, draft: ParityResult, golden: Golden, answers: Answers) -> tuple[str, ...]:
+def _drift(run: Run, draft: ParityResult, golden: Golden, answers: RunOutputs) -> tuple[str, ...]:
     """That the goldens are not what the reference answers, if so."""
     from .compared import drift_of
 

@@ -11,7 +11,7 @@ from ..result import OutputComparison
 from ..settings.spec import OutputSpec
 from .inputs import golden_outputs
 from .pair import Pair
-from .run import Answers
+from .run import RunOutputs
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Against: TypeAlias = Literal["reference", "golden"]
 
 
-def compare_all(pair: Pair, answers: Answers, against: Against) -> tuple[OutputComparison, ...]:
+def compare_all(pair: Pair, answers: RunOutputs, against: Against) -> tuple[OutputComparison, ...]:
     """Every output of the check as the export answers it, compared with what the reference answers."""
     reference, export = answers.reference or {}, answers.export or {}
     return tuple(

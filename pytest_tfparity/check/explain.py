@@ -15,12 +15,12 @@ from ..formats.model import Model
 from ..result import Health, OutputComparison, ParityResult
 from .case import case_of, case_of_export
 from .details import details_of
-from .guard import attempted
+from .guard import result_or_error
 from .pair import Pair
-from .run import Answers, Run
+from .run import Run, RunOutputs
 
 
-def explained(run: Run, result: ParityResult, answers: Answers) -> ParityResult:
+def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResult:
     """The result with why its outputs differ, or why a side could not be run."""
     plain = run.pair.without_graph()
     if run.pair.reference is None or plain is not None:
@@ -49,7 +49,7 @@ def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:
     if run.pair.reference is None or run.pair.without_graph() or run.pair.spec.health == "ignore":
         return result
     with run.clock("diagnosis"):
-        diagnosis = attempted(lambda: diagnose(case_of(run.pair, (), None), OTHER_WEIGHTS))
+        diagnosis = result_or_error(lambda: diagnose(case_of(run.pair, (), None), OTHER_WEIGHTS))
     if isinstance(diagnosis, Exception):
         return _noted(result, diagnosis, "Whose weights these are is not known")
     found = tuple(
@@ -64,7 +64,7 @@ def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:
 
 
 def with_details(
-    run: Run, result: ParityResult, answers: Answers, diagnosis: Diagnosis | None = None
+    run: Run, result: ParityResult, answers: RunOutputs, diagnosis: Diagnosis | None = None
 ) -> ParityResult:
     """The result with what the pictures of a report need, if one was asked for."""
     if not run.details:
@@ -83,7 +83,7 @@ def _without_diagnosis(run: Run, result: ParityResult, plain: Model) -> ParityRe
     return replace(result, notes=(*result.notes, note))
 
 
-def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: Answers) -> Diagnosis | None:
+def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs) -> Diagnosis | None:
     """What is behind a difference or an error; None where the error says it all."""
     error = answers.error
     if error is None:
@@ -101,7 +101,7 @@ def _diagnosed(
 
     ``lacking`` begins the note where the files do not allow it.
     """
-    diagnosis = attempted(explain)
+    diagnosis = result_or_error(explain)
     if diagnosis is None:
         return result, None
     if isinstance(diagnosis, Exception):

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def attempted(make: Callable[[], T]) -> T | Exception:
+def result_or_error(make: Callable[[], T]) -> T | Exception:
     """What ``make`` gives, or the exception that it raised, a defect of ours included.
 
     For what is made beside a verdict alone, a diagnosis or a picture: whoever calls says that it is missing.

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..graph.graph import Array
 from ..result import ParityResult
 
-Role: TypeAlias = Literal["reference", "export", "golden"]
+OutputSource: TypeAlias = Literal["reference", "export", "golden"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Origin:
     export) with others (as reference).
     """
 
-    role: Role
+    role: OutputSource
     model: str
     inputs: Mapping[str, Array]
     judge: Callable[[Outputs, Outputs], ParityResult]

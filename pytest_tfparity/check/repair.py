@@ -12,7 +12,7 @@ from .case import case_of
 from .compared import compare_all
 from .inputs import load_inputs
 from .pair import open_pair
-from .run import Answers
+from .run import RunOutputs
 
 
 def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
@@ -25,7 +25,7 @@ def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
     if pair.without_graph() is not None or not isinstance(pair.export, Repairable):
         return None
     inputs = load_inputs(spec)
-    answers = Answers(
+    answers = RunOutputs(
         inputs=inputs, reference=pair.run("reference", inputs), export=pair.run("export", inputs)
     )
     diagnosis = diagnose(case_of(pair, compare_all(pair, answers, "reference"), answers))

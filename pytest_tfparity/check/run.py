@@ -33,7 +33,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class RunOutputs:
     """What both sides answered to ``inputs``, these by the reference's names, answers by each side's own.
 
     ``reference`` is None where it could not be run, ``export`` likewise; ``error`` then says why not.

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-Kind: TypeAlias = Literal["float", "complex", "integer", "string", "other"]
+NumberKind: TypeAlias = Literal["float", "complex", "integer", "string", "other"]
 
 
-def kind(dtype: np.dtype[Any]) -> Kind:
+def kind(dtype: np.dtype[Any]) -> NumberKind:
     """How values of ``dtype`` are compared; also for the dtypes of ml_dtypes (bfloat16, float8, int4)."""
     if dtype.kind in "biu" or re.fullmatch(r"u?int\d+", dtype.name):
         return "integer"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-SHADOW = "/ExponentialMovingAverage"
-"""What ``tf.train.ExponentialMovingAverage`` appends to the name of what it averages."""
+from ..graph.read.restore import SHADOW
 
 _SLOT = re.compile(
     r"(Adam|AdamW|Adamax|AdaMax|AdaGrad|Adagrad|Adadelta|AdagradDA|Momentum|RMSProp|Ftrl|FtrlProximal"

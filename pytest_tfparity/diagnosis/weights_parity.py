@@ -16,13 +16,12 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from ..graph.graph import Tensor
+from ..graph.read.restore import Ema
 from .arrays import is_float, same, values
 from .provenance import Provenance, provenance
 from .tensor_names import is_model_variable, is_statistic, plain_name, shadow_of
 
-Ema: TypeAlias = str | tuple[str, ...] | None
-Problem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused", "nothing"]
-
+WeightProblem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "unused", "nothing"]
 
 _STRING = 7
 _FLOATS = (1, 2, 14, 19)
@@ -44,7 +43,7 @@ class WeightMismatch:
     holds, of a layer that is used), ``"nothing"`` (the export holds no weight at all).
     """
 
-    problem: Problem
+    problem: WeightProblem
     constant: str | None = None
     variable: str | None = None
     provenance: Provenance | None = None
@@ -148,7 +147,7 @@ def _strange(strange: Iterable[Provenance], structural: Collection[str]) -> Iter
     """Constants that are not the checkpoint's, where their values or their places say anything."""
     for each in strange:
         if each.constant not in structural and (each.informative or each.variable is not None):
-            problem: Problem = "not found" if each.variable is None else "differs"
+            problem: WeightProblem = "not found" if each.variable is None else "differs"
             yield WeightMismatch(
                 problem=problem, constant=each.constant, variable=each.variable, provenance=each
             )

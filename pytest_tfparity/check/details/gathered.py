@@ -8,9 +8,9 @@ from typing import Any
 from ...diagnosis.diagnose import Diagnosis
 from ...result import OutputComparison
 from ...result_details import Details
-from ..guard import attempted
+from ..guard import result_or_error
 from ..pair import Pair
-from ..run import Answers
+from ..run import RunOutputs
 from .averages import weight_rows
 from .depth import node_differences
 from .grad_cam import grad_cam
@@ -29,7 +29,7 @@ MOST_WEIGHTS = 400
 def details_of(
     pair: Pair,
     outputs: tuple[OutputComparison, ...],
-    answers: Answers,
+    answers: RunOutputs,
     diagnosis: Diagnosis | None = None,
 ) -> Details:
     """The details of a check that was run.
@@ -64,7 +64,7 @@ def details_of(
 
 
 def _made(name: str, make: Callable[[], dict[str, Any]], problems: list[str]) -> dict[str, Any]:
-    made = attempted(make)
+    made = result_or_error(make)
     if isinstance(made, Exception):
         problems.append(f"{name} could not be made: {_sentence(made)}")
         return {}

@@ -7,12 +7,13 @@ map. See Selvaraju et al., Grad-CAM (2017), https://arxiv.org/abs/1610.02391, eq
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import ModelError
+from ...formats.format import Role
 from ...graph.graph import Array
 from ...result_details import GradCam, HeatMap
 from ...runtime.images import encoded_image
@@ -25,8 +26,7 @@ MOST_CLASSES = 3
 _SIDE = 224
 """Pixels that an image of the report is wide or high at most."""
 
-Side: TypeAlias = Literal["reference", "export"]
-Tensors: TypeAlias = tuple[Array, Array, Array]
+GradCamArrays: TypeAlias = tuple[Array, Array, Array]
 """Image, activations, gradients."""
 
 
@@ -53,9 +53,7 @@ def heat_maps(activations: Array, gradients: Array) -> npt.NDArray[np.float64]:
     return np.maximum(weighted, 0.0)
 
 
-def _tensors(
-    pair: Pair, spec: GradCamSpec, role: Literal["reference", "export"], inputs: Mapping[str, Array]
-) -> Tensors:
+def _tensors(pair: Pair, spec: GradCamSpec, role: Role, inputs: Mapping[str, Array]) -> GradCamArrays:
     names = [getattr(getattr(spec, what), role) for what in ("image", "activations", "gradients")]
     feeds = {getattr(entry, role): np.asarray(inputs[entry.reference]) for entry in pair.inputs}
     found = pair.model(role).run(feeds, names, session=pair.spec.session)
@@ -75,7 +73,9 @@ def _tensors(
 
 
 def _maps(
-    reference: Tensors, export: Tensors, classes: Mapping[str, list[tuple[tuple[int, float], ...]]]
+    reference: GradCamArrays,
+    export: GradCamArrays,
+    classes: Mapping[str, list[tuple[tuple[int, float], ...]]],
 ) -> Iterator[GradCam]:
     images = reference[0]
     maps = heat_maps(*reference[1:]), heat_maps(*export[1:])
@@ -112,7 +112,7 @@ def _pixels(image: Array) -> npt.NDArray[np.uint8]:
     return np.round(scaled * 255.0).astype(np.uint8)
 
 
-def _classes(pair: Pair, role: Side, arrays: Mapping[str, Array]) -> list[tuple[tuple[int, float], ...]]:
+def _classes(pair: Pair, role: Role, arrays: Mapping[str, Array]) -> list[tuple[tuple[int, float], ...]]:
     """The likeliest classes of each image, by the first output that is a row of numbers an image."""
     for output in pair.outputs:
         array = arrays.get(getattr(output, role))

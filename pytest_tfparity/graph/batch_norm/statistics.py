@@ -11,7 +11,7 @@ from ..graph import Array, Graph, Node, Shape, Tensor, TensorName
 from ..live_graph import LiveGraph
 from ..variables import written_variable
 
-Kind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
+StatisticKind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
 
 LAYOUT = frozenset({"Reshape", "Squeeze", "ExpandDims", "BroadcastTo", "Cast"})
 """Ops that change how a vector of channels lies, not what it holds."""
@@ -46,7 +46,7 @@ class Statistic:
     chose, or would choose, between stored and batch; ``axis`` that of the channels, where it shows.
     """
 
-    kind: Kind
+    kind: StatisticKind
     stored: str | None
     predicate: str | None
     axis: int | None
@@ -91,12 +91,14 @@ def _chosen(live: LiveGraph, merge: Node, axis: int | None, variables: frozenset
     kinds = {side.kind for side in sides}
     if "other" in kinds:
         return Statistic("other", None, by, axis)
-    kind: Kind = "undecided" if len(kinds) > 1 else sides[0].kind
+    kind: StatisticKind = "undecided" if len(kinds) > 1 else sides[0].kind
     stored = next((side.stored for side in sides if side.stored), None)
     return Statistic(kind, stored, by, axis or sides[0].axis)
 
 
-def _origin(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> tuple[Kind, int | None]:
+def _origin(
+    live: LiveGraph, tensor: TensorName, variables: frozenset[str]
+) -> tuple[StatisticKind, int | None]:
     """Walk back from a computed statistic to the reductions that made it.
 
     Every way back must end in a constant or in a reduction over the batch; a way that reaches
