@@ -12,7 +12,7 @@ import pytest
 
 from graphs.networks import Network, small_network, stated_check
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the plugin does, before anything imports TensorFlow
 pytest_plugins = ["pytester"]
 
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # hypothesis takes seconds to load
