@@ -1,6 +1,8 @@
 """``python -m pytest_tfparity``: check, init, explain."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from conftest import Project
 from graphs.networks import Network
-from pytest_tfparity.__main__ import main
+from pytest_tfparity.__main__ import UNREAD, main
 
 
 @pytest.fixture
@@ -132,3 +134,12 @@ def test_explain_lists_the_causes_and_prints_the_page_of_each(capsys: pytest.Cap
             before, after = page.split(f"\n\n{heading}\n\n")
             assert len(before.strip().split("\n\n")[-1]) > 15
             assert len(after.strip()) > 15
+
+
+def test_nobody_need_read_to_the_end() -> None:
+    command = [sys.executable, "-u", "-m", "pytest_tfparity", "explain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        program.stdout.close()
+        assert program.communicate()[1] == b""
+    assert program.returncode == UNREAD
