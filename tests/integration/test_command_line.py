@@ -53,6 +53,17 @@ def test_check_explains_a_wrong_export(
     assert (Path("out") / "report.json").is_file()
 
 
+def test_a_report_that_cannot_be_written_is_no_verdict(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    Path("out").write_text("a file")
+    assert main(["check", "model.ckpt-7", "model.pb", "--report", "out"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "model: proven: the export computes what the checkpoint computes\n"
+    assert printed.err == "The report cannot be written into out: File exists. Name another folder.\n"
+
+
 def test_check_makes_up_inputs_where_none_are_given(
     files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
 ) -> None:
