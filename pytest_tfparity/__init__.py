@@ -1,8 +1,9 @@
-"""Keep broken TensorFlow exports out of production: checkpoint and frozen graph must agree.
+"""Keep broken TensorFlow exports out of production: an export must compute what its reference computes.
 
-``parity`` marks a test with the model that it is about and the tolerance; ``assert_parity``
-checks an export against its checkpoint inside a test. The fixtures ``frozen_graph``,
-``checkpoint_session``, ``golden_inputs``, ``golden_outputs`` and ``parity_model`` come with the plugin.
+``parity`` marks a test with the model that it is about and the tolerance; ``assert_parity`` checks an export
+against its reference inside a test. The fixtures ``export_model`` and ``reference_model`` (for the usual formats
+also called ``frozen_graph`` and ``checkpoint_session``), ``golden_inputs``, ``golden_outputs`` and
+``parity_model`` come with the plugin.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""``python -m pytest_tfparity``: the one-off question, and a first manifest."""
+"""``python -m pytest_tfparity``: one command, its exit code, and mistakes as sentences."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from .cli.parser import parser
 
 if TYPE_CHECKING:
     from .formats.format import Format
+
+UNREAD = 141
+"""The exit code where nobody reads what is printed, ``| head`` say: that of a program which the signal ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,9 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         done: int = getattr(commands, getattr(options, "function", options.command))(options)
+        sys.stdout.flush()
     except TfparityError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return UNREAD
     return done
 
 

@@ -46,7 +46,7 @@ class SettingsError(TfparityError):
 
 
 class ModelError(TfparityError):
-    """A checkpoint, meta graph or frozen graph cannot be read, is not what it should be, or cannot run."""
+    """A file of a model cannot be read, is not what it should be, or cannot run."""
 
 
 class UnreadableFile(ModelError):

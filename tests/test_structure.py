@@ -73,8 +73,8 @@ def imported(name: str, *, late: bool = True) -> frozenset[str]:
             home = home if node.level else node.module or ""
             members = [f"{home}.{alias.name}" for alias in node.names]
             found.update(member if member in MODULES else home for member in members)
-    ours = {each for each in found if each in MODULES}
-    return frozenset(ours | {each.partition(".")[0] for each in found - ours})
+    own = {each for each in found if each in MODULES}
+    return frozenset(own | {each.partition(".")[0] for each in found - own})
 
 
 def reached(name: str, *, late: bool = False) -> set[str]:

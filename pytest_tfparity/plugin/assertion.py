@@ -23,7 +23,7 @@ def assert_parity(
     atol: float | None = None,
     rtol: float | None = None,
 ) -> ParityResult:
-    """Assert that the export matches its checkpoint, like ``np.testing`` does for arrays.
+    """Assert that the export matches its reference, like ``np.testing`` does for arrays.
 
     Both sides are first compared without running them; only what is not proven is run, on
     ``golden_inputs`` (by tensor name; default: the model's own). ``atol`` and ``rtol`` override
@@ -33,13 +33,14 @@ def assert_parity(
     __tracebackhide__ = True
     if not isinstance(frozen_graph, ExportModel) or not isinstance(checkpoint_session, ReferenceModel):
         raise UsageError(
-            "assert_parity takes the fixtures frozen_graph and checkpoint_session, in this order."
+            "assert_parity takes the export and then the reference: the fixtures export_model and reference_model,"
+            " or frozen_graph and checkpoint_session, in this order."
         )
     bench = frozen_graph.bench
     if checkpoint_session.bench.spec != bench.spec:
         raise UsageError(
-            f"assert_parity was given the export of {bench.spec.name!r} and the checkpoint of"
-            f" {checkpoint_session.bench.spec.name!r}."
+            f"assert_parity was given the export of {bench.spec.name!r} and the reference of"
+            f" {checkpoint_session.bench.spec.name!r}. Give it both sides of one model."
         )
     spec = with_tolerance(bench.spec, atol=atol, rtol=rtol)
     own = isinstance(golden_inputs, GoldenInputs) and golden_inputs.spec == bench.spec

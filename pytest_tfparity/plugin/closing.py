@@ -109,11 +109,18 @@ class Closing:
         return [f"goldens that no check uses (remove them with --tfparity-prune): {', '.join(names)}"]
 
     def _write_report(self, folder: str, results: Sequence[ParityResult]) -> str:
-        """Write the report into ``folder``, which counts from where pytest was started; a line about where it is."""
+        """Write the report into ``folder``, which counts from where pytest was started.
+
+        A line about where it is, or why there is none: the verdicts of the tests stand, whatever becomes of it.
+        """
         from ..check.environment import environment
+        from ..errors import SettingsError
         from ..reports.folder import write_reports
 
-        return write_reports(Path(self.config.invocation_params.dir, folder), results, environment())
+        try:
+            return write_reports(Path(self.config.invocation_params.dir, folder), results, environment())
+        except SettingsError as error:
+            return str(error)
 
     def _github(self, results: Sequence[ParityResult]) -> Iterator[str]:
         """On GitHub: write the summary of the step, and yield commands that mark the lines of failed checks."""

@@ -64,7 +64,7 @@ def frozen_graph(_tfparity_bench: Bench) -> ExportModel:
     """The export under test. ``frozen_graph.run(golden_inputs)`` gives its outputs by tensor name.
 
     Also ``.inputs``, ``.outputs`` (tensor names), ``.graph_def`` and ``.session``. The file is
-    loaded once for all tests.
+    loaded once for all tests. The same as ``export_model``.
     """
     from .models import ExportModel
 
@@ -76,7 +76,7 @@ def checkpoint_session(_tfparity_bench: Bench) -> ReferenceModel:
     """The reference: the restored checkpoint. ``checkpoint_session.run(golden_inputs)`` gives its outputs.
 
     Also ``.variables`` (name to restored value) and ``.session``, a ``tf.compat.v1.Session`` that
-    holds the restored graph, for checks of your own.
+    holds the restored graph, for checks of your own. The same as ``reference_model``.
     """
     from .models import ReferenceModel
 

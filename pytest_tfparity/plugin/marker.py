@@ -14,8 +14,8 @@ parity = pytest.mark.parity
 
 DESCRIPTION = (
     "parity(*models, atol=..., rtol=..., **settings): the test is about these models of tfparity.yaml (all of"
-    " them if it names none), or about the files given as checkpoint=, frozen_graph=, outputs=[...], under this"
-    " tolerance."
+    " them if it names none), or about the files given as checkpoint=, frozen_graph= (or, of any format,"
+    " reference={...}, export={...}), outputs=[...], under this tolerance."
 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..check.check import Update, judge, write_goldens
 from ..check.inputs import golden_of, load_inputs
 from ..check.outputs import Origin, Outputs, digest_of
-from ..check.pair import Pair, open_pair
+from ..check.pair import Pair, not_at_hand, open_pair
 from ..errors import UsageError
 from ..formats.model import HasSession, HasWeights
 from ..formats.store import ModelStore
@@ -184,7 +184,7 @@ class ExportModel(_Model):
 
 
 class ReferenceModel(_Model):
-    """The reference: the restored checkpoint, or its goldens where the checkpoint is not at hand."""
+    """The reference, or its goldens where it is not at hand."""
 
     _role = "reference"
 
@@ -203,8 +203,5 @@ class ReferenceModel(_Model):
             return super().run(inputs, outputs)
         golden = golden_of(self.bench.spec)
         if inputs is None or digest_of(dict(inputs)) != digest_of(golden.inputs):
-            raise UsageError(
-                f"The checkpoint of {self.bench.spec.name} is not at hand, and the goldens answer for the golden"
-                " inputs alone: run it on golden_inputs."
-            )
+            raise UsageError(f"{not_at_hand(self.bench.spec)} To use the goldens, run it on golden_inputs.")
         return self.bench.outputs("golden", golden.outputs, golden.inputs)

@@ -101,8 +101,9 @@ class ParitySession:
             if export is None:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST} was found in"
-                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init CKPT PB`), name"
-                    " the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override parity_model."
+                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init REFERENCE"
+                    " EXPORT`), name the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override"
+                    " parity_model."
                 )
             name = Path(export).stem
             return self._resolve(None, marker, file.parent, name, file, line)

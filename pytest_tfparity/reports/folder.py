@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..errors import SettingsError
 from ..result import ParityResult
 from .html import lacking, write_page
 from .json import read_report, write_report
@@ -13,10 +14,18 @@ from .size import fitted
 
 
 def write_reports(folder: Path, results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
-    """Write the report in every form that can be made; a line about where it is."""
-    write_overlays(folder, results)
-    results = fitted(results)
-    path = write_report(folder, results, environment)
+    """Write the report in every form that can be made; a line about where it is.
+
+    Raises SettingsError where ``folder`` cannot be written.
+    """
+    try:
+        write_overlays(folder, results)
+        results = fitted(results)
+        path = write_report(folder, results, environment)
+    except OSError as error:
+        raise SettingsError(
+            f"The report cannot be written into {folder}: {error.strerror}. Name another folder."
+        ) from None
     if lacking():
         return f"{path} (for a page to look at: pip install 'pytest-tfparity[report]')"
     try:

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..result import Finding, ParityResult
-from .terminal import headline, number, repair
-
-_WORDS = {
-    "proven": "proven equal",
-    "pass": "within tolerance",
-    "fail": "**different**",
-    "error": "**not comparable**",
-}
+from .terminal import VERDICTS, headline, number, repair
 
 
 def annotation(result: ParityResult, file: str, line: int) -> str:
@@ -46,11 +39,12 @@ def _row(result: ParityResult) -> str:
     differences = [output.max_abs for output in result.outputs if output.max_abs is not None]
     largest = number(max(differences)) if differences else ""
     causes = ", ".join(f"`{finding.cause}`" for finding in result.findings)
-    return f"| {_text(result.model)} | {_WORDS[result.verdict]} | {largest} | {causes} |"
+    verdict = VERDICTS[result.verdict] if result.passed else f"**{VERDICTS[result.verdict]}**"
+    return f"| {_text(result.model)} | {verdict} | {largest} | {causes} |"
 
 
 def _finding(finding: Finding) -> list[str]:
-    proof = [repair(finding)] if finding.repaired_max_abs is not None else []
+    proof = [repair(finding)] if repair(finding) else []
     places = ", ".join(f"`{scope}`" for scope in finding.scopes[:8])
     return [
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..result import ParityResult
+from .terminal import VERDICTS
 
 _ACTIONS = ("created", "updated", "unchanged")
 """What an update did to a file, the first of them where several tests share it."""
@@ -18,13 +19,7 @@ def closing_lines(results: Sequence[ParityResult]) -> list[str]:
 
 
 def _verdicts(results: Sequence[ParityResult]) -> str:
-    words = {
-        "proven": "proven equal",
-        "pass": "within tolerance",
-        "fail": "different",
-        "error": "not comparable",
-    }
-    counts = [(word, sum(result.verdict == verdict for result in results)) for verdict, word in words.items()]
+    counts = [(word, sum(each.verdict == verdict for each in results)) for verdict, word in VERDICTS.items()]
     return "parity: " + ", ".join(f"{count} {word}" for word, count in counts if count)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..result import Finding, OutputComparison, ParityResult
+from ..result import Finding, OutputComparison, ParityResult, Verdict
 
 if TYPE_CHECKING:
     from ..result_details import NodeDifference
@@ -18,6 +18,14 @@ _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
 """Nodes in the table of ``-v``: with the rest of the report they fit on one screen."""
+
+VERDICTS: Mapping[Verdict, str] = {
+    "proven": "proven equal",
+    "pass": "within tolerance",
+    "fail": "different",
+    "error": "not comparable",
+}
+"""The verdicts in words, the best first."""
 
 Emphasis: TypeAlias = Literal["failure", "cause", "proven", "decisive", "suggestive", "culprit"]
 Paint: TypeAlias = Callable[[str, Emphasis], str]
@@ -147,20 +155,27 @@ def _outputs(result: ParityResult, width: int) -> Iterator[str]:
 
 
 def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
-    places = finding.scopes or finding.nodes or ("graph",)
+    places = places_of(finding)
     more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
     cause, certainty = paint(finding.cause, "cause"), paint(finding.certainty, finding.certainty)
     yield f"  {', '.join(places[:_NAMED])}{more}   {cause}   {certainty}"
     yield from _wrapped(finding.message, width, "    ")
     for evidence in finding.evidence:
         yield from _wrapped(evidence, width, "    ")
-    if finding.repaired_max_abs is not None:
-        yield f"    {repair(finding)}"
+    if repaired := repair(finding):
+        yield f"    {repaired}"
     yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
 
 
+def places_of(finding: Finding) -> tuple[str, ...]:
+    """Where a finding is: layers, or nodes outside of any."""
+    return finding.scopes or finding.nodes or ("graph",)
+
+
 def repair(finding: Finding) -> str:
-    """What became of the repair, in a sentence."""
+    """What became of the repair, in a sentence; empty where none was tried."""
+    if finding.repaired_max_abs is None:
+        return ""
     if finding.repaired_max_abs == 0:
         return "Repaired in memory, the export computes exactly what the reference computes."
     return f"Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."

@@ -108,7 +108,8 @@ class Sessions:
         return tensor
 
     def _part(self, wanted: tuple[TensorName, ...], feeds: Arrays) -> Part:
-        part = prune(self.source.graph, wanted, feeds.keys(), _predicates(feeds))
+        known = {**_predicates(feeds), **self.source.constants}
+        part = prune(self.source.graph, wanted, feeds.keys(), known)
         self._refuse_effects(part, wanted)
         self._refuse_missing(part, wanted, feeds)
         self.source.check(part)

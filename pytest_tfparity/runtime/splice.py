@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from ..graph import ops
 from ..graph.edit.pruning import Part, prune
-from ..graph.graph import Array, Attr, Node, TensorName
+from ..graph.graph import Attr, Node, TensorName
 from ..graph.loops import is_of_loop, opens_loop
 from ..graph.proof.proof import Side
 
@@ -32,7 +30,7 @@ class Half:
     def of(cls, side: Side) -> Half:
         """The part of ``side`` that runs when its inputs and constant feeds are given."""
         fed = frozenset(side.inputs) | frozenset(side.feeds)
-        return cls(side=side, part=prune(side.graph, side.outputs, fed, _predicates(side)))
+        return cls(side=side, part=prune(side.graph, side.outputs, fed, side.feeds))
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
@@ -159,14 +157,6 @@ def _sorted(nodes: Mapping[str, Node]) -> dict[str, Node]:
             if not waiting[reader]:
                 ready.append(reader)
     return {name: nodes[name] for name in ready}
-
-
-def _predicates(side: Side) -> dict[TensorName, Array]:
-    return {
-        tensor: np.asarray(value)
-        for tensor, value in side.feeds.items()
-        if np.asarray(value).dtype == np.bool_ and not np.ndim(value)
-    }
 
 
 def _in_order(half: Half) -> list[TensorName]:

@@ -1,6 +1,8 @@
 """``python -m pytest_tfparity``: check, init, explain."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from conftest import Project
 from graphs.networks import Network
-from pytest_tfparity.__main__ import main
+from pytest_tfparity.__main__ import UNREAD, main
 
 
 @pytest.fixture
@@ -49,6 +51,17 @@ def test_check_explains_a_wrong_export(
     assert printed.startswith("model: export differs from checkpoint: ")
     assert "  block/bn   bn-training-mode   proven\n" in printed
     assert (Path("out") / "report.json").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_no_verdict(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    Path("out").write_text("a file")
+    assert main(["check", "model.ckpt-7", "model.pb", "--report", "out"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "model: proven: the export computes what the checkpoint computes\n"
+    assert printed.err == "The report cannot be written into out: File exists. Name another folder.\n"
 
 
 def test_check_makes_up_inputs_where_none_are_given(
@@ -132,3 +145,12 @@ def test_explain_lists_the_causes_and_prints_the_page_of_each(capsys: pytest.Cap
             before, after = page.split(f"\n\n{heading}\n\n")
             assert len(before.strip().split("\n\n")[-1]) > 15
             assert len(after.strip()) > 15
+
+
+def test_nobody_need_read_to_the_end() -> None:
+    command = [sys.executable, "-u", "-m", "pytest_tfparity", "explain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        program.stdout.close()
+        assert program.communicate()[1] == b""
+    assert program.returncode == UNREAD

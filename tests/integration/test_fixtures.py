@@ -161,6 +161,7 @@ def test_sides(frozen_graph, checkpoint_session, golden_inputs, parity_model):
         ("frozen_graph.run({'imag:0': x['image:0']})", "*imag:0*"),
         ("frozen_graph.run(x, outputs=['logit'])", "*'logit*Did you mean 'logits*"),
         ("frozen_graph.run({'image:0': x['image:0'][:, 0]})", "*image:0*"),
+        ("assert_parity(checkpoint_session, frozen_graph)", "assert_parity takes the export and then the*"),
     ],
 )
 def test_a_comparison_that_would_prove_nothing_is_refused_in_a_sentence(
@@ -169,7 +170,7 @@ def test_a_comparison_that_would_prove_nothing_is_refused_in_a_sentence(
     project.write(
         "test_it.py",
         f"""
-from pytest_tfparity import parity
+from pytest_tfparity import assert_parity, parity
 
 @parity("net")
 def test_it(frozen_graph, checkpoint_session, golden_inputs):

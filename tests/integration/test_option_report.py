@@ -108,6 +108,18 @@ def test_a_session_without_parity_tests_says_nothing(empty_project: Project, opt
     assert (empty_project.path / "out").exists() == bool(option)
 
 
+def test_a_report_that_cannot_be_written_costs_no_verdict(project: Project) -> None:
+    project.write("out", "a file")
+    result = project.run("--tfparity-report=out")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "parity: 1 proven equal",
+            "report: The report cannot be written into out: File exists. Name another folder.",
+        ]
+    )
+
+
 def test_an_overlay_for_model_explorer_colours_the_culprit_in_the_frozen_graph(
     broken_project: Project,
 ) -> None:

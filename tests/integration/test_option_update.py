@@ -97,6 +97,29 @@ def test_a_checkpoint_that_is_not_at_hand_cannot_update(golden_project: Project)
     result.stdout.fnmatch_lines(["*cannot be updated, because the checkpoint is not at hand*"])
 
 
+def test_goldens_answer_for_their_own_inputs_alone(golden_project: Project) -> None:
+    optional = WITH_GOLDEN.replace("model.ckpt-7}", "model.ckpt-7, optional: true}")
+    golden_project.write("tfparity.yaml", optional)
+    golden_project.run("--tfparity-update")
+    (golden_project.path / "model.ckpt-7.index").unlink()
+    golden_project.write(
+        "test_it.py",
+        "from pytest_tfparity import parity\n"
+        "@parity('net')\n"
+        "def test_it(reference_model, golden_inputs):\n"
+        "    assert len(reference_model.run(golden_inputs)) == 2\n"
+        "    reference_model.run({'image:0': golden_inputs['image:0'] * 2})\n",
+    )
+    result = golden_project.run("test_it.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "The checkpoint of net is not at hand: model.ckpt-7. Fetch it, or use the goldens alone, which answer for"
+            " their own inputs. To use the goldens, run it on golden_inputs."
+        ]
+    )
+
+
 def test_other_inputs_than_the_manifest_states_fail(golden_project: Project) -> None:
     golden_project.run("--tfparity-update")
     np.savez(golden_project.path / "images.npz", image=np.ones((4, 6, 6, 2), np.float32))

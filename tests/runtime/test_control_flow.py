@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from graphs import networks
+from pytest_tfparity.errors import ModelError
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
 
 tf = pytest.importorskip("tensorflow")
@@ -181,3 +182,19 @@ def test_a_branch_that_only_the_run_can_decide_is_taken_by_value(tmp_path: Path,
     answer = FrozenGraph(path).run({"x": np.float32(x)}, ["y"])
     assert answer["y"] == (1.0 if x > 0 else 2.0)
     assert not (tmp_path / "written.txt").exists()
+
+
+def test_what_a_constant_of_any_type_decides_is_not_run(tmp_path: Path) -> None:
+    v1.disable_control_flow_v2()
+    with tf.Graph().as_default() as graph:
+        phase = v1.placeholder(tf.int32, [], "phase")
+        tf.identity(v1.cond(phase > 0, lambda: v1.Variable(1.0).value(), lambda: tf.constant(2.0)), name="y")
+    v1.enable_control_flow_v2()
+    path = networks.write_graph(graph.as_graph_def(), tmp_path / "flow.pb")
+    model = FrozenGraph(path, feeds={"phase": 0})
+    assert model.run({}, ["y"])["y"] == 2.0
+    model.close()
+    model = FrozenGraph(path, feeds={"phase": 1})
+    with pytest.raises(ModelError, match="is not frozen"):
+        model.run({}, ["y"])
+    model.close()

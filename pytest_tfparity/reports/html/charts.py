@@ -30,6 +30,7 @@ _STYLE = Style(font_family="inherit", label_font_size=12, major_label_font_size=
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 _UNWANTED = ("desc", "style", "script", "defs")
 _FEWEST_DECADES = 3
+"""Decades of an axis at least: on one that ends where the values do, the smallest stands at nothing."""
 
 
 def depth_chart(nodes: Sequence[NodeDifference]) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,25 +10,19 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ...result import Finding, OutputComparison, ParityResult
+from ...result import OutputComparison, ParityResult, Verdict
 from ...result_details import BatchNormRow, NodeDifference, OutputDifferences, Quantiles, WeightSummary
-from ..terminal import at_least, headline, number
+from ..terminal import VERDICTS, at_least, headline, number, places_of, repair
 from . import charts, drawings, heat
 
-VERDICTS = {
-    "fail": "different",
-    "error": "not comparable",
-    "pass": "within tolerance",
-    "proven": "proven equal",
-}
-"""The verdicts in words, the worst first."""
+ORDER: tuple[Verdict, ...] = ("fail", "error", "pass", "proven")
+"""The verdicts in the order in which their checks stand on the page."""
 
 
 def page(results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
     """The whole page; checks that fail come first."""
-    order = list(VERDICTS)
-    ordered = sorted(results, key=lambda result: (order.index(result.verdict), result.nodeid))
-    counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in VERDICTS}
+    ordered = sorted(results, key=lambda result: (ORDER.index(result.verdict), result.nodeid))
+    counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in ORDER}
     template = _templates().get_template("page.html.j2")
     made: str = template.render(
         results=ordered,
@@ -58,13 +52,13 @@ def _templates() -> Environment:
         heat_pictures=heat.pictures,
         comparison_of=_comparison_of,
         boxes=_boxes,
-        place=_place,
+        places_of=places_of,
         changed=_changed,
         has_own=_has_own,
         plural=_plural,
     )
     templates.filters.update(
-        number=number, name=_breakable, verdict_line=_verdict_line, at_least=at_least, proof=_proof
+        number=number, name=_breakable, verdict_line=_verdict_line, at_least=at_least, repair=repair
     )
     return templates
 
@@ -81,18 +75,6 @@ def _breakable(name: str) -> Markup:
 def _verdict_line(result: ParityResult) -> str:
     """The headline without the name of the model."""
     return headline(result).removeprefix(f"{result.model}: ")
-
-
-def _proof(finding: Finding) -> str:
-    if finding.repaired_max_abs is None:
-        return ""
-    if finding.repaired_max_abs == 0:
-        return "Repaired in memory, the export computes exactly what the reference computes."
-    return f"Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
-
-
-def _place(finding: Finding) -> tuple[str, ...]:
-    return finding.scopes or finding.nodes or ("graph",)
 
 
 def _plural(count: int, noun: str) -> str:
@@ -141,8 +123,7 @@ def _boxes(weight: WeightSummary) -> list[_Box]:
     return [_box(side, found, percent) for side, found in sides if found]
 
 
-def _box(side: str, found: Quantiles, percent: object) -> _Box:
-    assert callable(percent)
+def _box(side: str, found: Quantiles, percent: Callable[[float], float]) -> _Box:
     ordered = sorted(found)
     last = len(ordered) - 1
     inner = (ordered[round(last * 0.25)], ordered[round(last * 0.75)])
