@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..comparison.compare import compare
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from .archive import Array
@@ -173,6 +172,8 @@ def _changes(
         if identical(name, stored, now):
             largest = max(largest or 0.0, 0.0)
             continue
+        from ..comparison.compare import compare  # needed here alone, and no golden is changed in most runs
+
         result = compare(
             stored,
             now,

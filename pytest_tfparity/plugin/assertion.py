@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ..check.check import check
-from ..comparison.tolerance import Tolerance
 from ..errors import UsageError
 from ..graph.graph import Array
 from ..result import ParityResult
-from ..settings.spec import ParitySpec
 from .failure import ParityFailure
 from .models import ExportModel, GoldenInputs, ReferenceModel
 
@@ -42,7 +39,7 @@ def assert_parity(
             f"assert_parity was given the export of {bench.spec.name!r} and the reference of"
             f" {checkpoint_session.bench.spec.name!r}. Give it both sides of one model."
         )
-    spec = with_tolerance(bench.spec, atol=atol, rtol=rtol)
+    spec = bench.spec.with_tolerance(atol=atol, rtol=rtol)
     own = isinstance(golden_inputs, GoldenInputs) and golden_inputs.spec == bench.spec
     inputs = None if own or golden_inputs is None else dict(golden_inputs)
     result = check(spec, bench.models, nodeid=bench.nodeid, inputs=inputs, details=bench.details)
@@ -50,19 +47,3 @@ def assert_parity(
     if not result.passed:
         raise ParityFailure(result)
     return result
-
-
-def with_tolerance(spec: ParitySpec, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
-    """``spec`` with another tolerance for every output; None leaves a number as it is."""
-
-    def tightened(tolerance: Tolerance) -> Tolerance:
-        return replace(
-            tolerance,
-            atol=tolerance.atol if atol is None else float(atol),
-            rtol=tolerance.rtol if rtol is None else float(rtol),
-        )
-
-    if atol is None and rtol is None:
-        return spec
-    outputs = tuple(replace(output, tolerance=tightened(output.tolerance)) for output in spec.outputs)
-    return replace(spec, tolerance=tightened(spec.tolerance), outputs=outputs)

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 from ..errors import HealthWarning, TfparityError
-from ..reports.junit import properties
-from ..reports.terminal import report as report_of
 from ..result import ParityResult
 from .failure import ParityFailure
 from .marker import line_of
@@ -68,6 +66,8 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     elif report.failed:
         report.sections += _unshown(record.results, excinfo, max(verbosity(item.config), 0))
     if properties_in_cases(item.config):
+        from ..reports.junit import properties
+
         item.user_properties.extend(properties(record.results))
     attachment = Attachment(
         results=tuple(record.results),
@@ -112,6 +112,8 @@ def _unshown(
     results: Sequence[ParityResult], excinfo: pytest.ExceptionInfo[BaseException] | None, level: int
 ) -> list[tuple[str, str]]:
     """The reports that the failure does not show: an assertion has their first line, a bare ``==`` nothing."""
+    from ..reports.terminal import report as report_of
+
     shown = excinfo.value.result if excinfo is not None and isinstance(excinfo.value, ParityFailure) else None
     return [
         ("tfparity", "\n".join(report_of(result, verbosity=level)))

@@ -30,12 +30,13 @@ class Closing:
         if not hasattr(report, "tfparity"):
             return
         from .attachment import attachment_of
-        from .representation import Representation
 
         attachment = attachment_of(report)
         self.reports.append((report, attachment))
         failure = attachment.failure
         if failure is not None:
+            from .representation import Representation
+
             failed = next((each for each in attachment.results if not each.passed), None)
             report.longrepr = Representation(  # type: ignore[assignment]  # pytest does not export TerminalRepr
                 str(report.longrepr),
@@ -124,9 +125,11 @@ class Closing:
 
     def _github(self, results: Sequence[ParityResult]) -> Iterator[str]:
         """On GitHub: write the summary of the step, and yield commands that mark the lines of failed checks."""
+        page = os.environ.get("GITHUB_STEP_SUMMARY")
+        if not page and os.environ.get("GITHUB_ACTIONS") != "true":
+            return
         from ..reports.github import annotation, summary
 
-        page = os.environ.get("GITHUB_STEP_SUMMARY")
         if page and results:
             with open(page, "a", encoding="utf-8") as file:
                 file.write(summary(results))

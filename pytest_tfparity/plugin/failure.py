@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..reports.terminal import report
 from ..result import ParityResult
 
 
@@ -12,6 +11,8 @@ class ParityFailure(AssertionError):
     __module__ = "pytest_tfparity"  # where it is exported: so pytest names it
 
     def __init__(self, result: ParityResult) -> None:
+        from ..reports.terminal import report
+
         super().__init__("\n".join(report(result)))
         self.result = result
 

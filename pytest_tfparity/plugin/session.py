@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..check.check import Update, check
-from ..check.worker import Worker
 from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
 from ..formats.store import ModelStore
 from ..result import ParityResult
@@ -18,10 +17,12 @@ from ..settings.manifest import Manifest, load_manifest
 from ..settings.resolve import ModelEntry, resolve
 from ..settings.roles import stated_file
 from ..settings.spec import ParitySpec
-from .assertion import with_tolerance
 from .marker import marked_models, marked_settings
-from .models import Bench
 from .options import ini_settings, manifest_setting, option_settings, verbosity
+
+if TYPE_CHECKING:
+    from ..check.worker import Worker
+    from .models import Bench
 
 MANIFEST = "tfparity.yaml"
 
@@ -56,6 +57,8 @@ class ParitySession:
     @cached_property
     def worker(self) -> Worker:
         """The process that runs isolated checks."""
+        from ..check.worker import Worker
+
         return Worker()
 
     def close(self) -> None:
@@ -132,7 +135,7 @@ class ParitySession:
         if isinstance(model, ParitySpec):
             atol = self._options.get("atol", marker.get("atol"))
             rtol = self._options.get("rtol", marker.get("rtol"))
-            return with_tolerance(model, atol=atol, rtol=rtol)
+            return model.with_tolerance(atol=atol, rtol=rtol)
         settings = {**model, **marker}
         name = Path(stated_file(settings, "export") or file).stem
         return self._resolve(None, settings, file.parent, name, file, None)
@@ -152,6 +155,8 @@ class ParitySession:
         written: Callable[[ParityResult], None],
     ) -> Bench:
         """What both fixtures of one test share; ``record`` takes verdicts, ``written`` what became of goldens."""
+        from .models import Bench
+
         stated = spec
         if spec.manifest is not None and spec.name in self.manifest(spec.manifest).models:
             stated = self.manifest_spec(spec.manifest, spec.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -123,6 +123,21 @@ class ParitySpec:
     grad_cam: GradCamSpec | None = None
     manifest: Path | None = None
     line: int | None = None
+
+    def with_tolerance(self, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
+        """The same check under another tolerance for every output; None leaves a number as it is."""
+
+        def changed(tolerance: Tolerance) -> Tolerance:
+            return replace(
+                tolerance,
+                atol=tolerance.atol if atol is None else float(atol),
+                rtol=tolerance.rtol if rtol is None else float(rtol),
+            )
+
+        if atol is None and rtol is None:
+            return self
+        outputs = tuple(replace(output, tolerance=changed(output.tolerance)) for output in self.outputs)
+        return replace(self, tolerance=changed(self.tolerance), outputs=outputs)
 
     def side(self, role: Role) -> SideSpec | None:
         """What is stated of one side; None where there is no reference."""
