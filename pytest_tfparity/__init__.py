@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .plugin.assertion import assert_parity
     from .plugin.failure import ParityFailure
     from .plugin.marker import parity
-    from .plugin.models import ExportModel, ReferenceModel
+    from .plugin.sides import ExportModel, ReferenceModel
     from .result import Finding, Health, OutputComparison, ParityResult, Seconds
     from .settings.spec import (
         BytesSource,
@@ -93,7 +93,7 @@ _HOMES = {
     "plugin.assertion": ("assert_parity",),
     "plugin.failure": ("ParityFailure",),
     "plugin.marker": ("parity",),
-    "plugin.models": ("ExportModel", "ReferenceModel"),
+    "plugin.sides": ("ExportModel", "ReferenceModel"),
     "result": ("Finding", "Health", "OutputComparison", "ParityResult", "Seconds"),
     "settings.spec": (
         *("BytesSource", "CallSource", "GradCamSpec", "ImageSource", "InputSpec", "NpzSource"),

@@ -13,9 +13,9 @@ from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.model import Model
 from ..result import Health, OutputComparison, ParityResult
-from .case import case_of, case_of_export
+from .attempt import result_or_error
 from .details import details_of
-from .guard import result_or_error
+from .diagnosed import case_of, case_of_export
 from .pair import Pair
 from .run import Run, RunOutputs
 

@@ -8,8 +8,8 @@ from ..diagnosis.diagnose import diagnose
 from ..formats.model import Repairable
 from ..formats.store import ModelStore
 from ..settings.spec import ParitySpec
-from .case import case_of
 from .compared import compare_all
+from .diagnosed import case_of
 from .inputs import load_inputs
 from .pair import open_pair
 from .run import RunOutputs

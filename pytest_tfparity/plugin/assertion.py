@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..graph.graph import Array
 from ..result import ParityResult
 from .failure import ParityFailure
-from .models import ExportModel, GoldenInputs, ReferenceModel
+from .sides import ExportModel, GoldenInputs, ReferenceModel
 
 
 def assert_parity(

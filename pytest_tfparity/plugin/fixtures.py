@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..check.outputs import Outputs
     from ..graph.graph import Array
     from ..settings.spec import ParitySpec
-    from .models import Bench, ExportModel, ReferenceModel
+    from .sides import Bench, ExportModel, ReferenceModel
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def frozen_graph(_tfparity_bench: Bench) -> ExportModel:
     Also ``.inputs``, ``.outputs`` (tensor names), ``.graph_def`` and ``.session``. The file is
     loaded once for all tests. The same as ``export_model``.
     """
-    from .models import ExportModel
+    from .sides import ExportModel
 
     return ExportModel(_tfparity_bench)
 
@@ -78,7 +78,7 @@ def checkpoint_session(_tfparity_bench: Bench) -> ReferenceModel:
     Also ``.variables`` (name to restored value) and ``.session``, a ``tf.compat.v1.Session`` that
     holds the restored graph, for checks of your own. The same as ``reference_model``.
     """
-    from .models import ReferenceModel
+    from .sides import ReferenceModel
 
     return ReferenceModel(_tfparity_bench)
 
@@ -89,7 +89,7 @@ def reference_model(_tfparity_bench: Bench) -> ReferenceModel:
 
     Also ``.inputs`` and ``.outputs`` (tensor names).
     """
-    from .models import ReferenceModel
+    from .sides import ReferenceModel
 
     return ReferenceModel(_tfparity_bench)
 
@@ -100,7 +100,7 @@ def export_model(_tfparity_bench: Bench) -> ExportModel:
 
     Also ``.inputs`` and ``.outputs`` (tensor names).
     """
-    from .models import ExportModel
+    from .sides import ExportModel
 
     return ExportModel(_tfparity_bench)
 

@@ -22,7 +22,7 @@ from .options import ini_settings, manifest_setting, option_settings, verbosity
 
 if TYPE_CHECKING:
     from ..check.worker import Worker
-    from .models import Bench
+    from .sides import Bench
 
 MANIFEST = "tfparity.yaml"
 
@@ -155,7 +155,7 @@ class ParitySession:
         written: Callable[[ParityResult], None],
     ) -> Bench:
         """What both fixtures of one test share; ``record`` takes verdicts, ``written`` what became of goldens."""
-        from .models import Bench
+        from .sides import Bench
 
         stated = spec
         if spec.manifest is not None and spec.name in self.manifest(spec.manifest).models:

@@ -10,7 +10,7 @@ from ..result import ParityResult
 from .html import lacking, write_page
 from .json import read_report, write_report
 from .model_explorer import write_overlays
-from .size import fitted
+from .thinning import fitted
 
 
 def write_reports(folder: Path, results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Both graphs in one TensorFlow graph: by how much every pair of nodes differs, and whose fault it is.
+"""By how much every pair of nodes of two graphs differs, and whose fault it is: the measurement itself.
 
 The reference is there once, the export twice: on its own, and with every value that both sides have taken
 from the reference. What differs in the first copy may come from anywhere before it; a node that differs in
@@ -19,9 +19,9 @@ from ..errors import ModelError
 from ..graph.graph import Array, TensorName
 from ..graph.proof.proof import Side
 from .importing import first_line
+from .matching import Splice
 from .reductions import Reduction, Reductions, measurable
 from .side_by_side import EXPORT, OWN, REFERENCE, Library, SideBySide
-from .splice import Splice
 from .tensorflow import tensorflow
 
 MEMORY = 2 << 30

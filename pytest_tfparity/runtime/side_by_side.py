@@ -1,4 +1,4 @@
-"""The reference once and the export twice in one TensorFlow graph."""
+"""Both graphs joined in one TensorFlow graph, the reference once and the export twice, to be measured together."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Node, TensorName
 from ..graph.proof.proof import Side
 from .importing import first_line
+from .matching import Half, Splice
 from .reductions import measurable
 from .session import session_config
-from .splice import Half, Splice
 from .tensorflow import tensorflow
 
 REFERENCE, EXPORT, OWN = "reference", "export", "own"

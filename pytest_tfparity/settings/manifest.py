@@ -12,15 +12,15 @@ from ..errors import Problem, SettingsError
 from ..formats.registry import formats_for
 from ..formats.section import KINDS, Key
 from . import schema
-from .checks import check, shown
 from .document import read_document
 from .entries import InputEntry
+from .readers import READERS, read_model
 from .resolve import ModelEntry
 from .roles import setting
+from .rules import check, shown
 from .sections import read_section, sentence
 from .spec import NpzSource
 from .stated import Layer, Marked, Place, Reading, Stated, Wrong, must_be
-from .validation import READERS, read_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,13 @@ from typing import Any
 from ..comparison.tolerance import Tolerance
 from ..errors import Problem, SettingsError
 from ..formats.format import SideSpec
-from .checks import check
 from .entries import InputEntry, OutputEntry
+from .readers import read_configuration, read_marker, reading_of
 from .roles import merged, side_spec
+from .rules import check
 from .schema import CONDUCT, TOLERANCE
 from .spec import OutputSpec, ParitySpec
 from .stated import Layer, Place
-from .validation import read_configuration, read_marker, reading_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import MANIFEST, Project
-from pytest_tfparity.check.details import gathered as details_module
+from pytest_tfparity.check.details import parts as details_module
 from pytest_tfparity.check.details.grad_cam import heat_maps
 from pytest_tfparity.check.details.numbers import largest_difference, quantiles
 from pytest_tfparity.check.details.values import MOST_POINTS, output_differences

@@ -10,7 +10,7 @@ from pytest_tfparity.__main__ import main
 from pytest_tfparity.reports.folder import merged, write_reports
 from pytest_tfparity.reports.html import lacking
 from pytest_tfparity.reports.json import read_report, write_report
-from pytest_tfparity.reports.size import LIMIT, fitted
+from pytest_tfparity.reports.thinning import LIMIT, fitted
 from pytest_tfparity.result import ParityResult
 from pytest_tfparity.result_details import Details
 from reports.results import ENVIRONMENT, failing, passing

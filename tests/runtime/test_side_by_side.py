@@ -13,9 +13,9 @@ from graphs.plain import FLOAT, Plan, loop, side
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.graph.graph import Shape, TensorName, tensor_name
 from pytest_tfparity.graph.proof.proof import Side
+from pytest_tfparity.runtime.matching import Splice
 from pytest_tfparity.runtime.protobuf import plain_graph
 from pytest_tfparity.runtime.side_by_side import EXPORT, OWN, REFERENCE, SideBySide
-from pytest_tfparity.runtime.splice import Splice
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1

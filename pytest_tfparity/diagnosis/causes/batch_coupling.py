@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ...graph.edit.graft import Repair
 from ...graph.graph import Node, TensorName
-from ...runtime.splice import Half
+from ...runtime.matching import Half
 from ..alignment import divergences, reference_of
 from ..arrays import values
 from ..behaviour import rows_coupled

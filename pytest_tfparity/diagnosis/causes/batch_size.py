@@ -9,7 +9,7 @@ from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node
 from ...graph.proof.proof import Side
 from ...runtime.feeds import signature
-from ...runtime.splice import Half
+from ...runtime.matching import Half
 from ..alignment import divergences
 from ..arrays import values
 from ..cause import Cause, Suspicion

@@ -9,7 +9,7 @@ from ...graph.edit.graft import Constant, Repair, Rewrite
 from ...graph.graph import Function, Graph, Node, TensorName
 from ...graph.proof.proof import Side
 from ...graph.read.loadable import lost_references, written_constant
-from ...runtime.splice import Half
+from ...runtime.matching import Half
 from ..alignment import divergences, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...graph import ops
 from ...graph.edit.pruning import effects
 from ...graph.variables import written_variable
-from ...runtime.splice import Half
+from ...runtime.matching import Half
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..scopes import scopes_of

@@ -8,7 +8,7 @@ import pytest
 from graphs.plain import BOOL, FLOAT, INT64, Plan, loop, side
 from pytest_tfparity.graph.graph import Shape, TensorName, tensor_name
 from pytest_tfparity.graph.proof.proof import Side
-from pytest_tfparity.runtime.splice import Half, Splice
+from pytest_tfparity.runtime.matching import Half, Splice
 
 
 def chain(prefix: str = "") -> Side:

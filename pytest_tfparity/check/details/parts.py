@@ -1,4 +1,4 @@
-"""All details of one check. A part that cannot be made is left out and says so; the verdict never depends on it."""
+"""All parts of the details of a check. One that cannot be made is left out and says so; the verdict stands."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from ...diagnosis.diagnose import Diagnosis
 from ...result import OutputComparison
 from ...result_details import Details
-from ..guard import result_or_error
+from ..attempt import result_or_error
 from ..pair import Pair
 from ..run import RunOutputs
 from .averages import weight_rows
+from .batch_norms import batch_norm_rows
 from .depth import node_differences
 from .grad_cam import grad_cam
 from .neighbourhood import neighbourhoods
-from .norms import batch_norm_rows
 from .values import output_differences
 
 MOST_NODES = 500

@@ -1,4 +1,4 @@
-"""Manifest, marker, ini values and options as layers of settings: the same checks for all of them."""
+"""How the settings of each place are read: manifest, marker, ini values and options, under the same checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place where any exception is caught: what explains a verdict may break off, and the verdict stands."""
+"""What explains a verdict may break off, for any reason at all, and the verdict stands."""
 
 from __future__ import annotations
 
