@@ -71,8 +71,7 @@ class WeightMismatch:
 class WeightsComparison:
     """What ``compare: weights`` found.
 
-    ``equal`` says how many constants are, bit for bit, the checkpoint's; ``uninformative`` how many of
-    them hold one value throughout and so say little. ``left_out`` are variables of layers that
+    ``equal`` says how many constants are, bit for bit, the checkpoint's. ``left_out`` are variables of layers that
     the export does not use at all (auxiliary heads), ``structural`` short constants in whose place no
     variable could stand (the mean colour of a preprocessing): worth a note, no mismatch.
     ``undecided`` says that there are moving averages and nobody said which was meant: that the
@@ -81,7 +80,6 @@ class WeightsComparison:
 
     mismatches: tuple[WeightMismatch, ...]
     equal: int
-    uninformative: int
     averaged: int
     left_out: tuple[str, ...]
     structural: tuple[str, ...] = ()
@@ -114,17 +112,15 @@ def weights_parity(
     unused = _unused(checkpoint, constants, used)
     structural = tuple(each.constant for each in strange if _structural(each, checkpoint, unused))
     lost, left_out = _lost(checkpoint, unused, used, strange)
-    informative = sum(each.informative for each in known)
     return WeightsComparison(
         mismatches=(
             *_strange(strange, structural),
             *_integers(constants, checkpoint, places),
             *_averages(known, checkpoint, ema),
             *(WeightMismatch(problem="unused", variable=name) for name in lost),
-            *([] if informative else [WeightMismatch(problem="nothing")]),
+            *([] if any(each.informative for each in known) else [WeightMismatch(problem="nothing")]),
         ),
         equal=len(known),
-        uninformative=len(known) - informative,
         averaged=sum(each.kind == "shadow" for each in known),
         left_out=left_out,
         undecided=ema is None and any(each.averaged for each in found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,7 +11,7 @@ from ..errors import FeedError, ModelError
 from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Graph, Node, Tensor, TensorName
-from .feeds import Signature, signature
+from .feeds import signature
 from .tensorflow import tensorflow
 
 _LARGE = 1 << 14
@@ -66,7 +66,9 @@ def import_part(
     wanted = {tensor.node for tensor in fed}
     sources = {node.name: node for node in graph_def.node if node.name in wanted}
     for tensor, name in fed.items():
-        _add_placeholder(pruned, name, _signature(graph, tensor, sources[tensor.node]), ranks[tensor])
+        known = signature(graph, tensor)
+        dtype = known.dtype or _output_dtype(sources[tensor.node], tensor.port)
+        _add_placeholder(pruned, name, dtype, known.dims if known.dims is not None else (-1,) * ranks[tensor])
     weights = _weights(part, outputs, fed) if feed_weights and not part.initialisers else {}
     for node in graph_def.node:
         if node.name in weights:
@@ -189,16 +191,7 @@ def _placeholder_names(
     return names
 
 
-def _signature(graph: Graph, tensor: TensorName, node_def: Any) -> Signature:
-    known = signature(graph, tensor)
-    return (
-        known
-        if known.dtype is not None
-        else Signature(dtype=_output_dtype(node_def, tensor.port), dims=known.dims)
-    )
-
-
-def _output_dtype(node_def: Any, port: int) -> Any:
+def _output_dtype(node_def: Any, port: int) -> DType:
     from tensorflow.python.framework import op_def_registry
 
     op_def = op_def_registry.get(node_def.op)
@@ -218,11 +211,9 @@ def _output_types(op_def: Any, node_def: Any) -> Iterator[list[int]]:
             yield [dtype] * (node_def.attr[output.number_attr].i if output.number_attr else 1)
 
 
-def _add_placeholder(pruned: Any, name: str, expected: Signature, rank: int) -> None:
+def _add_placeholder(pruned: Any, name: str, dtype: DType, dims: Iterable[int]) -> None:
     node = pruned.node.add(name=name, op="Placeholder")
-    assert expected.dtype is not None
-    node.attr["dtype"].type = expected.dtype.number
-    dims = expected.dims if expected.dims is not None else (-1,) * rank
+    node.attr["dtype"].type = dtype.number
     shape = node.attr["shape"].shape
     shape.SetInParent()
     for size in dims:

@@ -29,11 +29,11 @@ from .spec import (
 )
 
 
-def write_manifest(path: Path, specs: Sequence[ParitySpec], *, overwrite: bool = False) -> None:
-    """Write a manifest of ``specs``. Raises SettingsError if the file exists and ``overwrite`` is not set."""
+def write_manifest(path: Path, specs: Sequence[ParitySpec]) -> None:
+    """Write a manifest of ``specs``. Raises SettingsError if the file exists."""
     text = manifest_text(specs, Path(os.path.abspath(path)).parent)
     try:
-        with open(path, "w" if overwrite else "x", encoding="utf-8") as file:
+        with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise SettingsError(

@@ -40,10 +40,6 @@ class Manifest:
         unique = dict.fromkeys(problem for _, problem in self.found)
         return tuple(sorted(unique, key=lambda problem: problem.line or 0))
 
-    def problems_of(self, model: str | None) -> tuple[Problem, ...]:
-        """The problems of one model, or with None those of the file as a whole."""
-        return tuple(dict.fromkeys(problem for name, problem in self.found if name == model))
-
 
 def load_manifest(path: Path) -> Manifest:
     """The manifest, if nothing is wrong with it. Raises SettingsError with every problem."""

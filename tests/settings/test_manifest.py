@@ -232,9 +232,7 @@ def test_problems_are_known_by_model(folder: Path) -> None:
         )
     )
     assert list(manifest.models) == ["right", "wrong"]
-    assert manifest.problems_of("right") == ()
-    assert [problem.line for problem in manifest.problems_of("wrong")] == [5]
-    assert [problem.line for problem in manifest.problems_of(None)] == [6]
+    assert {(name, problem.line) for name, problem in manifest.found} == {("wrong", 5), (None, 6)}
     with pytest.raises(SettingsError, match="Model 'wrong' has wrong settings"):
         resolve(manifest.models["wrong"], marker={}, ini={}, options={}, root=folder, name="wrong")
 

@@ -19,7 +19,6 @@ from ..arrays import informative, values
 from ..evidence import Evidence, ReferenceEvidence
 from ..flow import export_flow, live_export, reference_flow, taken_reference
 from ..query import query, reference_query
-from ..wording import listed
 
 _ENTERS = frozenset({"Enter", "RefEnter"})
 
@@ -172,11 +171,6 @@ def norm_nodes(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> tuple[str,
 def norm_scopes(pairs: Sequence[BatchNormPair]) -> tuple[str, ...]:
     """The layers' scopes, each once."""
     return tuple(dict.fromkeys(pair.scope for pair in pairs))
-
-
-def listed_norms(pairs: Sequence[BatchNormPair]) -> str:
-    """The layers' scopes in a few words."""
-    return listed(norm_scopes(pairs))
 
 
 @reference_query
