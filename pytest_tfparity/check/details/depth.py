@@ -10,12 +10,13 @@ from ...diagnosis.activations import activations
 from ...diagnosis.evidence import Evidence
 from ...diagnosis.flow import live_export
 from ...diagnosis.query import query
+from ...graph import ops
 from ...result import Finding
 from ...result_details import NodeDifference
 from ...runtime.activations import Activation
 from .numbers import finite, short
 
-_PASSES_ON = frozenset({"Identity", "StopGradient", "NoOp", "ReadVariableOp", "Snapshot"})
+_NO_STEPS = ops.PASS_THROUGH | {"NoOp"}
 
 
 def node_differences(
@@ -51,7 +52,7 @@ def node_differences(
 def _is_step(evidence: Evidence, name: str) -> bool:
     """Whether a node computes something from the inputs."""
     node = evidence[live_export].get(name)
-    return node is not None and bool(node.inputs) and node.op not in _PASSES_ON and name in evidence[_fed]
+    return node is not None and bool(node.inputs) and node.op not in _NO_STEPS and name in evidence[_fed]
 
 
 @query

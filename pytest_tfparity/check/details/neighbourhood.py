@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ...diagnosis.alignment import alignment, different, divergences, reference_of
 from ...diagnosis.evidence import Evidence
 from ...diagnosis.flow import live_export, live_reference
+from ...graph import ops
 from ...graph.graph import Node
 from ...result import Finding
 from ...result_details import Drawing, DrawnNode, Neighbourhood, NodeRole
@@ -16,7 +17,6 @@ MOST_NODES = 12
 MOST_STEPS = 2
 MOST_READERS = 4
 """Readers of a node that are followed: a constant that everything reads explains nothing."""
-_PASSES_ON = frozenset({"Identity", "StopGradient", "Snapshot", "ReadVariableOp"})
 
 
 def neighbourhoods(evidence: Evidence, findings: Sequence[Finding]) -> tuple[Neighbourhood, ...]:
@@ -124,7 +124,7 @@ def _inputs(live: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
     for name, node in live.items():  # inputs come first
         read = dict.fromkeys(source.get(each.node, each.node) for each in node.inputs if each.node in live)
         found[name] = tuple(read)
-        if node.op in _PASSES_ON and len(read) == 1:
+        if node.op in ops.PASS_THROUGH and len(read) == 1:
             source[name] = found[name][0]
     return found
 
