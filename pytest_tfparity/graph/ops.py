@@ -155,6 +155,9 @@ FUSED_PADS = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """What reads of a tensor how large it is, none of its numbers."""
 
+IN_PLACE = frozenset({"InplaceUpdate", "InplaceAdd", "InplaceSub"})
+"""Ops that change the memory of the tensor that they are given, whoever else reads it (inplace_ops.cc)."""
+
 NO_ANSWER = (
     VARIABLES | ASSIGNS | PLACEHOLDERS
     | {

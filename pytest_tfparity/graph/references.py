@@ -25,11 +25,15 @@ _HOLDERS = frozenset({ANY, 20, 21})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """A node that may change variables: ``storages``, or, where ``anything`` is true, any there is."""
+    """A node that may change variables: ``storages``, or, where ``anything`` is true, any there is.
+
+    ``in_place``: it may change the memory of a tensor.
+    """
 
     node: Node
     storages: frozenset[Storage]
     anything: bool = False
+    in_place: bool = False
 
     def changes(self, storage: Storage) -> bool:
         """Whether it may change the variable ``storage``."""
@@ -37,13 +41,17 @@ class Writer:
 
 
 class _Library(NamedTuple):
-    """What the functions that a node runs do: ``writes`` anything, name the variables ``storages`` themselves."""
+    """What the functions that a node runs do: ``writes`` anything, change a tensor ``in_place``.
+
+    ``storages`` are the variables that they name themselves.
+    """
 
     writes: bool
+    in_place: bool
     storages: frozenset[Storage]
 
 
-_NO_FUNCTIONS = _Library(False, frozenset())
+_NO_FUNCTIONS = _Library(False, False, frozenset())
 
 
 class References:
@@ -76,7 +84,12 @@ class References:
         sources = node.inputs[:1] if ops.writes_first_input(node.op) else node.inputs
         found = self._roots(sources)
         anything = found is None or ops.calls_python(node.op) or self._pulls(node)
-        return Writer(node=node, storages=(found or frozenset()) | library.storages, anything=anything)
+        return Writer(
+            node=node,
+            storages=(found or frozenset()) | library.storages,
+            anything=anything,
+            in_place=library.in_place or node.op in ops.IN_PLACE,
+        )
 
     def _pulls(self, node: Node | FunctionNode) -> bool:
         """Whether ``node`` runs a data pipeline, whose functions write."""
@@ -91,17 +104,21 @@ class References:
     def _reached(self, names: tuple[str, ...]) -> _Library:
         """What the functions ``names`` and all that they call do."""
         if names not in self._libraries:
-            writes, storages = False, set()
+            inner: list[FunctionNode] = []
             seen, stack = set(names), list(names)
             while stack:
-                for node in self._functions[stack.pop()].nodes:
-                    called = set(_named(node.op, node.attrs, self._functions)) - seen
-                    seen |= called
-                    stack.extend(called)
-                    writes |= node.op not in self._functions and _may_change(node.op)
-                    if node.op in ops.VARIABLES:
-                        storages.add(storage_of(node))
-            self._libraries[names] = _Library(writes, frozenset(storages))
+                nodes = self._functions[stack.pop()].nodes
+                inner += nodes
+                called = {
+                    name for node in nodes for name in _named(node.op, node.attrs, self._functions)
+                } - seen
+                seen |= called
+                stack += called
+            self._libraries[names] = _Library(
+                writes=any(node.op not in self._functions and _may_change(node.op) for node in inner),
+                in_place=any(node.op in ops.IN_PLACE for node in inner),
+                storages=frozenset(storage_of(node) for node in inner if node.op in ops.VARIABLES),
+            )
         return self._libraries[names]
 
     def _roots(self, sources: Iterable[TensorName]) -> frozenset[Storage] | None:
@@ -141,7 +158,7 @@ class References:
 def _may_change(op: str) -> bool:
     """Whether an op by itself may change what it is given a reference to; so may one that is not known."""
     is_unknown = ops.registered(op) is None and op != ARGUMENT
-    return ops.may_write(op) or ops.calls_python(op) or is_unknown
+    return is_unknown or ops.may_write(op) or ops.calls_python(op) or op in ops.IN_PLACE
 
 
 _HANDS_ON = ops.CARRIERS | ops.CALLS | ops.FUNCTIONAL | ops.VARIABLES | {"For", "RemoteCall", "Assign"}

@@ -14,50 +14,50 @@ v1 = tf.compat.v1
 X = np.float32([2.0, 3.0])
 
 
-def _array(order: str) -> Written:
-    """An array of one element that is written with x and with 2x, in an order that control inputs set."""
+def _array(order: str, *, read: bool) -> Written:
+    """The size of an array before or after x is written to it, by control inputs alone; ``read`` x from it, too."""
 
     def build() -> None:
         x = v1.placeholder(tf.float32, [2], "x")
-        made = tf.raw_ops.TensorArrayV3(size=1, dtype=tf.float32, clear_after_read=False, dynamic_size=True)
-        size = tf.raw_ops.TensorArraySizeV3
-        if order == "size before":
-            before = size(handle=made[0], flow_in=made[1])
-            with tf.control_dependencies([before]):
-                flow = tf.raw_ops.TensorArrayWriteV3(handle=made[0], index=3, value=x, flow_in=made[1])
-        else:
-            flow = tf.raw_ops.TensorArrayWriteV3(handle=made[0], index=3, value=x, flow_in=made[1])
-            with tf.control_dependencies([flow]):
-                before = size(handle=made[0], flow_in=made[1])
+        handle, start = tf.raw_ops.TensorArrayV3(
+            size=1, dtype=tf.float32, clear_after_read=False, dynamic_size=True
+        )
+        size = tf.raw_ops.TensorArraySizeV3(handle=handle, flow_in=start)
+        flow = tf.raw_ops.TensorArrayWriteV3(handle=handle, index=3, value=x, flow_in=start)
+        first, then = (size, flow) if order == "size first" else (flow, size)
+        then.op._add_control_input(first.op)
+        value = tf.raw_ops.TensorArrayReadV3(handle=handle, index=3, flow_in=flow, dtype=tf.float32)
         with tf.control_dependencies([flow]):
-            tf.multiply(x, tf.cast(before, tf.float32), "y")
+            tf.multiply(value if read else x, tf.cast(size, tf.float32), "y")
 
     return written(build)
 
 
-def test_the_order_of_an_arrays_size_and_a_write_counts() -> None:
-    differ(_array("size before"), _array("size after"), X)
+@pytest.mark.parametrize("read", [True, False])
+def test_the_order_of_an_arrays_size_and_a_write_counts(read: bool) -> None:
+    differ(_array("size first", read=read), _array("write first", read=read), X)
 
 
-def _inplace(after: bool) -> Written:
-    """``y`` reads a tensor before or after it is updated in place."""
+def _inplace(after: bool, op: str, *, used: bool) -> Written:
+    """``y`` reads a tensor before or after that is updated in place; ``used``: the update's result counts, too."""
 
     def build() -> None:
         x = v1.placeholder(tf.float32, [2], "x")
-        base = tf.raw_ops.DeepCopy(x=tf.stack([x, x]))
-        updated = tf.raw_ops.InplaceUpdate(x=base, i=[0], v=tf.expand_dims(x * 100.0, 0))
-        with tf.control_dependencies([updated] if after else []):
-            y = tf.raw_ops.AddV2(x=base, y=tf.zeros_like(base))
-        if not after:
-            with tf.control_dependencies([y]):
-                tf.identity(x)
-        tf.identity(y, "y")
+        base = tf.stack([x, x])
+        updated = getattr(tf.raw_ops, op)(x=base, i=[0], v=tf.expand_dims(x * 100.0, 0))
+        y = tf.raw_ops.AddV2(x=base, y=tf.ones([2, 2]))
+        first, then = (updated, y) if after else (y, updated)
+        then.op._add_control_input(first.op)
+        with tf.control_dependencies([updated]):
+            tf.multiply(y, updated if used else 2.0, "y")
 
     return written(build)
 
 
-def test_an_update_in_place_that_a_control_input_puts_before_a_read_counts() -> None:
-    differ(_inplace(True), _inplace(False), X)
+@pytest.mark.parametrize("used", [True, False])
+@pytest.mark.parametrize("op", ["InplaceUpdate", "InplaceAdd", "InplaceSub"])
+def test_an_update_in_place_that_a_control_input_puts_before_a_read_counts(op: str, used: bool) -> None:
+    differ(_inplace(True, op, used=used), _inplace(False, op, used=used), X)
 
 
 def _merge(dead: bool) -> Written:

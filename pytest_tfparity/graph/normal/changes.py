@@ -16,12 +16,18 @@ def changed_variables(
     """A clause for each variable that ``graph`` reads and one of ``writers`` may change.
 
     ``restored`` are the variables among the nodes of ``graph``. Every node that runs is asked, whichever
-    control input led to it: the order of a read and a write is not looked at.
+    control input led to it: the order of a read and a write is not looked at. Nor is it where a tensor is
+    changed in place.
     """
     if not writers:
         return []
+    in_place = [
+        f"a tensor is changed in place by {writer.node.op} ({writer.node.name})"
+        for writer in writers
+        if writer.in_place
+    ]
     live = {restored[index]: graph.nodes[index].name for index in graph.live() if index in restored}
-    return [
+    return in_place + [
         f"variable {name} is changed by {writer.node.op} ({writer.node.name})"
         for writer in writers
         for storage, name in sorted(live.items())

@@ -20,6 +20,7 @@ from ..live import Liveness, liveness
 from ..loops import is_back_edge
 from ..predicates import fed_tensor
 from ..variables import Storage, Variables, storage_of
+from .arrays import unordered_arrays
 from .attributes import meaningful, plain_op, respelled
 from .bounds import RandomNumbers
 from .changes import changed_arrays, changed_variables
@@ -113,7 +114,7 @@ class _Walk:
         edges = tuple(map(self.tensor, outputs))
         graph = NormalGraph(self.nodes, edges, self.tensors, bool(self.loops))
         changed = changed_variables(graph, self.restored, self.live.writers)
-        doubts = [*self.live.refusals, *changed, *changed_arrays(graph)]
+        doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))
         return graph
