@@ -91,6 +91,10 @@ class References:
             in_place=library.in_place or node.op in ops.IN_PLACE,
         )
 
+    def storages(self, sources: Iterable[TensorName]) -> frozenset[Storage]:
+        """The variables that tensors are known to refer to."""
+        return self._roots(sources) or frozenset()
+
     def _pulls(self, node: Node | FunctionNode) -> bool:
         """Whether ``node`` runs a data pipeline, whose functions write."""
         return ops.reads_data(node.op) and self._reached(tuple(self._functions)).writes
