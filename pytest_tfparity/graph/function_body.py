@@ -127,7 +127,8 @@ def body_of(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs
     read: dict[str, Node] = {}
     arguments: list[TensorName] = []
     for name in function.arguments:
-        read[name] = Node(name, ARGUMENT, attrs={"index": len(arguments)})
+        typed = {"T": reader.value(function.types[name])} if name in function.types else {}
+        read[name] = Node(name, ARGUMENT, attrs={"index": len(arguments), **typed})
         arguments += [TensorName(name, port) for port in range(reader.argument(name))]
     for node in function.nodes:
         inputs = tuple(tensor for source in node.inputs for tensor in reader.tensors(source))

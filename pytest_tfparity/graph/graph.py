@@ -119,6 +119,7 @@ class FunctionBody:
     stateful: bool = False
     listed_arguments: Mapping[str, str] = field(default_factory=dict)
     listed_results: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, DType | AttrReference] = field(default_factory=dict)
     defaults: Mapping[str, Attr] = field(default_factory=dict)
 
 

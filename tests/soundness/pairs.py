@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,12 @@ class Written:
 
     def run(self, *values: Any) -> list[np.ndarray]:
         """What TensorFlow computes, its variables restored first."""
+        with self.running() as run:
+            return run(*values)
+
+    @contextmanager
+    def running(self) -> Iterator[Callable[..., list[np.ndarray]]]:
+        """:meth:`run` in one session; a variable that a run changes keeps what it was given."""
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(self.definition, name="")
             with tf.compat.v1.Session(graph=graph, config=_AS_WRITTEN) as session:
@@ -56,10 +63,9 @@ class Written:
                         session.run(tf.raw_ops.AssignVariableOp(resource=variable, value=value))
                     else:
                         session.run(tf.raw_ops.Assign(ref=variable, value=value).op)
-                feeds = {
-                    f"{tensor_name(name)}": value for name, value in zip(self.inputs, values, strict=True)
-                }
-                return list(session.run([str(tensor_name(name)) for name in self.outputs], feeds))
+                names = [str(tensor_name(name)) for name in self.inputs]
+                fetches = [str(tensor_name(name)) for name in self.outputs]
+                yield lambda *values: list(session.run(fetches, dict(zip(names, values, strict=True))))
 
 
 def _config() -> Any:

@@ -19,12 +19,14 @@ from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import is_back_edge
 from ..predicates import fed_tensor
+from ..valid import flaws_of_functions
 from ..variables import Storage, Variables, storage_of
 from .arrays import unordered_arrays
 from .attributes import meaningful, plain_op, respelled
 from .bounds import RandomNumbers
 from .changes import changed_arrays, changed_variables
 from .form import Edge, Guard, NormalGraph, NormalNode
+from .frames import mixed_frames
 from .guards import Life, common_life, exclusive, less, union
 from .partitions import is_partitioned, whole
 
@@ -115,6 +117,9 @@ class _Walk:
         graph = NormalGraph(self.nodes, edges, self.tensors, bool(self.loops))
         changed = changed_variables(graph, self.restored, self.live.writers)
         doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
+        doubts += mixed_frames(self.live.nodes)
+        if not self.depth:
+            doubts += flaws_of_functions(self.graph, self.live.nodes.values())
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))
         return graph
@@ -224,6 +229,10 @@ class _Walk:
         """What a node without inputs becomes."""
         value = node.attrs.get("value")
         if node.op == "Const" and isinstance(value, Tensor):
+            if node.attrs.get("dtype", value.dtype) != value.dtype:
+                return self.opaque(
+                    node.name, "Const", f"constant {node.name} is of another type than its value"
+                ).node
             return self.constant(node.name, value, "Const", guards).node
         if node.op in ops.VARIABLES:
             return self.variable(node, guards)
@@ -308,7 +317,10 @@ class _Walk:
     def merge(self, node: Node) -> Result:
         """A ``Merge``: it waits for its control inputs, dead or not, so they say nothing of its life (executor.cc)."""
         if any(is_back_edge(self.live.node, source) for source in node.inputs):
-            index = self.add(NormalNode(node.name, "Merge", spelling=node.op)).node
+            made = NormalNode(node.name, "Merge", spelling=node.op)
+            if node.controls:
+                made.refusal = f"the head {node.name} of a loop waits for {node.controls[0]} in each turn"
+            index = self.add(made).node
             self.lives[index] = (Guard(index, 0, -1),)
             self.loops.append((index, node))
             return index

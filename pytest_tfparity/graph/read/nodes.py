@@ -169,6 +169,11 @@ def read_function(raw: Any, reader: NodeReader) -> FunctionBody:
         stateful=signature.is_stateful,
         listed_arguments=_lists(signature.input_arg),
         listed_results=_lists(signature.output_arg),
+        types={
+            arg.name: AttrReference(arg.type_attr) if arg.type_attr else DType(arg.type)
+            for arg in signature.input_arg
+            if not (arg.number_attr or arg.type_list_attr)
+        },
         defaults={
             attr.name: reader.default(attr.default_value)
             for attr in signature.attr
