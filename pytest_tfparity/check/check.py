@@ -17,7 +17,7 @@ from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
-from ..graph.read.loadable import lost_references
+from ..graph.valid import first_flaw
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
 from .clock import Clock
@@ -236,7 +236,7 @@ def _concluded(run: Run, result: ParityResult, *, alike: bool) -> ParityResult:
 def _loadable(pair: Pair) -> bool:
     """Whether TensorFlow imports the export as a whole file, as far as the file can be read without it."""
     try:
-        return not isinstance(pair.export, HasGraph) or not lost_references(pair.export.graph)
+        return not isinstance(pair.export, HasGraph) or first_flaw(pair.export.graph) is None
     except UnreadableFile:
         return True
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, OTHER_WEIGHTS, UNLOADABLE
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
-from ..formats.model import Model
+from ..formats.model import HasGraph, Model
+from ..graph.valid import first_flaw
 from ..result import Health, OutputComparison, ParityResult
 from .attempt import result_or_error
 from .details import details_of
@@ -40,8 +41,14 @@ def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
     """The result with why TensorFlow does not import the export as a whole file, although its outputs are right."""
     with run.clock("diagnosis"):
         result, _ = _diagnosed(result, "No diagnosis", lambda: diagnose(case_of_export(run.pair), UNLOADABLE))
-    said = [finding.message for finding in result.findings]
+    said = [finding.message for finding in result.findings] or [_refusal(run.pair)]
     return replace(result, notes=(*said, "What the outputs need of it computes the same.", *result.notes))
+
+
+def _refusal(pair: Pair) -> str:
+    """Which node TensorFlow refuses to import, where no cause is known."""
+    flaw = first_flaw(pair.export.graph) if isinstance(pair.export, HasGraph) else None
+    return f"TensorFlow does not import {pair.export.label}: {flaw}."
 
 
 def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:

@@ -19,18 +19,20 @@ from .graph import (
 )
 
 ARGUMENT = "_Arg"
-"""The op that stands for an argument of the function; its position is the attribute ``index``."""
+"""The op that stands for an argument of the function; the position of its first tensor is the attribute ``index``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """A function with its attributes filled in: nodes as in a graph, arguments among them.
 
+    ``arguments`` and ``returns`` are counted flat: an argument or result that is a list is as many tensors.
     ``unknown`` lists what could not be resolved, a clause each.
     """
 
     name: str
     nodes: Mapping[str, Node]
+    arguments: tuple[TensorName, ...]
     returns: tuple[TensorName, ...]
     unknown: tuple[str, ...] = ()
 
@@ -38,29 +40,42 @@ class Body:
 @dataclass(slots=True)
 class _Reader:
     functions: Mapping[str, FunctionBody]
+    function: FunctionBody
     attrs: Mapping[str, Attr]
     nodes: Mapping[str, FunctionNode]
-    arguments: frozenset[str]
     unknown: list[str] = field(default_factory=list)
 
-    def tensor(self, source: FunctionInput) -> TensorName:
-        if source.node in self.arguments and not source.output:
-            if source.port:
-                self.unknown.append(f"argument {source.node} is a list of tensors")
-            return TensorName(source.node, 0)
-        node = self.nodes.get(source.node)
-        first = None if node is None else self.first_port(node, source.output)
-        if first is None:
+    def argument(self, name: str) -> int:
+        """How many tensors an argument is."""
+        count = _count(self.function.listed_arguments, name, self.attrs)
+        if count is None:
+            self.unknown.append(f"argument {name} is a list of tensors")
+        return 1 if count is None else count
+
+    def tensors(self, source: FunctionInput) -> tuple[TensorName, ...]:
+        """The tensors that ``source`` means: one, or all of a list."""
+        found = self.ports(source)
+        if found is None:
+            node = self.nodes.get(source.node)
             op = "a missing node" if node is None else node.op
             self.unknown.append(f"output {source.output!r} of {op} ({source.node}) is not known")
-            first = 0
-        return TensorName(source.node, first + source.port)
+            return (TensorName(source.node, source.port),)
+        if source.indexed:
+            if source.port >= len(found):
+                self.unknown.append(f"output {source.output!r} of {source.node} has no tensor {source.port}")
+            return (TensorName(source.node, found.start + source.port),)
+        return tuple(TensorName(source.node, port) for port in found)
 
-    def first_port(self, node: FunctionNode, output: str) -> int | None:
+    def ports(self, source: FunctionInput) -> range | None:
+        """The ports of the argument or output that ``source`` names; None if they are not known."""
+        if source.node in self.function.arguments and not source.output:
+            return range(_count(self.function.listed_arguments, source.node, self.attrs) or 1)
+        node = self.nodes.get(source.node)
+        if node is None:
+            return None
+        attrs = self.filled(node.attrs)
         called = self.functions.get(node.op)
-        if called is not None:
-            return called.results.index(output) if output in called.results else None
-        return ops.first_port(node.op, output, self.filled(node.attrs))
+        return ops.ports(node.op, source.output, attrs) if called is None else _results(called, source, attrs)
 
     def filled(self, attrs: Mapping[str, Attr]) -> Mapping[str, Attr]:
         if not self.attrs or not any(_refers(value) for value in attrs.values()):
@@ -84,15 +99,41 @@ def _refers(value: Attr) -> bool:
     return any(_refers(each) for each in listed(value) or ())
 
 
+def _count(lists: Mapping[str, str], name: str, attrs: Mapping[str, Attr]) -> int | None:
+    return ops.size(attrs.get(lists[name])) if name in lists else 1
+
+
+def _results(called: FunctionBody, source: FunctionInput, attrs: Mapping[str, Attr]) -> range | None:
+    """The ports of a result of the function ``called``, those of the results before it counted."""
+    attrs, port = {**called.defaults, **attrs}, 0
+    for result in called.results:
+        count = _count(called.listed_results, result, attrs)
+        if count is None:
+            return None
+        if result == source.output:
+            return range(port, port + count)
+        port += count
+    return None
+
+
 def body_of(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs: Mapping[str, Attr]) -> Body:
-    """``function`` called with ``attrs``. Nested attribute references are filled in."""
+    """``function`` called with ``attrs``. Nested attribute references are filled in.
+
+    Source: ``InstantiateFunction`` in tensorflow/core/framework/function.cc, which counts arguments, results and
+    outputs flat and takes an attribute that the call lacks from the function's signature.
+    """
     nodes = {node.name: node for node in function.nodes}
-    reader = _Reader(functions, attrs, nodes, frozenset(function.arguments))
-    read: dict[str, Node] = {
-        name: Node(name, ARGUMENT, attrs={"index": index}) for index, name in enumerate(function.arguments)
-    }
+    reader = _Reader(functions, function, {**function.defaults, **attrs}, nodes)
+    read: dict[str, Node] = {}
+    arguments: list[TensorName] = []
+    for name in function.arguments:
+        typed = {"T": reader.value(function.types[name])} if name in function.types else {}
+        read[name] = Node(name, ARGUMENT, attrs={"index": len(arguments), **typed})
+        arguments += [TensorName(name, port) for port in range(reader.argument(name))]
     for node in function.nodes:
-        inputs = tuple(map(reader.tensor, node.inputs))
+        inputs = tuple(tensor for source in node.inputs for tensor in reader.tensors(source))
         read[node.name] = Node(node.name, node.op, inputs, node.controls, reader.filled(node.attrs))
-    returns = tuple(reader.tensor(function.returns[result]) for result in function.results)
-    return Body(function.name, read, returns, tuple(reader.unknown))
+    returns = tuple(
+        tensor for result in function.results for tensor in reader.tensors(function.returns[result])
+    )
+    return Body(function.name, read, tuple(arguments), returns, tuple(reader.unknown))

@@ -106,7 +106,9 @@ class FunctionBody:
 
     ``nodes`` name their inputs as FunctionDef does, already taken apart: an argument as
     ``(argument, "", 0)``, an output of a node as ``(node, output argument's name, port)``.
-    ``returns`` maps each result, in signature order, to such a triple.
+    ``returns`` maps each result, in signature order, to such a triple. ``listed_arguments`` and
+    ``listed_results`` are those that are several tensors, with the attribute that says how many (a number, or a
+    list of types). ``defaults`` are the values of attributes that a call need not give.
     """
 
     name: str
@@ -115,14 +117,22 @@ class FunctionBody:
     nodes: tuple[FunctionNode, ...]
     returns: Mapping[str, FunctionInput]
     stateful: bool = False
+    listed_arguments: Mapping[str, str] = field(default_factory=dict)
+    listed_results: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, DType | AttrReference] = field(default_factory=dict)
+    defaults: Mapping[str, Attr] = field(default_factory=dict)
 
 
 class FunctionInput(NamedTuple):
-    """What a node of a function body reads; ``output`` is empty for an argument of the function."""
+    """What a node of a function body reads; ``output`` is empty for an argument of the function.
+
+    ``indexed`` is false where no port was written: of a list, all tensors are meant.
+    """
 
     node: str
     output: str
     port: int
+    indexed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

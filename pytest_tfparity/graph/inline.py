@@ -190,8 +190,8 @@ def _placing(prefix: str, body: Body, arguments: Sequence[TensorName]) -> Callab
     def placed(source: TensorName) -> TensorName:
         node = body.nodes.get(source.node)
         index = node.attrs.get("index") if node is not None and node.op == ARGUMENT else None
-        if isinstance(index, int) and index < len(arguments):
-            return arguments[index]
+        if isinstance(index, int) and index + source.port < len(arguments):
+            return arguments[index + source.port]
         return TensorName(f"{prefix}/{source.node}", source.port)
 
     return placed

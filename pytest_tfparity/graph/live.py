@@ -7,7 +7,7 @@ leaves both sides of a conditional alive: nothing may be concluded from it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from . import ops
@@ -16,8 +16,9 @@ from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, liste
 from .inline import Budget, Inliner, Written
 from .loops import is_back_edge
 from .predicates import Predicates, constant_scalar
+from .references import References, Writer
 from .scalars import Scalar
-from .variables import Variables, label_of
+from .variables import Variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Liveness:
     last); nodes of functions are called ``call/inner``. ``calls`` are the nodes that stand for a function: the
     tensors that it returns. ``taken`` are the ``Switch`` nodes whose predicate is known (1: true),
     ``choices`` the ``Merge`` nodes that end a conditional. ``refusals`` are clauses: what of the functions
-    could not be written out. ``values`` and ``states`` are asked with the methods.
+    could not be written out. ``writers`` are the nodes that run and may change variables. ``values`` and
+    ``states`` are asked with the methods.
     """
 
     nodes: Mapping[str, Node]
@@ -39,6 +41,7 @@ class Liveness:
     values: Mapping[TensorName, Scalar | None]
     states: Mapping[str | TensorName, State]
     fed: Set[TensorName]
+    writers: tuple[Writer, ...] = ()
 
     def node(self, name: str) -> Node | None:
         """The node ``name``, None if the outputs do not need it."""
@@ -80,15 +83,15 @@ def liveness(
     inputs: Iterable[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
-    effects: Collection[str] = (),
+    whole: bool = False,
     lower: bool = False,
     budget: Budget | None = None,
 ) -> Liveness:
     """What is known of ``graph`` when ``inputs`` are fed anything and ``feeds`` these constants.
 
     ``variables`` are the values of variable nodes; one that the run changes counts as not known.
-    ``effects`` are nodes that run, too, though no output needs them. Calls and decided conditionals are
-    written out; with ``lower`` undecided ones are ``Switch`` and ``Merge`` as well.
+    ``whole`` graphs are the bodies of functions: whatever may write runs, though no output needs it. Calls and
+    decided conditionals are written out; with ``lower`` undecided ones are ``Switch`` and ``Merge`` as well.
     """
     known = Variables(graph, variables or {})
     while True:
@@ -100,10 +103,11 @@ def liveness(
             lower=lower,
             budget=budget or Budget(graph.functions),
         )
-        walk.run(outputs, effects)
-        changed = walk.known.relied & walk.written() if walk.known.relied else set()
+        walk.run(outputs, whole=whole)
+        writers = walk.writers()
+        changed = {each for each in walk.known.relied if any(writer.changes(each) for writer in writers)}
         if not changed:
-            return walk.found()
+            return walk.found(writers)
         known = known.without(changed)
 
 
@@ -128,6 +132,7 @@ class _Walk:
         self.inliner = Inliner(graph.functions, _Names(graph.nodes, self.written_out), budget)
         self.done: dict[str, Node] = {}
         self.calls: dict[str, tuple[TensorName, ...]] = {}
+        self.references = References(self.node, graph.functions, self.calls, self.fed)
         self._conditionals: dict[str, bool | None] = {}
         self.deadness = Deadness(self.node, self.known, self.calls, self._conditionals)
         self._refusals: list[str] = []
@@ -136,7 +141,7 @@ class _Walk:
         self._loops: list[Node] = []
         self._effects: list[str] = []
 
-    def found(self) -> Liveness:
+    def found(self, writers: tuple[Writer, ...]) -> Liveness:
         return Liveness(
             nodes=self.done,
             calls=self.calls,
@@ -146,6 +151,7 @@ class _Walk:
             values=self.known.values,
             states=self.deadness.states,
             fed=self.fed,
+            writers=writers,
         )
 
     def node(self, name: str) -> Node | None:
@@ -153,8 +159,11 @@ class _Walk:
 
     # --- the walk
 
-    def run(self, outputs: Iterable[TensorName], effects: Iterable[str]) -> None:
-        self._effects.extend(effects)
+    def run(self, outputs: Iterable[TensorName], *, whole: bool) -> None:
+        if whole:
+            self._effects += [
+                name for name, node in self.graph.nodes.items() if self.references.may_write(node)
+            ]
         for output in outputs:
             if output not in self.fed:
                 self.visit(output.node)
@@ -228,7 +237,7 @@ class _Walk:
         self.calls[node.name] = written.returns
         for each in written.nodes:
             self.written_out[each.name] = each
-            if ops.may_write(each.op):
+            if self.references.may_write(each):
                 self._effects.append(each.name)
 
     def _called(self, node: Node) -> Written | None:
@@ -263,31 +272,11 @@ class _Walk:
 
     # --- afterwards
 
-    def written(self) -> set[str]:
-        """The variables that a node that runs may change."""
-        found: set[str] = set()
-        for node in self.done.values():
-            if ops.may_write(node.op) and not self.deadness.is_dead(node):
-                sources = node.inputs[:1] if ops.writes_first_input(node.op) else node.inputs
-                found.update(label_of(each) for each in self._referred(sources))
-        return found
-
-    def _referred(self, sources: Iterable[TensorName]) -> Iterator[Node]:
-        """The variables behind references, which calls, conditionals and loops may hand on."""
-        stack, seen = list(sources), set(sources)
-        while stack:
-            tensor = stack.pop()
-            node = self.node(tensor.node)
-            if node is None:
-                continue
-            if node.op in ops.VARIABLES:
-                yield node
-            returns = self.calls.get(node.name, ())
-            onward = returns[tensor.port : tensor.port + 1] if returns else ()
-            if node.op in ops.CARRIERS or node.op == "IdentityN":
-                onward = node.inputs
-            stack.extend(source for source in onward if source not in seen)
-            seen.update(onward)
+    def writers(self) -> tuple[Writer, ...]:
+        """The nodes that run and may change variables; what a call runs stands there itself."""
+        alive = (node for node in self.done.values() if not self.deadness.is_dead(node))
+        found = (self.references.writer(node) for node in alive if node.name not in self.calls)
+        return tuple(writer for writer in found if writer is not None)
 
 
 class _Names:

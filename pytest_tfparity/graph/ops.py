@@ -16,7 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from .graph import Attr, DType, Shape
+from .graph import Attr, DType, Shape, listed
 
 # --- what TensorFlow registers
 
@@ -53,22 +53,28 @@ def registered(name: str) -> Op | None:
     )
 
 
-def first_port(name: str, output: str, attrs: Mapping[str, Attr]) -> int | None:
-    """The number of the first tensor of output ``output`` of an op; None where that is not known."""
+def ports(name: str, output: str, attrs: Mapping[str, Attr]) -> range | None:
+    """The numbers of the tensors of output ``output`` of an op; None where they are not known."""
     known = registered(name)
     if known is None:
         return None
     port = 0
     for candidate, count_attr in known.outputs:
+        count = size(attrs.get(count_attr, known.defaults.get(count_attr))) if count_attr else 1
         if candidate == output:
-            return port
-        count = attrs.get(count_attr, known.defaults.get(count_attr)) if count_attr else 1
-        if isinstance(count, tuple) and not isinstance(count, (DType, Shape)):
-            count = len(count)
-        if not isinstance(count, int):
+            return None if count is None else range(port, port + count)
+        if count is None:
             return None
         port += count
     return None
+
+
+def size(count: Attr) -> int | None:
+    """How many tensors an attribute means: a number, or one for each element of a list; None if neither."""
+    several = listed(count)
+    if several is not None:
+        return len(several)
+    return count if isinstance(count, int) and not isinstance(count, bool) else None
 
 
 @cache
@@ -148,6 +154,9 @@ FUSED_PADS = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 """Convolutions that TensorFlow's passes make; their kernel is the last input."""
 OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """What reads of a tensor how large it is, none of its numbers."""
+
+IN_PLACE = frozenset({"InplaceUpdate", "InplaceAdd", "InplaceSub"})
+"""Ops that change the memory of the tensor that they are given, whoever else reads it (inplace_ops.cc)."""
 
 NO_ANSWER = (
     VARIABLES | ASSIGNS | PLACEHOLDERS

@@ -11,7 +11,7 @@ from .graph import Array, DType, Graph, Node, Shape, Tensor, TensorName
 from .loops import Lookup
 from .read.tensors import base_dtype, numpy_dtype
 from .scalars import FOLDED, Scalar, folded, holds, is_true, scalar_of
-from .variables import Variables, label_of
+from .variables import Storage, Variables, storage_of
 
 _COPIES = ops.PASS_THROUGH | ops.ENTERS | {"EnsureShape", "PlaceholderWithDefault"}
 """Ops that hand a value on as their output 0."""
@@ -32,7 +32,7 @@ class Predicates:
         variables: Variables,
     ) -> None:
         self.fed = inputs | feeds.keys()
-        self.relied: set[str] = set()
+        self.relied: set[Storage] = set()
         self._node = node
         self._producer = graph.producer
         self._variables = variables
@@ -147,7 +147,7 @@ class Predicates:
         held = self._variables.value(node)
         value = None if held is None else scalar_of(held)
         if value is not None:
-            self.relied.add(label_of(node))
+            self.relied.add(storage_of(node))
             self.learn(TensorName(node.name, 0), value)
 
 

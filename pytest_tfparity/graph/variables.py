@@ -3,48 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
 
 from . import ops
-from .graph import Graph, Node, Tensor
+from .graph import Attr, FunctionNode, Graph, Node, Tensor
+
+
+class Storage(NamedTuple):
+    """What tells a variable from others: ``kind`` of storage, container and name in it.
+
+    Nodes with one storage are one variable. Source: ``ContainerInfo::Init`` (resource_mgr.cc), which gives a
+    reference variable without a ``shared_name`` its node's name, and ``VarHandleOp`` (resource_variable_ops.cc),
+    which gives a resource without one the empty name. The two kinds are different C++ types, kept apart.
+    """
+
+    kind: str
+    container: str
+    name: str
 
 
 class Variables:
-    """The known values of a graph's variables; ``but`` are the labels of those that a run changes."""
+    """The known values of a graph's variables; ``but`` are the storages that a run changes."""
 
-    def __init__(self, graph: Graph, values: Mapping[str, Tensor], but: Collection[str] = ()) -> None:
+    def __init__(self, graph: Graph, values: Mapping[str, Tensor], but: Collection[Storage] = ()) -> None:
         self._nodes = graph.nodes
         self._values = values
         self._but = but
-        self._shared: dict[str, Tensor] | None = None
+        self._stored: dict[Storage, Tensor | None] | None = None
 
-    def without(self, labels: Collection[str]) -> Variables:
-        """The same, nothing known of the variables ``labels``."""
-        changed = Variables(Graph(self._nodes), self._values, {*self._but, *labels})
-        changed._shared = self._shared
+    def without(self, storages: Collection[Storage]) -> Variables:
+        """The same, nothing known of the variables ``storages``."""
+        changed = Variables(Graph(self._nodes), self._values, {*self._but, *storages})
+        changed._stored = self._stored
         return changed
 
     def value(self, node: Node) -> Tensor | None:
-        """The value of the variable that ``node`` holds or is a handle of; None where it has none."""
-        label = label_of(node)
-        if label in self._but:
+        """The value of the variable that ``node`` holds or is a handle of; None where it has none.
+
+        Nor has a storage that is given two values: which one is the last is not known.
+        """
+        storage = storage_of(node)
+        if storage in self._but:
             return None
-        if node.name in self._nodes and node.name in self._values:
-            return self._values[node.name]
-        return self._values[label] if label in self._values else self._by_shared_name().get(label)
+        stored = self._by_storage()
+        if storage in stored:
+            return stored[storage]
+        return None if storage.name in self._nodes else self._values.get(storage.name)
 
-    def _by_shared_name(self) -> Mapping[str, Tensor]:
-        if self._shared is None:
-            named = (
-                (self._nodes[name], value) for name, value in self._values.items() if name in self._nodes
-            )
-            self._shared = {label_of(node): value for node, value in reversed(list(named))}
-        return self._shared
+    def _by_storage(self) -> Mapping[Storage, Tensor | None]:
+        if self._stored is None:
+            self._stored = {}
+            for name, value in self._values.items():
+                if name in self._nodes:
+                    storage = storage_of(self._nodes[name])
+                    other = self._stored.setdefault(storage, value)
+                    if other is None or not _is_same(other, value):
+                        self._stored[storage] = None
+        return self._stored
 
 
-def label_of(node: Node) -> str:
-    """What tells the variable of ``node`` from others: its shared name, else the node's name."""
-    shared = node.attrs.get("shared_name")
-    return shared.decode("utf-8", "replace") if isinstance(shared, bytes) and shared else node.name
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    """Whether two values have the same bits."""
+    if one is other:
+        return True
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    first, second = one.array, other.array
+    if first.dtype == object:
+        return bool(np.array_equal(first, second))
+    return first.tobytes() == second.tobytes()
+
+
+_DEFAULT_CONTAINER = "localhost"
+"""What an empty container means (``ResourceMgr::default_container``)."""
+
+
+def storage_of(node: Node | FunctionNode) -> Storage:
+    """Where the variable of ``node`` is kept."""
+    container = _text(node.attrs.get("container")) or _DEFAULT_CONTAINER
+    shared = _text(node.attrs.get("shared_name"))
+    if node.op == "VarHandleOp":
+        return Storage("resource", container, shared)
+    kind = "reference" if node.op in ("Variable", "VariableV2") else node.op
+    return Storage(kind, container, shared or node.name)
+
+
+def _text(value: Attr) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
 
 
 def written_variable(graph: Graph, node: str) -> str | None:

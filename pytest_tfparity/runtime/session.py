@@ -216,7 +216,7 @@ class Sessions:
                 f"Running {output} of {label} also runs {place}: a Python function that is not in the file."
                 " Compare outputs that do not need it, or feed the tensor that it makes."
             )
-        variable = written_variable(graph, effect.node)
+        variable = effect.variable or written_variable(graph, effect.node)
         raise ModelError(
             f"Running {output} of {label} also runs {place}, which changes {variable or 'its state'}: what it"
             " computes is not a function of its inputs. Use the inference graph, without update ops."

@@ -162,7 +162,7 @@ def test_functions_are_taken_apart(tmp_path):
     body = read_graph(write(tmp_path, graph)).functions["body"]
     assert (body.arguments, body.results, body.stateful) == (("x",), ("y",), True)
     split, relu = body.nodes
-    assert split.inputs == (FunctionInput("x", "", 0),)
+    assert split.inputs == (FunctionInput("x", "", 0, indexed=False),)
     assert split.controls == ("x",)
     assert split.attrs == {"num_split": 2}
     assert relu.inputs == (FunctionInput("split", "output", 1),)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from graphs.plain import BOOL, FLOAT, Plan, proof, prove, relu_of, side
+from graphs.plain import BOOL, FLOAT, Plan, proof, prove, relu_of, side, tensor
 from pytest_tfparity.graph.graph import Function, TensorName
 from pytest_tfparity.graph.live import liveness
 from pytest_tfparity.graph.live_graph import live_graph
@@ -101,7 +101,12 @@ def test_a_function_is_dead_where_an_argument_is() -> None:
     plan.placeholder()
     plan.const("p", False, np.bool_)
     plan("switch", "Switch", "x", "p", T=FLOAT)
-    plan.function("const", ["a"], {"out": "one:output:0"}, [("one", "Const", [], {})])
+    plan.function(
+        "const",
+        ["a"],
+        {"out": "one:output:0"},
+        [("one", "Const", [], {"dtype": FLOAT, "value": tensor(1.0)})],
+    )
     plan("then", "PartitionedCall", "switch:1", f=Function("const", {}))
     plan("else", "Relu", "switch:0", T=FLOAT)
     plan("y", "Merge", "else", "then", T=FLOAT, N=2)

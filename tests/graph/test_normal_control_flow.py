@@ -193,7 +193,7 @@ def calling(op="StatefulPartitionedCall", *, inner="Relu", name="inner", attr=FL
         name,
         ["a"],
         {"out": "act:activations:0"},
-        [("double", "Identity", ["a"], {}), ("act", inner, ["double:output:0"], {"T": attr})],
+        [("double", "Identity", ["a"], {"T": FLOAT}), ("act", inner, ["double:output:0"], {"T": attr})],
     )
     if op == name:
         plan(output, op, "x")
@@ -252,7 +252,7 @@ def test_lists_of_outputs_are_counted():
         ["a"],
         {"out": "parts:output:2"},
         [
-            ("axis", "Const", [], {"value": _scalar()}),
+            ("axis", "Const", [], {"value": _scalar(), "dtype": DType(3)}),
             ("parts", "Split", ["axis:output:0", "a"], {"num_split": 3, "T": FLOAT}),
         ],
     )

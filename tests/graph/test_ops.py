@@ -54,13 +54,17 @@ def test_defaults_are_attributes():
 
 
 def test_outputs_are_counted_by_their_attributes():
-    assert ops.first_port("FusedBatchNormV3", "batch_variance", {}) == 2
-    assert ops.first_port("Unpack", "output", {"num": 4}) == 0
-    assert ops.first_port("ParseExample", "sparse_values", {"Nsparse": 2}) == 2
-    assert ops.first_port("ParseExample", "dense_values", {"Nsparse": 2, "sparse_types": (DType(1),)}) == 5
-    assert ops.first_port("ParseExample", "dense_values", {"Nsparse": 2}) is None
-    assert ops.first_port("Conv2D", "nothing", {}) is None
-    assert ops.first_port("Mystery", "output", {}) is None
+    assert ops.ports("FusedBatchNormV3", "batch_variance", {}) == range(2, 3)
+    assert ops.ports("Unpack", "output", {"num": 4}) == range(4)
+    assert ops.ports("ParseExample", "sparse_values", {"Nsparse": 2, "sparse_types": (DType(1),)}) == range(
+        2, 3
+    )
+    assert ops.ports(
+        "ParseExample", "dense_values", {"Nsparse": 2, "sparse_types": (DType(1),), "Tdense": ()}
+    ) == range(5, 5)
+    assert ops.ports("ParseExample", "dense_values", {"Nsparse": 2}) is None
+    assert ops.ports("Conv2D", "nothing", {}) is None
+    assert ops.ports("Mystery", "output", {}) is None
 
 
 SETS = {

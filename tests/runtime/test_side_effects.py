@@ -144,3 +144,30 @@ def test_a_read_that_waits_for_an_update_of_what_it_reads_is_refused(
     model = Checkpoint(tmp_path / "drifting", tmp_path)
     with pytest.raises(ModelError, match=r"Running y.* also runs Assign\w*.*which changes drift/mean"):
         model.run({"x": np.float32(1)}, ["y"])
+
+
+@pytest.mark.parametrize("functional", [True, False])
+def test_a_read_that_waits_for_a_conditional_that_may_update_it_is_refused(
+    tmp_path: Path, functional: bool
+) -> None:
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        if not functional:
+            v1.disable_control_flow_v2()
+        try:
+            x = v1.placeholder(tf.float32, [], "x")
+            training = v1.placeholder(tf.bool, [], "training")
+            mean = v1.get_variable("drift/mean", initializer=1.0, use_resource=True)
+            done = tf.cond(training, lambda: mean.assign(9.0).read_value(), mean.read_value)
+            with tf.control_dependencies([done]):
+                current = mean.read_value()
+            tf.multiply(x, current, name="y")
+        finally:
+            v1.enable_control_flow_v2()
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "drifting"))
+    model = Checkpoint(tmp_path / "drifting", tmp_path, feeds={"training": True})
+    message = r"Running y.* also runs AssignVariableOp \(.*\), which changes drift/mean"
+    with pytest.raises(ModelError, match=message):
+        model.run({"x": np.float32(1)}, ["y"])
+    model = Checkpoint(tmp_path / "drifting", tmp_path, feeds={"training": False})
+    assert model.run({"x": np.float32(2)}, ["y"])["y"] == 2

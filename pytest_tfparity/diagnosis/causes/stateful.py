@@ -20,7 +20,7 @@ def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
     found = [each for each in effects(graph, part) if ops.writes(each.op)]
     if not found:
         return
-    variables = [written_variable(graph, each.node) or each.node for each in found]
+    variables = [each.variable or written_variable(graph, each.node) or each.node for each in found]
     first = found[0]
     output = next(
         (output for output in evidence.reference.outputs if first.node in graph.live([output.node])),

@@ -17,6 +17,7 @@ from .. import ops
 from ..graph import Array, Attr, Function, Graph, Node, TensorName
 from ..live import Liveness, liveness
 from ..loops import opens_loop
+from ..references import References, Writer
 from ..variables import written_variable
 from .control_flow import context_of
 
@@ -29,7 +30,8 @@ class Part:
     which one branch is known to be dead has the live input alone. ``controls``: the control inputs
     that each keeps. ``contexts``: nodes to add, name to the ``Switch`` output that they pass on.
     ``functions``: the functions of the library that are called. ``initialisers``: nodes that fill lookup
-    tables. ``decided``: the ``Switch`` nodes whose predicate is known before the run.
+    tables. ``decided``: the ``Switch`` nodes whose predicate is known before the run. ``awaited``: what
+    changes a variable before a node of this part reads it.
     """
 
     nodes: Mapping[str, Node]
@@ -38,6 +40,7 @@ class Part:
     functions: Set[str]
     initialisers: tuple[str, ...]
     decided: Set[str] = frozenset()
+    awaited: tuple[Effect, ...] = ()
 
     def read(self) -> set[TensorName]:
         """The tensors that the nodes of this part read."""
@@ -47,11 +50,12 @@ class Part:
 
 
 class Effect(NamedTuple):
-    """A node that must not be run: its name and op, and the function of the library it stands in."""
+    """A node that must not be run: its name and op, the function of the library it stands in, what it changes."""
 
     node: str
     op: str
     function: str | None = None
+    variable: str | None = None
 
 
 def prune(
@@ -88,6 +92,7 @@ def prune(
         functions=_functions(graph, nodes.values()),
         initialisers=initialisers,
         decided=frozenset(live.taken if live is not None else ()),
+        awaited=tuple(_awaited(graph, nodes, asked, feeds, predicates or {})),
     )
 
 
@@ -148,8 +153,8 @@ def effects(graph: Graph, part: Part) -> Iterator[Effect]:
 
     And those that a read of the variable that they change waits for: what is read is what they wrote.
     """
+    yield from part.awaited
     for node in part.nodes.values():
-        yield from _awaited(graph, node)
         if ops.has_effect(node.op) and node.name not in part.initialisers:
             yield Effect(node.name, node.op)
         elif called := _functions(graph, [node]):
@@ -158,23 +163,60 @@ def effects(graph: Graph, part: Part) -> Iterator[Effect]:
                 yield Effect(node.name, inner.op, inner.function)
 
 
-def _awaited(graph: Graph, node: Node) -> Iterator[Effect]:
-    """The writers of the variable that ``node`` reads for which it waits, directly or in a group."""
-    if not node.controls or not node.inputs:
+def _awaited(
+    graph: Graph,
+    nodes: Mapping[str, Node],
+    outputs: Collection[TensorName],
+    feeds: Set[TensorName],
+    predicates: Mapping[TensorName, Array],
+) -> Iterator[Effect]:
+    """What runs and changes a variable before one of ``nodes`` reads it: what that waits for, however far."""
+    waiting = [node for node in nodes.values() if node.controls and node.inputs]
+    if not waiting:
         return
-    root = node.inputs[0].node
-    if root not in graph.nodes or graph.nodes[root].op not in ops.VARIABLES:
-        return
-    stack, seen = list(node.controls), set(node.controls)
-    while stack:
-        waited = graph.nodes.get(stack.pop())
-        if waited is None:
+    references = References(graph.nodes.get, graph.functions)
+    live: Liveness | None = None
+    writers: dict[tuple[str, ...], list[Writer]] = {}
+    for node in waiting:
+        storages = references.storages(node.inputs)
+        if not storages:
             continue
-        if ops.writes(waited.op) and written_variable(graph, waited.name) == root:
-            yield Effect(waited.name, waited.op)
-        elif waited.op == "NoOp":
-            stack.extend(each for each in waited.controls if each not in seen)
-            seen.update(waited.controls)
+        if node.controls not in writers:
+            writers[node.controls] = [*_writers(graph, node.controls, feeds, references)]
+        for writer in writers[node.controls]:
+            if not any(map(writer.changes, storages)):
+                continue
+            if live is None:
+                live = liveness(graph, outputs, inputs=feeds - predicates.keys(), feeds=predicates)
+            if _runs(live, writer.node.name):
+                inner = _effect_in(graph, _functions(graph, [writer.node]))
+                op, function = (writer.node.op, None) if inner is None else (inner.op, inner.function)
+                yield Effect(writer.node.name, op, function, next(iter(sorted(storages))).name)
+
+
+def _runs(live: Liveness, writer: str) -> bool:
+    """Whether a node that may change a variable runs; of a call, whether anything that it runs changes one."""
+    if writer in live.calls:
+        return any(each.node.name.startswith(writer) for each in live.writers)
+    return not live.is_dead_node(writer)
+
+
+def _writers(
+    graph: Graph, controls: Iterable[str], feeds: Set[TensorName], references: References
+) -> Iterator[Writer]:
+    """The nodes that may change a variable among ``controls`` and all that these need."""
+    stack = list(controls)
+    seen = set(stack)
+    while stack:
+        node = graph.nodes.get(stack.pop())
+        if node is None:
+            continue
+        writer = references.writer(node)
+        if writer is not None:
+            yield writer
+        needed = [*node.controls, *(source.node for source in node.inputs if source not in feeds)]
+        stack.extend(name for name in needed if name not in seen)
+        seen.update(needed)
 
 
 def _lost_reference(graph: Graph, node: Node) -> bool:

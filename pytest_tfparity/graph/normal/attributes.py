@@ -19,7 +19,6 @@ _SPELLINGS = {
 _SILENT = frozenset(
     {
         "use_cudnn_on_gpu",
-        "parallel_iterations",
         "frame_name",
         "tensor_array_name",
         "validate_indices",
@@ -54,8 +53,14 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
         if not name.startswith("_")
         and name not in _SILENT
         and name not in silent
+        and not (name == "parallel_iterations" and _is_possible(value))
         and not (name in defaults and encoded(defaults[name]) == encoded(value))
     }
+
+
+def _is_possible(iterations: Attr) -> bool:
+    """Whether a loop runs with so many iterations at a time: then their number changes no result."""
+    return isinstance(iterations, int) and iterations >= 1
 
 
 def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:

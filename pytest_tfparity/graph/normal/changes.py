@@ -2,63 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from .. import ops
-from .form import Edge, NormalGraph, NormalNode
+from ..references import Writer
+from ..variables import Storage
+from .form import NormalGraph
 
-_CARRIERS = frozenset({"Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration"})
+
+def changed_variables(
+    graph: NormalGraph, restored: Mapping[int, Storage], writers: Sequence[Writer]
+) -> list[str]:
+    """A clause for each variable that ``graph`` reads and one of ``writers`` may change.
+
+    ``restored`` are the variables among the nodes of ``graph``. Every node that runs is asked, whichever
+    control input led to it: the order of a read and a write is not looked at. Nor is it where a tensor is
+    changed in place.
+    """
+    if not writers:
+        return []
+    in_place = [
+        f"a tensor is changed in place by {writer.node.op} ({writer.node.name})"
+        for writer in writers
+        if writer.in_place
+    ]
+    live = {restored[index]: graph.nodes[index].name for index in graph.live() if index in restored}
+    return in_place + [
+        f"variable {name} is changed by {writer.node.op} ({writer.node.name})"
+        for writer in writers
+        for storage, name in sorted(live.items())
+        if writer.changes(storage)
+    ]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The nodes of a normal form that may write, and its variables: node index to what tells them apart."""
-
-    nodes: Sequence[NormalNode]
-    restored: dict[int, str] = field(default_factory=dict)
-    writers: list[tuple[NormalNode, tuple[Edge, ...]]] = field(default_factory=list)
-
-    def note(self, op: str, node: NormalNode) -> None:
-        """Remember ``node`` if its original ``op`` may write."""
-        if ops.may_write(op):
-            edges = node.inputs[:1] if ops.writes_first_input(op) else node.inputs
-            self.writers.append((node, edges))
-
-    def doubts(self, graph: NormalGraph) -> list[str]:
-        """Why what ``graph`` reads is not known: a clause for each variable or array that is changed."""
-        return [*self._variables(graph), *self._arrays(graph)]
-
-    def _variables(self, graph: NormalGraph) -> list[str]:
-        if not self.writers:
-            return []
-        live = {self.restored[index]: index for index in graph.live() if index in self.restored}
-        return [
-            f"variable {self.nodes[live[label]].name} is changed by {node.spelling} ({node.name})"
-            for node, edges in self.writers
-            for label in sorted({self.restored[index] for index in self._referred(edges)} & live.keys())
-        ]
-
-    def _arrays(self, graph: NormalGraph) -> list[str]:
-        """Arrays that are changed beside the flow that leads to the outputs."""
-        written = [node for node, _ in self.writers if node.op.startswith("TensorArray")]
-        if not written:
-            return []
-        graph.label(ops.ARRAYS)
-        return [
-            f"an array is changed by {node.op} ({node.name}) beside the outputs"
-            for node in written
-            if node.label is None
-        ]
-
-    def _referred(self, edges: Iterable[Edge]) -> list[int]:
-        """The variables behind references, which conditionals and loops may hand on."""
-        found, seen, stack = [], set(), [edge.node for edge in edges]
-        while stack:
-            index = stack.pop()
-            if index in self.restored:
-                found.append(index)
-            elif index not in seen and self.nodes[index].op in _CARRIERS:
-                stack.extend(edge.node for edge in self.nodes[index].inputs)
-            seen.add(index)
-        return found
+def changed_arrays(graph: NormalGraph) -> list[str]:
+    """A clause for each node that changes an array beside the flow that leads to the outputs."""
+    written = [node for node in graph.nodes if node.op.startswith("TensorArray") and ops.may_write(node.op)]
+    if not written:
+        return []
+    graph.label(ops.ARRAYS)
+    return [
+        f"an array is changed by {node.op} ({node.name}) beside the outputs"
+        for node in written
+        if node.label is None
+    ]

@@ -19,10 +19,12 @@ from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import is_back_edge
 from ..predicates import fed_tensor
-from ..variables import Variables, label_of
+from ..valid import flaws_of_functions
+from ..variables import Storage, Variables, storage_of
+from .arrays import unordered_arrays
 from .attributes import meaningful, plain_op, respelled
 from .bounds import RandomNumbers
-from .changes import Changes
+from .changes import changed_arrays, changed_variables
 from .form import (
     Edge,
     Guard,
@@ -36,6 +38,7 @@ from .form import (
     union,
     whole,
 )
+from .frames import mixed_frames
 
 Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
 """What a node became: one normal node, port by port; a tensor for each port; None if it never runs."""
@@ -86,8 +89,8 @@ class _Walk:
         self.fed: dict[TensorName, Edge] = {}
         self.results: dict[str, Result] = {}
         self.loops: list[tuple[int, Node]] = []
-        self.storage: dict[str, int] = {}
-        self.changes = Changes(self.nodes)
+        self.stored: dict[Storage, int] = {}
+        self.restored: dict[int, Storage] = {}
         self.random = RandomNumbers()
         self.spellings: dict[tuple[str, int], tuple[str, str, dict[str, Attr]]] = {}
 
@@ -98,7 +101,8 @@ class _Walk:
         outputs: Sequence[TensorName],
         inputs: Sequence[TensorName],
         feeds: Mapping[TensorName, Array],
-        effects: Collection[str] = (),
+        *,
+        whole: bool = False,
     ) -> NormalGraph:
         self.live: Liveness = liveness(
             self.graph,
@@ -106,7 +110,7 @@ class _Walk:
             inputs=inputs,
             feeds=feeds,
             variables=self.values,
-            effects=effects,
+            whole=whole,
             budget=self.budget,
         )
         for index, tensor in enumerate(inputs):
@@ -121,7 +125,11 @@ class _Walk:
         self.close_loops()
         edges = tuple(map(self.tensor, outputs))
         graph = NormalGraph(self.nodes, edges, self.tensors, bool(self.loops))
-        doubts = [*self.live.refusals, *self.changes.doubts(graph)]
+        changed = changed_variables(graph, self.restored, self.live.writers)
+        doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
+        doubts += mixed_frames(self.live.nodes)
+        if not self.depth:
+            doubts += flaws_of_functions(self.graph, self.live.nodes.values())
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))
         return graph
@@ -231,6 +239,10 @@ class _Walk:
         """What a node without inputs becomes."""
         value = node.attrs.get("value")
         if node.op == "Const" and isinstance(value, Tensor):
+            if node.attrs.get("dtype", value.dtype) != value.dtype:
+                return self.opaque(
+                    node.name, "Const", f"constant {node.name} is of another type than its value"
+                ).node
             return self.constant(node.name, value, "Const", guards).node
         if node.op in ops.VARIABLES:
             return self.variable(node, guards)
@@ -256,7 +268,6 @@ class _Walk:
         if name == "Exit":
             self.lives[index] = (Guard(index, 0, -1),)
         self.settle(index, made, node)
-        self.changes.note(node.op, made)
         if op != name and node.op in ops.FUSED_BATCH_NORMS:
             return self.fused(node, index, made, life)
         return index
@@ -286,16 +297,16 @@ class _Walk:
             made.settled = tuple(source.node for source in self.nodes[bounds.origin].inputs)
 
     def variable(self, node: Node, guards: Life) -> Result:
-        label = label_of(node)
-        if not guards and label in self.storage:
-            return self.storage[label]
+        storage = storage_of(node)
+        if not guards and storage in self.stored:
+            return self.stored[storage]
         value = self.variables.value(node)
         if value is None:
             return self.opaque(node.name, node.op, f"variable {node.name} has no value").node
         index = self.constant(node.name, value, node.op, guards).node
-        self.changes.restored[index] = label
+        self.restored[index] = storage
         if not guards:
-            self.storage[label] = index
+            self.stored[storage] = index
         return index
 
     def gather(self, node: Node, edges: tuple[Edge, ...], guards: Life, life: Life) -> Result:
@@ -314,24 +325,26 @@ class _Walk:
     # --- control flow
 
     def merge(self, node: Node) -> Result:
-        guards = self.controls_life(node.controls)
+        """A ``Merge``: it waits for its control inputs, dead or not, so they say nothing of its life (executor.cc)."""
         if any(is_back_edge(self.live.node, source) for source in node.inputs):
-            index = self.add(NormalNode(node.name, "Merge", guards=guards, spelling=node.op)).node
+            made = NormalNode(node.name, "Merge", spelling=node.op)
+            if node.controls:
+                made.refusal = f"the head {node.name} of a loop waits for {node.controls[0]} in each turn"
+            index = self.add(made).node
             self.lives[index] = (Guard(index, 0, -1),)
             self.loops.append((index, node))
             return index
         slots = [slot for slot, source in enumerate(node.inputs) if not self.live.is_dead(source)]
         edges = tuple(self.tensor(node.inputs[slot]) for slot in slots)
         if len(slots) == 1:
-            taken = self.passed(node.name, edges[0], guards)
-            return (taken, self.number(node.name, slots[0], "value_index", self.life(taken)))
-        made = NormalNode(node.name, "Merge", edges, {"slots": tuple(slots)}, guards, spelling=node.op)
+            return (edges[0], self.number(node.name, slots[0], "value_index", self.life(edges[0])))
+        made = NormalNode(node.name, "Merge", edges, {"slots": tuple(slots)}, spelling=node.op)
         lives = [frozenset(self.life(edge)) for edge in edges]
         if not exclusive(lives):
             made.refusal = f"which input of {node.name} arrives is not known"
         index = self.add(made).node
         common = common_life(lives)
-        self.lives[index] = (Guard(index, 0, -1),) if common is None else union(tuple(sorted(common)), guards)
+        self.lives[index] = (Guard(index, 0, -1),) if common is None else tuple(sorted(common))
         return index
 
     def returned(self, call: str, life: Life) -> Iterator[Edge | None]:
@@ -361,10 +374,8 @@ class _Walk:
             return None
         body = body_of(self.graph.functions, called, function.attrs)
         walk = _Walk(Graph(body.nodes, self.graph.functions), {}, self.budget, depth=self.depth + 1)
-        arguments = [TensorName(name, 0) for name in called.arguments]
-        effects = [each.name for each in body.nodes.values() if ops.may_write(each.op)]
-        form = walk.run(body.returns, arguments, {}, effects)
-        written = [f"{each.op} ({each.name}) changes a variable" for each, _ in walk.changes.writers]
+        form = walk.run(body.returns, body.arguments, {}, whole=True)
+        written = [f"{each.node.op} ({each.node.name}) changes a variable" for each in walk.live.writers]
         return form, [*body.unknown, *form.doubts(), *written]
 
     def tensors(self) -> dict[TensorName, Edge]:

@@ -91,6 +91,12 @@ class NodeReader:
             self._attrs[entries] = attrs
         return attrs
 
+    def default(self, raw: Any) -> Attr:
+        """The default of a function's attribute, an ``AttrValue``."""
+        entry = messages.RawAttrEntry()
+        entry.value.ParseFromString(raw.SerializeToString())
+        return self._value(entry.value)
+
     def _edges(self, raw: Iterable[str]) -> tuple[tuple[TensorName, ...], tuple[str, ...]]:
         inputs: list[TensorName] = []
         controls: list[str] = []
@@ -161,7 +167,28 @@ def read_function(raw: Any, reader: NodeReader) -> FunctionBody:
         nodes=tuple(_function_node(node, reader) for node in raw.node_def),
         returns={arg.name: _function_input(raw.ret[arg.name]) for arg in signature.output_arg},
         stateful=signature.is_stateful,
+        listed_arguments=_lists(signature.input_arg),
+        listed_results=_lists(signature.output_arg),
+        types={
+            arg.name: AttrReference(arg.type_attr) if arg.type_attr else DType(arg.type)
+            for arg in signature.input_arg
+            if not (arg.number_attr or arg.type_list_attr)
+        },
+        defaults={
+            attr.name: reader.default(attr.default_value)
+            for attr in signature.attr
+            if attr.HasField("default_value")
+        },
     )
+
+
+def _lists(arguments: Iterable[Any]) -> dict[str, str]:
+    """Which arguments are lists of tensors, with the attribute that says how many there are."""
+    return {
+        arg.name: arg.number_attr or arg.type_list_attr
+        for arg in arguments
+        if arg.number_attr or arg.type_list_attr
+    }
 
 
 def _function_node(raw: Any, reader: NodeReader) -> FunctionNode:
@@ -177,5 +204,6 @@ def _function_node(raw: Any, reader: NodeReader) -> FunctionNode:
 def _function_input(text: str) -> FunctionInput:
     """``"node:output:1"``, or the name of an argument, taken apart."""
     node, *parts = text.split(":")
-    port = int(parts.pop()) if parts and parts[-1].isdecimal() else 0
-    return FunctionInput(node, parts[0] if parts else "", port)
+    indexed = bool(parts) and parts[-1].isdecimal()
+    port = int(parts.pop()) if indexed else 0
+    return FunctionInput(node, parts[0] if parts else "", port, indexed)

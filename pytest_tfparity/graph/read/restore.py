@@ -22,6 +22,8 @@ from typing import TypeAlias
 from ...errors import ModelError, did_you_mean
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
+from ..references import References
+from ..variables import Storage, storage_of
 from .bundle import Bundle
 from .checkpoints import checkpoint_text
 from .graphdef import MetaGraph, Saver, Variable
@@ -100,7 +102,8 @@ def _read(key: RestoredKey, bundle: Bundle) -> Array:
 def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
     """Variable node name to what the saver's restore op puts there.
 
-    Raises ModelError if the restore op is not in the graph.
+    A variable is left out that anything else writes, too, while the restore op runs, and every one where a
+    conditional decides what runs. Raises ModelError if the restore op is not in the graph.
     """
     start = tensor_name(saver.restore_op).node
     if start not in graph.nodes:
@@ -108,32 +111,51 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
             f"The saver of the meta graph restores through {start!r}, which is not in its graph."
             f"{did_you_mean(start, graph.nodes)}"
         )
-    keys: dict[str, RestoredKey] = {}
+    run = _run_by(graph, start)
+    if any(node.op in ops.SWITCHES for node in run):
+        return {}
+    references = References(graph.nodes.get, graph.functions)
     # One restore op reads thousands of variables: its names are taken apart once, not once for each.
     lists: dict[str, _Lists] = {}
-    for assign in _assigns(graph, start):
-        variable = _through(graph, assign.inputs[0])
-        key = _restored_from(graph, assign.inputs[1], lists)
-        if variable is not None and variable.op in ops.VARIABLES and key is not None:
-            keys[variable.name] = key
-    return keys
+    given: dict[str, RestoredKey] = {}
+    stored: dict[Storage, set[RestoredKey | None]] = {}
+    for writer in filter(None, map(references.writer, run)):
+        if writer.anything:
+            return {}
+        variable, key = _assigned(graph, writer.node, lists)
+        for storage in writer.storages:
+            stored.setdefault(storage, set()).add(key)
+        if variable is not None and key is not None:
+            given[variable] = key
+    # What two writers give one variable depends on their order, which is not looked at.
+    return {name: key for name, key in given.items() if stored[storage_of(graph.nodes[name])] == {key}}
 
 
-def _assigns(graph: Graph, start: str) -> Iterator[Node]:
-    """The assignments that ``start`` waits for, directly or through NoOps and identities."""
-    seen = {start}
-    stack = [start]
+def _assigned(graph: Graph, writer: Node, lists: dict[str, _Lists]) -> tuple[str | None, RestoredKey | None]:
+    """The variable that ``writer`` assigns a value of the checkpoint to, and which; None where it does otherwise."""
+    if writer.op not in ops.ASSIGNS or len(writer.inputs) < 2:
+        return None, None
+    variable = _through(graph, writer.inputs[0])
+    if variable is None or variable.op not in ops.VARIABLES:
+        return None, None
+    return variable.name, _restored_from(graph, writer.inputs[1], lists)
+
+
+def _run_by(graph: Graph, start: str) -> list[Node]:
+    """Every node that runs with ``start``: what it and they read or wait for."""
+    seen, stack = {start}, [start]
+    found: list[Node] = []
     while stack:
         node = graph.nodes.get(stack.pop())
         if node is None:
             continue
-        if node.op in ops.ASSIGNS and len(node.inputs) >= 2:
-            yield node
-            continue
-        waits = [*node.controls, *(source.node for source in node.inputs)]
-        fresh = [name for name in waits if name not in seen]
+        found.append(node)
+        fresh = [
+            name for name in (*node.controls, *(source.node for source in node.inputs)) if name not in seen
+        ]
         seen.update(fresh)
         stack.extend(fresh)
+    return found
 
 
 def _through(graph: Graph, source: TensorName) -> Node | None:

@@ -1,0 +1,55 @@
+"""In which loops the nodes of a graph run: TensorFlow runs no node whose inputs come from different ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from .. import ops
+from ..graph import Node
+
+Frame: TypeAlias = "tuple[object, ...]"
+"""The names of the loops around a node, the outermost first; empty outside of any."""
+
+
+def mixed_frames(nodes: Mapping[str, Node]) -> list[str]:
+    """A clause for each of ``nodes`` (inputs first but for the ends of loops) that waits for more than one loop.
+
+    Control inputs count. Source: ``BuildControlFlowInfo`` in tensorflow/core/graph/control_flow.cc.
+    """
+    if not any(node.op in ops.ENTERS for node in nodes.values()):
+        return []
+    after: dict[str, Frame] = {}
+    doubts: list[str] = []
+    for name, node in nodes.items():
+        around = [after[each] for each in _needed(node) if each in after]
+        frame = around[0] if around else ()
+        if node.op in ops.ENTERS:
+            frame = (*frame, node.attrs.get("frame_name"))
+        elif node.op in ops.EXITS:
+            frame = frame[:-1]
+        after[name] = frame
+    for name, node in nodes.items():
+        if len({after[each] for each in _needed(node) if each in after}) > 1:
+            doubts.append(f"{node.op} ({name}) waits for different loops")
+    return doubts + _parents(nodes, after)
+
+
+def _parents(nodes: Mapping[str, Node], after: Mapping[str, Frame]) -> list[str]:
+    """A clause for each loop that is entered from different ones, or left where none was entered."""
+    parents: dict[object, Frame] = {}
+    doubts: list[str] = []
+    for name, node in nodes.items():
+        if node.op in ops.ENTERS:
+            *parent, frame = after[name]
+            if parents.setdefault(frame, tuple(parent)) != tuple(parent):
+                doubts.append(f"{node.op} ({name}) enters a loop from another one than its other inputs")
+        elif node.op in ops.EXITS and not any(after.get(each) for each in _needed(node)):
+            doubts.append(f"{node.op} ({name}) leaves no loop")
+    return doubts
+
+
+def _needed(node: Node) -> Iterator[str]:
+    for source in node.inputs:
+        yield source.node
+    yield from node.controls

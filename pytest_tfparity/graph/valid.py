@@ -1,0 +1,282 @@
+"""Whether TensorFlow imports a graph: what its importer checks of every node, without TensorFlow.
+
+Source: ``ValidateNodeDef`` and ``InOutTypesForNode`` of tensorflow/core/framework/node_def_util.cc, and
+tensorflow/core/common_runtime/graph_constructor.cc. What only shape inference or a kernel finds is not seen here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .function_body import ARGUMENT, body_of
+from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
+from .ops import CALLS, MERGES, NEXT_ITERATIONS
+from .read.tensors import base_dtype, dtype_name
+from .read.wire import Malformed, fields
+from .signatures import ANY, REFERENCE, Attribute, Signature, Types, signature, types_of
+
+_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong."""
+
+    node: str
+    op: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.op} ({self.node}) {self.reason}"
+
+
+def flaws(graph: Graph) -> Iterator[Flaw]:
+    """Every node of ``graph`` that TensorFlow's importer refuses, in the order of the file; functions left out."""
+    yield from _refused_nodes(graph)
+    yield from _cycle(graph)
+
+
+def first_flaw(graph: Graph) -> Flaw | None:
+    """The first flaw of ``graph``; None if TensorFlow imports it, as far as this is seen here."""
+    return next(flaws(graph), None)
+
+
+def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
+    """A clause for each function that ``nodes`` run and that TensorFlow refuses to instantiate.
+
+    Whichever branch is taken: TensorFlow instantiates all of them.
+    """
+    if not graph.functions:
+        return []
+    found: list[str] = []
+    seen: set[str] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        found += _settings(node)
+        for function in _functions(graph, node):
+            if function.name in seen:
+                continue
+            seen.add(function.name)
+            body = body_of(graph.functions, graph.functions[function.name], function.attrs)
+            inner = Graph(body.nodes, graph.functions, graph.producer)
+            found += [f"in function {function.name}, {flaw}" for flaw in flaws(inner)]
+            stack += body.nodes.values()
+    return found
+
+
+def _functions(graph: Graph, node: Node) -> Iterator[Function]:
+    """The functions of the library that a node names, or is a call of."""
+    if node.op in graph.functions:
+        yield Function(node.op, node.attrs)
+    for value in node.attrs.values():
+        for each in listed(value) or (value,):
+            if isinstance(each, Function) and each.name in graph.functions:
+                yield each
+
+
+_EXECUTORS = (b"", b"DEFAULT", b"SINGLE_THREADED_EXECUTOR")
+"""Executors that TensorFlow registers (executor_factory.h); another one, and a call fails."""
+
+
+def _settings(node: Node) -> Iterator[str]:
+    """What a call asks for that TensorFlow does not have: the rest of how it is to be run changes no result."""
+    if node.op not in CALLS:
+        return
+    if node.attrs.get("executor_type", b"") not in _EXECUTORS:
+        yield f"{node.op} ({node.name}) asks for an executor that TensorFlow does not have"
+    config = node.attrs.get("config_proto", b"")
+    view = memoryview(config if isinstance(config, bytes) else b"")
+    try:
+        list(fields(view, 0, len(view)))
+    except Malformed:
+        yield f"{node.op} ({node.name}) has a config_proto that is none"
+
+
+def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
+    known: dict[tuple[str, int], _Node] = {}
+    for node in graph.nodes.values():
+        found = _seen(graph, node, known)
+        reason = found.reason or _edges(graph, node, found, known)
+        if reason is None and not _NAME.fullmatch(node.name):
+            reason = "has a name that TensorFlow does not allow"
+        if reason is not None:
+            yield Flaw(node=node.name, op=node.op, reason=reason)
+
+
+def _cycle(graph: Graph) -> Iterator[Flaw]:
+    """A node that waits for itself, if there is one: only a NextIteration may close a circle, in a Merge."""
+    if _is_sorted(graph):
+        return
+    waits: dict[str, int] = {}
+    readers: dict[str, list[str]] = {}
+    for name, node in graph.nodes.items():
+        before = [
+            each for each in _before(node) if each in graph.nodes and not _closes_loop(graph, node, each)
+        ]
+        waits[name] = len(before)
+        for each in before:
+            readers.setdefault(each, []).append(name)
+    stack = [name for name, count in waits.items() if not count]
+    while stack:
+        for reader in readers.get(stack.pop(), ()):
+            waits[reader] -= 1
+            if not waits[reader]:
+                stack.append(reader)
+    held = next((name for name, count in waits.items() if count), None)
+    if held is not None:
+        yield Flaw(node=held, op=graph.nodes[held].op, reason="waits for itself, or for what does")
+
+
+def _is_sorted(graph: Graph) -> bool:
+    """Whether every node comes after what it needs, as most files are written."""
+    placed: set[str] = set()
+    for name, node in graph.nodes.items():
+        for source in node.inputs:
+            if source.node not in placed:
+                return False
+        if not placed.issuperset(node.controls):
+            return False
+        placed.add(name)
+    return True
+
+
+def _before(node: Node) -> set[str]:
+    return {*(source.node for source in node.inputs), *node.controls}
+
+
+def _closes_loop(graph: Graph, node: Node, before: str) -> bool:
+    source = graph.nodes.get(before)
+    return node.op in MERGES and source is not None and source.op in NEXT_ITERATIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """What a node says of itself: its types, or why it is refused whatever its inputs are."""
+
+    inputs: Types = ()
+    outputs: Types = ()
+    reason: str | None = None
+    open: bool = False
+
+
+_OPEN = _Node(open=True)
+"""A node of which nothing is known: an op of another library, or a function of the graph's own."""
+
+
+def _seen(graph: Graph, node: Node, known: dict[tuple[str, int], _Node]) -> _Node:
+    """``node`` by itself; equal attributes are one object, so most nodes were seen before."""
+    key = (node.op, id(node.attrs))
+    if key not in known:
+        known[key] = _read(graph, node)
+    return known[key]
+
+
+def _read(graph: Graph, node: Node) -> _Node:
+    told = signature(node.op)
+    if told is None or node.op in graph.functions or (node.op == ARGUMENT and "T" not in node.attrs):
+        return _OPEN
+    if told.gone is not None and graph.producer >= told.gone:
+        return _Node(
+            reason=f"is gone since version {told.gone} of the format, and the graph is of {graph.producer}"
+        )
+    reason = _attributes(node.op, node.attrs, told)
+    if reason is not None:
+        return _Node(reason=reason)
+    types = types_of(node.op, node.attrs)
+    return _OPEN if types is None else _Node(inputs=types[0], outputs=types[1])
+
+
+# --- attributes
+
+
+def _attributes(op: str, attrs: Mapping[str, Attr], told: Signature) -> str | None:
+    for name, value in attrs.items():
+        if name not in told.attrs:  # TensorFlow passes over what it does not know
+            continue
+        reason = _refused(name, value, told.attrs[name])
+        if reason is not None:
+            return reason
+    missing = [name for name, each in told.attrs.items() if each.required and name not in attrs]
+    if missing:
+        return f"lacks its attribute {missing[0]}"
+    return None
+
+
+_KINDS: Mapping[str, Callable[[Attr], bool]] = {
+    "type": lambda value: isinstance(value, DType) and value.number != ANY,
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "float": lambda value: isinstance(value, float),
+    "bool": lambda value: isinstance(value, bool),
+    "string": lambda value: isinstance(value, bytes),
+    "shape": lambda value: isinstance(value, Shape),
+    "tensor": lambda value: isinstance(value, Tensor),
+    "func": lambda value: isinstance(value, Function),
+}
+
+
+def _refused(name: str, value: Attr, told: Attribute) -> str | None:
+    if isinstance(value, AttrReference):
+        return None
+    values: Sequence[Attr] = [value]
+    kind = told.kind
+    if kind.startswith("list("):
+        found = listed(value)
+        if found is None:
+            return f"has {name} that is no list"
+        values, kind = found, kind[5:-1]
+        if told.least is not None and len(values) < told.least:
+            return f"has {len(values)} {name} where {told.least} are needed"
+    elif isinstance(value, int) and told.least is not None and value < told.least:
+        return f"has {name} {value} where {told.least} is the least"
+    if not all(map(_KINDS[kind], values)):
+        return f"has {name} that is no {told.kind}"
+    if told.allowed is not None and not all(_plain(each) in told.allowed for each in values):
+        return f"has {name} {_shown(values)}, which the op does not allow"
+    return None
+
+
+def _plain(value: Attr) -> object:
+    return value.number if isinstance(value, DType) else value
+
+
+def _shown(values: Sequence[Attr]) -> str:
+    told = [
+        dtype_name(each) if isinstance(each, DType) else each.decode("utf-8", "replace")
+        for each in values
+        if isinstance(each, DType | bytes)
+    ]
+    return ", ".join(told)
+
+
+# --- edges
+
+
+def _edges(graph: Graph, node: Node, told: _Node, known: dict[tuple[str, int], _Node]) -> str | None:
+    if told.open:
+        return None
+    if len(node.inputs) != len(told.inputs):
+        return f"takes {len(told.inputs)} inputs and has {len(node.inputs)}"
+    for source, wanted in zip(node.inputs, told.inputs, strict=True):
+        before = graph.nodes.get(source.node)
+        if before is None:
+            return f"reads {source}, which is not in the graph"
+        made = _seen(graph, before, known)
+        if made.open or made.reason is not None:
+            continue
+        if source.port >= len(made.outputs):
+            return f"reads {source}, and {before.op} has {len(made.outputs)} outputs"
+        given = made.outputs[source.port]
+        if ANY in (given, wanted) or given == wanted:
+            continue
+        if wanted > REFERENCE or given - REFERENCE != wanted:
+            return f"reads {source} as {_type(wanted)}, and it is {_type(given)}"
+    missing = next((control for control in node.controls if control not in graph.nodes), None)
+    return None if missing is None else f"waits for {missing}, which is not in the graph"
+
+
+def _type(number: int) -> str:
+    dtype = DType(number)
+    return f"{'a reference to ' if number > REFERENCE else ''}{dtype_name(base_dtype(dtype))}"

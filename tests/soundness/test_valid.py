@@ -1,0 +1,103 @@
+"""What is said of a node that TensorFlow refuses, against what TensorFlow's importer does."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from pytest_tfparity.graph.signatures import signature
+from pytest_tfparity.graph.valid import flaws
+from soundness.mutants import mutant
+from soundness.networks import FAMILIES, network
+from soundness.pairs import Written
+from soundness.signatures import describe, read, registered_ops
+
+TABLE = Path(__file__).parents[2] / "pytest_tfparity" / "graph" / "signatures.tsv"
+
+
+def imported(definition: Any) -> bool:
+    """Whether TensorFlow imports a graph."""
+    with tf.Graph().as_default():
+        try:
+            tf.import_graph_def(definition, name="")
+        except (ValueError, KeyError, TypeError, tf.errors.OpError):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_network_that_tensorflow_wrote_has_no_flaw(family: str) -> None:
+    for seed in range(4):
+        assert list(flaws(network(family, seed).graph)) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_flaw_is_one_to_tensorflow_too(family: str) -> None:
+    model, dice = network(family, 1), random.Random(family)
+    told = 0
+    for _ in range(120):
+        found = mutant(model, dice)
+        if found is not None and (flaw := next(flaws(found.model.graph), None)) is not None:
+            assert not imported(found.model.definition), f"{found.kind}: {flaw}"
+            told += 1
+    assert told >= 5
+
+
+def changed(change: Any, family: str = "dense", seed: int = 0) -> str:
+    """What is said of a network once ``change`` was made to its GraphDef, which TensorFlow refuses then."""
+    model = network(family, seed)
+    nodes = {node.op: node for node in reversed(model.definition.node)}
+    change(nodes)
+    assert not imported(model.definition)
+    (flaw, *_) = flaws(Written(definition=model.definition, inputs=("x",), outputs=("y",)).graph)
+    return str(flaw)
+
+
+def test_each_flaw_is_said() -> None:
+    assert (
+        changed(lambda nodes: nodes["MatMul"].attr.__delitem__("T"))
+        == "MatMul (matmul) lacks its attribute T"
+    )
+    assert "has transpose_a that is no bool" in changed(
+        lambda nodes: nodes["MatMul"].attr["transpose_a"].CopyFrom(tf.compat.v1.AttrValue(i=1))
+    )
+    assert "has T string, which the op does not allow" in changed(
+        lambda nodes: nodes["MatMul"].attr["T"].CopyFrom(tf.compat.v1.AttrValue(type=7))
+    )
+    assert "reads x:0 as double, and it is float" in changed(
+        lambda nodes: nodes["MatMul"].attr["T"].CopyFrom(tf.compat.v1.AttrValue(type=2))
+    )
+    assert (
+        changed(lambda nodes: nodes["MatMul"].input.append("x")) == "MatMul (matmul) takes 2 inputs and has 3"
+    )
+    assert "reads nothing:0, which is not in the graph" in changed(
+        lambda nodes: nodes["MatMul"].input.__setitem__(0, "nothing")
+    )
+    assert "waits for nothing, which is not in the graph" in changed(
+        lambda nodes: nodes["MatMul"].input.append("^nothing")
+    )
+    assert "reads x:3, and Placeholder has 1 outputs" in changed(
+        lambda nodes: nodes["MatMul"].input.__setitem__(0, "x:3")
+    )
+
+
+def test_the_table_is_that_of_the_installed_tensorflow() -> None:
+    table = read(TABLE)
+    checked = 0
+    for name, op in registered_ops().items():
+        now, then = describe(op), table.get(name)
+        if then is None or (now["inputs"], now["outputs"]) != (then["inputs"], then["outputs"]):
+            continue  # a test op of this build, or an op that has grown since
+        for attr, told in now["attrs"].items():
+            assert then["attrs"][attr]["kind"] == told["kind"], (name, attr)
+        checked += 1
+    assert checked > 1200
+
+
+def test_an_unknown_op_has_no_signature() -> None:
+    assert signature("NoSuchOp") is None
+    assert signature("Conv2") is None
