@@ -1,8 +1,8 @@
-"""The while loops of TensorFlow 1 in a graph: which Merge opens one, which Switch belongs to one."""
+"""The while loops of TensorFlow 1 in a graph: which Merge opens one, which Switch is of one, what runs in which."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from . import ops
@@ -10,6 +10,8 @@ from .graph import Node, TensorName
 
 Lookup: TypeAlias = "Callable[[str], Node | None]"
 """The node of a name, None if there is none."""
+Frame: TypeAlias = "tuple[object, ...]"
+"""The names of the loops around a node, the outermost first; empty outside of any."""
 
 
 def opens_loop(node: Lookup, merge: Node) -> bool:
@@ -36,6 +38,49 @@ def is_back_edge(node: Lookup, source: TensorName) -> bool:
 def is_of_loop(node: Lookup, switch: Node) -> bool:
     """Whether a ``Switch`` decides if a loop goes on: what it passes on is another tensor in each turn."""
     return len(switch.inputs) > 1 and _op(node, switch.inputs[1]) == "LoopCond"
+
+
+def mixed_frames(nodes: Mapping[str, Node]) -> list[str]:
+    """A clause for each of ``nodes`` (inputs first but for the ends of loops) that waits for more than one loop.
+
+    Control inputs count. Source: ``BuildControlFlowInfo`` in tensorflow/core/graph/control_flow.cc.
+    """
+    if not any(node.op in ops.ENTERS for node in nodes.values()):
+        return []
+    after: dict[str, Frame] = {}
+    doubts: list[str] = []
+    for name, node in nodes.items():
+        around = [after[each] for each in _needed(node) if each in after]
+        frame = around[0] if around else ()
+        if node.op in ops.ENTERS:
+            frame = (*frame, node.attrs.get("frame_name"))
+        elif node.op in ops.EXITS:
+            frame = frame[:-1]
+        after[name] = frame
+    for name, node in nodes.items():
+        if len({after[each] for each in _needed(node) if each in after}) > 1:
+            doubts.append(f"{node.op} ({name}) waits for different loops")
+    return doubts + _parents(nodes, after)
+
+
+def _parents(nodes: Mapping[str, Node], after: Mapping[str, Frame]) -> list[str]:
+    """A clause for each loop that is entered from different ones, or left where none was entered."""
+    parents: dict[object, Frame] = {}
+    doubts: list[str] = []
+    for name, node in nodes.items():
+        if node.op in ops.ENTERS:
+            *parent, frame = after[name]
+            if parents.setdefault(frame, tuple(parent)) != tuple(parent):
+                doubts.append(f"{node.op} ({name}) enters a loop from another one than its other inputs")
+        elif node.op in ops.EXITS and not any(after.get(each) for each in _needed(node)):
+            doubts.append(f"{node.op} ({name}) leaves no loop")
+    return doubts
+
+
+def _needed(node: Node) -> Iterator[str]:
+    for source in node.inputs:
+        yield source.node
+    yield from node.controls
 
 
 def _op(node: Lookup, source: TensorName) -> str | None:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import pytest
 
-from ..check.clock import under_way
+from ..check.run import under_way
 
 AFTER = 2.0
 """Seconds of silence: proofs of all networks of ``benchmarks`` end within them, but for the one of 100,000 nodes."""

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pytest_tfparity.check.clock import Clock
+from pytest_tfparity.check.run import Clock
 from pytest_tfparity.plugin.progress import progress
 
 

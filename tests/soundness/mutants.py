@@ -227,7 +227,7 @@ class _Original:
             for batch in batches(model, seed):
                 try:
                     self.answers.append((batch, run(batch)))
-                except (tf.errors.OpError, ValueError):
+                except (tf.errors.OpError, ValueError):  # noqa: PERF203  # a batch that this network refuses
                     continue
 
     def fate_of(self, other: Written) -> str:

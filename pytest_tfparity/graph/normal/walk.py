@@ -17,14 +17,13 @@ from ..function_body import body_of
 from ..graph import Array, Attr, DType, Function, Graph, Node, Tensor, TensorName, listed
 from ..inline import Budget
 from ..live import Liveness, liveness
-from ..loops import is_back_edge
+from ..loops import is_back_edge, mixed_frames
 from ..predicates import fed_tensor
 from ..valid import flaws_of_functions
 from ..variables import Storage, Variables, storage_of
-from .arrays import unordered_arrays
 from .attributes import meaningful, plain_op, respelled
 from .bounds import RandomNumbers
-from .changes import changed_arrays, changed_variables
+from .changes import changed_arrays, changed_variables, unordered_arrays
 from .form import (
     Edge,
     Guard,
@@ -38,7 +37,6 @@ from .form import (
     union,
     whole,
 )
-from .frames import mixed_frames
 
 Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
 """What a node became: one normal node, port by port; a tensor for each port; None if it never runs."""

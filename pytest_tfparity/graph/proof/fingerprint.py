@@ -15,8 +15,7 @@ import numpy as np
 
 from ..graph import Array, Attr, Shape, Tensor
 from ..normal.attributes import commutes, encoded
-from ..normal.form import Edge, NormalGraph, NormalNode
-from .loops import components
+from ..normal.form import Edge, NormalGraph, NormalNode, components
 
 Fingerprint = bytes
 SIZE = 16
