@@ -22,11 +22,11 @@ from ..settings.resolve import resolve
 from ..settings.roles import keywords
 from ..settings.spec import ParitySpec
 from ..settings.values import EMA
-from .completion import completed
+from .defaults import completed
 
 
 def check(options: argparse.Namespace) -> int:
-    """Compare one export with its checkpoint and print the report: 0 equal, 1 different, 2 not comparable."""
+    """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _spec(options)
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
@@ -46,7 +46,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def init(options: argparse.Namespace) -> int:
-    """Write a first manifest for a checkpoint and its export."""
+    """Write a first manifest for a reference and its export."""
     path: Path = options.manifest
     if path.exists():
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""A check completed where the command line left something out: its outputs, inputs and constant feeds."""
+"""What a command line leaves out, found in the files: outputs, inputs and constant feeds."""
 
 from __future__ import annotations
 
