@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 from ..check.check import check as decide
 from ..check.check import try_proof
 from ..check.pair import open_pair
-from ..errors import SettingsError, TfparityError, did_you_mean
+from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
 from ..formats.format import ROLES
 from ..formats.registry import format_of, recognised
 from ..formats.section import Key
@@ -23,6 +26,7 @@ from ..settings.roles import keywords
 from ..settings.spec import ParitySpec
 from ..settings.values import EMA
 from .defaults import completed
+from .parser import MANIFEST
 
 
 def check(options: argparse.Namespace) -> int:
@@ -61,7 +65,9 @@ def init(options: argparse.Namespace) -> int:
     print(
         f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
     )
-    print(f"check it: pytest {path}")
+    file = shlex.quote(shown_path(Path(os.path.abspath(path))))
+    stated = "" if path.name == MANIFEST else f" --tfparity-manifest={file}"
+    print(f"check it: pytest {file}{stated}")
     return 0
 
 
@@ -145,7 +151,7 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
     given = {
         **_stated_sides(options),
-        "feeds": {name: _value(value) for name, value in map(_pair, options.feed)} or None,
+        "feeds": {name: _value(value) for name, value in _named(options, "feed")} or None,
         "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
@@ -183,7 +189,7 @@ def _typed(key: Key, text: str) -> Any:
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     inputs: dict[str, dict[str, Any]] = {
-        name: {"export": export} for name, export in map(_pair, options.input)
+        name: {"export": export} for name, export in _named(options, "input")
     }
     file = getattr(options, "inputs", None)
     if file:
@@ -198,6 +204,14 @@ def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             full = name if ":" in name else f"{name}:0"
             inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
+
+
+def _named(options: argparse.Namespace, option: str) -> Iterator[tuple[str, ...]]:
+    """Both parts of each ``NAME=OTHER`` that was given to an option. Raises SettingsError for one without."""
+    for text in getattr(options, option):
+        if "=" not in text:
+            raise SettingsError(f"--{option} {text}: say NAME=... with a name and what belongs to it.")
+        yield _pair(text)
 
 
 def _pair(text: str) -> tuple[str, ...]:

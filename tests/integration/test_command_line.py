@@ -1,5 +1,6 @@
 """``python -m pytest_tfparity``: check, init, explain."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,17 @@ def test_check_can_compare_the_weights_alone(
         (["check", "model.ckpt-7", "model.pb", "--atol", "-1"], "atol"),
         (["check", "model.ckpt-7", "model.pb", "--output", "logit"], "Did you mean 'logits"),
         (["check", "model.ckpt-7", "model.pb", "--inputs", "model.pb"], "model.pb cannot be read as an .npz"),
+        (
+            ["check", "model.ckpt-7", "model.pb", "--input", "imag=image:0"],
+            "--input imag:0=image:0: the outputs of model.ckpt-7 need no input imag:0. Did you mean 'image:0'?",
+        ),
+        (
+            ["check", "model.ckpt-7", "model.pb", "--input", "image:0=nope"],
+            "the outputs of model.pb need no input nope:0. Inputs of the export: image:0.",
+        ),
+        (["check", "model.ckpt-7", "model.pb", "--input", "nope=x"], "model.ckpt-7 need no input nope:0."),
+        (["init", "model.ckpt-7", "model.pb", "--input", "image:0"], "--input image:0: say NAME=..."),
+        (["check", "model.ckpt-7", "model.pb", "--feed", "phase"], "--feed phase: say NAME=..."),
         (["explain", "bn-training"], "Did you mean 'bn-training-mode'"),
     ],
 )
@@ -131,6 +143,30 @@ def test_init_writes_a_manifest_that_passes_on_a_right_export(
     empty_project.run("--tfparity-run=always").assert_outcomes(passed=1)
     assert main(["init", "model.ckpt-7", "model.pb"]) == 2
     assert "tfparity.yaml is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["other.yaml", "the model's.yaml", "below/tfparity.yaml", "../m.yaml"])
+def test_the_command_that_init_prints_runs_the_check(
+    empty_project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    empty_project.add()
+    here = empty_project.path / "here"
+    (here / "below").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert main(["init", "../model.ckpt-7", "../model.pb", "--manifest", name]) == 0
+    pytest_, *arguments = shlex.split(capsys.readouterr().out.rpartition("check it: ")[2])
+    assert pytest_ == "pytest"
+    empty_project.run(*arguments).assert_outcomes(passed=1)
+
+
+def test_of_many_tensors_a_sentence_names_some(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(training_bn=True, updates=True, ema=True)
+    assert main(["check", "model.pb", "model.ckpt-7"]) == 2
+    said = capsys.readouterr().err
+    assert " more, which the frozen graph does not have." in said
+    assert len(said.partition(", which")[0].split(",")) == 3
 
 
 def test_explain_lists_the_causes_and_prints_the_page_of_each(capsys: pytest.CaptureFixture[str]) -> None:
