@@ -83,6 +83,17 @@ def test_check_writes_the_repaired_export(
     assert "proven" in capsys.readouterr().out
 
 
+def test_a_repaired_export_that_cannot_be_written_is_no_verdict(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(training_bn=True)
+    assert main(["check", "model.ckpt-7", "model.pb", "--write-repaired", "nowhere/repaired.pb"]) == 2
+    assert capsys.readouterr().err == (
+        "model.pb (repaired) cannot be written to nowhere/repaired.pb: No such file or directory."
+        " Name another file.\n"
+    )
+
+
 def test_check_can_compare_the_weights_alone(
     files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,3 +201,13 @@ def test_nobody_need_read_to_the_end() -> None:
         program.stdout.close()
         assert program.communicate()[1] == b""
     assert program.returncode == UNREAD
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("arguments", [["explain"], ["explain", "bn-training-mode"]], ids=["long", "short"])
+def test_output_that_is_not_taken_is_a_sentence_and_exit_code_2(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "pytest_tfparity", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    said = "A file or the output cannot be read or written: No space left on device. Name another.\n"
+    assert (done.returncode, done.stderr) == (2, said)
