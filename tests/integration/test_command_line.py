@@ -1,5 +1,6 @@
 """``python -m pytest_tfparity``: check, init, explain."""
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -41,6 +42,20 @@ def test_check_proves_a_right_export(
     files()
     assert main(["check", "model.ckpt-7", "model.pb"]) == 0
     assert capsys.readouterr().out == "model: proven: the export computes what the checkpoint computes\n"
+
+
+def test_a_reference_is_called_by_its_format(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    Path("model.pb").rename("right.pb")
+    assert main(["check", "right.pb", "right.pb"]) == 0
+    assert capsys.readouterr().out == "right: proven: the export computes what the frozen graph computes\n"
+    files(wrong_weights=True)
+    assert main(["check", "right.pb", "model.pb", "--report", "out"]) == 1
+    assert capsys.readouterr().out.startswith("model: export differs from frozen graph: ")
+    (entry,) = json.loads(Path("out/report.json").read_text("utf-8"))["checks"]
+    assert entry["reference_noun"] == "frozen graph"
 
 
 def test_check_explains_a_wrong_export(
