@@ -119,6 +119,9 @@ def test_check_can_compare_the_weights_alone(
     files(wrong_weights=True)
     assert main(["check", "model.ckpt-7", "model.pb", "--compare", "weights"]) == 1
     assert "fc/kernel" in capsys.readouterr().out
+    files(ema=True)
+    assert main(["check", "model.ckpt-7", "model.pb", "--compare", "weights"]) == 2
+    assert capsys.readouterr().out.startswith("model: model.ckpt-7 holds moving averages, and the export")
 
 
 @pytest.mark.parametrize(
