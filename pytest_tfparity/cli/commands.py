@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 from ..check.check import check as decide
 from ..check.check import try_proof
 from ..check.pair import open_pair
-from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
+from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
 from ..formats.format import ROLES
 from ..formats.registry import format_of, recognised
 from ..formats.section import Key
@@ -193,17 +194,26 @@ def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     }
     file = getattr(options, "inputs", None)
     if file:
-        import numpy as np
-
-        try:
-            with np.load(file) as arrays:
-                names = list(arrays.files)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{file} cannot be read as an .npz file of inputs: {error}") from None
-        for name in names:
+        for name in _arrays(Path(file)):
             full = name if ":" in name else f"{name}:0"
             inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
+
+
+def _arrays(file: Path) -> list[str]:
+    """The names of the arrays in an ``.npz`` file. Raises SettingsError if it is none."""
+    if clause := missing_file(file):
+        raise SettingsError(f"--inputs names {file}{clause}")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from None
+    except (zipfile.BadZipFile, ValueError):
+        raise SettingsError(
+            f"{file} is no .npz file, or a damaged one. Give a file that numpy.savez wrote, with an array for each"
+            " input under the input's name."
+        ) from None
 
 
 def _named(options: argparse.Namespace, option: str) -> Iterator[tuple[str, ...]]:

@@ -47,7 +47,12 @@ def completed(spec: ParitySpec, reference: Model | None, export: Model) -> Parit
             _require(entry, "reference", reference or export, of_reference)
             _require(entry, "export", export, of_export)
     pairs = _pairs(spec, reference or export, of_reference, of_export)
-    stated = {entry.reference: entry.source for entry in spec.inputs}
+    stated = {entry.reference: entry.source for entry in spec.inputs if entry.source is not None}
+    if stated and not stated.keys() & pairs.keys():
+        raise SettingsError(
+            f"--inputs gives values for {some(stated)}, which no input is called. Inputs of the reference:"
+            f" {some(pairs)}."
+        )
     inputs = tuple(
         InputSpec(
             reference=name,

@@ -131,7 +131,14 @@ def test_check_can_compare_the_weights_alone(
         (["check", "model.ckpt-7", "modle.pb"], "modle.pb"),
         (["check", "model.ckpt-7", "model.pb", "--atol", "-1"], "atol"),
         (["check", "model.ckpt-7", "model.pb", "--output", "logit"], "Did you mean 'logits"),
-        (["check", "model.ckpt-7", "model.pb", "--inputs", "model.pb"], "model.pb cannot be read as an .npz"),
+        (["check", "model.ckpt-7", "model.pb", "--inputs", "model.pb"], "model.pb is no .npz file"),
+        (["check", "model.ckpt-7", "model.pb", "--inputs", "image.npz"], "Did you mean 'images.npz'"),
+        (["check", "model.ckpt-7", "model.pb", "--inputs", "notes.txt"], "notes.txt is no .npz file"),
+        (["check", "model.ckpt-7", "model.pb", "--inputs", "one.npy"], "one.npy is no .npz file"),
+        (
+            ["check", "model.ckpt-7", "model.pb", "--inputs", "others.npz"],
+            "--inputs gives values for img:0, which no input is called. Inputs of the reference: image:0.",
+        ),
         (
             ["check", "model.ckpt-7", "model.pb", "--input", "imag=image:0"],
             "--input imag:0=image:0: the outputs of model.ckpt-7 need no input imag:0. Did you mean 'image:0'?",
@@ -150,10 +157,14 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(
     files: Callable[..., Network], capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     files()
+    Path("notes.txt").write_text("Some notes.\n")
+    np.save("one.npy", np.ones(3))
+    np.savez("others.npz", img=np.ones(3))
     assert main(arguments) == 2
     printed = "".join(capsys.readouterr())
     assert sentence in printed
     assert "Traceback" not in printed
+    assert "pickle" not in printed
 
 
 @pytest.mark.parametrize("options", [{}, {"ema": True}], ids=["plain", "averaged"])
