@@ -30,9 +30,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        _print_no_more()
         return UNREAD
+    except OSError as error:
+        what = error.filename or "A file or the output"
+        print(f"{what} cannot be read or written: {error.strerror or error}. Name another.", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _print_no_more()
+        return 2
     return done
+
+
+def _print_no_more() -> None:
+    """Drop what the output has not taken: else Python complains of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _formats(arguments: Sequence[str]) -> Sequence[Format]:

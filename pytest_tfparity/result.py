@@ -86,8 +86,9 @@ class ParityResult:
 
     ``unproven`` says why a pass is not a proof (None where it is one), ``notes`` what a reader
     should know beside the verdict, ``reference``, ``export`` and ``golden`` are the files as the user
-    named them. ``golden_action`` (created, updated, unchanged) and ``golden_change`` (the largest
-    absolute change) say what an update did. ``details`` are for pictures, there only if a report was asked for.
+    named them, ``reference_noun`` is what messages call a reference of its format.
+    ``golden_action`` (created, updated, unchanged) and ``golden_change`` (the largest absolute change)
+    say what an update did. ``details`` are for pictures, there only if a report was asked for.
     """
 
     nodeid: str
@@ -103,6 +104,7 @@ class ParityResult:
     unproven: str | None = None
     notes: tuple[str, ...] = ()
     reference: str = ""
+    reference_noun: str = "checkpoint"
     export: str = ""
     golden: str | None = None
     golden_action: str | None = None

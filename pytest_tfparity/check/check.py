@@ -126,6 +126,7 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
         model=spec.name,
         verdict="error",
         reference=spec.shown(spec.reference.path) if spec.reference else "",
+        reference_noun=_noun(spec),
         export=spec.shown(spec.export.path),
         golden=spec.shown(spec.golden) if spec.golden else None,
     )

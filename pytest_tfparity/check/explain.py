@@ -61,7 +61,7 @@ def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:
         return _noted(result, diagnosis, "Whose weights these are is not known")
     found = tuple(
         Health(
-            cause="stale-export",
+            cause=finding.cause,
             scopes=finding.scopes,
             message=f"The export is within tolerance, but its weights are others: {finding.message}",
         )

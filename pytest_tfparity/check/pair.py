@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from ..graph.graph import Array, tensor_name
 from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import NormalSide, Side, normalised
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec
+
+_NAMED = 3
+"""How many names a sentence lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +174,16 @@ def final_outputs(export: Model) -> list[str]:
     return finals
 
 
+def some(names: Collection[str]) -> str:
+    """The first of ``names``, as many as a sentence bears; "none" if there are none."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(islice(names, _NAMED))}{more}" if names else "none"
+
+
 def lacking(reference: Model, export: Model, lost: list[str]) -> str:
     """That the reference lacks tensors that the export ends in, with the nearest that it has."""
     return (
-        f"{export.label} ends in {', '.join(lost)}, which the {reference.graph_noun} does not have."
+        f"{export.label} ends in {some(lost)}, which the {reference.graph_noun} does not have."
         f"{reference.nearest_tensors(lost[0])}"
     )
 

@@ -22,23 +22,21 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     ``SettingsError`` where the checkpoint holds moving averages and nobody said which were meant.
     """
     if spec.reference is None:
-        raise SettingsError(f"{spec.name}: `compare: weights` needs a checkpoint under `reference`.")
+        raise SettingsError("`compare: weights` needs a checkpoint under `reference`.")
     export = models.open(spec.export, spec.root)
     if not isinstance(export, HasGraph):
-        raise SettingsError(
-            f"{spec.name}: `compare: weights` needs an export with a graph; {export.label} has none."
-        )
+        raise SettingsError(f"`compare: weights` needs an export with a graph; {export.label} has none.")
     reference = models.open(spec.reference, spec.root)
     if not isinstance(reference, HasWeights):
         raise SettingsError(
-            f"{spec.name}: `compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
+            "`compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
             f" {reference.label} ({reference.noun}) holds none."
         )
     constants = _constants(export, [output.export for output in spec.outputs])
     found = weights_parity(constants, reference.tensors(), ema=reference.ema)
     if found.undecided and found.passed:
         raise SettingsError(
-            f"{spec.name}: {draft.reference} holds moving averages, and the export holds"
+            f"{draft.reference} holds moving averages, and the export holds"
             f" {'averages' if found.averaged else 'raw weights'}. Say which is right: `ema: none`, `trainable`,"
             " `all` or name patterns under `reference`."
         )

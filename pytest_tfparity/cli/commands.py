@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
+import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +16,7 @@ from typing import Any
 from ..check.check import check as decide
 from ..check.check import try_proof
 from ..check.pair import open_pair
-from ..errors import SettingsError, TfparityError, did_you_mean
+from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
 from ..formats.format import ROLES
 from ..formats.registry import format_of, recognised
 from ..formats.section import Key
@@ -22,11 +26,12 @@ from ..settings.resolve import resolve
 from ..settings.roles import keywords
 from ..settings.spec import ParitySpec
 from ..settings.values import EMA
-from .completion import completed
+from .defaults import completed
+from .parser import MANIFEST
 
 
 def check(options: argparse.Namespace) -> int:
-    """Compare one export with its checkpoint and print the report: 0 equal, 1 different, 2 not comparable."""
+    """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _spec(options)
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
@@ -46,7 +51,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def init(options: argparse.Namespace) -> int:
-    """Write a first manifest for a checkpoint and its export."""
+    """Write a first manifest for a reference and its export."""
     path: Path = options.manifest
     if path.exists():
         raise SettingsError(
@@ -61,7 +66,9 @@ def init(options: argparse.Namespace) -> int:
     print(
         f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
     )
-    print(f"check it: pytest {path}")
+    file = shlex.quote(shown_path(Path(os.path.abspath(path))))
+    stated = "" if path.name == MANIFEST else f" --tfparity-manifest={file}"
+    print(f"check it: pytest {file}{stated}")
     return 0
 
 
@@ -145,7 +152,7 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
     given = {
         **_stated_sides(options),
-        "feeds": {name: _value(value) for name, value in map(_pair, options.feed)} or None,
+        "feeds": {name: _value(value) for name, value in _named(options, "feed")} or None,
         "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
@@ -183,21 +190,38 @@ def _typed(key: Key, text: str) -> Any:
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     inputs: dict[str, dict[str, Any]] = {
-        name: {"export": export} for name, export in map(_pair, options.input)
+        name: {"export": export} for name, export in _named(options, "input")
     }
     file = getattr(options, "inputs", None)
     if file:
-        import numpy as np
-
-        try:
-            with np.load(file) as arrays:
-                names = list(arrays.files)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{file} cannot be read as an .npz file of inputs: {error}") from None
-        for name in names:
+        for name in _arrays(Path(file)):
             full = name if ":" in name else f"{name}:0"
             inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
+
+
+def _arrays(file: Path) -> list[str]:
+    """The names of the arrays in an ``.npz`` file. Raises SettingsError if it is none."""
+    if clause := missing_file(file):
+        raise SettingsError(f"--inputs names {file}{clause}")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from None
+    except (zipfile.BadZipFile, ValueError):
+        raise SettingsError(
+            f"{file} is no .npz file, or a damaged one. Give a file that numpy.savez wrote, with an array for each"
+            " input under the input's name."
+        ) from None
+
+
+def _named(options: argparse.Namespace, option: str) -> Iterator[tuple[str, ...]]:
+    """Both parts of each ``NAME=OTHER`` that was given to an option. Raises SettingsError for one without."""
+    for text in getattr(options, option):
+        if "=" not in text:
+            raise SettingsError(f"--{option} {text}: say NAME=... with a name and what belongs to it.")
+        yield _pair(text)
 
 
 def _pair(text: str) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from ..formats.format import Format
     from ..formats.section import Key
 
+MANIFEST = "tfparity.yaml"
+"""The name of a manifest that pytest collects without being told."""
+
 
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     """Every command and its options; those that open models have the keys of ``formats`` too."""
@@ -61,7 +64,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
     )
     init.add_argument(
-        "--manifest", metavar="FILE", type=Path, default=Path("tfparity.yaml"), help="the file to write"
+        "--manifest", metavar="FILE", type=Path, default=Path(MANIFEST), help="the file to write"
     )
     return made
 

@@ -81,8 +81,13 @@ class RewrittenGraph(GraphModel, Rewritten):
         )
 
     def write(self, path: Path) -> None:
-        """Write it as a binary GraphDef."""
-        path.write_bytes(self.graph_def().SerializeToString())
+        """Write it as a binary GraphDef. Raises ModelError if the file cannot be written."""
+        try:
+            path.write_bytes(self.graph_def().SerializeToString())
+        except OSError as error:
+            raise ModelError(
+                f"{self.label} cannot be written to {path}: {error.strerror}. Name another file."
+            ) from None
 
     @cached_property
     def _graph_def(self) -> Any:

@@ -236,7 +236,7 @@ def _badness(output: OutputComparison) -> float:
 
 
 def _reference(result: ParityResult) -> str:
-    return "golden" if any(output.against == "golden" for output in result.outputs) else "checkpoint"
+    return "golden" if any(output.against == "golden" for output in result.outputs) else result.reference_noun
 
 
 def _first_line(text: str) -> str:

@@ -89,7 +89,7 @@ def test_the_weights_alone_need_a_reference_that_holds_them_by_name(
     result = checked(FROZEN, OTHER, run="always\n    compare: weights")
     assert result.verdict == "error"
     assert str(result.error).startswith(
-        "net: `compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
+        "`compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
     )
 
 

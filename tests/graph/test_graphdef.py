@@ -239,6 +239,13 @@ def test_other_formats_are_named(tmp_path):
         assert expected in message_of(write(tmp_path, data))
 
 
+def test_text_of_something_else_is_told_with_its_line_and_what_to_give(tmp_path):
+    assert message_of(write(tmp_path, b"\n\nSomebody exports a graph.\n")) == (
+        'FILE is text, but not a GraphDef in text format: 3:1 : Message type "GraphDef" has no field named "Somebody".'
+        " Give a file that TensorFlow wrote, in text or binary."
+    )
+
+
 def _length(data):
     size, head = len(data), b""
     while size >= 0x80:

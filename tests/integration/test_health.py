@@ -1,5 +1,7 @@
 """What is wrong with a checkpoint although parity holds: warnings, or failures under ``health: error``."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -100,13 +102,23 @@ def test_parity_with_the_weights_of_another_step_warns(empty_project: Project) -
     result.stdout.fnmatch_lines(["*HealthWarning: net: The export is within tolerance, but*model.ckpt-6*"])
 
 
-def kernels() -> dict[str, np.ndarray]:
-    """The float variables of the network as ``train`` sets them, by keyword."""
+def test_parity_with_the_weights_of_another_run_warns_of_that(empty_project: Project) -> None:
+    train(empty_project, **kernels(seed=1))
+    export = (empty_project.path / "model.pb").read_bytes()
+    train(empty_project)
+    (empty_project.path / "model.pb").write_bytes(export)
+    empty_project.run("--tfparity-atol=1e3", "--tfparity-report=out").assert_outcomes(passed=1, warnings=1)
+    (check,) = json.loads((empty_project.path / "out/report.json").read_text("utf-8"))["checks"]
+    assert [health["cause"] for health in check["health"]] == ["other-run"]
+
+
+def kernels(seed: int = 0) -> dict[str, np.ndarray]:
+    """The float variables of the network as ``train`` sets them, by keyword, or of another run."""
     import tensorflow as tf
 
     with tf.Graph().as_default():
         build()
-        values = weights(tf.compat.v1.global_variables())
+        values = weights(tf.compat.v1.global_variables(), seed)
     return {
         name.replace("/", "__"): value.astype(np.float32)
         for name, value in values.items()

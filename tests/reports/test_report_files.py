@@ -31,6 +31,12 @@ def test_details_of_a_later_version_are_read_as_far_as_they_are_known() -> None:
     assert ParityResult.from_json(entry) == failing()
 
 
+def test_a_report_of_an_earlier_version_has_a_checkpoint_as_reference() -> None:
+    entry = failing().to_json()
+    del entry["reference_noun"]
+    assert ParityResult.from_json(entry) == failing()
+
+
 def test_a_large_report_keeps_the_most_important_details(tmp_path: Path) -> None:
     results = [failing(f"net{index}", nodes=1000) for index in range(30)]
     kept = fitted(results)

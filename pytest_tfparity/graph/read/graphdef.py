@@ -145,10 +145,11 @@ def _from_text(view: memoryview, source: str, wanted: FileKind) -> memoryview:
         found = _text_kind(view)
         if found is not None and found is not wanted:
             raise ModelError(f"{source} is {found.value}, not {_short(wanted)}; {_ADVICE[found]}.") from None
-        sentence = f"{source} is text, but not {_short(wanted)} in text format: {error}"
+        reason = str(error).replace(f"{message.DESCRIPTOR.file.package}.", "").rstrip(".")
+        sentence = f"{source} is text, but not {_short(wanted)} in text format: {reason}."
         if "no field named" in str(error) and found is not None:
             raise UnreadableFile(sentence) from None
-        raise ModelError(sentence) from None
+        raise ModelError(f"{sentence} Give a file that TensorFlow wrote, in text or binary.") from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{source} is text, but not {_short(wanted)} in text format: {error}") from None
     return memoryview(message.SerializeToString())

@@ -1,13 +1,13 @@
-"""A check completed where the command line left something out: its outputs, inputs and constant feeds."""
+"""What a command line leaves out, found in the files: outputs, inputs and constant feeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..check.pair import final_outputs, lacking
-from ..errors import SettingsError
-from ..formats.format import FeedValue
+from ..check.pair import final_outputs, lacking, some
+from ..errors import SettingsError, did_you_mean
+from ..formats.format import FeedValue, Role
 from ..formats.model import Model
 from ..graph.graph import DType
 from ..runtime.feeds import Signature
@@ -42,8 +42,17 @@ def completed(spec: ParitySpec, reference: Model | None, export: Model) -> Parit
     of_reference = of_export
     if reference is not None:
         of_reference = reference.inputs(output.reference for output in outputs)
+    for entry in spec.inputs:
+        if entry.source is None or entry.reference != entry.export:  # else an array that nothing need take
+            _require(entry, "reference", reference or export, of_reference)
+            _require(entry, "export", export, of_export)
     pairs = _pairs(spec, reference or export, of_reference, of_export)
-    stated = {entry.reference: entry.source for entry in spec.inputs}
+    stated = {entry.reference: entry.source for entry in spec.inputs if entry.source is not None}
+    if stated and not stated.keys() & pairs.keys():
+        raise SettingsError(
+            f"--inputs gives values for {some(stated)}, which no input is called. Inputs of the reference:"
+            f" {some(pairs)}."
+        )
     inputs = tuple(
         InputSpec(
             reference=name,
@@ -97,6 +106,16 @@ def _output(spec: ParitySpec, reference: str, export: str) -> OutputSpec:
     return OutputSpec(reference=reference, export=export, tolerance=spec.tolerance)
 
 
+def _require(entry: InputSpec, role: Role, model: Model, known: Mapping[str, Signature]) -> None:
+    """Raise ``SettingsError`` if a side has no input of the name that the command line gives it."""
+    name = getattr(entry, role)
+    if name not in known:
+        raise SettingsError(
+            f"--input {entry.reference}={entry.export}: the outputs of {model.label} need no input {name}."
+            f"{did_you_mean(name, known)} Inputs of the {role}: {some(known)}."
+        )
+
+
 def _pairs(
     spec: ParitySpec,
     reference: Model,
@@ -116,7 +135,7 @@ def _pairs(
         ]
         if len(alike) != 1:
             raise SettingsError(
-                f"Which input of the {reference.graph_noun} ({', '.join(of_reference) or 'it has none'}) is {name}"
+                f"Which input of the {reference.graph_noun} ({some(of_reference)}) is {name}"
                 f" of the export? Say it: --input NAME={name}"
             )
         pairs[alike[0]] = name
