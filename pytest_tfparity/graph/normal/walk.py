@@ -210,6 +210,10 @@ class _Walk:
         if node.op in ops.MERGES:
             return self.merge(node)
         edges = tuple(map(self.tensor, node.inputs))
+        if node.op in ops.SWITCHES and len(edges) != 2:
+            return self.opaque(
+                node.name, "Malformed", f"{node.op} ({node.name}) has {len(edges)} inputs"
+            ).node
         guards = self.controls_life(node.controls) if node.controls else ()
         if node.name in self.live.calls:
             return tuple(self.returned(node.name, self.life_of(edges, guards)))
