@@ -92,6 +92,8 @@ def _settings(node: Node) -> Iterator[str]:
     if node.attrs.get("executor_type", b"") not in _EXECUTORS:
         yield f"{node.op} ({node.name}) asks for an executor that TensorFlow does not have"
     config = node.attrs.get("config_proto", b"")
+    if config and node.attrs.get("config", b""):
+        yield f"{node.op} ({node.name}) has a config and a config_proto"
     view = memoryview(config if isinstance(config, bytes) else b"")
     try:
         list(fields(view, 0, len(view)))

@@ -291,6 +291,9 @@ class _Walk:
             made.settled = tuple(source.node for source in self.nodes[bounds.origin].inputs)
 
     def variable(self, node: Node, guards: Life) -> Result:
+        if node.controls and not guards:
+            reason = f"variable {node.name} waits for {node.controls[0]}, and so does its restore"
+            return self.opaque(node.name, node.op, reason).node
         storage = storage_of(node)
         if not guards and storage in self.stored:
             return self.stored[storage]
