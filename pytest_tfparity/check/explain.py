@@ -48,7 +48,7 @@ def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
 def _refusal(pair: Pair) -> str:
     """Which node TensorFlow refuses to import, where no cause is known."""
     flaw = first_flaw(pair.export.graph) if isinstance(pair.export, HasGraph) else None
-    return f"TensorFlow does not import {pair.export.label}: {flaw}."
+    return f"TensorFlow does not import {case_of_export(pair).export_name}: {flaw}."
 
 
 def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:

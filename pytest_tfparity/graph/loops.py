@@ -60,7 +60,31 @@ def mixed_frames(nodes: Mapping[str, Node]) -> list[str]:
     for name, node in nodes.items():
         if len({after[each] for each in _needed(node) if each in after}) > 1:
             doubts.append(f"{node.op} ({name}) waits for different loops")
-    return doubts + _parents(nodes, after)
+    return doubts + _parents(nodes, after) + _waiting_once(nodes)
+
+
+def _waiting_once(nodes: Mapping[str, Node]) -> list[str]:
+    """A clause for each node that a control input lets run in one turn of a loop and in no other.
+
+    A value that enters a loop and is not constant there is there in the first turn alone (``NodeItem`` and
+    ``FrameState`` in tensorflow/core/common_runtime), and one that a turn hands on is not there in the first.
+    """
+    once: set[str] = set()
+    doubts: list[str] = []
+    for name, node in nodes.items():
+        if node.op in ops.ENTERS:
+            if node.attrs.get("is_constant") is not True:
+                once.add(name)
+            continue
+        waits = [each for each in node.controls if each in once]
+        if waits:
+            doubts.append(
+                f"{node.op} ({name}) waits for {waits[0]}, which is not there in each turn of a loop"
+            )
+        read = any(source.node in once for source in node.inputs)
+        if node.op in ops.NEXT_ITERATIONS or (read and node.op not in ops.MERGES | ops.EXITS):
+            once.add(name)
+    return doubts
 
 
 def _parents(nodes: Mapping[str, Node], after: Mapping[str, Frame]) -> list[str]:

@@ -65,7 +65,7 @@ def folded(op: str, attrs: Mapping[str, Attr], inputs: Sequence[Scalar | None]) 
         return None
     if op == "Cast":
         return _cast(attrs.get("DstT"), inputs[0])
-    alike = len({type(each) for each in inputs}) == 1
+    alike = len({type(each) for each in inputs}) == 1 and len(inputs) == (1 if op == "LogicalNot" else 2)
     return _of_one_kind(op, inputs) if alike else None
 
 

@@ -35,6 +35,10 @@ class Flaw:
 def flaws(graph: Graph) -> Iterator[Flaw]:
     """Every node of ``graph`` that TensorFlow's importer refuses, in the order of the file; functions left out."""
     yield from _refused_nodes(graph)
+    for name in sorted(graph.colocated - graph.nodes.keys()):
+        yield Flaw(
+            node=name, op="A node", reason="is not in the graph, and others are to be placed beside it"
+        )
     yield from _cycle(graph)
 
 
@@ -62,7 +66,7 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
             seen.add(function.name)
             body = body_of(graph.functions, graph.functions[function.name], function.attrs)
             inner = Graph(body.nodes, graph.functions, graph.producer)
-            found += [f"in function {function.name}, {flaw}" for flaw in flaws(inner)]
+            found += [f"in function {function.name}, {flaw}" for flaw in (*body.unknown, *flaws(inner))]
             stack += body.nodes.values()
     return found
 
@@ -88,6 +92,8 @@ def _settings(node: Node) -> Iterator[str]:
     if node.attrs.get("executor_type", b"") not in _EXECUTORS:
         yield f"{node.op} ({node.name}) asks for an executor that TensorFlow does not have"
     config = node.attrs.get("config_proto", b"")
+    if config and node.attrs.get("config", b""):
+        yield f"{node.op} ({node.name}) has a config and a config_proto"
     view = memoryview(config if isinstance(config, bytes) else b"")
     try:
         list(fields(view, 0, len(view)))

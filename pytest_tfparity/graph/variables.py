@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import ops
-from .graph import Attr, FunctionNode, Graph, Node, Tensor
+from .graph import Attr, FunctionNode, Graph, Node, Shape, Tensor
 
 
 class Storage(NamedTuple):
@@ -42,8 +42,13 @@ class Variables:
     def value(self, node: Node) -> Tensor | None:
         """The value of the variable that ``node`` holds or is a handle of; None where it has none.
 
-        Nor has a storage that is given two values: which one is the last is not known.
+        Nor has a storage that is given two values: which one is the last is not known. Nor one that can hold
+        no such value.
         """
+        value = self._stored_value(node)
+        return value if value is None or _can_hold(node, value) else None
+
+    def _stored_value(self, node: Node) -> Tensor | None:
         storage = storage_of(node)
         if storage in self._but:
             return None
@@ -62,6 +67,21 @@ class Variables:
                     if other is None or not _is_same(other, value):
                         self._stored[storage] = None
         return self._stored
+
+
+def _can_hold(node: Node, value: Tensor) -> bool:
+    """Whether a variable is of the type and shape of ``value``; -1 and a shape that is not known mean any.
+
+    A reference variable of a known rank has all its dimensions (``VariableOp``, variable_ops.cc).
+    """
+    if node.attrs.get("dtype", value.dtype) != value.dtype:
+        return False
+    shape = node.attrs.get("shape")
+    if not isinstance(shape, Shape) or shape.dims is None:
+        return True
+    if len(shape.dims) != len(value.shape) or (-1 in shape.dims and node.op != "VarHandleOp"):
+        return False
+    return all(dim in (-1, size) for dim, size in zip(shape.dims, value.shape, strict=True))
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:

@@ -199,7 +199,7 @@ def _two_placeholders():
 
 def test_inputs_correspond_by_position_and_may_be_any_tensor():
     plan = Plan()
-    plan("pipeline", "IteratorGetNext", output_types=(FLOAT, INT))
+    plan("pipeline", "IteratorGetNext", output_types=(INT, FLOAT))
     plan("y", "Relu", "pipeline:1", T=FLOAT)
     assert proof(relu_of(), side(plan, "y", inputs=("pipeline:1",))).proven
     assert not proof(relu_of(), side(plan, "y", inputs=("pipeline:0",))).proven

@@ -47,25 +47,34 @@ class Written:
         )
 
     def run(self, *values: Any) -> list[np.ndarray]:
-        """What TensorFlow computes, its variables restored first."""
+        """What TensorFlow computes."""
         with self.running() as run:
             return run(*values)
 
     @contextmanager
     def running(self) -> Iterator[Callable[..., list[np.ndarray]]]:
-        """:meth:`run` in one session; a variable that a run changes keeps what it was given."""
+        """:meth:`run` in one session; variables are restored before each run."""
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(self.definition, name="")
             with tf.compat.v1.Session(graph=graph, config=_AS_WRITTEN) as session:
-                for name, value in self.variables.items():
-                    variable = graph.get_tensor_by_name(f"{name}:0")
-                    if variable.dtype == tf.resource:
-                        session.run(tf.raw_ops.AssignVariableOp(resource=variable, value=value))
-                    else:
-                        session.run(tf.raw_ops.Assign(ref=variable, value=value).op)
+                restores = [_restore(graph, name, value) for name, value in self.variables.items()]
                 names = [str(tensor_name(name)) for name in self.inputs]
                 fetches = [str(tensor_name(name)) for name in self.outputs]
-                yield lambda *values: list(session.run(fetches, dict(zip(names, values, strict=True))))
+
+                def run(*values: Any) -> list[np.ndarray]:
+                    feeds = dict(zip(names, values, strict=True))
+                    for restore in restores:
+                        session.run(restore, feeds)
+                    return list(session.run(fetches, feeds))
+
+                yield run
+
+
+def _restore(graph: tf.Graph, name: str, value: Any) -> tf.Operation:
+    variable = graph.get_tensor_by_name(f"{name}:0")
+    if variable.dtype == tf.resource:
+        return tf.raw_ops.AssignVariableOp(resource=variable, value=value)
+    return tf.raw_ops.Assign(ref=variable, value=value).op
 
 
 def _config() -> Any:

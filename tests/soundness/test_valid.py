@@ -11,12 +11,16 @@ import tensorflow as tf
 
 from pytest_tfparity.graph.signatures import signature
 from pytest_tfparity.graph.valid import flaws
-from soundness.mutants import mutant
+from soundness.mutants import KINDS, mutant
 from soundness.networks import FAMILIES, network
 from soundness.pairs import Written
 from soundness.signatures import describe, read, registered_ops
 
 TABLE = Path(__file__).parents[2] / "pytest_tfparity" / "graph" / "signatures.tsv"
+
+
+IMPORTED = [kind for kind in KINDS if kind != "arity"]
+"""Kinds of mutation that TensorFlow answers to: a Merge without inputs ends its process."""
 
 
 def imported(definition: Any) -> bool:
@@ -40,7 +44,7 @@ def test_a_flaw_is_one_to_tensorflow_too(family: str) -> None:
     model, dice = network(family, 1), random.Random(family)
     told = 0
     for _ in range(120):
-        found = mutant(model, dice)
+        found = mutant(model, dice, IMPORTED)
         if found is not None and (flaw := next(flaws(found.model.graph), None)) is not None:
             assert not imported(found.model.definition), f"{found.kind}: {flaw}"
             told += 1
@@ -83,6 +87,14 @@ def test_each_flaw_is_said() -> None:
     assert "reads x:3, and Placeholder has 1 outputs" in changed(
         lambda nodes: nodes["MatMul"].input.__setitem__(0, "x:3")
     )
+
+
+def test_a_cycle_through_control_inputs_and_a_place_beside_nothing_are_flaws() -> None:
+    assert "waits for itself" in changed(lambda nodes: nodes["Const"].input.append("^matmul_1"))
+    beside = tf.compat.v1.AttrValue()
+    beside.list.s.append(b"loc:@nothing")
+    told = changed(lambda nodes: nodes["MatMul"].attr["_class"].CopyFrom(beside))
+    assert told == "A node (nothing) is not in the graph, and others are to be placed beside it"
 
 
 def test_the_table_is_that_of_the_installed_tensorflow() -> None:

@@ -129,3 +129,24 @@ def test_of_an_attribute_that_is_written_twice_the_last_one_counts() -> None:
         tf.raw_ops.LeakyRelu(features=v1.placeholder(tf.float32, [2], "x"), alpha=0.5, name="y")
 
     assert not prove(twice.side, written(build).side).proven
+
+
+def _fed_inside(dtype: Any) -> Written:
+    """``y`` of a tensor inside of the graph, which is what is fed."""
+
+    def build() -> None:
+        x = tf.cast(v1.placeholder(tf.float32, [2], "source"), dtype, name="x")
+        tf.cast(tf.cast(x, tf.int32), tf.float32, name="y")
+
+    return written(build)
+
+
+def test_the_type_of_an_inner_tensor_that_is_fed_counts() -> None:
+    made = prove(_fed_inside(tf.float64).side, _fed_inside(tf.int64).side)
+    assert not made.proven
+    assert prove(_fed_inside(tf.float64).side, _fed_inside(tf.float64).side).proven
+    inputs = Written(definition=_fed_inside(tf.float64).definition, inputs=("x",), outputs=("x",))
+    other = Written(definition=_fed_inside(tf.int64).definition, inputs=("x",), outputs=("x",))
+    assert inputs.run(np.float64([0.5, 1.0]))[0].dtype != other.run(np.int64([0, 1]))[0].dtype
+    made = prove(inputs.side, other.side)
+    assert made.reason == "input x:0 is double in the reference and int64 (x:0) in the export"

@@ -218,6 +218,10 @@ class _Walk:
         if node.op in ops.MERGES:
             return self.merge(node)
         edges = tuple(map(self.tensor, node.inputs))
+        if node.op in ops.SWITCHES and len(edges) != 2:
+            return self.opaque(
+                node.name, "Malformed", f"{node.op} ({node.name}) has {len(edges)} inputs"
+            ).node
         guards = self.controls_life(node.controls) if node.controls else ()
         if node.name in self.live.calls:
             return tuple(self.returned(node.name, self.life_of(edges, guards)))
@@ -295,6 +299,9 @@ class _Walk:
             made.settled = tuple(source.node for source in self.nodes[bounds.origin].inputs)
 
     def variable(self, node: Node, guards: Life) -> Result:
+        if node.controls and not guards:
+            reason = f"variable {node.name} waits for {node.controls[0]}, and so does its restore"
+            return self.opaque(node.name, node.op, reason).node
         storage = storage_of(node)
         if not guards and storage in self.stored:
             return self.stored[storage]

@@ -10,6 +10,7 @@ from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..normal.form import NormalGraph, partitions
 from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
+from ..signatures import ANY, types_of
 from .fingerprint import Contents, Fingerprint, combined, edge_fingerprint, fingerprints
 
 
@@ -186,11 +187,12 @@ def _differing(side: Side, reference: Sequence[bytes], export: Sequence[bytes]) 
 
 
 def _dtype(graph: Graph, name: TensorName) -> DType | None:
+    """The type of a tensor, what it refers to included; None if that is not known."""
     node = graph.nodes.get(name.node)
-    if node is None or not node.op.startswith("Placeholder"):
+    types = None if node is None else types_of(node.op, node.attrs)
+    if types is None or name.port >= len(types[1]) or types[1][name.port] == ANY:
         return None
-    dtype = node.attrs.get("dtype")
-    return base_dtype(dtype) if isinstance(dtype, DType) else None
+    return base_dtype(DType(types[1][name.port]))
 
 
 def _shape(graph: Graph, name: TensorName) -> Shape | None:

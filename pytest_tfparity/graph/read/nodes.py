@@ -29,6 +29,9 @@ LARGE = 4096
 _DROPPED = ("_output_shapes", "_class")
 # How the map entry of a dropped attribute begins: field 1 (the key), its length, its text.
 _DROPPED_ENTRIES = tuple(b"\n%c%b\x12" % (len(key), key.encode()) for key in _DROPPED)
+_CLASS_ENTRY = _DROPPED_ENTRIES[1]
+_COLOCATED = "loc:@"
+"""How an element of ``_class`` begins that names the node beside which to place one (kColocationGroupPrefix)."""
 _LISTED = ("s", "i", "f", "b", "type", "shape", "tensor", "func")
 
 
@@ -44,6 +47,7 @@ class NodeReader:
         self._inputs: dict[str, TensorName | str] = {}
         self._entries: dict[bytes, tuple[str, Attr]] = {}
         self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
+        self._classes: set[bytes] = set()
 
     def add(self, raw: Any, large: Mapping[str, Attr] | None = None) -> None:
         """Take in a ``RawNodeDef``, with the attributes ``large`` beside its own.
@@ -63,6 +67,8 @@ class NodeReader:
             )
         inputs, controls = self._edges(raw.input)
         attrs = self.attrs(raw.attr)
+        if len(attrs) < len(raw.attr):
+            self._classes.update(entry for entry in raw.attr if entry.startswith(_CLASS_ENTRY))
         if large:
             attrs = {**attrs, **large}
         self.nodes[name] = Node(name, intern(op), inputs, controls, attrs)
@@ -90,6 +96,15 @@ class NodeReader:
                 attrs.pop(key, None)
             self._attrs[entries] = attrs
         return attrs
+
+    def colocated(self) -> frozenset[str]:
+        """The names of nodes beside which nodes that were added want to be placed."""
+        texts = (
+            value.decode("utf-8", "replace")
+            for entry in self._classes
+            for value in messages.RawAttrEntry.FromString(entry).value.list.s
+        )
+        return frozenset(text.removeprefix(_COLOCATED) for text in texts if text.startswith(_COLOCATED))
 
     def default(self, raw: Any) -> Attr:
         """The default of a function's attribute, an ``AttrValue``."""

@@ -1,0 +1,67 @@
+"""An export that TensorFlow refuses to import is none, whatever its outputs compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pytest_tfparity.check.check import check
+from pytest_tfparity.formats.store import ModelStore
+from pytest_tfparity.result import ParityResult
+from pytest_tfparity.settings.manifest import load_manifest
+from pytest_tfparity.settings.resolve import resolve
+
+MANIFEST = """\
+models:
+  net:
+    reference: {frozen_graph: right.pb}
+    export: {frozen_graph: wrong.pb}
+    inputs: {"x:0": {npz: x.npz, key: x}}
+    outputs: ["y:0"]
+    run: RUN
+"""
+
+
+def checked(folder: Path, change: Callable[[Any], None], run: str) -> ParityResult:
+    """The check of a network against itself with ``change`` made to a node that no output needs."""
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 2], "x")
+        tf.nn.relu(x, name="y")
+        tf.nn.elu(x, name="beside")
+    definition = graph.as_graph_def()
+    (folder / "right.pb").write_bytes(definition.SerializeToString())
+    change(next(node for node in definition.node if node.name == "beside"))
+    (folder / "wrong.pb").write_bytes(definition.SerializeToString())
+    with pytest.raises((ValueError, tf.errors.OpError)), tf.Graph().as_default():
+        tf.import_graph_def(definition, name="")
+    np.savez(folder / "x.npz", x=np.float32([[1, -2]]))
+    manifest = folder / "tfparity.yaml"
+    manifest.write_text(MANIFEST.replace("RUN", run))
+    entry = load_manifest(manifest).models["net"]
+    models = ModelStore()
+    try:
+        return check(resolve(entry, marker={}, ini={}, options={}, root=folder, name="net"), models)
+    finally:
+        models.close()
+
+
+@pytest.mark.parametrize("run", ["unproven", "always"])
+def test_what_is_proven_or_passes_fails_and_names_the_node_and_why_tensorflow_refuses_it(
+    tmp_path: Path, run: str
+) -> None:
+    result = checked(tmp_path, lambda node: node.attr["T"].CopyFrom(tf.compat.v1.AttrValue(type=3)), run)
+    assert (result.verdict, result.findings) == ("fail", ())
+    assert result.notes[:2] == (
+        "TensorFlow does not import wrong.pb: Elu (beside) has T int32, which the op does not allow.",
+        "What the outputs need of it computes the same.",
+    )
+
+
+def test_an_edge_to_a_node_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = checked(tmp_path, lambda node: node.input.append("^gone"), "unproven")
+    assert "Elu (beside) waits for gone, which is not in the graph." in result.notes[0]
