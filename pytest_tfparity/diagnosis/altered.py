@@ -188,9 +188,11 @@ def _cut(array: Array, original: Array) -> Relation | None:
 
 def _on_grid(array: Array, original: Array) -> Relation | None:
     for axis in (None, *_channels(original)):
-        groups = [(array, original)] if axis is None else _pairs(array, original, axis)
+        groups = [(array, original)] if axis is None else list(_pairs(array, original, axis))
         steps = [_step(*_flat(group)) for group in groups]
-        if all(step is not None for step in steps):
+        # Two values lie on a grid of their own: only the others of each group show one.
+        shown = sum(max(np.unique(held).size - 2, 0) for held, _ in groups)
+        if shown >= _ENOUGH and all(step is not None for step in steps):
             return Relation(
                 kind="gridded", axis=axis, factors=tuple(step for step in steps if step is not None)
             )

@@ -55,7 +55,9 @@ def initial(name: str, value: np.ndarray) -> np.ndarray:
     if last in ("beta", "bias", "moving_mean", "global_step"):
         return np.zeros_like(value)
     generator = np.random.default_rng(zlib.crc32(("start" + name).encode()))
-    return generator.normal(0, 1 / np.sqrt(max(1, np.prod(value.shape[:-1]))), value.shape).astype(np.float32)
+    fans = np.prod(value.shape[:-2]) * sum(value.shape[-2:])  # as glorot_uniform_initializer counts them
+    bound = np.sqrt(6 / fans)
+    return generator.uniform(-bound, bound, value.shape).astype(np.float32)
 
 
 def layer_of(name: str) -> str:
