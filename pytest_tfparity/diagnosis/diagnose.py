@@ -19,6 +19,7 @@ from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
 from .repair_trials import Accepted, Repaired, attempted, effects, needed
+from .wording import listed
 
 _LONG = 300
 """Letters of a message from which nothing is added to it: four lines of a terminal."""
@@ -52,7 +53,12 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     ordered = sorted(enumerate(repaired.accepted), key=lambda item: -weights.get(item[0], 0.0))
     proof_of_all = repaired.remaining if repaired.passed else None
     felt = [(index, each) for index, each in ordered if _is_felt(index, repaired.accepted, weights)]
-    findings = _merged([_finding(given, each, proof_of_all, weights.get(index)) for index, each in felt])
+    findings = _merged(
+        [
+            (_finding(given, each, proof_of_all, weights.get(index)), each.suspicion.change)
+            for index, each in felt
+        ]
+    )
     first = given[divergences][0] if given[divergences] else None
     return Diagnosis(
         findings=tuple(sorted(findings, key=_certainty if weights else _importance)),
@@ -139,29 +145,50 @@ def _finding(
     )
 
 
-def _merged(findings: Sequence[Finding]) -> list[Finding]:
-    """One finding for those that say the same of several places, as long as each can be told."""
+def _merged(findings: Sequence[tuple[Finding, str]]) -> list[Finding]:
+    """One finding for those that say the same of several places, as long as each can be told.
+
+    With each finding comes what was changed, empty where that is not known: of the same change the places are enough.
+    """
     found: list[Finding] = []
-    for each in findings:
-        position = next((index for index, before in enumerate(found) if _told_together(before, each)), None)
+    changes: list[str] = []
+    likewise: list[list[str]] = []
+    for each, change in findings:
+        position = next(
+            (
+                index
+                for index, before in enumerate(found)
+                if (before.cause, before.certainty, before.fix) == (each.cause, each.certainty, each.fix)
+                and ((change and change == changes[index]) or _fits(before, each))
+            ),
+            None,
+        )
         if position is None:
             found.append(each)
+            changes.append(change)
+            likewise.append([])
             continue
         before = found[position]
+        told = before.message if each.message in before.message else f"{before.message} {each.message}"
+        if not _fits(before, each):
+            likewise[position] += each.nodes[:1]
+            told = before.message
         found[position] = replace(
             before,
             nodes=tuple(dict.fromkeys((*before.nodes, *each.nodes))),
             scopes=tuple(dict.fromkeys((*before.scopes, *each.scopes))),
-            message=before.message if each.message in before.message else f"{before.message} {each.message}",
+            message=told,
             evidence=(*before.evidence, *each.evidence),
         )
-    return found
+    return [
+        replace(each, message=f"{each.message} Likewise {listed(others)}.") if others else each
+        for each, others in zip(found, likewise, strict=True)
+    ]
 
 
-def _told_together(one: Finding, other: Finding) -> bool:
-    """Whether two findings are of one cause, with one fix, and short enough for one message."""
-    alike = (one.cause, one.certainty, one.fix) == (other.cause, other.certainty, other.fix)
-    return alike and (other.message in one.message or len(one.message) <= _LONG)
+def _fits(before: Finding, finding: Finding) -> bool:
+    """Whether one message can tell both."""
+    return finding.message in before.message or len(before.message) <= _LONG
 
 
 def _certainty(finding: Finding) -> int:

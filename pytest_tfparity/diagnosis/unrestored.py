@@ -59,8 +59,7 @@ def unrestored(evidence: Evidence) -> Unrestored:
     wrong = _strange(evidence)
     if all(each.statistic or _is_plain(each) for each in wrong):
         return Unrestored(whole=False)
-    right = _right(evidence)
-    if not right:
+    if not right_weights(evidence):
         return _told(evidence, {_fate(evidence, wrong): wrong}, whole=True)
     return _told(evidence, _by_fate(evidence, wrong), whole=False)
 
@@ -119,7 +118,7 @@ def _same_shape(wrong: WrongConstant) -> bool:
     return tuple(wrong.held.shape) == tuple(wrong.right.shape)
 
 
-def _right(evidence: Evidence) -> list[str]:
+def right_weights(evidence: Evidence) -> list[str]:
     """The reference's weights that the export took from the checkpoint, those that could be constant apart."""
     lost = {each.constant for each in evidence[wrong_constants] if each.kind in _LOST}
     return [

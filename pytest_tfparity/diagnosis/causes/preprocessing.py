@@ -7,6 +7,7 @@ from ..input_path import first_layer_map
 from ..places.divergences import Difference
 from ..places.effects import (
     AFFINE,
+    COMPARES,
     GATHERS,
     JOINS,
     PARTS,
@@ -105,8 +106,14 @@ RESIZE_METHOD = GraphCause(
 # --- scale, offset, and other steps
 
 
+def _counts(difference: Difference) -> bool:
+    """Whether a whole number is added to, compared with or looked up by whole numbers: ids, labels, lengths."""
+    whole = difference.constants is not None and all(each.dtype.kind in "iu" for each in difference.constants)
+    return whole and any_of(difference.readers, AFFINE | COMPARES | GATHERS)
+
+
 def _scales_otherwise(difference: Difference) -> bool:
-    if not difference.first:
+    if not difference.first or _counts(difference):
         return False
     if difference.kind is Kind.CONSTANT:
         single = difference.constants is not None and all(each.size == 1 for each in difference.constants)
@@ -143,7 +150,10 @@ INPUT_SCALING = GraphCause(
 PREPROCESS_CONSTANT = GraphCause(
     id="preprocess-const",
     where=lambda difference: (
-        difference.first and difference.kind is Kind.CONSTANT and difference.acts_on_input
+        difference.first
+        and difference.kind is Kind.CONSTANT
+        and difference.acts_on_input
+        and not _counts(difference)
     ),
     says=constant_told,
     fix="Use the constant of the training pipeline in the export.",

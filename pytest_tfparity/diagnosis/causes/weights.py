@@ -9,7 +9,7 @@ from ..cause import Cause
 from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
-from ..unrestored import Unrestored, unrestored
+from ..unrestored import Unrestored, right_weights, unrestored
 from ..wording import counted, listed
 from . import arrangement
 from .kinds.weights import LOST, Weights, of_kind, weights_cause
@@ -148,9 +148,23 @@ def _stale_said(found: Weights) -> str:
     )
 
 
+def _is_mixed(evidence: Evidence) -> bool:
+    """Whether the export holds weights of the reference that the other checkpoint has not, beside those it has."""
+    wrong = of_kind("other checkpoint")(evidence)
+    if not wrong:
+        return False
+    there, reference = evidence.case.others.get(_checkpoint(wrong)[0], {}), evidence.reference
+    for name in right_weights(evidence):
+        key, right = evidence.case.keys.get(name), reference.value(name)
+        other = there.get(key or "")
+        if other is not None and right is not None and not same(values(other), values(right)):
+            return True
+    return False
+
+
 STALE = weights_cause(
     id=STALE_EXPORT,
-    where=_of_another_checkpoint,
+    where=lambda evidence: () if _is_mixed(evidence) else _of_another_checkpoint(evidence),
     says=_stale_said,
     fix=lambda found: f"Export again from {found.reference_name}.",
 )
@@ -265,13 +279,33 @@ def _partial_stale_said(found: Weights) -> str:
     )
 
 
-PARTIAL_STALE = weights_cause(
+def _partial_equal_said(found: Weights) -> str:
+    label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
+    rest = "" if all_of_it else " or others"
+    return (
+        f"{found.layers}: {found.constants} of {found.export_name} equal {label}{rest} bit for bit, not"
+        f" {found.reference_name}.{_others_right(found)}"
+    )
+
+
+def _partial_fix(found: Weights) -> str:
+    return f"Restore these layers from {found.reference_name} as well, in one restore, once."
+
+
+_PARTIAL_EQUAL = weights_cause(
+    id="partial-stale",
+    where=lambda evidence: _of_another_checkpoint(evidence) if _is_mixed(evidence) else (),
+    says=_partial_equal_said,
+    fix=_partial_fix,
+)
+_PARTIAL_NEAR = weights_cause(
     id="partial-stale",
     where=_partial_stale,
     says=_partial_stale_said,
-    fix=lambda found: f"Restore these layers from {found.reference_name} as well, in one restore, once.",
+    fix=_partial_fix,
     certain=False,
 )
+PARTIAL_STALE = Cause(id="partial-stale", ways=(*_PARTIAL_EQUAL.ways, *_PARTIAL_NEAR.ways))
 
 
 def _partial_foreign_said(found: Weights) -> str:

@@ -15,6 +15,12 @@ _SLIDES = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "Dilation2D", "Erosion
 
 PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 AFFINE = frozenset({"Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Neg", "Cast"})
+COMPARES = frozenset(
+    {
+        "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "Maximum", "Minimum", "FloorMod",
+        "FloorDiv", "OneHot",
+    }
+)  # fmt: skip
 SCALES = frozenset({"Mul", "Div", "RealDiv"})
 JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
 PARTS = frozenset({"Split", "SplitV", "Unpack"})
