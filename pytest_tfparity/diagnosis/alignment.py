@@ -10,6 +10,7 @@ from ..graph.align.divergence import Alignment, Divergence, Kind
 from ..graph.edit.graft import Graft
 from ..graph.graph import TensorName
 from ..graph.proof.proof import NormalSide, Proof, normalised, prove
+from .arrays import same, values
 from .evidence import Evidence, ReferenceEvidence
 from .flow import live_export
 from .query import query, reference_query
@@ -44,9 +45,30 @@ def alignment(evidence: Evidence) -> Alignment:
 def divergences(evidence: Evidence) -> tuple[Divergence, ...]:
     """Where both sides part, those nearest to the inputs first.
 
-    A variable that the checkpoint lacks is no such place: there is nothing to compare with.
+    A variable that the checkpoint lacks is no such place: there is nothing to compare with. Nor are two constants of
+    one value (inside a loop what surrounds them counts for the walk), nor what a table or queue is called.
     """
-    return tuple(each for each in evidence[alignment].divergences if not _is_lost(evidence, each))
+    return tuple(
+        each
+        for each in evidence[alignment].divergences
+        if not (_is_lost(evidence, each) or _is_alike(evidence, each) or _is_a_label(each))
+    )
+
+
+def _is_alike(evidence: Evidence, divergence: Divergence) -> bool:
+    """Whether both sides hold the same constant."""
+    if divergence.kind is not Kind.CONSTANT:
+        return False
+    right = evidence.reference.value(divergence.reference[0])
+    held = evidence.export.value(divergence.export[0])
+    if right is None or held is None or right.dtype != held.dtype:
+        return False
+    return same(values(right), values(held))
+
+
+def _is_a_label(divergence: Divergence) -> bool:
+    """Whether only the names differ under which a session keeps a resource; some writers draw them at random."""
+    return divergence.kind is Kind.ATTRIBUTE and divergence.attribute in ("shared_name", "container")
 
 
 def _is_lost(evidence: Evidence, divergence: Divergence) -> bool:

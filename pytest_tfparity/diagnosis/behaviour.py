@@ -35,6 +35,15 @@ def export_answers(evidence: CaseEvidence) -> Answers | None:
 
 
 @case_query
+def reference_repeats(evidence: CaseEvidence) -> bool | None:
+    """Whether a second run of the reference in the same session gives the same bits; None if it cannot be run."""
+    first, again = evidence[reference_answers], _answers(evidence.case, "reference")
+    if first is None or again is None:
+        return None
+    return all(_same(one, other) for one, other in zip(first, again, strict=True))
+
+
+@case_query
 def export_repeats(evidence: CaseEvidence) -> bool | None:
     """Whether a second run of the export in the same session gives the same bits; None if it cannot be run."""
     first, again = evidence[export_answers], _answers(evidence.case, "export")

@@ -17,8 +17,10 @@ class Suspicion:
     ``nodes`` are named as in the export (as in the reference where the export lacks them), ``scopes``
     are the layers' name scopes. ``message`` says what is wrong, ``fix`` what to change, ``evidence``
     the facts that show it. ``certainty`` is what the evidence alone is worth. ``repair`` puts it
-    right in memory; empty where nothing can be repaired. ``change`` says what was changed but not where, so that
-    the same change of several places is known as one.
+    right in memory; empty where nothing can be repaired. ``provable`` says that parity after the repair proves the
+    whole sentence: the repair undoes what the message says and nothing else, or the message follows from bits. It is
+    False where the reference's value would mend whatever happened to the place. ``change`` says what was changed but
+    not where, so that the same change of several places is known as one.
     """
 
     cause: str
@@ -29,6 +31,7 @@ class Suspicion:
     evidence: tuple[str, ...] = ()
     certainty: Literal["decisive", "suggestive"] = "decisive"
     repair: Repair = ()
+    provable: bool = True
     change: str = ""
 
 

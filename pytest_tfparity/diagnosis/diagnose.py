@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..graph.edit.graft import Constant
@@ -19,10 +19,10 @@ from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
 from .repair_trials import Accepted, Repaired, attempted, effects, needed
+from .wording import listed
 
 _LONG = 300
-"""Letters of a message from which nothing is added to it: four lines of a terminal. Findings that are alike are
-then one message with all their places."""
+"""Letters of a message from which nothing is added to it: four lines of a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,13 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     weights = effects(start, repaired.accepted) if repaired.passed else {}
     ordered = sorted(enumerate(repaired.accepted), key=lambda item: -weights.get(item[0], 0.0))
     proof_of_all = repaired.remaining if repaired.passed else None
-    findings = _merged([_finding(given, each, proof_of_all, weights.get(index)) for index, each in ordered])
+    felt = [(index, each) for index, each in ordered if _is_felt(index, repaired.accepted, weights)]
+    findings = _merged(
+        [
+            (_finding(given, each, proof_of_all, weights.get(index)), each.suspicion.change)
+            for index, each in felt
+        ]
+    )
     first = given[divergences][0] if given[divergences] else None
     return Diagnosis(
         findings=tuple(sorted(findings, key=_certainty if weights else _importance)),
@@ -83,12 +89,28 @@ def _explained(start: Evidence, causes: Sequence[Cause]) -> Repaired:
         for suspicion in list(way(evidence)):
             changed = attempted(evidence, suspicion.repair) if suspicion.repair else None
             evidence = (changed or evidence).explaining({*suspicion.nodes, *_constants(suspicion)})
-            accepted.append(Accepted(suspicion=suspicion, repairable=changed is not None))
+            accepted.append(Accepted(suspicion=suspicion, repairable=changed is not None, apart=apart))
     return Repaired(accepted=tuple(accepted), evidence=evidence)
 
 
 def _constants(suspicion: Suspicion) -> set[str]:
     return {edit.node for edit in suspicion.repair if isinstance(edit, Constant)}
+
+
+def _is_felt(index: int, accepted: Sequence[Accepted], effects: Mapping[int, float]) -> bool:
+    """Whether a finding matters: what makes no difference by itself is none.
+
+    Unless it says the same as one that does, of another place, or is about something else than a difference.
+    """
+    one = accepted[index]
+    if effects.get(index) != 0.0 or one.apart:
+        return True
+    change = (one.suspicion.cause, one.suspicion.change)
+    return bool(one.suspicion.change) and any(
+        (each.suspicion.cause, each.suspicion.change) == change and effects.get(other) != 0.0
+        for other, each in enumerate(accepted)
+        if other != index
+    )
 
 
 def _notes(given: Evidence, repaired: Repaired, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -103,12 +125,13 @@ def _finding(
 ) -> Finding:
     """``remaining`` is how the repaired export compares, None where that is no parity."""
     suspicion = accepted.suspicion
-    alone = (
-        ()
-        if effect is None or not math.isfinite(effect)
-        else (f"by itself it makes {effect:.3g} of difference",)
-    )
-    proven = accepted.repairable and remaining is not None
+    mended = accepted.repairable and remaining is not None
+    proven = mended and suspicion.provable
+    alone = [f"by itself it makes {effect:.3g} of difference"] if effect and math.isfinite(effect) else []
+    if mended and not proven:
+        alone.append(
+            "With the reference's values in this place parity returns: that proves the place, not the story."
+        )
     certainty: Certainty = "proven" if proven else suspicion.certainty
     return Finding(
         cause=suspicion.cause,
@@ -122,24 +145,50 @@ def _finding(
     )
 
 
-def _merged(findings: Sequence[Finding]) -> list[Finding]:
-    """One finding for those that say the same of several places: of one cause, with one fix."""
-    found: dict[tuple[str, str, str], Finding] = {}
-    for each in findings:
-        key = (each.cause, each.certainty, each.fix)
-        before = found.get(key)
-        if before is None:
-            found[key] = each
+def _merged(findings: Sequence[tuple[Finding, str]]) -> list[Finding]:
+    """One finding for those that say the same of several places, as long as each can be told.
+
+    With each finding comes what was changed, empty where that is not known: of the same change the places are enough.
+    """
+    found: list[Finding] = []
+    changes: list[str] = []
+    likewise: list[list[str]] = []
+    for each, change in findings:
+        position = next(
+            (
+                index
+                for index, before in enumerate(found)
+                if (before.cause, before.certainty, before.fix) == (each.cause, each.certainty, each.fix)
+                and ((change and change == changes[index]) or _fits(before, each))
+            ),
+            None,
+        )
+        if position is None:
+            found.append(each)
+            changes.append(change)
+            likewise.append([])
             continue
-        told = before.message if len(before.message) > _LONG else f"{before.message} {each.message}"
-        found[key] = replace(
+        before = found[position]
+        told = before.message if each.message in before.message else f"{before.message} {each.message}"
+        if not _fits(before, each):
+            likewise[position] += each.nodes[:1]
+            told = before.message
+        found[position] = replace(
             before,
             nodes=tuple(dict.fromkeys((*before.nodes, *each.nodes))),
             scopes=tuple(dict.fromkeys((*before.scopes, *each.scopes))),
             message=told,
             evidence=(*before.evidence, *each.evidence),
         )
-    return list(found.values())
+    return [
+        replace(each, message=f"{each.message} Likewise {listed(others)}.") if others else each
+        for each, others in zip(found, likewise, strict=True)
+    ]
+
+
+def _fits(before: Finding, finding: Finding) -> bool:
+    """Whether one message can tell both."""
+    return finding.message in before.message or len(before.message) <= _LONG
 
 
 def _certainty(finding: Finding) -> int:

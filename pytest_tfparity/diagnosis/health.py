@@ -201,7 +201,7 @@ def not_saved(
         scopes=scopes,
         message=(
             f"The checkpoint has {' and '.join(saved[:2])} but no {', '.join(lost)}{others}:"
-            " it was written with Saver(tf.trainable_variables()). Save tf.global_variables(); if the run is"
+            " Saver(tf.trainable_variables()) leaves them out. Save tf.global_variables(); if the run is"
             " gone, re-estimate the statistics with forward passes in training mode."
         ),
     )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..graph import ops
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.graph import Array, Node, TensorName
 from ..graph.live_graph import LiveGraph
 from .alignment import alignment, counterpart, reference_of
 from .evidence import Evidence, ReferenceEvidence
 from .flow import export_flow, reference_flow
-from .places.weights import constants
+from .places.weights import constants, held_weights
 from .query import query, reference_query
 
 Line: TypeAlias = "tuple[float, float]"
@@ -41,8 +42,8 @@ def before_weights(evidence: Evidence, divergence: Divergence) -> bool:
 
 @reference_query
 def reference_after_weights(evidence: ReferenceEvidence) -> frozenset[str]:
-    """The nodes of the reference that depend on restored weights."""
-    return _dependent(evidence[reference_flow], evidence.reference.variables)
+    """The nodes of the reference that depend on weights, restored ones or such as its graph holds."""
+    return _dependent(evidence[reference_flow], {**evidence.reference.variables, **evidence[held_weights]})
 
 
 @query
@@ -53,13 +54,20 @@ def export_after_weights(evidence: Evidence) -> frozenset[str]:
     return _dependent(evidence[export_flow], held)
 
 
-def _dependent(flow: LiveGraph, first: Iterable[str]) -> frozenset[str]:
-    """The nodes that depend on one of ``first``, these included."""
-    found = {name for name in first if name in flow.nodes}
+@query
+def export_after_inputs(evidence: Evidence) -> frozenset[str]:
+    """The nodes of the export that depend on values of its inputs, not only on their shapes."""
+    flow = evidence[export_flow]
+    return _dependent(flow, (tensor.node for tensor in evidence.export.inputs), past=ops.OF_SHAPE)
+
+
+def _dependent(flow: LiveGraph, first: Iterable[str], past: Collection[str] = frozenset()) -> frozenset[str]:
+    """The nodes that depend on one of ``first``, these included; not through ops of ``past``."""
+    found = {name for name in first if name in flow.nodes or name in flow.readers}
     stack = list(found)
     while stack:
         for reader in flow.readers.get(stack.pop(), ()):
-            if reader not in found:
+            if reader not in found and flow.nodes[reader].op not in past:
                 found.add(reader)
                 stack.append(reader)
     return frozenset(found)

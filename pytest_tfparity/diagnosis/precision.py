@@ -60,7 +60,10 @@ class LoweredConstant:
 def lowered_constants(evidence: Evidence) -> tuple[LoweredConstant, ...]:
     """Every constant of the export that is the reference's in lower precision."""
     wrong = [each for each in evidence[wrong_constants] if _in_float(each.held) and _in_float(each.right)]
-    found = [each for one in wrong if (each := _image_of(evidence, one)) is not None]
+    images = [(one, each) for one in wrong if (each := _image_of(evidence, one)) is not None]
+    # One number throughout is an image of much: it is one beside others that show it.
+    shown = {each.precision for one, each in images if informative(values(one.held))}
+    found = [each for _, each in images if each.precision in shown]
     known = {each.node for each in found}
     rest = [each for each in wrong if each.constant not in known]
     return (*found, *_rounded(rest), *_stored(evidence))
@@ -106,6 +109,9 @@ def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
     """Constants rounded to equal steps: large ones show it, and what they show holds for the small ones."""
     steps: dict[str, float] = {}
     for each in wrong:
+        if _by_channel(each):
+            yield _lowered(each, each.right, "8 bit")
+            continue
         step = quantised(values(each.held), values(each.right)) if _same_shape(each) else None
         if step is not None:
             steps[each.constant] = _range(each.right) / step
@@ -114,12 +120,20 @@ def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
     fewest = min(steps.values())
     for each in wrong:
         count = steps.get(each.constant)
+        if _by_channel(each):
+            continue
         if count is None and _same_shape(each) and _within(each, fewest):
             count = fewest
         if count is not None and count >= _LEAST_STEPS:
             yield _lowered(
                 each, each.right, "8 bit" if _EIGHT_BITS[0] < count < _EIGHT_BITS[1] else "rounded", count
             )
+
+
+def _by_channel(wrong: WrongConstant) -> bool:
+    """Whether each channel is the nearest of at most 256 equal steps of its own."""
+    relation = wrong.origin.relation if wrong.origin is not None else None
+    return relation is not None and relation.kind == "gridded" and relation.axis is not None
 
 
 def _same_shape(wrong: WrongConstant) -> bool:

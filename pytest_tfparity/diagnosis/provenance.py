@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph.graph import Array, Tensor
 from ..graph.read.slices import resolved, slice_shape, slice_spec
+from . import altered
 from .arrays import cosine, informative, is_float, same, sample, values
 from .relations import Relation, low_precision, may_be_low_precision, mixture, rearranged, relation_of
 from .tensor_names import averaged_by, is_model_variable, shadow_of, slot_of
@@ -27,10 +28,18 @@ ProvenanceKind: TypeAlias = Literal[
     "cast",
     "reshaped",
     "transposed",
+    "flipped",
     "permuted",
+    "reordered",
     "negated",
     "rounded",
+    "gridded",
     "scaled",
+    "channels scaled",
+    "mapped",
+    "zeroed",
+    "masked",
+    "clipped",
     "mixture",
     "initial",
     "other shape",
@@ -50,8 +59,11 @@ class Provenance:
     - ``other variable``, ``other shadow``, ``slot``: bit for bit ``source``, in the place of ``variable``;
     - ``other checkpoint``: bit for bit the variable as the checkpoints ``checkpoints`` hold it;
     - ``float16``, ``bfloat16`` (``rounding``), ``cast`` (another float type), ``reshaped``,
-      ``transposed`` (``permutation``), ``permuted`` (the same values in another order), ``negated``,
-      ``rounded`` (to equal steps of ``number``), ``scaled`` (by ``number``): what it is of ``source``;
+      ``transposed`` (``permutation``), ``negated``, ``rounded`` (to equal steps of ``number``), ``scaled`` (by
+      ``number``): what it is of ``source``;
+    - ``flipped``, ``permuted``, ``reordered``, ``zeroed``, ``masked``, ``clipped``, ``gridded``, ``channels scaled``,
+      ``mapped``: what it is of ``source`` as ``relation`` says (:mod:`.altered`), None where the same values stand in
+      an order that no axis explains;
     - ``mixture``: ``number * shadow + (1 - number) * raw``;
     - ``initial``: zeros or ones (or a known initial value) where the variable has something else;
     - ``other shape``: the variable has another number of elements or another shape with other values;
@@ -72,6 +84,7 @@ class Provenance:
     permutation: tuple[int, ...] | None = None
     rounding: Literal["nearest", "truncated"] | None = None
     number: float | None = None
+    relation: altered.Relation | None = None
     cosine: float | None = None
     shape: tuple[int, ...] = ()
 
@@ -254,10 +267,6 @@ def _uninformative(
     found = _initial(known, array, place, initial)
     if found is not None or float(array.reshape(-1)[0]) in (0.0, 1.0):
         return found or replace(known, kind="initial")
-    for source, original in place.own():
-        rounded = low_precision(array, original)
-        if rounded is not None:
-            return _imaged(known, source, rounded)
     return known
 
 
@@ -308,11 +317,27 @@ def _initial(
     return replace(known, kind="initial")
 
 
+_KINDS: Mapping[altered.Kind, ProvenanceKind] = {
+    "flipped": "flipped",
+    "permuted": "permuted",
+    "reordered": "reordered",
+    "zeroed": "zeroed",
+    "masked": "masked",
+    "clipped": "clipped",
+    "gridded": "gridded",
+    "scaled": "channels scaled",
+    "mapped": "mapped",
+}
+
+
 def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> Provenance:
     tensors = index.tensors
     own = dict(place.own())
     for name, original in own.items():
         found = relation_of(array, original)
+        exact = altered.relation(array, original) if found is None or found.kind == "permuted" else None
+        if exact is not None:
+            return replace(known, kind=_KINDS[exact.kind], source=name, relation=exact)
         if found is not None:
             return _imaged(known, name, found)
     if not own:

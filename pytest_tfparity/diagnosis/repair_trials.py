@@ -20,10 +20,14 @@ _MOST_EFFECTS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Accepted:
-    """A suspicion, in the order in which they were found. ``repairable`` says that its repair was made."""
+    """A suspicion, in the order in which they were found.
+
+    ``repairable`` says that its repair was made, ``apart`` that its cause is no difference between the sides.
+    """
 
     suspicion: Suspicion
     repairable: bool
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

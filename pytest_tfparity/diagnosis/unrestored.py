@@ -16,19 +16,23 @@ import numpy as np
 from .alignment import reference_of
 from .arrays import cosine, values
 from .evidence import Evidence
-from .initial_values import starts, trained_variables
+from .initial_values import starts
 from .layers import layers
 from .places.batch_norms import reference_norms, statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
 from .query import query
 
-Fate: TypeAlias = Literal["initial", "older", "foreign"]
+Fate: TypeAlias = Literal["initial", "older", "foreign", "unknown"]
 
 _LOST = ("unknown", "initial", "other shape", "other checkpoint")
 
 NEAR = 0.5
 """From this cosine on two kernels are of one run: of 20,000 independent pairs of 30 weights 0.2% are above it, of
 100 weights none (0.40 at most). In the fault cases other runs reach 0.24, other steps of the same run 0.94."""
+_NEAR_ALONE = 0.9
+"""What a layer must reach that is of another step by itself: between this and ``NEAR`` much may have become of it."""
+_FEWEST = 30
+"""Weights below which a cosine may be chance, see ``NEAR``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Unrestored:
     initial: tuple[WrongConstant, ...] = ()
     older: tuple[WrongConstant, ...] = ()
     foreign: tuple[WrongConstant, ...] = ()
+    unknown: tuple[WrongConstant, ...] = ()
     marks: int = 0
     cosine: float | None = None
 
@@ -54,10 +59,9 @@ def unrestored(evidence: Evidence) -> Unrestored:
     wrong = _strange(evidence)
     if all(each.statistic or _is_plain(each) for each in wrong):
         return Unrestored(whole=False)
-    right = _right(evidence)
-    if not right:
+    if not right_weights(evidence):
         return _told(evidence, {_fate(evidence, wrong): wrong}, whole=True)
-    return _told(evidence, _by_fate(evidence, wrong, right), whole=False)
+    return _told(evidence, _by_fate(evidence, wrong), whole=False)
 
 
 def _strange(evidence: Evidence) -> list[WrongConstant]:
@@ -71,18 +75,12 @@ def _strange(evidence: Evidence) -> list[WrongConstant]:
     ]
 
 
-def _by_fate(
-    evidence: Evidence, wrong: Sequence[WrongConstant], right: Sequence[str]
-) -> Mapping[Fate, list[WrongConstant]]:
-    """What became of each layer that holds nothing of the checkpoint beside others (``right``) that do."""
-    found: dict[Fate, list[WrongConstant]] = {"initial": [], "older": [], "foreign": []}
-    changing = evidence[trained_variables]
-    trained = [name for name in right if name in changing] if changing else right
+def _by_fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Mapping[Fate, list[WrongConstant]]:
+    """What became of each layer that holds nothing of the checkpoint beside others that do."""
+    found: dict[Fate, list[WrongConstant]] = {"initial": [], "older": [], "foreign": [], "unknown": []}
     for group in _layers(evidence, wrong):
         if not all(each.statistic for each in group):
-            fate = _fate(evidence, group)
-            # A layer that alone is of another step, beside others that training changed too, was not restored.
-            found["initial" if fate == "older" and trained else fate] += group
+            found[_fate_alone(evidence, group)] += group
     if found["older"]:  # what moves with every step belongs to the same fate
         found["older"] += _left_statistics(wrong, found.values())
     return found
@@ -105,6 +103,7 @@ def _told(evidence: Evidence, fates: Mapping[Fate, Sequence[WrongConstant]], *, 
         initial=initial,
         older=tuple(fates.get("older", ())),
         foreign=tuple(fates.get("foreign", ())),
+        unknown=tuple(fates.get("unknown", ())),
         marks=sum(_is_mark(evidence, each) for each in initial),
         cosine=_cosine([each for group in fates.values() for each in group]),
     )
@@ -119,7 +118,7 @@ def _same_shape(wrong: WrongConstant) -> bool:
     return tuple(wrong.held.shape) == tuple(wrong.right.shape)
 
 
-def _right(evidence: Evidence) -> list[str]:
+def right_weights(evidence: Evidence) -> list[str]:
     """The reference's weights that the export took from the checkpoint, those that could be constant apart."""
     lost = {each.constant for each in evidence[wrong_constants] if each.kind in _LOST}
     return [
@@ -156,6 +155,20 @@ def _fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
         return "initial"
     near = _cosine(wrong)
     return "older" if near is not None and near > NEAR else "foreign"
+
+
+def _fate_alone(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
+    """What became of one layer where others are right: said only with evidence that no other fate leaves."""
+    fate = _fate(evidence, wrong)
+    if fate == "initial":
+        return fate
+    kernels = [each for each in wrong if len(each.held.shape) > 1]
+    near = _cosine(kernels)
+    if near is None or max(values(each.held).size for each in kernels) < _FEWEST:
+        return "unknown"
+    if fate == "older":
+        return "older" if near > _NEAR_ALONE else "unknown"
+    return "foreign" if any(_is_moved(evidence, each) for each in wrong) else "unknown"
 
 
 def _is_mark(evidence: Evidence, wrong: WrongConstant) -> bool:

@@ -67,8 +67,9 @@ def signature(graph: Graph, tensor: TensorName) -> Signature:
 def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[TensorName, np.ndarray[Any, Any]]:
     """``inputs`` by tensor, in native byte order, strings as objects; dtype, rank and shape are right.
 
+    Numbers are cast where that loses nothing, as TensorFlow does: pixels in uint8 for a float32 placeholder.
     A leading dimension that the placeholder pins is not held against an array (see :mod:`.batches`).
-    Raises FeedError: no such tensor, fed twice, another dtype, rank or shape.
+    Raises FeedError: no such tensor, fed twice, a dtype that would lose something, another rank or shape.
     """
     feeds: dict[TensorName, np.ndarray[Any, Any]] = {}
     for name, value in inputs.items():
@@ -77,13 +78,13 @@ def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[Tenso
             raise FeedError(f"{tensor} of {label} is fed twice, as {name} and as {tensor}.")
         expected = signature(graph, tensor)
         given = native(np.asarray(value))
-        misfit = not _dtype_fits(given, expected.dtype) or not _shape_fits(given.shape, expected.dims)
-        if misfit:
+        fed = _cast(given, expected.dtype)
+        if fed is None or not _shape_fits(given.shape, expected.dims):
             raise FeedError(
                 f"{tensor} of {label} takes {expected}; the array given for it is"
                 f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}."
             )
-        feeds[tensor] = given
+        feeds[tensor] = fed
     return feeds
 
 
@@ -181,6 +182,31 @@ def _dtype_fits(given: np.ndarray[Any, Any], dtype: DType | None) -> bool:
     if dtype.number == _STRING:
         return given.dtype == object and all(isinstance(each, bytes) for each in given.flat)
     return str(given.dtype.name) == spelt(dtype)  # bfloat16 too, as ml_dtypes names it
+
+
+def _cast(given: np.ndarray[Any, Any], dtype: DType | None) -> np.ndarray[Any, Any] | None:
+    """``given`` as a placeholder of ``dtype`` takes it; None where that would lose something.
+
+    Whole numbers go into every type of numbers that holds each of them; floats only into a wider type: that some
+    float64 happen to be float32 says nothing of the next ones.
+    """
+    if _dtype_fits(given, dtype):
+        return given
+    wanted = numpy_dtype(dtype) if dtype is not None else None
+    if dtype is None or wanted is None or dtype.number in _NOT_NUMPY or wanted.kind not in "fiu":
+        return None
+    if given.dtype.kind in "iu":
+        with np.errstate(all="ignore"):
+            cast = given.astype(wanted)
+            same = np.array_equal(cast.astype(given.dtype), given)
+        return cast if same and _signs_agree(cast, given) else None
+    widens = given.dtype.kind == "f" and wanted.kind == "f" and np.can_cast(given.dtype, wanted, "safe")
+    return given.astype(wanted) if widens else None
+
+
+def _signs_agree(cast: np.ndarray[Any, Any], given: np.ndarray[Any, Any]) -> bool:
+    """Whether no number changed its sign on its way between signed and unsigned types."""
+    return bool(((cast < 0) == (given < 0)).all())
 
 
 def _shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned: bool = False) -> bool:

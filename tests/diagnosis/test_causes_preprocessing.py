@@ -90,7 +90,7 @@ def test_the_same_constant_behind_a_layer_is_no_preprocessing() -> None:
         staged(frozen=False, middle=shifted("inner", [1.0, 2.0, 3.0])),
         staged(frozen=True, middle=shifted("inner", [1.0, 2.0, 4.0])),
     )
-    only(found, "graph-op-differs")
+    only(found, "graph-const-differs")
 
 
 def test_a_step_that_the_export_lacks_is_told() -> None:

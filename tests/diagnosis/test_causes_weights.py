@@ -79,14 +79,16 @@ def test_a_block_at_its_start_takes_its_batch_norm_along() -> None:
 
 
 def test_weights_of_another_run_are_unrelated() -> None:
-    (found,) = findings(Weights(), trained(3))
+    (found,) = Weights().diagnosis(trained(3)).findings
     assert (found.cause, tuple(sorted(found.scopes))) == ("other-run", ALL)
+    assert found.certainty == "suggestive"
 
 
 def test_weights_near_the_checkpoint_s_are_those_of_another_step() -> None:
     network, noise = Weights(), trained(4)
     near = {name: (value + 0.1 * noise[name]).astype(np.float32) for name, value in network.values.items()}
-    (found,) = findings(network, near)
+    (found,) = network.diagnosis(near).findings
+    assert found.certainty == "suggestive"
     assert (found.cause, tuple(sorted(found.scopes))) == ("stale-export", ALL)
     assert "most likely an older one" in found.message
 

@@ -67,7 +67,8 @@ def test_a_constant_that_is_no_weight_is_told_with_both_values() -> None:
         staged(frozen=True, middle=multiplied("gain", 3.0)),
     )
     assert (
-        only(found, "graph-op-differs").message == "gain/y is 2 in the checkpoint's graph and 3 in model.pb."
+        only(found, "graph-const-differs").message
+        == "gain/y is 2 in the checkpoint's graph and 3 in model.pb."
     )
 
 
@@ -263,7 +264,7 @@ def test_findings_come_in_the_order_of_what_each_explains() -> None:
         return (compared((0.0 if "Softmax" in ops else 5.0) + (0.0 if right else 0.1)),)
 
     diagnosis = diagnose(replace(case(reference, export), runner=FakeRunner(comparison=run)))
-    assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-op-differs"]
+    assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-const-differs"]
     assert diagnosis.findings[0].evidence[-1] == "by itself it makes 5 of difference"
 
 

@@ -95,7 +95,7 @@ def test_a_transpose_of_a_renamed_kernel_is_found() -> None:
 
 def test_other_arrangements_of_the_same_values_are_recognised() -> None:
     assert one(kernel().reshape(9, 16)).kind == "reshaped"
-    assert one(kernel()[::-1].copy()).kind == "permuted"
+    assert one(kernel()[::-1].copy()).kind == "flipped"
     assert one(-kernel()).kind == "negated"
     scaled = one(kernel() * np.float32(0.25))
     assert (scaled.kind, scaled.number) == ("scaled", pytest.approx(0.25))

@@ -75,11 +75,12 @@ def folded(
     axis: int = -1,
     mean: bool = True,
     kept: bool = False,
+    formula: Callable[[Weights], np.ndarray] | None = None,
 ) -> Edit:
     """Batch norm ``norm`` folded into constant ``kernel``; rightly, but for what the options say.
 
     ``axis`` is the kernel's axis that is scaled, ``mean`` whether the bias counts in the mean, ``kept``
-    whether the batch norm stays in place.
+    whether the batch norm stays in place, ``formula`` what makes the scale of gamma and the others.
     """
 
     def edit(graph: Any, checkpoint: Weights) -> None:
@@ -87,6 +88,8 @@ def folded(
             name: checkpoint[f"{norm}/{name}"] for name in ("gamma", "beta", "moving_mean", "moving_variance")
         }
         scale = part["gamma"] / np.sqrt(part["moving_variance"] + np.float32(epsilon))
+        if formula is not None:
+            scale = formula(part)
         const = node_of(graph, kernel)
         weights = value_of(const)
         shape = [1] * weights.ndim

@@ -43,7 +43,7 @@ class Layers:
             name,
             shape,
             tf.float32,
-            initializer=v1.zeros_initializer(),
+            initializer=v1.glorot_uniform_initializer() if len(shape) > 1 else v1.zeros_initializer(),
             trainable=trainable,
             use_resource=self.resource,
         )

@@ -55,7 +55,9 @@ def initial(name: str, value: np.ndarray) -> np.ndarray:
     if last in ("beta", "bias", "moving_mean", "global_step"):
         return np.zeros_like(value)
     generator = np.random.default_rng(zlib.crc32(("start" + name).encode()))
-    return generator.normal(0, 1 / np.sqrt(max(1, np.prod(value.shape[:-1]))), value.shape).astype(np.float32)
+    fans = np.prod(value.shape[:-2]) * sum(value.shape[-2:])  # as glorot_uniform_initializer counts them
+    bound = np.sqrt(6 / fans)
+    return generator.uniform(-bound, bound, value.shape).astype(np.float32)
 
 
 def layer_of(name: str) -> str:
@@ -166,6 +168,21 @@ def of_other_run(checkpoint: Weights, right: Weights) -> Weights:
     return trained({name: value.shape for name, value in right.items()}, run="other")
 
 
+def in_layers(of: Change, *layers: str, only: Collection[str] = ()) -> Change:
+    """These layers as ``of`` leaves them, or their variables that end in ``only``; the others right."""
+
+    def change(checkpoint: Weights, right: Weights) -> Weights:
+        changed = of(checkpoint, right)
+        return {
+            name: changed[name]
+            if layer_of(name) in layers and (not only or name.rpartition("/")[2] in only)
+            else value
+            for name, value in right.items()
+        }
+
+    return change
+
+
 def both(*changes: Change) -> Change:
     """One change after another."""
 
@@ -192,6 +209,17 @@ def rounded(steps: int) -> Callable[[np.ndarray], np.ndarray]:
     def change(value: np.ndarray) -> np.ndarray:
         low, high = value.min(), value.max()
         return low + np.round((value - low) / (high - low) * steps) * (high - low) / steps
+
+    return change
+
+
+def eight_bits(axis: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The value in eight bits, one scale for each entry of ``axis``, as float again."""
+
+    def change(value: np.ndarray) -> np.ndarray:
+        axes = tuple(index for index in range(value.ndim) if index != axis % value.ndim)
+        step = np.abs(value).max(axes, keepdims=True) / np.float32(127)
+        return np.clip(np.rint(value / step), -127, 127) * step
 
     return change
 

@@ -66,9 +66,28 @@ def test_constants_that_do_not_fit_are_refused(gate: Path, feeds: dict[str, Any]
         _ = model(gate, feeds).feeds
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float16"])
+def test_arrays_are_cast_where_that_loses_nothing(gate: Path, dtype: str) -> None:
+    np.testing.assert_array_equal(model(gate).run({"x": X.astype(dtype)}, ["y"])["y"], X * 3)
+
+
+def test_whole_numbers_go_into_every_type_that_holds_them(gate: Path) -> None:
+    labels = np.int64([1, 2, 2**31 - 1])
+    found = model(gate).run({"x": X, "labels": labels}, ["labels"])["labels"]
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, labels)
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
+        (
+            {"x": np.full((3, 2), 2**24 + 1)},
+            r"takes float32 \[\?,2\]; the array given for it is int64 \[3,2\]",
+        ),
+        ({"x": X, "labels": np.int64([2**31])}, r"takes int32 \[\?\]; the array given for it is int64 \[1\]"),
+        ({"x": X, "labels": np.float32([1])}, r"takes int32 \[\?\]; the array given for it is float32 \[1\]"),
+        ({"x": X > 0}, r"takes float32 \[\?,2\]; the array given for it is bool \[3,2\]"),
         ({"x": X.astype(np.float64)}, r"x:0 of .*gate.pb takes float32 \[\?,2\]; .* is float64 \[3,2\]"),
         ({"x": X[0]}, r"takes float32 \[\?,2\]; the array given for it is float32 \[2\]"),
         ({"x": X[:, :1]}, r"takes float32 \[\?,2\]; the array given for it is float32 \[3,1\]"),

@@ -24,8 +24,10 @@ from . import (
     precision,
     preprocessing,
     random_numbers,
+    relations,
     stateful,
     statistics,
+    tables,
     weights,
     wiring,
 )
@@ -47,6 +49,7 @@ GRAPH: tuple[Cause, ...] = classified(
         random_numbers.DROPOUT_SCALING,
         wiring.WIRING_DIFFERS,
         wiring.OP_MISSING,
+        wiring.GRAPH_CONSTANT,
         wiring.OP_DIFFERS,
     )
 )
@@ -59,16 +62,19 @@ CAUSES: tuple[Cause, ...] = (
     *non_finite.EARLY,
     *inputs_outputs.CAUSES,
     *passes.CAUSES,
+    *tables.CAUSES,
     *folds.CAUSES,
     *batch_norm_mode.CAUSES,
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
+    *relations.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,
     *random_numbers.CAUSES,
     *batch_coupling.CAUSES,
     *non_finite.CAUSES,
+    *relations.LAST,
     *GRAPH,
 )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...result import Health
+from ..arrays import cosine, same, values
 from ..averages import averages, in_layers_of, mixture_of_averages
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
-from ..places.weights import WrongConstant
+from ..places.weights import WrongConstant, wrong_constants
+from ..tensor_names import slot_of
+from ..unrestored import NEAR
 from .kinds.group import suspicion
 from .kinds.weights import Weights, weights_cause
 
@@ -158,6 +161,44 @@ NOT_APPLIED_TO_STATISTICS = weights_cause(
     facts=_example,
 )
 
+# --- another one
+
+
+def _of_another_average(evidence: Evidence) -> Sequence[WrongConstant]:
+    """Constants that hold another tensor kept beside their variable, as near to it as an average is."""
+    tensors = evidence.case.checkpoint
+    found = []
+    for each in evidence[wrong_constants]:
+        source = each.origin.source if each.origin is not None and each.origin.informative else None
+        base = (each.key or "").rpartition("/")[0]
+        beside = source is not None and source.rpartition("/")[0] == base and source != each.key
+        if source is None or not beside or base not in tensors or slot_of(source, tensors) is not None:
+            continue
+        near = cosine(values(tensors[source]), values(tensors[base]))
+        if each.kind in _COPIES and same(values(tensors[source]), values(each.held)) and (near or 0.0) > NEAR:
+            found.append(each)
+    return found
+
+
+_COPIES = ("variable", "other variable", "shadow", "other shadow")
+
+
+def _other_said(found: Weights) -> str:
+    first = found.wrong[0]
+    source = first.origin.source if first.origin is not None else None
+    return (
+        f"{found.constants} of {found.export_name} hold another average of the same variables than the reference:"
+        f" {first.constant} holds {source}, not {first.key}."
+    )
+
+
+OTHER_AVERAGE = weights_cause(
+    id="ema-other-average",
+    where=_of_another_average,
+    says=_other_said,
+    fix=lambda found: f"Restore the average that is meant: {found.wrong[0].key} and its like.",
+)
+
 CAUSES: tuple[Cause, ...] = (
     DOUBLE_APPLIED,
     NOT_APPLIED,
@@ -166,4 +207,5 @@ CAUSES: tuple[Cause, ...] = (
     PARTIALLY_APPLIED,
     APPLIED_TO_STATISTICS,
     NOT_APPLIED_TO_STATISTICS,
+    OTHER_AVERAGE,
 )

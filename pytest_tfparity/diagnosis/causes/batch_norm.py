@@ -179,9 +179,20 @@ GAMMA_MISSING = batch_norm_cause(
 
 def _shifted(evidence: Evidence, pair: BatchNormPair) -> bool:
     """Whether a layer reads, under the names of the checkpoint, statistics that are another layer's."""
+    if _is_another_layer(evidence, pair):
+        return False
     mean = _named_otherwise(evidence, pair.reference.mean, pair.export.mean)
     variance = _named_otherwise(evidence, pair.reference.variance, pair.export.variance)
     return mean is not None and variance is not None and (mean or variance)
+
+
+def _is_another_layer(evidence: Evidence, pair: BatchNormPair) -> bool:
+    """Whether gamma, beta or the kernel before are another layer's too, so that all of it stands here."""
+    names = ("gamma", "beta", "kernel")
+    return any(
+        _named_otherwise(evidence, getattr(pair.reference, name), getattr(pair.export, name))
+        for name in names
+    )
 
 
 def _named_otherwise(evidence: Evidence, reference: str | None, export: str | None) -> bool | None:

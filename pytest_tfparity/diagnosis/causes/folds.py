@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from ..cause import Cause
+from collections.abc import Iterator
+
+from ..cause import Cause, Suspicion
+from ..evidence import Evidence
+from ..places.fold_formula import Misfold
 from ..places.folded import Folded
+from ..places.wrong_folds import wrong_folds
 from ..wording import listed
 from .kinds.folds import Folds, fold_cause
+from .kinds.group import suspicion
 
 
 def _once(folded: Folded) -> bool:
@@ -74,19 +80,67 @@ def _offset_said(found: Folds) -> str:
     )
 
 
+def _offset_fix(found: Folds) -> str:
+    return f"Add {_offset(found)} behind the folded kernel, with scale = gamma / sqrt(variance + epsilon)."
+
+
 WITHOUT_MEAN = fold_cause(
     id="bn-folded-without-mean",
     where=lambda folded: (
         _once(folded)
         and folded.fold.axis == "output"
         and folded.fold.own_epsilon
-        and folded.fold.bias != "correct"
+        and folded.fold.bias in _OFFSETS
     ),
     says=_offset_said,
-    fix=lambda found: (
-        f"Add {_offset(found)} behind the folded kernel, with scale = gamma / sqrt(variance + epsilon)."
-    ),
+    fix=_offset_fix,
     by_norm=True,
 )
 
-CAUSES: tuple[Cause, ...] = (FOLDED_TWICE, WRONG_EPSILON, WRONG_AXIS, WITHOUT_MEAN)
+
+# --- another formula
+
+
+def _misfolded(evidence: Evidence) -> Iterator[Suspicion]:
+    """Folds by a formula that lacks a term or has a foreign one, those of one formula in one finding."""
+    groups: dict[tuple[Misfold, bool], list[Folded]] = {}
+    for wrong in evidence[wrong_folds]:
+        groups.setdefault((wrong.misfold, wrong.offset), []).append(wrong.folded)
+    for (misfold, offset), folded in groups.items():
+        group = Folds(evidence=evidence, folds=tuple(folded), by_norm=True)
+        yield suspicion(
+            "bn-folded-wrong-formula", group, _formula_said(group, misfold, offset), _formula_fix(group)
+        )
+
+
+def _formula_said(found: Folds, misfold: Misfold, offset: bool) -> str:
+    what = "an offset of" if offset else ""
+    verb = "was" if len(found.folds) == 1 else "were"
+    return (
+        f"{found.layers} {verb} folded in {found.export_name} with {what}{' ' if what else ''}{misfold.formula}:"
+        f" {misfold.fault}."
+    )
+
+
+def _formula_fix(found: Folds) -> str:
+    return (
+        f"Fold with scale = gamma / sqrt(variance + epsilon): multiply the kernel by it along its output channels, and"
+        f" add {_offset(found)}."
+    )
+
+
+_ANOTHER_OFFSET = fold_cause(
+    id="bn-folded-wrong-formula",
+    where=lambda folded: (
+        _once(folded)
+        and folded.fold.axis == "output"
+        and folded.fold.own_epsilon
+        and folded.fold.bias == "other"
+    ),
+    says=_offset_said,
+    fix=_offset_fix,
+    by_norm=True,
+)
+WRONG_FORMULA = Cause(id="bn-folded-wrong-formula", ways=(_misfolded, *_ANOTHER_OFFSET.ways))
+
+CAUSES: tuple[Cause, ...] = (FOLDED_TWICE, WRONG_EPSILON, WRONG_AXIS, WRONG_FORMULA, WITHOUT_MEAN)

@@ -9,6 +9,7 @@ from ..activations import activations
 from ..alignment import node_as_reference
 from ..cause import Suspicion
 from ..evidence import Evidence
+from ..random_numbers import export_random_ops
 from ..remaining import remaining
 from ..scopes import scopes_of
 from ..wording import listed
@@ -24,7 +25,9 @@ def answers_otherwise(evidence: Evidence) -> Iterator[Suspicion]:
     faulty = [
         each
         for each in evidence[activations].values()
-        if each.at_fault and each.export not in evidence.explained
+        if each.at_fault
+        and each.export not in evidence.explained
+        and each.export not in evidence[export_random_ops]
     ]
     if not faulty:
         return

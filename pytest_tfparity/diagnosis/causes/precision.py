@@ -114,7 +114,8 @@ QUANTISED = _lowered_cause(
     id="weights-quantised-8bit",
     precision="8 bit",
     says=lambda found: (
-        f"{counted(len(found.lowered), 'weight')} of {found.export_name} are stored in 8 bits."
+        f"{counted(len(found.lowered), 'weight')} of {found.export_name} hold no more than 8 bits: each value is one"
+        " of at most 256 equal steps, of its tensor or of its channel."
     ),
     fix="Do not quantise, or loosen the tolerance.",
 )

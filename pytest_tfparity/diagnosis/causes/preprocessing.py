@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...graph.align.divergence import Kind
-from ...graph.graph import Array
 from ..input_path import first_layer_map
 from ..places.divergences import Difference
 from ..places.effects import (
     AFFINE,
+    COMPARES,
     GATHERS,
     JOINS,
     PARTS,
@@ -22,11 +20,7 @@ from ..places.effects import (
     scales,
 )
 from .kinds.graph import GraphCause
-from .kinds.sentences import names_of, number, op_of, reference_ops, shown, spelt
-
-_WRITTEN_OUT = 6
-"""Numbers of a constant up to which both values are written out; of more, how many differ and how far."""
-
+from .kinds.sentences import constant_told, names_of, number, op_of, reference_ops, shown
 
 # --- channels
 
@@ -112,8 +106,14 @@ RESIZE_METHOD = GraphCause(
 # --- scale, offset, and other steps
 
 
+def _counts(difference: Difference) -> bool:
+    """Whether a whole number is added to, compared with or looked up by whole numbers: ids, labels, lengths."""
+    whole = difference.constants is not None and all(each.dtype.kind in "iu" for each in difference.constants)
+    return whole and any_of(difference.readers, AFFINE | COMPARES | GATHERS)
+
+
 def _scales_otherwise(difference: Difference) -> bool:
-    if not difference.first:
+    if not difference.first or _counts(difference):
         return False
     if difference.kind is Kind.CONSTANT:
         single = difference.constants is not None and all(each.size == 1 for each in difference.constants)
@@ -147,30 +147,15 @@ INPUT_SCALING = GraphCause(
 )
 
 
-def _constant_said(difference: Difference) -> str:
-    if difference.constants is None:
-        return f"{shown(difference)}."
-    (right, held), node = difference.constants, difference.divergence.node
-    reference, export = names_of(difference)
-    note = " (the same numbers reversed)" if _reversed(right, held) else ""
-    if right.size > _WRITTEN_OUT and right.shape == held.shape and right.dtype.kind in "fiu":
-        far = float(np.abs(right.astype(np.float64) - held.astype(np.float64)).max())
-        return (
-            f"{node}: {int((right != held).sum())} of {right.size} values are others in {export} than in"
-            f" {reference}, by up to {number(far)}{note}."
-        )
-    return f"{node} is {spelt(right)} in {reference} and {spelt(held)} in {export}{note}."
-
-
-def _reversed(right: Array, held: Array) -> bool:
-    turned = right.shape == held.shape and right.ndim > 0 and bool((right[..., ::-1] == held).all())
-    return turned and np.unique(right).size > 1
-
-
 PREPROCESS_CONSTANT = GraphCause(
     id="preprocess-const",
-    where=lambda difference: difference.first and difference.kind is Kind.CONSTANT,
-    says=_constant_said,
+    where=lambda difference: (
+        difference.first
+        and difference.kind is Kind.CONSTANT
+        and difference.acts_on_input
+        and not _counts(difference)
+    ),
+    says=constant_told,
     fix="Use the constant of the training pipeline in the export.",
 )
 

@@ -8,9 +8,13 @@ from ...graph import ops
 from ...graph.edit.pruning import effects
 from ...graph.variables import written_variable
 from ...runtime.matching import Half
+from ..alignment import alignment
+from ..behaviour import reference_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
+from ..random_numbers import export_random_ops, reference_random_ops
 from ..scopes import scopes_of
+from ..wording import listed
 
 
 def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
@@ -38,4 +42,24 @@ def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
     )
 
 
-CAUSES: tuple[Cause, ...] = (Cause(id="stateful-reference", ways=(_stateful,)),)
+def _random(evidence: Evidence) -> Iterator[Suspicion]:
+    """Random ops that both sides have: the reference answers otherwise each time, and so does a right export."""
+    drawn, partners = evidence[reference_random_ops], evidence[alignment].nodes
+    shared = [name for name in drawn if partners.get(name) in evidence[export_random_ops]]
+    if not shared or evidence[reference_repeats] is not False:
+        return
+    nodes = [partners[name] for name in shared]
+    yield Suspicion(
+        cause="stateful-reference",
+        nodes=tuple(nodes),
+        scopes=scopes_of(nodes),
+        message=f"{evidence.case.reference_name} answers otherwise each time that it is run:"
+        f" {listed([f'{drawn[name]} {name}' for name in shared])} draws random numbers, in"
+        f" {evidence.case.export_name} too. The reference is not a function of its inputs.",
+        fix="Compare an output before the random numbers (the probabilities, not what is drawn from them), or feed"
+        " what is drawn.",
+        evidence=("Two runs of the reference in one session on the same inputs differ.",),
+    )
+
+
+CAUSES: tuple[Cause, ...] = (Cause(id="stateful-reference", ways=(_stateful, _random)),)

@@ -81,7 +81,17 @@ def _whose(found: Weights) -> str:
 
 DIFFER = weights_cause(
     id="bn-stats-differ-from-ckpt",
-    where=statistics_of_kind("unknown", "other checkpoint", "scaled", "permuted", "negated", "rounded"),
+    where=statistics_of_kind(
+        "unknown",
+        "other checkpoint",
+        "permuted",
+        "negated",
+        "rounded",
+        "gridded",
+        "zeroed",
+        "masked",
+        "clipped",
+    ),
     says=lambda found: (
         f"The moving statistics of {found.layers} in {found.export_name} are not those of {found.reference_name};"
         f" the weights of these layers are.{_whose(found)}"

@@ -8,8 +8,9 @@ from ..arrays import same, values
 from ..cause import Cause
 from ..evidence import Evidence
 from ..layers import layers
-from ..places.weights import WrongConstant, weight_scopes
-from ..unrestored import Unrestored, unrestored
+from ..places.weights import WrongConstant, weight_scopes, wrong_constants
+from ..unrestored import Unrestored, right_weights, unrestored
+from ..wording import counted, listed
 from . import arrangement
 from .kinds.weights import LOST, Weights, of_kind, weights_cause
 
@@ -30,11 +31,11 @@ def _angle(found: Unrestored) -> str:
 
 def _mapped(evidence: Evidence) -> Sequence[WrongConstant]:
     kinds = of_kind("other variable", "other shadow", "slot")(evidence)
-    wrong = [each for each in kinds if not _under_own_name(evidence, each)]
+    wrong = [each for each in kinds if not is_under_own_name(evidence, each)]
     return [*wrong, *_too_plain_to_tell(evidence, wrong)]
 
 
-def _under_own_name(evidence: Evidence, wrong: WrongConstant) -> bool:
+def is_under_own_name(evidence: Evidence, wrong: WrongConstant) -> bool:
     """Whether the constant is what its name says, and the layer that reads it reads another's."""
     source = wrong.origin.source if wrong.origin is not None else None
     names = [name for name, key in evidence.case.keys.items() if key == source]
@@ -84,6 +85,34 @@ MAPPED = weights_cause(
 )
 
 
+# --- another layer, with its own weights
+
+
+def _of_another_layer(evidence: Evidence) -> Sequence[WrongConstant]:
+    """The weights of another layer under their own names, where the reference reads those of this one."""
+    return [
+        each
+        for each in of_kind("other variable", "other shadow")(evidence)
+        if is_under_own_name(evidence, each) and each.constant not in evidence.explained
+    ]
+
+
+def _another_layer_said(found: Weights) -> str:
+    here, there = (
+        listed([name.rpartition("/")[0] or name for name in names])
+        for names in ([each.constant for each in found.wrong], [each.node for each in found.wrong])
+    )
+    return f"Where the {found.reference_graph} has {there}, {found.export_name} has {here} with weights of their own."
+
+
+ANOTHER_LAYER = weights_cause(
+    id="graph-wiring-differs",
+    where=_of_another_layer,
+    says=_another_layer_said,
+    fix="Connect what follows to the layers of training: the export's graph takes the output of others.",
+)
+
+
 # --- another step of the run
 
 
@@ -119,9 +148,23 @@ def _stale_said(found: Weights) -> str:
     )
 
 
+def _is_mixed(evidence: Evidence) -> bool:
+    """Whether the export holds weights of the reference that the other checkpoint has not, beside those it has."""
+    wrong = of_kind("other checkpoint")(evidence)
+    if not wrong:
+        return False
+    there, reference = evidence.case.others.get(_checkpoint(wrong)[0], {}), evidence.reference
+    for name in right_weights(evidence):
+        key, right = evidence.case.keys.get(name), reference.value(name)
+        other = there.get(key or "")
+        if other is not None and right is not None and not same(values(other), values(right)):
+            return True
+    return False
+
+
 STALE = weights_cause(
     id=STALE_EXPORT,
-    where=_of_another_checkpoint,
+    where=lambda evidence: () if _is_mixed(evidence) else _of_another_checkpoint(evidence),
     says=_stale_said,
     fix=lambda found: f"Export again from {found.reference_name}.",
 )
@@ -129,11 +172,8 @@ STALE = weights_cause(
 
 def _older_said(found: Weights) -> str:
     story = found.evidence[unrestored]
-    layers = weight_scopes(found.evidence, found.wrong)
-    where = "The weights" if story.whole else found.layers
-    verb = "are" if story.whole or len(layers) > 1 else "is"
     return (
-        f"{where} of {found.export_name} {verb} near those of {found.reference_name}{_angle(story)} but"
+        f"The weights of {found.export_name} are near those of {found.reference_name}{_angle(story)} but"
         " not the same: another step of the run, most likely an older one. (Another run from the same"
         " start, or with the same first weights, could look like it.)"
     )
@@ -141,7 +181,9 @@ def _older_said(found: Weights) -> str:
 
 OLDER = weights_cause(
     id=STALE_EXPORT,
-    where=lambda evidence: () if _of_another_checkpoint(evidence) else evidence[unrestored].older,
+    where=lambda evidence: (
+        evidence[unrestored].older if _is_whole(evidence) and not _of_another_checkpoint(evidence) else ()
+    ),
     says=_older_said,
     fix=lambda found: f"Export {found.reference_name} again.",
     facts=lambda found: [f"{found.constants} differ, none is an initial value."],
@@ -194,26 +236,97 @@ FOREIGN = weights_cause(
 )
 
 
-def _left_out(evidence: Evidence) -> Sequence[WrongConstant]:
-    found = evidence[unrestored]
-    return () if found.whole else (*found.initial, *found.foreign)
-
-
 def _left_out_said(found: Weights) -> str:
     marks = found.evidence[unrestored].marks
-    whose = "initial values" if marks else "initial values, or another run's"
+    marked = (
+        "initial values"
+        if marks == len(found.wrong)
+        else f"initial values ({marks} of them to be seen as such)"
+    )
     return (
         f"{found.layers} {'was' if len(found.scopes) == 1 else 'were'} not restored: {found.constants} of"
-        f" {found.export_name} are no tensor of {found.reference_name} but {whose}; all other weights are the"
-        " checkpoint's."
+        f" {found.export_name} are no tensor of {found.reference_name} but {marked}.{_others_right(found)}"
     )
+
+
+def _others_right(found: Weights) -> str:
+    """That nothing else is wrong with the weights, where that is so."""
+    wrong = {each.constant for each in found.evidence[wrong_constants] if each.key is not None}
+    alone = not found.evidence.explained and wrong == {each.constant for each in found.wrong}
+    return " All other weights are the checkpoint's." if alone else ""
 
 
 PARTIAL_RESTORE = weights_cause(
     id="partial-restore",
-    where=_left_out,
+    where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].initial,
     says=_left_out_said,
     fix="Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
+)
+
+
+# --- some layers of another step or run
+
+
+def _partial_stale(evidence: Evidence) -> Sequence[WrongConstant]:
+    return () if _is_whole(evidence) or _of_another_checkpoint(evidence) else evidence[unrestored].older
+
+
+def _partial_stale_said(found: Weights) -> str:
+    return (
+        f"{found.layers} of {found.export_name} {'is' if len(found.scopes) == 1 else 'are'} near what"
+        f" {found.reference_name} holds{_angle(found.evidence[unrestored])} but not the same, and no initial values:"
+        f" of another step of the run, most likely an older one.{_others_right(found)}"
+    )
+
+
+def _partial_equal_said(found: Weights) -> str:
+    label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
+    rest = "" if all_of_it else " or others"
+    return (
+        f"{found.layers}: {found.constants} of {found.export_name} equal {label}{rest} bit for bit, not"
+        f" {found.reference_name}.{_others_right(found)}"
+    )
+
+
+def _partial_fix(found: Weights) -> str:
+    return f"Restore these layers from {found.reference_name} as well, in one restore, once."
+
+
+_PARTIAL_EQUAL = weights_cause(
+    id="partial-stale",
+    where=lambda evidence: _of_another_checkpoint(evidence) if _is_mixed(evidence) else (),
+    says=_partial_equal_said,
+    fix=_partial_fix,
+)
+_PARTIAL_NEAR = weights_cause(
+    id="partial-stale",
+    where=_partial_stale,
+    says=_partial_stale_said,
+    fix=_partial_fix,
+    certain=False,
+)
+PARTIAL_STALE = Cause(id="partial-stale", ways=(*_PARTIAL_EQUAL.ways, *_PARTIAL_NEAR.ways))
+
+
+def _partial_foreign_said(found: Weights) -> str:
+    moved = [each for each in found.wrong if len(each.held.shape) < 2]
+    return (
+        f"{found.layers} of {found.export_name} {'has' if len(found.scopes) == 1 else 'have'} nothing in common with"
+        f" the weights of the reference{_angle(found.evidence[unrestored])}, and"
+        f" {counted(len(moved), 'bias or statistic')} among them are trained values, not initial ones: they come from"
+        f" another training run.{_others_right(found)}"
+    )
+
+
+PARTIAL_FOREIGN = weights_cause(
+    id="partial-other-run",
+    where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].foreign,
+    says=_partial_foreign_said,
+    fix=lambda found: (
+        f"Build the export from the files that {found.reference_name} was trained with (a pre-trained part is one of"
+        " them), and restore all of it from there."
+    ),
+    certain=False,
 )
 
 CAUSES: tuple[Cause, ...] = (
@@ -223,4 +336,6 @@ CAUSES: tuple[Cause, ...] = (
     INITIAL_VALUES,
     FOREIGN,
     PARTIAL_RESTORE,
+    PARTIAL_STALE,
+    PARTIAL_FOREIGN,
 )

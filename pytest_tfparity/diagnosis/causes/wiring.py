@@ -5,10 +5,12 @@ from __future__ import annotations
 from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
 from ..places.effects import SOFTMAX
+from ..wording import listed
 from .kinds.graph import Differences, GraphCause
-from .kinds.sentences import export_ops, named, names_of, reference_ops, shown, spelt
+from .kinds.sentences import constant_told, export_ops, named, names_of, reference_ops, shown
 from .measured import answers_otherwise
 from .undecided import undecided_norms
+from .weights import ANOTHER_LAYER
 
 _SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."
 
@@ -44,6 +46,12 @@ def _wiring_said(difference: Difference) -> str:
     (reference, export), reader = names_of(difference), difference.divergence.readers[0]
     if difference.kind is Kind.ONLY_IN_EXPORT:
         return f"{reader} reads {export_ops(difference)} in {export}, and what comes before in {reference}."
+    if difference.foreign_weights:
+        held = listed(difference.foreign_weights)
+        return (
+            f"{reader} reads the weights {held} through {export_ops(difference)} in {export}; in {reference} it reads"
+            f" {reference_ops(difference)}, which has none."
+        )
     if difference.kind is Kind.OP:
         return f"{reader} reads {reference_ops(difference)} in {reference} and {export_ops(difference)} in {export}."
     return f"{reader} reads past {reference_ops(difference)} in {export}."
@@ -53,6 +61,8 @@ def _rewired(difference: Difference) -> tuple[str, ...]:
     readers = difference.divergence.readers
     if difference.elsewhere:
         return readers
+    if difference.foreign_weights:
+        return (*named(difference), *difference.foreign_weights)
     bypassed = difference.kind is Kind.ONLY_IN_REFERENCE
     return (*readers, *named(difference)) if bypassed else named(difference)
 
@@ -60,11 +70,15 @@ def _rewired(difference: Difference) -> tuple[str, ...]:
 WIRING_DIFFERS = GraphCause(
     id="graph-wiring-differs",
     where=lambda difference: (
-        difference.kind is Kind.WIRING or difference.bypasses_layers or difference.elsewhere
+        difference.kind is Kind.WIRING
+        or difference.bypasses_layers
+        or difference.elsewhere
+        or bool(difference.foreign_weights)
     ),
     says=_wiring_said,
     fix=_SAME_CODE,
     nodes=_rewired,
+    ways=ANOTHER_LAYER.ways,
 )
 
 
@@ -81,6 +95,17 @@ OP_MISSING = GraphCause(
 )
 
 
+GRAPH_CONSTANT = GraphCause(
+    id="graph-const-differs",
+    where=lambda difference: difference.kind is Kind.CONSTANT,
+    says=constant_told,
+    fix=lambda found: (
+        f"Build the export graph with the value that the {found.reference_graph} has there: it is a setting of the"
+        " model's code, no weight."
+    ),
+)
+
+
 def _op_said(difference: Difference) -> str:
     norms = undecided_norms(difference)
     if norms is not None:
@@ -90,9 +115,6 @@ def _op_said(difference: Difference) -> str:
         return f"{export} has {export_ops(difference)}, which {reference} has not."
     if difference.kind is Kind.OP:
         return f"{reference_ops(difference)} in {reference} is {export_ops(difference)} in {export}."
-    if difference.constants is not None:
-        right, held = map(spelt, difference.constants)
-        return f"{difference.divergence.node} is {right} in {reference} and {held} in {export}."
     return f"{shown(difference)}."
 
 

@@ -205,6 +205,13 @@ def linears(evidence: Evidence) -> tuple[Linear, ...]:
 
 
 @reference_query
+def reference_linears(evidence: ReferenceEvidence) -> tuple[Linear, ...]:
+    """The convolutions and products of the reference, with what is added behind them."""
+    side = evidence.reference
+    return fold_candidates(side.graph, side.outputs, side.inputs, side.feeds, live=evidence[reference_flow])
+
+
+@reference_query
 def statistics(evidence: ReferenceEvidence) -> frozenset[str]:
     """The variables of the reference that its batch norms normalise with."""
     names = (name for norm in evidence[reference_norms] for name in (norm.mean, norm.variance))

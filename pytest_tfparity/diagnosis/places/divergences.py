@@ -13,11 +13,12 @@ from ...graph.live_graph import LiveGraph
 from ..alignment import alignment, divergences, reference_of
 from ..evidence import Evidence
 from ..flow import export_flow, known_nodes, reference_flow
-from ..input_path import before_weights
+from ..input_path import before_weights, export_after_inputs
 from ..query import query
 from ..random_numbers import RandomPlace, random_places
 from .effects import ARRANGES, ARRANGING_ATTRIBUTES
 from .surroundings import Surroundings
+from .weights import provenances
 
 _ONE_SIDED = (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT)
 
@@ -109,6 +110,12 @@ class Difference:
     # --- where it stands
 
     @property
+    def acts_on_input(self) -> bool:
+        """Whether what reads it in the export depends on values of an input, not only on how large it is."""
+        after = self.evidence[export_after_inputs]
+        return any(name in after for name in self.divergence.readers)
+
+    @property
     def at_output(self) -> bool:
         """Whether a node of the reference in it gives an output of the model."""
         return bool(self.reference.ends & set(self.divergence.reference))
@@ -120,6 +127,18 @@ class Difference:
             return False
         return all(name in self.reference.partners for name in self.divergence.reference) and all(
             name in self.export.partners for name in self.divergence.export
+        )
+
+    @cached_property
+    def foreign_weights(self) -> tuple[str, ...]:
+        """What the export reads here and that holds a tensor of the checkpoint, where the reference reads none."""
+        if self.kind is not Kind.OP or any(map(self._reads_variable, self.reference_nodes)):
+            return ()
+        flow, known = self.export.flow, self.evidence[provenances]
+        read = dict.fromkeys(flow.source(source).node for node in self.export_nodes for source in node.inputs)
+        whose = ((name, known[name]) for name in read if name in known)
+        return tuple(
+            name for name, each in whose if each.informative and each.kind in ("own", "shadow", "variable")
         )
 
     @property

@@ -13,8 +13,14 @@ _RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
 _DECODERS = ("Decode", "ExtractJpeg")
 _SLIDES = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "Dilation2D", "Erosion2D", "ExtractImagePatches")
 
-PADS = frozenset({"Pad", "PadV2", "MirrorPad", "SpaceToBatchND"})
+PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 AFFINE = frozenset({"Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Neg", "Cast"})
+COMPARES = frozenset(
+    {
+        "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "Maximum", "Minimum", "FloorMod",
+        "FloorDiv", "OneHot",
+    }
+)  # fmt: skip
 SCALES = frozenset({"Mul", "Div", "RealDiv"})
 JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
 PARTS = frozenset({"Split", "SplitV", "Unpack"})

@@ -85,7 +85,7 @@ def kernel_fold(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: Batch
 
     A right fold of any of the sets of weights is looked for before any other fold of the checkpoint's own.
     """
-    kernel = _other_kernel(evidence, norm, linear)
+    kernel = other_kernel(evidence, norm, linear)
     if kernel is None:
         return None
     for weights, expected, fold, added in _solutions(evidence, norm, linear, kernel, kept):
@@ -103,7 +103,7 @@ def kernel_fold(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: Batch
     return None if kept is not None else _rounded(evidence, norm, linear, kernel)
 
 
-def _other_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear) -> Matrix | None:
+def other_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear) -> Matrix | None:
     """The kernel of ``linear`` as ``[numbers, channels]`` where it is not that before ``norm``."""
     right, held = evidence.reference.value(norm.kernel), evidence.export.value(linear.kernel)
     variance = evidence.reference.value(norm.variance)
@@ -123,7 +123,7 @@ def _solutions(
         tries = origins(evidence, norm)
         for index, weights in enumerate(tries if right else islice(tries, _OWN)):
             for added in _ways(norm, linear, kept, right=right):
-                offset = _offset_of(evidence, linear, added)
+                offset = offset_of(evidence, linear, added)
                 fold = solved(norm, linear, weights, kernel, offset, right=right)
                 if fold is not None and (kept is not None or not right or fold.correct):
                     yield weights, index == 0, fold, added
@@ -143,7 +143,7 @@ def _ways(norm: BatchNorm, linear: Linear, kept: BatchNorm | None, *, right: boo
     return (2 if norm.bias is not None and len(linear.added) > 1 else 1,)
 
 
-def _offset_of(evidence: Evidence, linear: Linear, added: int) -> Array | None:
+def offset_of(evidence: Evidence, linear: Linear, added: int) -> Array | None:
     """The sum of the first ``added`` constants behind ``linear``, in float64; None if there is none."""
     held = [evidence.export.value(each.bias) for each in linear.added[:added]]
     arrays = [values(each).astype(np.float64).reshape(-1) for each in held if each is not None]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...graph import ops
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
 from ...graph.graph import Node, Tensor, TensorName
@@ -117,6 +118,9 @@ def _read_from(evidence: Evidence, divergence: Divergence, reader: str) -> Itera
 
 
 def _into(evidence: Evidence, source: TensorName, node: Node, position: int, own: tuple[str, ...]) -> Graft:
+    """Give an input of ``node`` what the reference computes as ``source``, at the entry of a loop if it has one."""
+    name, position = _entry(evidence, node, position)
+    node = evidence.export.graph.nodes.get(name, node)
     return Graft(
         export=node.inputs[position],
         reference=evidence[reference_flow].source(source),
@@ -124,6 +128,22 @@ def _into(evidence: Evidence, source: TensorName, node: Node, position: int, own
         graph=evidence[taken_reference],
         into=(node.name, position),
     )
+
+
+def _entry(evidence: Evidence, node: Node, position: int) -> tuple[str, int]:
+    """The input of the ``Enter`` through which ``node`` reads its input, or that input itself."""
+    flow, tensor = evidence[export_flow], node.inputs[position]
+    for _ in range(len(flow.nodes)):
+        source = flow.node(tensor)
+        if source is None:
+            break
+        if source.op in ops.ENTERS:
+            return source.name, 0
+        onward = flow.step(source, tensor)
+        if onward is None:
+            break
+        tensor = onward
+    return node.name, position
 
 
 def _outputs(evidence: Evidence, divergence: Divergence) -> Iterator[Graft]:

@@ -9,16 +9,16 @@ from ...graph.align.divergence import Kind
 from ...graph.edit.graft import Constant, Repair
 from ...graph.graph import Tensor
 from ..alignment import divergences, reference_of
-from ..arrays import same, values
+from ..arrays import is_float, same, values
 from ..case import Tensors
-from ..evidence import Evidence
+from ..evidence import Evidence, ReferenceEvidence
 from ..flow import live_export
 from ..initial_values import uniform_starts
 from ..layers import layers
 from ..provenance import Provenance, provenance
-from ..query import query
+from ..query import query, reference_query
 from ..tensor_names import averaged_by, is_statistic
-from .batch_norms import norm_of, statistics
+from .batch_norms import norm_of, reference_linears, reference_norms, statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,42 @@ class WrongConstant:
         return Constant(node=self.constant, value=self.right)
 
 
+@reference_query
+def held_weights(evidence: ReferenceEvidence) -> Tensors:
+    """The weights that the reference's graph holds as constants (a part that was frozen before), by node.
+
+    A kernel of a convolution or product counts if a bias or a batch norm stands behind it, with these: an untrained
+    filter before the first layer has neither.
+    """
+    norms, nodes = evidence[reference_norms], evidence.reference.graph.nodes
+    normed = {norm.kernel for norm in norms}
+    names = {
+        name for norm in norms if norm.kernel is not None for name in (norm.kernel, norm.bias, *norm.weights)
+    }
+    for linear in evidence[reference_linears]:
+        if linear.kernel in normed or linear.added:
+            names |= {linear.kernel, *(each.bias for each in linear.added)}
+    found = {}
+    for name in sorted(filter(None, names)):
+        node = nodes.get(name)
+        value = node.attrs.get("value") if node is not None and node.op == "Const" else None
+        if isinstance(value, Tensor) and name not in evidence.checkpoint and is_float(values(value)):
+            found[name] = value
+    return found
+
+
+@reference_query
+def weight_tensors(evidence: ReferenceEvidence) -> Tensors:
+    """All tensors of the checkpoint, and the weights that the reference's graph holds as constants."""
+    return {**evidence.checkpoint, **evidence[held_weights]}
+
+
+@reference_query
+def weight_keys(evidence: ReferenceEvidence) -> Mapping[str, str]:
+    """Which of :func:`weight_tensors` each node of the reference has."""
+    return {**evidence.keys, **{name: name for name in evidence[held_weights]}}
+
+
 @query
 def wrong_constants(evidence: Evidence) -> tuple[WrongConstant, ...]:
     """The constants that hold something else than the reference has in their place."""
@@ -61,7 +97,7 @@ def wrong_constants(evidence: Evidence) -> tuple[WrongConstant, ...]:
 
 def _find_wrong_constants(evidence: Evidence) -> Iterator[WrongConstant]:
     """Every live constant that differs from the reference's, those nearest to the inputs first."""
-    checkpoint, keys = evidence.case.checkpoint, evidence.case.keys
+    checkpoint, keys = evidence[weight_tensors], evidence[weight_keys]
     moving = evidence[statistics]
     done: set[str] = set()
     for divergence in evidence[divergences]:
@@ -139,14 +175,14 @@ def variable_of(evidence: Evidence) -> Mapping[str, str]:
     for name in evidence[constants]:
         key = expected_key(evidence, name)
         if key is not None:
-            places[name] = averaged_by(key, evidence.case.checkpoint) or key
+            places[name] = averaged_by(key, evidence[weight_tensors]) or key
     return places
 
 
 def expected_key(evidence: Evidence, constant: str) -> str | None:
     """The checkpoint's tensor that the reference has in the place of a constant of the export."""
     node = evidence[reference_of].get(constant)
-    return evidence.case.keys.get(node) if node is not None else None
+    return evidence[weight_keys].get(node) if node is not None else None
 
 
 @query
@@ -155,10 +191,12 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
     case = evidence.case
     differing = {name for divergence in evidence[divergences] for name in divergence.export}
     keys = {name: key for name in evidence[variable_of] if (key := expected_key(evidence, name)) is not None}
-    equal = {name: key for name, key in keys.items() if name not in differing and key in case.checkpoint}
+    equal = {
+        name: key for name, key in keys.items() if name not in differing and key in evidence[weight_tensors]
+    }
     found = provenance(
         evidence[constants],
-        case.checkpoint,
+        evidence[weight_tensors],
         variables_of=evidence[variable_of],
         others=case.others if len(equal) < len(keys) else {},
         initial=evidence[uniform_starts],

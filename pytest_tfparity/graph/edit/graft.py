@@ -121,7 +121,9 @@ class _Patch:
         if isinstance(edit, Graft) and isinstance(edit.into, tuple) and edit.into[0] not in self.nodes:
             raise Ungraftable(f"the export has no node {edit.into[0]}")
         if isinstance(edit, Constant):
-            self.nodes[edit.node] = constant_node(edit.node, edit.value)
+            # A constant of a loop runs in it because of what it waits for.
+            waits = self.nodes[edit.node].controls
+            self.nodes[edit.node] = replace(constant_node(edit.node, edit.value), controls=waits)
         elif isinstance(edit, Feed):
             self.feeds[edit.tensor] = edit.value
         elif isinstance(edit, Rewrite):

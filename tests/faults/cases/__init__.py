@@ -8,6 +8,7 @@ from faults.cases.elsewhere import ELSEWHERE
 from faults.cases.graph import GRAPH
 from faults.cases.input import PREPROCESSING
 from faults.cases.keras import KERAS
+from faults.cases.relations import RELATIONS
 from faults.cases.right import RIGHT
 from faults.cases.running import RUNNING
 from faults.cases.together import TOGETHER
@@ -18,6 +19,7 @@ CASES: tuple[Case, ...] = (
     *BATCH_NORM,
     *EMA,
     *WEIGHTS,
+    *RELATIONS,
     *GRAPH,
     *PREPROCESSING,
     *RUNNING,

@@ -99,19 +99,19 @@ RESTORE = (
         name="the export is that of an older step that is gone",
         reference=RESIDUAL,
         weights=of_older_step,
-        findings=(Found(cause="stale-export", scopes=layers("residual")),),
+        findings=(Found(cause="stale-export", scopes=layers("residual"), certainty="suggestive"),),
     ),
     Case(
         name="the export is that of another run",
         reference=BLOCKS,
         weights=of_other_run,
-        findings=(Found(cause="other-run", scopes=layers("blocks")),),
+        findings=(Found(cause="other-run", scopes=layers("blocks"), certainty="suggestive"),),
     ),
     Case(
         name="the export of a dense network is that of another run",
         reference=TABULAR,
         weights=of_other_run,
-        findings=(Found(cause="other-run", scopes=layers("tabular")),),
+        findings=(Found(cause="other-run", scopes=layers("tabular"), certainty="suggestive"),),
     ),
     Case(
         name="two kernels of one shape are exchanged",

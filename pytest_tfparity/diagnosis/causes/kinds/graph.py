@@ -89,6 +89,10 @@ def _change(difference: Difference) -> str:
     right = " ".join(op_of(difference.reference, name) for name in divergence.reference[:SHOWN])
     held = " ".join(op_of(difference.export, name) for name in divergence.export[:SHOWN])
     values = "" if divergence.values is None else f" {divergence.attribute} {divergence.values}"
+    if difference.constants is not None:
+        values = "".join(
+            f" {each.dtype} {each.shape} {each.tobytes().hex()}" for each in difference.constants
+        )
     return f"{divergence.kind.value} {right} {held}{values}"
 
 

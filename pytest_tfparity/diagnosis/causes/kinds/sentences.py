@@ -96,3 +96,41 @@ def spelt(array: Array) -> str:
     if array.dtype.kind in "fiub" and array.size <= _SPELT:
         return "[" + ", ".join(number(float(each)) for each in np.asarray(array).reshape(-1)) + "]"
     return f"{array.dtype} of shape {list(array.shape)}"
+
+
+def constant_told(difference: Difference) -> str:
+    """Both values of a constant that differs; of a large one, how many of its values do and by how much."""
+    if difference.constants is None:
+        return f"{shown(difference)}."
+    (right, held), node = difference.constants, difference.spot.divergence.node
+    reference, export = names_of(difference)
+    note = " (the same numbers reversed)" if _reversed(right, held) else ""
+    if (spelt(right), right.dtype) != (spelt(held), held.dtype) and max(right.size, held.size) <= _SPELT:
+        types = "" if right.dtype == held.dtype else f" ({right.dtype} and {held.dtype})"
+        return f"{node} is {spelt(right)} in {reference} and {spelt(held)} in {export}{note}{types}."
+    if right.shape != held.shape:
+        return f"{node} has shape {list(right.shape)} in {reference} and {list(held.shape)} in {export}."
+    if right.dtype != held.dtype:
+        return f"{node} is {right.dtype} in {reference} and {held.dtype} in {export}."
+    changed = np.asarray(right != held)
+    first = np.unravel_index(int(np.argmax(changed)), changed.shape)
+    return (
+        f"{node}: {int(changed.sum())} of {right.size} values are others in {export} than in {reference}"
+        f"{_distance(right, held)}{note}; the first, {_index(first)}, is {right[first]!s} in {reference} and"
+        f" {held[first]!s} in {export}."
+    )
+
+
+def _distance(right: Array, held: Array) -> str:
+    if right.dtype.kind not in "fiu":
+        return ""
+    return f", by up to {number(float(np.abs(right.astype(np.float64) - held.astype(np.float64)).max()))}"
+
+
+def _index(place: Sequence[np.intp]) -> str:
+    return f"[{', '.join(str(int(each)) for each in place)}]"
+
+
+def _reversed(right: Array, held: Array) -> bool:
+    turned = right.shape == held.shape and right.ndim > 0 and bool((right[..., ::-1] == held).all())
+    return turned and np.unique(right).size > 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....graph.edit.graft import Repair
 from ...cause import Cause, Suspicion
@@ -77,8 +77,9 @@ def weights_cause(
 ) -> Cause:
     """A cause seen in the constants that ``where`` picks, all of them in one finding.
 
-    ``whole`` says whether nothing of the export is the checkpoint's. ``restored`` is what puts one constant right where
-    the reference's value would put right too much.
+    ``whole`` says whether nothing of the export is the checkpoint's. ``certain`` is False where the story is one of
+    several: the reference's value mends whatever happened to the constant, so no repair can prove it. ``restored`` is
+    what puts one constant right where the reference's value would put right too much.
     """
 
     def find(evidence: Evidence) -> Iterator[Suspicion]:
@@ -86,7 +87,8 @@ def weights_cause(
         if wrong:
             group = Weights(evidence=evidence, wrong=wrong, whole=whole(evidence))
             edits = restored and tuple(edit for each in wrong for edit in restored(evidence, each))
-            yield suspicion(id, group, says, fix, facts=facts, repair=edits, certain=certain)
+            found = suspicion(id, group, says, fix, facts=facts, repair=edits, certain=certain)
+            yield replace(found, provable=certain)
 
     return Cause(id=id, ways=(find,))
 

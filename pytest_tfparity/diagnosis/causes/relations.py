@@ -1,0 +1,226 @@
+"""Weights that are the checkpoint's in another order, cut, or changed by one rule: exact relations, so sure stories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from ..altered import Relation
+from ..arrays import cosine, same, values
+from ..cause import Cause
+from ..evidence import Evidence
+from ..places.weights import WrongConstant, wrong_constants
+from ..wording import counted, listed
+from .kinds.weights import Weights, of_kind, statistics_of_kind, weights_cause
+from .weights import is_under_own_name
+
+_TOLD = 3
+"""Tensors that a message tells one by one."""
+
+
+def _related(wrong: WrongConstant) -> Relation | None:
+    return wrong.origin.relation if wrong.origin is not None else None
+
+
+def _source(wrong: WrongConstant) -> str:
+    """The checkpoint's tensor that the constant was made of."""
+    return (wrong.origin.source if wrong.origin is not None else None) or wrong.key or wrong.node
+
+
+def _each_told(found: Weights, tell: Callable[[Weights, WrongConstant], str]) -> str:
+    """What became of the first few tensors, a sentence each, the largest first; and how many more there are."""
+    largest = sorted(found.wrong, key=lambda each: -values(each.held).size)
+    more = f" Likewise {counted(len(largest) - _TOLD, 'more tensor')}." if len(largest) > _TOLD else ""
+    return " ".join(tell(found, each) for each in largest[:_TOLD]) + more
+
+
+# --- the same values in another order
+
+
+def _order_told(found: Weights, wrong: WrongConstant) -> str:
+    how = _order(_related(wrong))
+    return f"{wrong.constant} of {found.export_name} holds the values of {_source(wrong)} {how}."
+
+
+def _order(relation: Relation | None) -> str:
+    """What was done to the order, after "the values of ..."."""
+    if relation is None:
+        return "in another order"
+    if relation.kind == "flipped":
+        return f"backwards along {_axes(relation.axes)}"
+    if relation.kind == "reordered":
+        return f"with its axes exchanged to {list(relation.axes)} and read in the old shape"
+    if relation.blocks:
+        moved = [(place, block) for place, block in enumerate(relation.blocks) if place != block]
+        blocks = ", ".join(f"block {block} stands where block {place} was" for place, block in moved[:2])
+        return (
+            f"with axis {relation.axis} permuted in {len(relation.blocks)} blocks, {list(relation.blocks)} for"
+            f" {list(range(len(relation.blocks)))} ({blocks})"
+        )
+    moved = [(place, entry) for place, entry in enumerate(relation.order) if place != entry]
+    (place, entry), rest = moved[0], len(moved) - 1
+    return (
+        f"with axis {relation.axis} permuted: entry {entry} stands at {place}"
+        f"{f', and {rest} more are moved' if rest else ''}"
+    )
+
+
+def _axes(axes: Sequence[int]) -> str:
+    return f"{'axis' if len(axes) == 1 else 'axes'} {listed([str(axis) for axis in axes])}"
+
+
+def _order_fix(found: Weights) -> str:
+    relations = [relation for each in found.wrong if (relation := _related(each)) is not None]
+    if any(relation.kind in ("flipped", "reordered") for relation in relations):
+        return (
+            "Write the kernels into the export as the checkpoint holds them: a convolution is no correlation turned"
+            " round, and another layout takes a transpose, not a reshape."
+        )
+    if any(relation.blocks for relation in relations):
+        return (
+            "Keep the order of the blocks (the gates of a cell: i, c, f, o in one library is i, f, c, o in another)"
+            " where the weights are written."
+        )
+    return (
+        "Keep the order of the entries (classes, vocabulary, channels) that the checkpoint was trained with."
+    )
+
+
+PERMUTED = weights_cause(
+    id="weights-permuted",
+    where=lambda evidence: [
+        each
+        for each in of_kind("flipped", "permuted", "reordered")(evidence)
+        if not each.statistic or _related(each) is not None
+    ],
+    says=lambda found: _each_told(found, _order_told),
+    fix=_order_fix,
+)
+
+
+# --- changed value by value
+
+
+def _altered_told(found: Weights, wrong: WrongConstant) -> str:
+    relation, total = _related(wrong), values(wrong.held).size
+    here, there = f"{wrong.constant} of {found.export_name}", _source(wrong)
+    if relation is None or relation.kind in ("scaled", "mapped", "gridded"):
+        return f"{here} is {there} {_rule(wrong)}."
+    some = f"{relation.changed:,} of {total:,} values of {here}"
+    if relation.kind == "zeroed":
+        return f"{some} are 0 where {there} has |w| < {relation.bound:.6g}; all others are equal."
+    if relation.kind == "masked":
+        return f"{some} are 0 where {there} has other values, of no one size; all others are equal."
+    low, high = relation.limits or (0.0, 0.0)
+    return f"{some} are clipped: it is {there} between {low:.6g} and {high:.6g}."
+
+
+def _rule(wrong: WrongConstant) -> str:
+    """What was done to every value, after the name of the tensor."""
+    relation = _related(wrong)
+    if relation is None:
+        number = wrong.origin.number if wrong.origin is not None else None
+        return "with the opposite sign" if number is None else f"times {number:.6g}"
+    if relation.kind == "scaled":
+        low, high = min(relation.factors), max(relation.factors)
+        return f"times one factor for each entry of axis {relation.axis}, from {low:.4g} to {high:.4g}"
+    if relation.kind == "gridded":
+        return f"rounded to equal steps of {relation.factors[0]:.4g}"
+    return _function(relation)
+
+
+def _function(relation: Relation) -> str:
+    """A map of every value, after what it maps."""
+    if relation.function == "x*c":
+        return f"times {relation.number:.6g}"
+    if relation.function == "x+c":
+        return f"plus {relation.number:.6g}"
+    return f"through {relation.function}"
+
+
+ALTERED = weights_cause(
+    id="weights-altered",
+    where=lambda evidence: [
+        each
+        for each in of_kind(
+            "zeroed", "masked", "clipped", "gridded", "scaled", "channels scaled", "mapped", "negated"
+        )(evidence)
+        if not each.statistic
+    ],
+    says=lambda found: _each_told(found, _altered_told),
+    fix=lambda found: (
+        "Leave out the step that changes the weights on their way into the export (pruning, clipping, scaling, a fold"
+        " that is half done), or state the tolerance that it costs."
+    ),
+)
+
+
+# --- statistics that went through a function
+
+
+def _transformed(evidence: Evidence) -> Sequence[WrongConstant]:
+    return [
+        each
+        for each in statistics_of_kind("mapped", "scaled", "channels scaled")(evidence)
+        if each.kind == "scaled" or _related(each) is not None
+    ]
+
+
+def _transformed_said(found: Weights) -> str:
+    rules = Counter((each.node.rpartition("/")[2], _rule(each)) for each in found.wrong)
+    told = [
+        f"{count} times {name} is the checkpoint's {rule}" for (name, rule), count in rules.most_common(_TOLD)
+    ]
+    more = f" ({len(rules) - _TOLD} more such rules)" if len(rules) > _TOLD else ""
+    return f"{found.layers}: in {found.export_name} {listed(told)}{more}."
+
+
+TRANSFORMED = weights_cause(
+    id="bn-stats-transformed",
+    where=_transformed,
+    says=_transformed_said,
+    fix=(
+        "Convert the statistics as the library wants them: the variance, not the deviation; without epsilon; divided by"
+        " Caffe's scale factor."
+    ),
+    facts=lambda found: [f"Every value of {counted(len(found.wrong), 'statistic')} follows within rounding."],
+)
+
+
+# --- nothing relates them
+
+
+def _unrelated(evidence: Evidence) -> Sequence[WrongConstant]:
+    return [
+        each
+        for each in evidence[wrong_constants]
+        if each.key is not None
+        and each.constant not in evidence.explained
+        and not (each.kind in ("other variable", "other shadow") and is_under_own_name(evidence, each))
+    ]
+
+
+def _difference_told(found: Weights, wrong: WrongConstant) -> str:
+    held, right = values(wrong.held), values(wrong.right)
+    if held.shape != right.shape:
+        return f"{wrong.constant} has shape {list(held.shape)} for {list(right.shape)}."
+    changed = int((held != right).sum())
+    angle = cosine(held, right) if held.size > 2 else None
+    near = "" if angle is None or same(held, right) else f"; cosine with {wrong.key} {angle:.3f}"
+    return f"{changed:,} of {held.size:,} values of {wrong.constant} in {found.export_name} differ{near}."
+
+
+DIFFER = weights_cause(
+    id="weights-differ",
+    where=_unrelated,
+    says=lambda found: _each_told(found, _difference_told),
+    fix=lambda found: (
+        f"Compare how these weights come into the export with how {found.reference_name} is restored: they are neither"
+        " its own, nor made of them in any way that is known."
+    ),
+    certain=False,
+)
+
+CAUSES: tuple[Cause, ...] = (PERMUTED, ALTERED, TRANSFORMED)
+LAST: tuple[Cause, ...] = (DIFFER,)
+"""What is left of the weights once every cause that knows a story was asked."""
