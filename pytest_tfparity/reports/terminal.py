@@ -40,7 +40,8 @@ def plain(text: str, emphasis: Emphasis) -> str:
 def headline(result: ParityResult) -> str:
     """The verdict in one line that stands alone in a summary of many tests."""
     if result.verdict == "error":
-        return f"{result.model}: {_first_line(result.error or 'the check could not be made')}"
+        said = _first_line(result.error or "the check could not be made")
+        return f"{result.model}: {said.removeprefix(f'{result.model}: ')}"
     if result.verdict == "proven":
         return f"{result.model}: proven: the export computes what the {_reference(result)} computes"
     failing = [output for output in result.outputs if not output.passed]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_tfparity.reports.terminal import report
-from reports.results import failing
+from reports.results import broken, failing
 
 LONG = failing(nodes=3000, scope="a_long_scope/" * 12 + "bn")
 
@@ -51,3 +51,7 @@ def test_paint_goes_to_the_words_that_decide() -> None:
     assert (painted["cause"], painted["proven"]) == ("bn-training-mode", "proven")
     assert painted["culprit"].startswith("  > block1/bn/unit_15/Conv2D")
     assert lines[0].startswith("<")
+
+
+def test_an_error_that_names_the_model_itself_names_it_once() -> None:
+    assert report(replace(broken(), error="broken: name the outputs."))[0] == "broken: name the outputs."
