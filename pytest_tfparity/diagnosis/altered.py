@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Array
-from .arrays import bits, is_float, same
+from .arrays import bits, content_sum, is_float, same
 
 Kind: TypeAlias = Literal[
     "flipped", "permuted", "reordered", "zeroed", "masked", "clipped", "gridded", "scaled", "mapped"
@@ -27,6 +27,8 @@ _ENOUGH = 4
 
 Two independent float32 numbers of one binade are equal once in 2**23: four that are leave no room for chance.
 """
+_HEAD = 4096
+"""So many values refute nearly every relation, and cost a thousandth of a large kernel."""
 _MAX_TRANSPOSED = 5
 """Axes up to which every order is tried: 120 of them, each refuted by its first values."""
 _LEVELS = 256
@@ -46,7 +48,8 @@ class Relation:
     - ``clipped``: ``numpy.clip(original, *limits)``; ``changed`` of the values differ;
     - ``gridded``: the nearest of at most 256 equal steps, one step width for each entry of ``axis``, or for all;
     - ``scaled``: ``original * factors`` along ``axis``, one factor an entry;
-    - ``mapped``: ``function(original)`` of each value: a root, a square, the inverse of either, or plus ``number``.
+    - ``mapped``: ``function(original)`` of each value: a root, a square, the inverse of either, times or plus
+      ``number``, or a root of the sum with it.
     """
 
     kind: Kind
@@ -81,6 +84,8 @@ def relation(array: Array, original: Array) -> Relation | None:
 
 
 def _rearranged(array: Array, original: Array) -> Relation | None:
+    if array.max() != original.max() or content_sum(array) != content_sum(original):
+        return None  # refuted for a tenth of what sorting costs
     if not np.array_equal(np.sort(bits(array)), np.sort(bits(original))):
         return None
     return _flipped(array, original) or _permuted(array, original) or _reordered(array, original)
@@ -188,14 +193,20 @@ def _cut(array: Array, original: Array) -> Relation | None:
 
 def _on_grid(array: Array, original: Array) -> Relation | None:
     for axis in (None, *_channels(original)):
-        groups = [(array, original)] if axis is None else list(_pairs(array, original, axis))
-        steps = [_step(*_flat(group)) for group in groups]
-        # Two values lie on a grid of their own: only the others of each group show one.
-        shown = sum(max(np.unique(held).size - 2, 0) for held, _ in groups)
-        if shown >= _ENOUGH and all(step is not None for step in steps):
-            return Relation(
-                kind="gridded", axis=axis, factors=tuple(step for step in steps if step is not None)
-            )
+        groups = [(array, original)] if axis is None else _pairs(array, original, axis)
+        steps: list[float] = []
+        shown = 0
+        for group in groups:
+            held, right = _flat(group)
+            step = _step(held, right)
+            if step is None:
+                break
+            steps.append(step)
+            # Two values lie on a grid of their own: only the others of each group show one.
+            shown += max(np.unique(held).size - 2, 0)
+        else:
+            if shown >= _ENOUGH:
+                return Relation(kind="gridded", axis=axis, factors=tuple(steps))
     return None
 
 
@@ -218,6 +229,8 @@ def _step(held: Floats, right: Floats) -> float | None:
 
     A value that lies on a grid by chance, within the rounding of float32, does so once in 2**16 steps of eight bits.
     """
+    if np.unique(held[:_HEAD]).size > _LEVELS:
+        return None
     levels = np.unique(held)
     if not 1 < levels.size <= min(_LEVELS, held.size) or np.unique(right).size <= levels.size // 2:
         return None
@@ -236,11 +249,14 @@ def _step(held: Floats, right: Floats) -> float | None:
 
 def _by_channel(array: Array, original: Array) -> Relation | None:
     for axis in _channels(original):
-        factors = [_factor(*_flat(pair)) for pair in _pairs(array, original, axis)]
-        if all(factor is not None for factor in factors):
-            return Relation(
-                kind="scaled", axis=axis, factors=tuple(factor for factor in factors if factor is not None)
-            )
+        factors: list[float] = []
+        for pair in _pairs(array, original, axis):
+            factor = _factor(*_flat(pair))
+            if factor is None:
+                break
+            factors.append(factor)
+        else:
+            return Relation(kind="scaled", axis=axis, factors=tuple(factors))
     return None
 
 
@@ -267,7 +283,11 @@ _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
 
 def _mapped(array: Array, original: Array) -> Relation | None:
     held, right = _flat((array, original))
-    if np.unique(right).size < _ENOUGH:
+    if right.size > _HEAD and np.unique(right[:_HEAD]).size >= _ENOUGH:
+        head = (each.reshape(-1)[:_HEAD] for each in (array, original))
+        if _mapped(*head) is None:
+            return None
+    if np.unique(right[:_HEAD]).size < _ENOUGH and np.unique(right).size < _ENOUGH:
         return None
     rounding = 4 * float(np.finfo(array.dtype.name).eps)
     for name, function in _FUNCTIONS.items():
@@ -275,7 +295,31 @@ def _mapped(array: Array, original: Array) -> Relation | None:
             image = function(right)
         if np.isfinite(image).all() and (np.abs(held - image) <= rounding * np.abs(image)).all():
             return Relation(kind="mapped", function=name)
-    return _scaled_or_shifted(held, right, rounding)
+    return _scaled_or_shifted(held, right, rounding) or _shifted_inside(held, right, rounding)
+
+
+_INVERSES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
+    "sqrt(x+c)": (np.square, np.sqrt),
+    "1/sqrt(x+c)": (lambda y: 1 / np.square(y), lambda x: 1 / np.sqrt(x)),
+}
+"""Functions with a number inside, each with its inverse: a deviation that holds its epsilon already."""
+
+
+def _shifted_inside(held: Floats, right: Floats, rounding: float) -> Relation | None:
+    for name, (inverse, function) in _INVERSES.items():
+        with np.errstate(all="ignore"):
+            shifts = inverse(held) - right
+            if not np.isfinite(shifts).all():
+                continue
+            shift = float(
+                shifts[np.argmin(np.abs(right))]
+            )  # where the values are smallest it is rounded least
+            image = function(right + shift)
+        # A shift is seen where it is larger than the rounding of the sum.
+        seen = abs(shift) > 4 * rounding * float(np.abs(right).min())
+        if seen and np.isfinite(image).all() and (np.abs(held - image) <= 2 * rounding * np.abs(image)).all():
+            return Relation(kind="mapped", function=name, number=shift)
+    return None
 
 
 def _scaled_or_shifted(held: Floats, right: Floats, rounding: float) -> Relation | None:

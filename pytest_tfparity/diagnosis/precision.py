@@ -30,6 +30,8 @@ _LEAST_STEPS = 2
 _EIGHT_BITS = (250.0, 255.5)
 """Steps between smallest and largest value of 8 bits: 255, or 254 where -128 is left out, or a few less where the
 range was widened so that 0 is a level."""
+_NEAR_STEP = 0.02
+"""How near the largest value may lie to the step that it is: ``quantised`` allows for 0.05 over all steps."""
 _MOST_BEHIND = 24
 """How many nodes may turn a stored constant into the weight: a cast, a scale, an offset, a reshape. Measured: 5."""
 
@@ -111,23 +113,39 @@ def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
     for each in wrong:
         if _by_channel(each):
             yield _lowered(each, each.right, "8 bit")
-            continue
-        step = quantised(values(each.held), values(each.right)) if _same_shape(each) else None
-        if step is not None:
+        elif (step := _step(each)) is not None:
             steps[each.constant] = _range(each.right) / step
     if not steps:
         return
     fewest = min(steps.values())
+    precisions = {
+        each.constant: _precision_of_steps(each, steps[each.constant])
+        for each in wrong
+        if each.constant in steps
+    }
+    usual: Precision = "rounded" if "rounded" in precisions.values() else "8 bit"
     for each in wrong:
         count = steps.get(each.constant)
-        if _by_channel(each):
-            continue
-        if count is None and _same_shape(each) and _within(each, fewest):
+        if count is None and not _by_channel(each) and _same_shape(each) and _within(each, fewest):
             count = fewest
         if count is not None and count >= _LEAST_STEPS:
-            yield _lowered(
-                each, each.right, "8 bit" if _EIGHT_BITS[0] < count < _EIGHT_BITS[1] else "rounded", count
-            )
+            yield _lowered(each, each.right, precisions.get(each.constant, usual), count)
+
+
+def _step(wrong: WrongConstant) -> float | None:
+    """The step between the values of a constant that was rounded to equal ones."""
+    if not _same_shape(wrong):
+        return None
+    relation = wrong.origin.relation if wrong.origin is not None else None
+    known = relation.factors[0] if relation is not None and relation.kind == "gridded" else None
+    return known or quantised(values(wrong.held), values(wrong.right))
+
+
+def _precision_of_steps(wrong: WrongConstant, count: float) -> Precision:
+    """Whether so many steps are those of eight bits: of the whole range, or of 127 or 128 to the largest value."""
+    largest = float(np.abs(values(wrong.held)).max()) * count / (_range(wrong.right) or 1.0)
+    symmetric = any(abs(largest - steps) < _NEAR_STEP for steps in (127, 128))
+    return "8 bit" if symmetric or _EIGHT_BITS[0] < count < _EIGHT_BITS[1] else "rounded"
 
 
 def _by_channel(wrong: WrongConstant) -> bool:

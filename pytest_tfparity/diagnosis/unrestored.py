@@ -149,8 +149,9 @@ def _layers(evidence: Evidence, wrong: Iterable[WrongConstant]) -> Iterable[list
 
 
 def _fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
-    marks = sum(_is_mark(evidence, each) for each in wrong)
     moved = sum(_is_moved(evidence, each) for each in wrong)
+    # Beside trained values a kernel that an initialiser may have drawn is one that training left within its bounds.
+    marks = sum(each.kind == "initial" or (not moved and _is_mark(evidence, each)) for each in wrong)
     if marks and marks >= moved:
         return "initial"
     near = _cosine(wrong)

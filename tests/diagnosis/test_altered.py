@@ -158,6 +158,8 @@ MAPS = {
     "sqrt(x)": np.sqrt,
     "x**2": np.square,
     "1/sqrt(x)": lambda x: np.float32(1) / np.sqrt(x),
+    "sqrt(x+c)": lambda x: np.sqrt(x + np.float32(1e-3)),
+    "1/sqrt(x+c)": lambda x: np.float32(1) / np.sqrt(x + np.float32(1e-3)),
     "x*c": lambda x: x * np.float32(0.9997),
     "x+c": lambda x: x + np.float32(1e-3),
 }

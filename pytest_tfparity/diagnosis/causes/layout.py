@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
 from ..places.effects import FLATTENERS, PADS, TURNS, any_of, slides
-from .kinds.graph import GraphCause
+from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import export_ops, named, names_of, reader, reference_ops, shown, spelt
 
 # --- padding
@@ -92,9 +92,16 @@ FLATTEN_ORDER = GraphCause(
     nodes=lambda difference: tuple(dict.fromkeys((*difference.divergence.readers[:1], *named(difference)))),
 )
 
+
+def _axes_fix(found: Differences) -> str:
+    pictures = all(each.first for each in found.found)
+    why = ": PIL says (width, height), arrays are [height, width]" if pictures else ""
+    return f"Leave the axes as in training{why}."
+
+
 AXIS_TRANSPOSED = GraphCause(
     id="axis-transposed",
     where=_turns,
     says=lambda difference: f"Axes are exchanged: {_axes_said(difference)}.",
-    fix="Leave the axes as in training: PIL says (width, height), arrays are [height, width].",
+    fix=_axes_fix,
 )

@@ -114,8 +114,9 @@ QUANTISED = _lowered_cause(
     id="weights-quantised-8bit",
     precision="8 bit",
     says=lambda found: (
-        f"{counted(len(found.lowered), 'weight')} of {found.export_name} hold no more than 8 bits: each value is one"
-        " of at most 256 equal steps, of its tensor or of its channel."
+        f"{counted(len(found.lowered), 'weight')} of {found.export_name}"
+        f" {'holds' if len(found.lowered) == 1 else 'hold'} no more than 8 bits: each value is one of at most 256 equal"
+        " steps, of its tensor or of its channel."
     ),
     fix="Do not quantise, or loosen the tolerance.",
 )

@@ -133,9 +133,11 @@ def _function(relation: Relation) -> str:
     """A map of every value, after what it maps."""
     if relation.function == "x*c":
         return f"times {relation.number:.6g}"
+    # A number that was added is known to the rounding of the sum alone.
     if relation.function == "x+c":
-        return f"plus {relation.number:.6g}"
-    return f"through {relation.function}"
+        return f"plus {relation.number:.3g}"
+    number = "" if relation.number is None else f"{relation.number:.3g}"
+    return f"through {relation.function.replace('+c', f' + {number}')}"
 
 
 ALTERED = weights_cause(
@@ -161,8 +163,8 @@ ALTERED = weights_cause(
 def _transformed(evidence: Evidence) -> Sequence[WrongConstant]:
     return [
         each
-        for each in statistics_of_kind("mapped", "scaled", "channels scaled")(evidence)
-        if each.kind == "scaled" or _related(each) is not None
+        for each in statistics_of_kind("mapped", "scaled", "negated", "channels scaled")(evidence)
+        if each.kind in ("scaled", "negated") or _related(each) is not None
     ]
 
 

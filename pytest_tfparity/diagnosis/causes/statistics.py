@@ -8,7 +8,9 @@ from ..arrays import values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
+from ..layers import layers
 from ..places.batch_norms import by_key, reference_norms
+from ..places.weights import wrong_constants
 from ..wording import counted
 from .kinds.weights import Weights, statistics_of_kind, weights_cause
 from .non_finite import BN_NOT_FINITE, EXPORT_IN_FLOAT, not_finite, not_finite_said
@@ -45,6 +47,18 @@ def _counts(found: Weights) -> str:
     return f"{counted(len(found.wrong), 'statistic')} of {counted(len(found.scopes), 'layer')}"
 
 
+_OTHERS = "; the other weights of these layers are the checkpoint's"
+
+
+def _alone(found: Weights) -> bool:
+    """Whether nothing else was wrong with the weights of these layers."""
+    scope, weights = found.evidence[layers].scope, found.evidence[layers].ranks
+    explained = {scope(name) for name in found.evidence.explained if name in weights}
+    wrong = {each.constant for each in found.wrong}
+    others = {scope(each.name) for each in found.evidence[wrong_constants] if each.constant not in wrong}
+    return not set(found.scopes) & (explained | others)
+
+
 def _initial_said(found: Weights) -> str:
     held = sorted({float(values(each.held).reshape(-1)[0]) for each in found.wrong})
     return (
@@ -68,7 +82,7 @@ INITIAL_VALUES = weights_cause(
     where=statistics_of_kind("initial"),
     says=_initial_said,
     fix=_initial_fix,
-    facts=lambda found: [f"{_counts(found)}; the other weights of these layers are the checkpoint's."],
+    facts=lambda found: [f"{_counts(found)}{_OTHERS if _alone(found) else ''}."],
 )
 
 
@@ -85,7 +99,6 @@ DIFFER = weights_cause(
         "unknown",
         "other checkpoint",
         "permuted",
-        "negated",
         "rounded",
         "gridded",
         "zeroed",
@@ -93,8 +106,8 @@ DIFFER = weights_cause(
         "clipped",
     ),
     says=lambda found: (
-        f"The moving statistics of {found.layers} in {found.export_name} are not those of {found.reference_name};"
-        f" the weights of these layers are.{_whose(found)}"
+        f"The moving statistics of {found.layers} in {found.export_name} are not those of {found.reference_name}"
+        f"{'; the weights of these layers are' if _alone(found) else ''}.{_whose(found)}"
     ),
     fix="Restore one checkpoint, once, and run no update op before freezing.",
     facts=lambda found: [f"{_counts(found)}."],

@@ -10,7 +10,7 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from ..wording import counted, listed
+from ..wording import listed
 from . import arrangement
 from .kinds.weights import LOST, Weights, of_kind, weights_cause
 
@@ -309,12 +309,13 @@ PARTIAL_STALE = Cause(id="partial-stale", ways=(*_PARTIAL_EQUAL.ways, *_PARTIAL_
 
 
 def _partial_foreign_said(found: Weights) -> str:
-    moved = [each for each in found.wrong if len(each.held.shape) < 2]
+    moved = [each for each in found.wrong if len(each.held.shape) < 2 and each.kind == "unknown"]
+    verb = "is a trained value, no initial one" if len(moved) == 1 else "are trained values, no initial ones"
     return (
         f"{found.layers} of {found.export_name} {'has' if len(found.scopes) == 1 else 'have'} nothing in common with"
         f" the weights of the reference{_angle(found.evidence[unrestored])}, and"
-        f" {counted(len(moved), 'bias or statistic')} among them are trained values, not initial ones: they come from"
-        f" another training run.{_others_right(found)}"
+        f" {len(moved)} of their biases, scales and statistics {verb}: they come from another training"
+        f" run.{_others_right(found)}"
     )
 
 

@@ -91,7 +91,7 @@ def _change(difference: Difference) -> str:
     values = "" if divergence.values is None else f" {divergence.attribute} {divergence.values}"
     if difference.constants is not None:
         values = "".join(
-            f" {each.dtype} {each.shape} {each.tobytes().hex()}" for each in difference.constants
+            f" {each.dtype} {each.shape} {hash(each.tobytes())}" for each in difference.constants
         )
     return f"{divergence.kind.value} {right} {held}{values}"
 
