@@ -5,7 +5,7 @@ An edit is a function of a ``GraphDef`` and the checkpoint's tensors by name; it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -142,8 +142,17 @@ def renamed(prefix: str) -> Edit:
                 control = "^" if source.startswith("^") else ""
                 name, colon, port = source.removeprefix("^").partition(":")
                 node.input[position] = f"{control}{new.get(name, name)}{colon}{port}"
+            move_beside(node, new)
 
     return edit
+
+
+def move_beside(node: Any, new: Mapping[str, str]) -> None:
+    """Nodes that are placed beside others name them: TensorFlow refuses a graph that lacks such a name."""
+    places = node.attr["_class"].list.s if "_class" in node.attr else []
+    for position, place in enumerate(places):
+        name = place.decode().removeprefix("loc:@")
+        places[position] = f"loc:@{new.get(name, name)}".encode()
 
 
 def scrambled(graph: Any, checkpoint: Weights) -> None:
@@ -159,6 +168,7 @@ def scrambled(graph: Any, checkpoint: Weights) -> None:
         for position, source in enumerate(node.input):
             name, colon, port = source.removeprefix("^").partition(":")
             node.input[position] = ("^" if source[0] == "^" else "") + new.get(name, name) + colon + port
+        move_beside(node, new)
     nodes = list(reversed(graph.node))
     del graph.node[:]
     graph.node.extend(nodes)

@@ -105,3 +105,13 @@ def test_a_loop_with_no_parallel_iteration_is_none_that_runs() -> None:
 
     assert prove(_parallel(10).side, _parallel(3).side).proven
     assert not prove(_parallel(10).side, _parallel(0).side).proven
+
+
+@pytest.mark.parametrize("node", ["while/Identity_1", "while/Merge_1", "while/Exit_1"])
+def test_a_node_of_a_loop_that_waits_for_what_enters_once_does_not_run_in_each_turn(node: str) -> None:
+    right, wrong = _parallel(10), _parallel(10)
+    next(each for each in wrong.definition.node if each.name == node).input.append("^while/Enter")
+    assert np.array_equal(right.run(X)[0], X * 8)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        wrong.run(X)
+    assert not prove(right.side, wrong.side).proven

@@ -24,10 +24,12 @@ class FileKind(Enum):
 
 def kind_of(view: memoryview) -> FileKind | None:
     """What these bytes are; None if they are none of the known kinds."""
+    if _is_graph(
+        view, 0, len(view)
+    ):  # before a table, which begins with a zero and so with no field of a message
+        return FileKind.GRAPH
     if bytes(view[-8:]) == TABLE_MAGIC:
         return FileKind.TABLE
-    if _is_graph(view, 0, len(view)):
-        return FileKind.GRAPH
     if _is_meta_graph(view, 0, len(view)):
         return FileKind.META_GRAPH
     try:
