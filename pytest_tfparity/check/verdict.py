@@ -21,7 +21,7 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
     if not alike or not loads:
         return replace(result, verdict="fail")
     if strict and result.health:
-        notes = (f"The checkpoint is unsound: {result.health[0].message}", *result.notes)
+        notes = (f"The {result.reference_noun} is unsound: {result.health[0].message}", *result.notes)
         return replace(result, verdict="fail", notes=notes)
     return replace(result, verdict="proven" if proven else "pass")
 

@@ -10,7 +10,7 @@ from ..errors import SettingsError, did_you_mean
 from ..formats.format import FeedValue, Role
 from ..formats.model import Model
 from ..graph.graph import DType
-from ..runtime.feeds import Signature
+from ..runtime.feeds import TensorSpec
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec, RandomSource
 
 BATCH = 4
@@ -72,7 +72,7 @@ def completed(spec: ParitySpec, reference: Model | None, export: Model) -> Parit
     return replace(found, reference=replace(spec.reference, feeds={**spec.reference.feeds, **alone}))
 
 
-def random_source(name: str, *sides: Signature) -> RandomSource:
+def random_source(name: str, *sides: TensorSpec) -> RandomSource:
     """Seeded random numbers that fit what every one of ``sides`` takes for one input."""
     dtype = _number(sides[0].dtype)
     shape = _shape(name, sides)
@@ -106,7 +106,7 @@ def _output(spec: ParitySpec, reference: str, export: str) -> OutputSpec:
     return OutputSpec(reference=reference, export=export, tolerance=spec.tolerance)
 
 
-def _require(entry: InputSpec, role: Role, model: Model, known: Mapping[str, Signature]) -> None:
+def _require(entry: InputSpec, role: Role, model: Model, known: Mapping[str, TensorSpec]) -> None:
     """Raise ``SettingsError`` if a side has no input of the name that the command line gives it."""
     name = getattr(entry, role)
     if name not in known:
@@ -119,8 +119,8 @@ def _require(entry: InputSpec, role: Role, model: Model, known: Mapping[str, Sig
 def _pairs(
     spec: ParitySpec,
     reference: Model,
-    of_reference: Mapping[str, Signature],
-    of_export: Mapping[str, Signature],
+    of_reference: Mapping[str, TensorSpec],
+    of_export: Mapping[str, TensorSpec],
 ) -> dict[str, str]:
     """The export's inputs by those of the reference: as stated, of one name, or the only one of its kind."""
     pairs = {entry.reference: entry.export for entry in spec.inputs if entry.export in of_export}
@@ -142,7 +142,7 @@ def _pairs(
     return pairs
 
 
-def _phase(name: str, taken: Signature, reference: Model) -> FeedValue:
+def _phase(name: str, taken: TensorSpec, reference: Model) -> FeedValue:
     """The value of an input that the export no longer has, of a training phase: inference."""
     dtype = _number(taken.dtype)
     if dtype == _BOOL:
@@ -159,7 +159,7 @@ def _number(dtype: DType | None) -> int:
     return dtype.number if dtype is not None else 0
 
 
-def _shape(name: str, sides: tuple[Signature, ...]) -> tuple[int, ...]:
+def _shape(name: str, sides: tuple[TensorSpec, ...]) -> tuple[int, ...]:
     """The shape that all of ``sides`` take, the first known dimension winning, ``BATCH`` rows if left open."""
     shapes = [side.dims for side in sides if side.dims]
     if not shapes or len({len(dims) for dims in shapes}) > 1:
@@ -172,14 +172,14 @@ def _shape(name: str, sides: tuple[Signature, ...]) -> tuple[int, ...]:
     return tuple(dims)
 
 
-def _unknown_shape(name: str, taken: Signature) -> SettingsError:
+def _unknown_shape(name: str, taken: TensorSpec) -> SettingsError:
     return SettingsError(
         f"The shape of input {name} is not known ({_described(taken)}), so no values can be made up for it."
         " Give its values: --inputs FILE.npz with an array under that name."
     )
 
 
-def _described(taken: Signature) -> str:
+def _described(taken: TensorSpec) -> str:
     names = {**_FLOATS, **_INTEGERS, _BOOL: "bool", 7: "string"}
     shape = (
         "unknown shape"

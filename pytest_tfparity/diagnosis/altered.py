@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..graph.graph import Array
 from .arrays import bits, content_sum, is_float, same
 
-Kind: TypeAlias = Literal[
+AlterationKind: TypeAlias = Literal[
     "flipped", "permuted", "reordered", "zeroed", "masked", "clipped", "gridded", "scaled", "mapped"
 ]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ _LEVELS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Alteration:
     """How an array follows from the original, whose shape it has.
 
     - ``flipped``: backwards along ``axes``;
@@ -52,7 +52,7 @@ class Relation:
       ``number``, or a root of the sum with it.
     """
 
-    kind: Kind
+    kind: AlterationKind
     axes: tuple[int, ...] = ()
     axis: int | None = None
     order: tuple[int, ...] = ()
@@ -65,7 +65,7 @@ class Relation:
     number: float | None = None
 
 
-def relation(array: Array, original: Array) -> Relation | None:
+def relation(array: Array, original: Array) -> Alteration | None:
     """What ``array`` is of ``original``, of one shape and float type; None for equal arrays and where nothing fits."""
     if array.shape != original.shape or array.dtype != original.dtype or not is_float(array):
         return None
@@ -83,7 +83,7 @@ def relation(array: Array, original: Array) -> Relation | None:
 # --- the same values in other places
 
 
-def _rearranged(array: Array, original: Array) -> Relation | None:
+def _rearranged(array: Array, original: Array) -> Alteration | None:
     if array.max() != original.max() or content_sum(array) != content_sum(original):
         return None  # refuted for a tenth of what sorting costs
     if not np.array_equal(np.sort(bits(array)), np.sort(bits(original))):
@@ -91,23 +91,23 @@ def _rearranged(array: Array, original: Array) -> Relation | None:
     return _flipped(array, original) or _permuted(array, original) or _reordered(array, original)
 
 
-def _flipped(array: Array, original: Array) -> Relation | None:
+def _flipped(array: Array, original: Array) -> Alteration | None:
     wide = [axis for axis, size in enumerate(original.shape) if size > 1]
     for count in range(1, len(wide) + 1):
         for axes in combinations(wide, count):
             if same(array, np.flip(original, axes)):
-                return Relation(kind="flipped", axes=axes)
+                return Alteration(kind="flipped", axes=axes)
     return None
 
 
-def _permuted(array: Array, original: Array) -> Relation | None:
+def _permuted(array: Array, original: Array) -> Alteration | None:
     """The permutation of one axis, where that is the only one that explains all values."""
     for axis, size in enumerate(original.shape):
         if size < 2:
             continue
         order = _order(_rows(array, axis), _rows(original, axis))
         if order is not None:
-            return Relation(kind="permuted", axis=axis, order=order, blocks=blocks_of(order))
+            return Alteration(kind="permuted", axis=axis, order=order, blocks=blocks_of(order))
     return None
 
 
@@ -154,21 +154,21 @@ def blocks_of(order: Sequence[int]) -> tuple[int, ...]:
     return ()
 
 
-def _reordered(array: Array, original: Array) -> Relation | None:
+def _reordered(array: Array, original: Array) -> Alteration | None:
     """Axes exchanged, and the result read as if it still had the old shape."""
     if not 2 <= original.ndim <= _MAX_TRANSPOSED:
         return None
     flat = bits(array)
     for axes in permutations(range(original.ndim)):
         if axes != tuple(range(original.ndim)) and np.array_equal(flat, bits(original.transpose(axes))):
-            return Relation(kind="reordered", axes=axes)
+            return Alteration(kind="reordered", axes=axes)
     return None
 
 
 # --- some values changed, the others left
 
 
-def _cut(array: Array, original: Array) -> Relation | None:
+def _cut(array: Array, original: Array) -> Alteration | None:
     equal = bits(array) == bits(original)
     if np.unique(bits(array)[equal]).size < _ENOUGH:
         return None
@@ -179,19 +179,19 @@ def _cut(array: Array, original: Array) -> Relation | None:
             np.abs(right[~equal]).max(),
             np.abs(right[equal & (held != 0)]).min(initial=np.inf),
         )
-        kind: Kind = "zeroed" if largest < smallest else "masked"
+        kind: AlterationKind = "zeroed" if largest < smallest else "masked"
         bound = float(smallest) if kind == "zeroed" else None
-        return Relation(kind=kind, bound=bound, changed=changed)
+        return Alteration(kind=kind, bound=bound, changed=changed)
     low, high = held.min(), held.max()
     if same(array, np.clip(original, low, high)):
-        return Relation(kind="clipped", limits=(float(low), float(high)), changed=changed)
+        return Alteration(kind="clipped", limits=(float(low), float(high)), changed=changed)
     return None
 
 
 # --- every value changed by one rule
 
 
-def _on_grid(array: Array, original: Array) -> Relation | None:
+def _on_grid(array: Array, original: Array) -> Alteration | None:
     for axis in (None, *_channels(original)):
         groups = [(array, original)] if axis is None else _pairs(array, original, axis)
         steps: list[float] = []
@@ -206,7 +206,7 @@ def _on_grid(array: Array, original: Array) -> Relation | None:
             shown += max(np.unique(held).size - 2, 0)
         else:
             if shown >= _ENOUGH:
-                return Relation(kind="gridded", axis=axis, factors=tuple(steps))
+                return Alteration(kind="gridded", axis=axis, factors=tuple(steps))
     return None
 
 
@@ -247,7 +247,7 @@ def _step(held: Floats, right: Floats) -> float | None:
     return None
 
 
-def _by_channel(array: Array, original: Array) -> Relation | None:
+def _by_channel(array: Array, original: Array) -> Alteration | None:
     for axis in _channels(original):
         factors: list[float] = []
         for pair in _pairs(array, original, axis):
@@ -256,7 +256,7 @@ def _by_channel(array: Array, original: Array) -> Relation | None:
                 break
             factors.append(factor)
         else:
-            return Relation(kind="scaled", axis=axis, factors=tuple(factors))
+            return Alteration(kind="scaled", axis=axis, factors=tuple(factors))
     return None
 
 
@@ -281,7 +281,7 @@ _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def _mapped(array: Array, original: Array) -> Relation | None:
+def _mapped(array: Array, original: Array) -> Alteration | None:
     held, right = _flat((array, original))
     if right.size > _HEAD and np.unique(right[:_HEAD]).size >= _ENOUGH:
         head = (each.reshape(-1)[:_HEAD] for each in (array, original))
@@ -294,7 +294,7 @@ def _mapped(array: Array, original: Array) -> Relation | None:
         with np.errstate(all="ignore"):
             image = function(right)
         if np.isfinite(image).all() and (np.abs(held - image) <= rounding * np.abs(image)).all():
-            return Relation(kind="mapped", function=name)
+            return Alteration(kind="mapped", function=name)
     return _scaled_or_shifted(held, right, rounding) or _shifted_inside(held, right, rounding)
 
 
@@ -305,7 +305,7 @@ _INVERSES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats
 """Functions with a number inside, each with its inverse: a deviation that holds its epsilon already."""
 
 
-def _shifted_inside(held: Floats, right: Floats, rounding: float) -> Relation | None:
+def _shifted_inside(held: Floats, right: Floats, rounding: float) -> Alteration | None:
     for name, (inverse, function) in _INVERSES.items():
         with np.errstate(all="ignore"):
             shifts = inverse(held) - right
@@ -318,14 +318,14 @@ def _shifted_inside(held: Floats, right: Floats, rounding: float) -> Relation | 
         # A shift is seen where it is larger than the rounding of the sum.
         seen = abs(shift) > 4 * rounding * float(np.abs(right).min())
         if seen and np.isfinite(image).all() and (np.abs(held - image) <= 2 * rounding * np.abs(image)).all():
-            return Relation(kind="mapped", function=name, number=shift)
+            return Alteration(kind="mapped", function=name, number=shift)
     return None
 
 
-def _scaled_or_shifted(held: Floats, right: Floats, rounding: float) -> Relation | None:
+def _scaled_or_shifted(held: Floats, right: Floats, rounding: float) -> Alteration | None:
     factor = _factor(held, right)
     if factor is not None:
-        return Relation(kind="mapped", function="x*c", number=factor)
+        return Alteration(kind="mapped", function="x*c", number=factor)
     size = np.maximum(np.abs(held), np.abs(right))
     shift = float(
         (held - right)[np.argmin(size)]
@@ -335,5 +335,5 @@ def _scaled_or_shifted(held: Floats, right: Floats, rounding: float) -> Relation
     if abs(shift) <= 4 * rounding * float(size.max()) or spread <= 4 * rounding * float(size.max()):
         return None
     if (np.abs(held - (right + shift)) <= rounding * np.maximum(size, abs(shift))).all():
-        return Relation(kind="mapped", function="x+c", number=shift)
+        return Alteration(kind="mapped", function="x+c", number=shift)
     return None

@@ -12,7 +12,7 @@ from ..graph.graph import Array
 from .case import Case
 from .evidence import CaseEvidence
 from .query import case_query
-from .runner import Answers
+from .runner import OutputArrays
 
 ROUNDING = 1e-4
 """Share of an output's largest value that another batch size may move it by: other kernels add up in
@@ -23,13 +23,13 @@ _MOST_ROWS = 8
 
 
 @case_query
-def reference_answers(evidence: CaseEvidence) -> Answers | None:
+def reference_answers(evidence: CaseEvidence) -> OutputArrays | None:
     """The reference's outputs on the inputs that were compared; None if it cannot be run on them."""
     return _answers(evidence.case, "reference")
 
 
 @case_query
-def export_answers(evidence: CaseEvidence) -> Answers | None:
+def export_answers(evidence: CaseEvidence) -> OutputArrays | None:
     """The export's outputs on the inputs that were compared; None if it cannot be run on them."""
     return _answers(evidence.case, "export")
 
@@ -93,7 +93,7 @@ def _inputs(case: Case) -> Mapping[str, Array]:
     return {} if case.runner is None else case.runner.inputs
 
 
-def _answers(case: Case, role: Role, inputs: Mapping[str, Array] | None = None) -> Answers | None:
+def _answers(case: Case, role: Role, inputs: Mapping[str, Array] | None = None) -> OutputArrays | None:
     if case.runner is None or not case.runner.inputs:
         return None
     try:
@@ -109,7 +109,7 @@ def _rows(case: Case) -> int | None:
     return most if most > 1 else None
 
 
-def _row(case: Case, index: int, rows: int | None) -> Answers | None:
+def _row(case: Case, index: int, rows: int | None) -> OutputArrays | None:
     """The export's outputs for one row alone; None if it cannot be run so."""
     alone = {
         name: value[index : index + 1] if value.ndim and value.shape[0] == rows else value

@@ -78,13 +78,12 @@ class Provenance:
     kind: ProvenanceKind
     informative: bool
     source: str | None = None
-    also: tuple[str, ...] = ()
     averaged: bool = False
     checkpoints: tuple[str, ...] = ()
     permutation: tuple[int, ...] | None = None
     rounding: Literal["nearest", "truncated"] | None = None
     number: float | None = None
-    relation: altered.Relation | None = None
+    relation: altered.Alteration | None = None
     cosine: float | None = None
     shape: tuple[int, ...] = ()
 
@@ -287,7 +286,7 @@ def _elsewhere(known: Provenance, tensor: Tensor, variable: str | None, index: _
         kind = "shadow" if variable is None else "other shadow"
     else:
         kind = "variable" if variable is None or variable not in tensors else "other variable"
-    return replace(known, kind=kind, source=source, also=tuple(ranked[1:]))
+    return replace(known, kind=kind, source=source)
 
 
 def _other_checkpoint(
@@ -317,7 +316,7 @@ def _initial(
     return replace(known, kind="initial")
 
 
-_KINDS: Mapping[altered.Kind, ProvenanceKind] = {
+_KINDS: Mapping[altered.AlterationKind, ProvenanceKind] = {
     "flipped": "flipped",
     "permuted": "permuted",
     "reordered": "reordered",
@@ -331,7 +330,6 @@ _KINDS: Mapping[altered.Kind, ProvenanceKind] = {
 
 
 def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> Provenance:
-    tensors = index.tensors
     own = dict(place.own())
     for name, original in own.items():
         found = relation_of(array, original)
@@ -349,7 +347,6 @@ def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> P
         elsewhere = _of_another(known, array, index)
         if elsewhere.source is not None:
             return elsewhere
-    assert name in tensors
     return replace(known, cosine=cosine(array, original))
 
 

@@ -21,7 +21,7 @@ from ..runtime.activations import Activation, measure
 from ..runtime.importing import registered_ops
 from ..runtime.session import SessionKind
 
-Answers: TypeAlias = tuple[Array, ...]
+OutputArrays: TypeAlias = tuple[Array, ...]
 
 
 class Runner(Protocol):
@@ -35,7 +35,7 @@ class Runner(Protocol):
     def comparable(self) -> bool:
         """Whether the reference's answer to ``inputs`` is known, so that a changed export can be compared with it."""
 
-    def answers(self, role: Role, inputs: Mapping[str, Array]) -> Answers:
+    def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """The compared outputs of a side as it was given, in their order, for inputs by the reference's names."""
 
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
@@ -80,7 +80,7 @@ class ModelRunner:
         """See :attr:`Runner.comparable`."""
         return self.expected is not None and isinstance(self.export, Repairable)
 
-    def answers(self, role: Role, inputs: Mapping[str, Array]) -> Answers:
+    def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""
         model = self.reference if role == "reference" else self.export
         names = [output.reference if role == "reference" else output.export for output in self.outputs]

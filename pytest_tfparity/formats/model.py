@@ -16,7 +16,7 @@ from ..graph import ops
 from ..graph.graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..graph.proof.proof import Side
 from ..graph.read.restore import Ema, RestoredKey
-from ..runtime.feeds import Signature, checked, signature
+from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
     from ..runtime.session import SessionKind
@@ -41,7 +41,7 @@ class Model(ABC):
         """The names of the tensors that the model answers with. Raises ModelError, UnreadableFile."""
 
     @abstractmethod
-    def inputs(self, outputs: Iterable[str]) -> Mapping[str, Signature]:
+    def inputs(self, outputs: Iterable[str]) -> Mapping[str, TensorSpec]:
         """What must be fed for ``outputs``, by tensor name, without what is always fed.
 
         Raises ModelError, UnreadableFile.
@@ -130,12 +130,12 @@ class HasGraph(Model):
             if node.name not in read and node.op not in ops.NO_ANSWER
         ]
 
-    def inputs(self, outputs: Iterable[str]) -> Mapping[str, Signature]:
+    def inputs(self, outputs: Iterable[str]) -> Mapping[str, TensorSpec]:
         """The placeholders that ``outputs`` need and that no constant feed fills."""
         graph, fed = self.graph, self.feeds
         filled = {name.node for name in fed}
         return {
-            f"{name}:0": signature(graph, TensorName(name, 0))
+            f"{name}:0": tensor_spec(graph, TensorName(name, 0))
             for name, node in self.live(outputs).items()
             if node.op in ops.PLACEHOLDERS and name not in filled
         }

@@ -42,7 +42,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
+class AttributeDef:
     """``kind`` as in OpDef (``list(int)``), whether it must be there, what it may be and how small or short."""
 
     kind: str
@@ -57,7 +57,7 @@ class Signature:
 
     inputs: tuple[Argument, ...]
     outputs: tuple[Argument, ...]
-    attrs: Mapping[str, Attribute] = field(default_factory=dict)
+    attrs: Mapping[str, AttributeDef] = field(default_factory=dict)
     gone: int | None = None
 
 
@@ -112,11 +112,11 @@ def _argument(told: str) -> Argument:
     return Argument(type_attr=kind, number_attr=number, reference=reference)
 
 
-def _attribute(told: Mapping[str, Any]) -> Attribute:
+def _attribute(told: Mapping[str, Any]) -> AttributeDef:
     allowed = told.get("allowed")
     if allowed is not None:
         allowed = frozenset(each.encode("latin-1") if isinstance(each, str) else each for each in allowed)
-    return Attribute(
+    return AttributeDef(
         kind=told["kind"], required=told.get("required", False), allowed=allowed, least=told.get("least")
     )
 

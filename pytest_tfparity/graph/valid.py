@@ -15,7 +15,7 @@ from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Ten
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
 from .read.tensors import base_dtype, dtype_name
 from .read.wire import Malformed, fields
-from .signatures import ANY, REFERENCE, Attribute, Signature, Types, signature, types_of
+from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
 
@@ -223,7 +223,7 @@ _KINDS: Mapping[str, Callable[[Attr], bool]] = {
 }
 
 
-def _refused(name: str, value: Attr, told: Attribute) -> str | None:
+def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
     if isinstance(value, AttrReference):
         return None
     values: Sequence[Attr] = [value]

@@ -30,7 +30,7 @@ _LOOKS: dict[Emphasis, dict[str, bool]] = {
 }
 
 
-class Writer(Protocol):
+class TerminalWriter(Protocol):
     """What is used of pytest's ``TerminalWriter``, a class that it does not export."""
 
     @property
@@ -73,12 +73,12 @@ class Representation:
     def __str__(self) -> str:
         return self._text
 
-    def toterminal(self, tw: Writer) -> None:
+    def toterminal(self, tw: TerminalWriter) -> None:
         """Write the failure to ``tw``, line by line."""
         for line in self._lines(tw):
             tw.line(line)
 
-    def _lines(self, writer: Writer) -> list[str]:
+    def _lines(self, writer: TerminalWriter) -> list[str]:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._result is None or reporter is None or writer is not self._config.get_terminal_writer():
             return self._text.splitlines()

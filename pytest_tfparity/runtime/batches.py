@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FeedError, ModelError
 from ..graph.graph import Array, Graph, TensorName
-from .feeds import signature
+from .feeds import tensor_spec
 
 _Feeds: TypeAlias = Mapping[TensorName, np.ndarray[Any, Any]]
 
@@ -29,7 +29,7 @@ def cut_inputs(graph: Graph, label: str, inputs: _Feeds) -> Cut:
     Every input that has the batch as its leading dimension is cut. Raises FeedError if the pinned
     sizes disagree, if the batch is no multiple of them, or if another input has another number of rows.
     """
-    dims = {tensor: signature(graph, tensor).dims for tensor in inputs}
+    dims = {tensor: tensor_spec(graph, tensor).dims for tensor in inputs}
     first = next((tensor for tensor in inputs if _misfits(inputs[tensor], dims[tensor])), None)
     pinned = dims[first] if first is not None else None
     if first is None or not pinned:

@@ -25,7 +25,7 @@ _SCALAR_MEANS_UNKNOWN = 21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class TensorSpec:
     """What a tensor takes: its dtype (None: any) and its shape (-1 unknown dimension, None unknown rank)."""
 
     dtype: DType | None
@@ -52,13 +52,13 @@ def shape_text(dims: Sequence[int] | None) -> str:
     return "[" + ",".join("?" if size < 0 else str(size) for size in dims) + "]"
 
 
-def signature(graph: Graph, tensor: TensorName) -> Signature:
+def tensor_spec(graph: Graph, tensor: TensorName) -> TensorSpec:
     """What is known, without TensorFlow, of what may be fed to ``tensor``."""
     node = graph.nodes[tensor.node]
     if node.op in ops.PLACEHOLDERS or node.op == "PlaceholderWithDefault":
-        return Signature(dtype=_dtype(node.attrs.get("dtype")), dims=_placeholder_dims(graph, node))
+        return TensorSpec(dtype=_dtype(node.attrs.get("dtype")), dims=_placeholder_dims(graph, node))
     types, shapes = node.attrs.get("output_types"), node.attrs.get("output_shapes")
-    return Signature(
+    return TensorSpec(
         dtype=_dtype(_at(types, tensor.port)),
         dims=_dims(_at(shapes, tensor.port)),
     )
@@ -76,7 +76,7 @@ def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[Tenso
         tensor = existing(graph, label, name)
         if tensor in feeds:
             raise FeedError(f"{tensor} of {label} is fed twice, as {name} and as {tensor}.")
-        expected = signature(graph, tensor)
+        expected = tensor_spec(graph, tensor)
         given = native(np.asarray(value))
         fed = _cast(given, expected.dtype)
         if fed is None or not _shape_fits(given.shape, expected.dims):
@@ -107,7 +107,7 @@ def constants(
     arrays = {}
     for name, value in feeds.items():
         tensor = existing(graph, label, name)
-        expected = signature(graph, tensor)
+        expected = tensor_spec(graph, tensor)
         array = _constant(value, expected.dtype)
         if array is None or not _shape_fits(array.shape, expected.dims, pinned=True):
             raise FeedError(f"{tensor} of {label} takes {expected}; the constant {value!r} does not fit it.")

@@ -11,7 +11,7 @@ from ..errors import FeedError, ModelError
 from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Graph, Node, Tensor, TensorName
-from .feeds import signature
+from .feeds import tensor_spec
 from .tensorflow import tensorflow
 
 _LARGE = 1 << 14
@@ -66,7 +66,7 @@ def import_part(
     wanted = {tensor.node for tensor in fed}
     sources = {node.name: node for node in graph_def.node if node.name in wanted}
     for tensor, name in fed.items():
-        known = signature(graph, tensor)
+        known = tensor_spec(graph, tensor)
         dtype = known.dtype or _output_dtype(sources[tensor.node], tensor.port)
         _add_placeholder(pruned, name, dtype, known.dims if known.dims is not None else (-1,) * ranks[tensor])
     weights = _weights(part, outputs, fed) if feed_weights and not part.initialisers else {}
@@ -102,7 +102,7 @@ def _refused(
 ) -> Exception:
     """The import's error as a sentence; a FeedError if the graph loads where no ranks are given."""
     reason = first_line(error)
-    guessed = [tensor for tensor in fed if signature(graph, tensor).dims is None]
+    guessed = [tensor for tensor in fed if tensor_spec(graph, tensor).dims is None]
     if guessed:
         names = {fed[tensor] for tensor in guessed}
         for node in pruned.node:

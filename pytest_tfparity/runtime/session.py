@@ -14,7 +14,7 @@ from ..graph.edit.pruning import Part, effects, harmless, prune
 from ..graph.graph import Array, Graph, TensorName, tensor_name
 from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
-from .feeds import checked, signature
+from .feeds import checked, tensor_spec
 from .importing import Imported, first_line, import_part, registered_ops
 from .tensorflow import tensorflow
 
@@ -226,7 +226,7 @@ class Sessions:
         graph, label = self.source.graph, self.source.label
         missing = [node.name for node in part.nodes.values() if node.op in ops.PLACEHOLDERS]
         if missing:
-            names = ", ".join(f"{name}:0 ({signature(graph, TensorName(name, 0))})" for name in missing)
+            names = ", ".join(f"{name}:0 ({tensor_spec(graph, TensorName(name, 0))})" for name in missing)
             given = ", ".join(map(str, feeds)) or "nothing"
             raise FeedError(
                 f"{label} needs a value for {names} to compute {_output_of(graph, missing[0], wanted)}; given"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.diagnosis.altered import Relation, blocks_of, relation
+from pytest_tfparity.diagnosis.altered import Alteration, blocks_of, relation
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.sampled_from(
@@ -19,7 +19,7 @@ def kernel(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.1, shape).astype(np.float32)
 
 
-def found(array: np.ndarray, original: np.ndarray) -> Relation:
+def found(array: np.ndarray, original: np.ndarray) -> Alteration:
     told = relation(np.ascontiguousarray(array), original)
     assert told is not None
     return told

@@ -17,7 +17,7 @@ from pytest_tfparity.diagnosis.behaviour import (
 )
 from pytest_tfparity.diagnosis.case import Case
 from pytest_tfparity.diagnosis.evidence import Evidence
-from pytest_tfparity.diagnosis.runner import Answers, Role
+from pytest_tfparity.diagnosis.runner import OutputArrays, Role
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.graph.graph import Graph
 from pytest_tfparity.graph.proof.proof import Side, normalised
@@ -52,7 +52,7 @@ def test_an_answer_that_changes_from_run_to_run_does_not_repeat() -> None:
 
 
 def test_a_side_that_cannot_be_run_says_nothing() -> None:
-    def refuse(role: Role, inputs: object) -> Answers:
+    def refuse(role: Role, inputs: object) -> OutputArrays:
         raise ModelError("It cannot be run.")
 
     found = behaving(refuse)
@@ -77,7 +77,7 @@ def test_a_side_is_run_once_for_all_that_ask_even_after_a_repair() -> None:
 
 @pytest.mark.parametrize("same", [True, False])
 def test_rows_are_alike_where_all_got_the_answer_of_the_first(same: bool) -> None:
-    def answer(role: Role, inputs: Mapping[str, np.ndarray]) -> Answers:
+    def answer(role: Role, inputs: Mapping[str, np.ndarray]) -> OutputArrays:
         value = inputs["x"]
         return (np.repeat(value[:1], len(value), axis=0) if same else value,)
 
@@ -85,7 +85,7 @@ def test_rows_are_alike_where_all_got_the_answer_of_the_first(same: bool) -> Non
 
 
 def test_a_row_that_the_others_move_is_coupled_to_them_by_as_much() -> None:
-    def answer(role: Role, inputs: Mapping[str, np.ndarray]) -> Answers:
+    def answer(role: Role, inputs: Mapping[str, np.ndarray]) -> OutputArrays:
         value = inputs["x"]
         return (value, value - value.mean(axis=0), value.sum())
 
@@ -95,7 +95,7 @@ def test_a_row_that_the_others_move_is_coupled_to_them_by_as_much() -> None:
 
 
 def test_rows_that_move_by_rounding_alone_are_not_coupled() -> None:
-    def answer(role: Role, inputs: Mapping[str, np.ndarray]) -> Answers:
+    def answer(role: Role, inputs: Mapping[str, np.ndarray]) -> OutputArrays:
         value = inputs["x"]
         return (value + np.float32(1e-5) * len(value),)
 

@@ -26,7 +26,7 @@ from pytest_tfparity.formats.model import Model
 from pytest_tfparity.formats.registry import FORMATS
 from pytest_tfparity.formats.section import Key, Section
 from pytest_tfparity.graph.graph import DType
-from pytest_tfparity.runtime.feeds import Signature
+from pytest_tfparity.runtime.feeds import TensorSpec
 
 
 class Numbers(Format, Model):
@@ -60,7 +60,7 @@ class Numbers(Format, Model):
         return ["y:0"]
 
     def inputs(self, outputs):
-        return {"x:0": Signature(dtype=DType(1), dims=(-1, 3))}
+        return {"x:0": TensorSpec(dtype=DType(1), dims=(-1, 3))}
 
     def run(self, inputs, outputs, *, session="graph"):
         factor, offset = map(float, self.path.read_text().splitlines())

@@ -8,17 +8,17 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pytest_tfparity.diagnosis.runner import Answers, Role
+from pytest_tfparity.diagnosis.runner import OutputArrays, Role
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import OutputComparison
 from pytest_tfparity.runtime.activations import Activation
 
-Answer: TypeAlias = Callable[[Role, Mapping[str, np.ndarray]], Answers]
+Answer: TypeAlias = Callable[[Role, Mapping[str, np.ndarray]], OutputArrays]
 Compare: TypeAlias = Callable[[Side], tuple[OutputComparison, ...]]
 
 
-def refused(*_: object) -> Answers:
+def refused(*_: object) -> OutputArrays:
     raise ModelError("It cannot be run.")
 
 
@@ -38,7 +38,7 @@ class FakeRunner:
     def comparable(self) -> bool:
         return self.comparison is not None
 
-    def answers(self, role: Role, inputs: Mapping[str, np.ndarray]) -> Answers:
+    def answers(self, role: Role, inputs: Mapping[str, np.ndarray]) -> OutputArrays:
         self.asked.append(role)
         return self.answer(role, inputs)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node
 from ...graph.proof.proof import Side
-from ...runtime.feeds import signature
+from ...runtime.feeds import tensor_spec
 from ...runtime.matching import Half
 from ..alignment import divergences
 from ..arrays import values
@@ -46,7 +46,7 @@ def _fixed_inputs(evidence: Evidence) -> Iterator[Suspicion]:
     for tensor, value in evidence[fed].items():
         if not value.ndim or tensor.node not in evidence.export.graph.nodes:
             continue
-        dims, rows = signature(evidence.export.graph, tensor).dims, value.shape[0]
+        dims, rows = tensor_spec(evidence.export.graph, tensor).dims, value.shape[0]
         if not dims or dims[0] < 1 or not rows % dims[0] or len(dims) != value.ndim:
             continue
         yield Suspicion(

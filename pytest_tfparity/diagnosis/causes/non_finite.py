@@ -16,7 +16,7 @@ from ..evidence import Evidence
 from ..flow import live_export, live_reference
 from ..places.repairs import as_reference_at
 from ..places.weights import WrongConstant, wrong_constants
-from ..runner import Answers
+from ..runner import OutputArrays
 from ..scopes import scope_of, scopes_of
 from ..wording import listed
 from .kinds.weights import Weights, weights_cause
@@ -128,7 +128,7 @@ def _made_non_finite(evidence: Evidence) -> Iterator[Suspicion]:
     )
 
 
-def _answers(evidence: Evidence) -> tuple[Answers, Answers] | None:
+def _answers(evidence: Evidence) -> tuple[OutputArrays, OutputArrays] | None:
     """What the reference and the export (as it was given) answer, if both can be run."""
     reference, export = evidence[reference_answers], evidence[export_answers]
     return None if reference is None or export is None else (reference, export)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ...graph import ops
 from ...graph.edit.graft import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layer_of
@@ -19,7 +20,6 @@ from ..places.folded import Folded, unfolded
 from ..places.folds import folds
 from ..wording import listed
 
-_FUSED_PAD = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 
 
@@ -132,7 +132,7 @@ class _FusedPad:
 def _fused_pads(evidence: Evidence) -> Iterator[_FusedPad]:
     """The fused ops of the export whose convolution is known."""
     for node in evidence[live_export].values():
-        convolution = _convolution(evidence, node) if node.op in _FUSED_PAD else None
+        convolution = _convolution(evidence, node) if node.op in ops.FUSED_PADS else None
         if convolution is not None:
             resize, read = _before_convolution(evidence[reference_flow], convolution, node.op)
             yield _FusedPad(node=node, convolution=convolution, resize=resize, input=read)

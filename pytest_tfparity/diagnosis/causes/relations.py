@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..altered import Relation
+from ..altered import Alteration
 from ..arrays import cosine, same, values
 from ..cause import Cause
 from ..evidence import Evidence
@@ -18,7 +18,7 @@ _TOLD = 3
 """Tensors that a message tells one by one."""
 
 
-def _related(wrong: WrongConstant) -> Relation | None:
+def _related(wrong: WrongConstant) -> Alteration | None:
     return wrong.origin.relation if wrong.origin is not None else None
 
 
@@ -42,7 +42,7 @@ def _order_told(found: Weights, wrong: WrongConstant) -> str:
     return f"{wrong.constant} of {found.export_name} holds the values of {_source(wrong)} {how}."
 
 
-def _order(relation: Relation | None) -> str:
+def _order(relation: Alteration | None) -> str:
     """What was done to the order, after "the values of ..."."""
     if relation is None:
         return "in another order"
@@ -129,7 +129,7 @@ def _rule(wrong: WrongConstant) -> str:
     return _function(relation)
 
 
-def _function(relation: Relation) -> str:
+def _function(relation: Alteration) -> str:
     """A map of every value, after what it maps."""
     if relation.function == "x*c":
         return f"times {relation.number:.6g}"

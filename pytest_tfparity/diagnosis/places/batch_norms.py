@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm, find_batch_norms
 from ...graph.batch_norm.fold import Linear, fold_candidates
 from ...graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
@@ -19,8 +20,6 @@ from ..arrays import informative, values
 from ..evidence import Evidence, ReferenceEvidence
 from ..flow import export_flow, live_export, reference_flow, taken_reference
 from ..query import query, reference_query
-
-_ENTERS = frozenset({"Enter", "RefEnter"})
 
 
 def norm_as_reference(evidence: Evidence, reference: BatchNorm, export: BatchNorm) -> Repair:
@@ -69,7 +68,7 @@ def _boundary(
             if tensor in edges:
                 return edges[tensor]
             node = flow.node(tensor)
-            if node is None or node.op in _ENTERS:
+            if node is None or node.op in ops.ENTERS:
                 return None
             onward = flow.step(node, tensor)
             if onward is None:

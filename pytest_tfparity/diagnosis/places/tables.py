@@ -22,7 +22,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class TableContent:
     """What one initialiser, the node ``initialiser``, puts into a table: ``keys[i]`` has ``values[i]``."""
 
     initialiser: str
@@ -41,8 +41,8 @@ class OtherTable:
 
     table: str
     reference: str
-    right: Content
-    held: Content
+    right: TableContent
+    held: TableContent
 
 
 @query
@@ -72,7 +72,7 @@ def as_reference(evidence: Evidence, other: OtherTable) -> Repair:
     return tuple(edits)
 
 
-def _content(graph: Graph, table: str) -> Content | None:
+def _content(graph: Graph, table: str) -> TableContent | None:
     """What the one initialiser of ``table`` puts into it; None if that is no constant."""
     found = [
         node
@@ -84,7 +84,7 @@ def _content(graph: Graph, table: str) -> Content | None:
     keys, values = (_value(graph, source, _DEEPEST) for source in found[0].inputs[1:])
     if keys is None or values is None or keys.size != values.size:
         return None
-    return Content(initialiser=found[0].name, keys=keys, values=values)
+    return TableContent(initialiser=found[0].name, keys=keys, values=values)
 
 
 def _is_of(graph: Graph, tensor: TensorName, table: str) -> bool:

@@ -10,7 +10,7 @@ tensorflow/core/protobuf.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,14 +65,6 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """Inputs and outputs of a signature: tensor names by the names that callers use."""
-
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MetaGraph:
     """A graph with what ``.meta`` says of it.
 
@@ -85,7 +77,6 @@ class MetaGraph:
     variables: tuple[Variable, ...]
     trainable: frozenset[str]
     averaged: frozenset[str]
-    signatures: Mapping[str, Signature]
 
 
 def read_graph(path: Path) -> Graph:
@@ -101,7 +92,7 @@ def read_graph(path: Path) -> Graph:
 
 
 def read_meta(path: Path) -> MetaGraph:
-    """The graph, saver, variables and signatures in a ``.meta`` file. Raises as ``read_graph`` does."""
+    """The graph, saver and variables in a ``.meta`` file. Raises as ``read_graph`` does."""
     return _meta(mapped(path, "meta graph"), str(path))
 
 
@@ -245,7 +236,6 @@ def _meta_graph(view: memoryview, source: str) -> MetaGraph:
         variables=tuple({v.name: v for found in collections.values() for v in found}.values()),
         trainable=_names(collections.get("trainable_variables", ())),
         averaged=_names(collections.get("moving_average_variables", ())),
-        signatures={name: _signature(raw.signature_def[name]) for name in sorted(raw.signature_def)},
     )
 
 
@@ -281,10 +271,3 @@ def _slice_text(place: Any) -> str:
 
 def _names(variables: Iterable[Variable]) -> frozenset[str]:
     return frozenset(variable.name for variable in variables)
-
-
-def _signature(raw: Any) -> Signature:
-    return Signature(
-        inputs={key: raw.inputs[key].name for key in sorted(raw.inputs) if raw.inputs[key].name},
-        outputs={key: raw.outputs[key].name for key in sorted(raw.outputs) if raw.outputs[key].name},
-    )
