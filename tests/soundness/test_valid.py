@@ -104,8 +104,10 @@ def test_the_table_is_that_of_the_installed_tensorflow() -> None:
         now, then = describe(op), table.get(name)
         if then is None or (now["inputs"], now["outputs"]) != (then["inputs"], then["outputs"]):
             continue  # a test op of this build, or an op that has grown since
-        for attr, told in now["attrs"].items():
-            assert then["attrs"][attr]["kind"] == told["kind"], (name, attr)
+        for attr in (
+            now["attrs"].keys() & then["attrs"].keys()
+        ):  # an older TensorFlow has some that are gone since
+            assert then["attrs"][attr]["kind"] == now["attrs"][attr]["kind"], (name, attr)
         checked += 1
     assert checked > 1200
 
