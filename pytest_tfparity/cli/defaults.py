@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..check.pair import final_outputs, lacking, some
 from ..errors import SettingsError, did_you_mean
@@ -42,34 +43,50 @@ def completed(spec: ParitySpec, reference: Model | None, export: Model) -> Parit
     of_reference = of_export
     if reference is not None:
         of_reference = reference.inputs(output.reference for output in outputs)
-    for entry in spec.inputs:
-        if entry.source is None or entry.reference != entry.export:  # else an array that nothing need take
-            _require(entry, "reference", reference or export, of_reference)
-            _require(entry, "export", export, of_export)
-    pairs = _pairs(spec, reference or export, of_reference, of_export)
-    stated = {entry.reference: entry.source for entry in spec.inputs if entry.source is not None}
-    if stated and not stated.keys() & pairs.keys():
-        raise SettingsError(
-            f"--inputs gives values for {some(stated)}, which no input is called. Inputs of the reference:"
-            f" {some(pairs)}."
-        )
-    inputs = tuple(
-        InputSpec(
-            reference=name,
-            export=other,
-            source=stated.get(name) or random_source(name, of_reference[name], of_export[other]),
-        )
-        for name, other in pairs.items()
-    )
+    sides = _Sides(reference or export, export, of_reference, of_export)
+    pairs = _named(spec, sides)
+    inputs = tuple(_input(spec, name, other, sides) for name, other in pairs.items())
     found = replace(spec, inputs=inputs, outputs=outputs)
     alone = {
-        name: _phase(name, taken, reference or export)
+        name: _phase(name, taken, sides.reference)
         for name, taken in of_reference.items()
         if name not in pairs
     }
     if spec.reference is None or not alone:
         return found
     return replace(found, reference=replace(spec.reference, feeds={**spec.reference.feeds, **alone}))
+
+
+class _Sides(NamedTuple):
+    """Both models (the export twice where there is no reference) with the inputs that their outputs need."""
+
+    reference: Model
+    export: Model
+    of_reference: Mapping[str, TensorSpec]
+    of_export: Mapping[str, TensorSpec]
+
+
+def _named(spec: ParitySpec, sides: _Sides) -> Mapping[str, str]:
+    """Input of the reference to that of the export. Raises ``SettingsError`` for a name that a side lacks."""
+    for entry in spec.inputs:
+        if entry.source is None or entry.reference != entry.export:  # else an array that nothing need take
+            _require(entry, "reference", sides.reference, sides.of_reference)
+            _require(entry, "export", sides.export, sides.of_export)
+    pairs = _pairs(spec, sides.reference, sides.of_reference, sides.of_export)
+    given = [entry.reference for entry in spec.inputs if entry.source is not None]
+    if given and not pairs.keys() & set(given):
+        raise SettingsError(
+            f"--inputs gives values for {some(given)}, which no input is called. Inputs of the reference:"
+            f" {some(pairs)}."
+        )
+    return pairs
+
+
+def _input(spec: ParitySpec, name: str, other: str, sides: _Sides) -> InputSpec:
+    """One input with the values that the command line gives it, or random ones."""
+    given = [entry.source for entry in spec.inputs if entry.reference == name and entry.source is not None]
+    source = given[-1] if given else random_source(name, sides.of_reference[name], sides.of_export[other])
+    return InputSpec(reference=name, export=other, source=source)
 
 
 def random_source(name: str, *sides: TensorSpec) -> RandomSource:

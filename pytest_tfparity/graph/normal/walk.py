@@ -218,11 +218,9 @@ class _Walk:
         if node.op in ops.MERGES:
             return self.merge(node)
         edges = tuple(map(self.tensor, node.inputs))
-        if node.op in ops.SWITCHES and len(edges) != 2:
-            return self.opaque(
-                node.name, "Malformed", f"{node.op} ({node.name}) has {len(edges)} inputs"
-            ).node
         guards = self.controls_life(node.controls) if node.controls else ()
+        if node.op in ops.SWITCHES:
+            return self.switch(node, edges, guards)
         if node.name in self.live.calls:
             return tuple(self.returned(node.name, self.life_of(edges, guards)))
         if edges and (node.op in ops.PASS_THROUGH or node.op == "PlaceholderWithDefault"):
@@ -230,12 +228,20 @@ class _Walk:
         if node.op == "IdentityN":
             life = self.life_of(edges, guards)
             return tuple([self.passed(node.name, edge, life) for edge in edges])
-        if node.op in ops.SWITCHES and node.name in self.live.taken:
-            taken = self.passed(node.name, edges[0], union(guards, self.life(edges[1])))
-            return (None, taken) if self.live.taken[node.name] else (taken, None)
         if not edges or node.op in ops.VARIABLES:
             return self.source(node, edges, guards)
         return self.plain(node, edges, guards)
+
+    def switch(self, node: Node, edges: tuple[Edge, ...], guards: Life) -> Result:
+        """What a Switch becomes: what it passes on, where it is known which way it goes."""
+        if len(edges) != 2:
+            return self.opaque(
+                node.name, "Malformed", f"{node.op} ({node.name}) has {len(edges)} inputs"
+            ).node
+        if node.name not in self.live.taken:
+            return self.plain(node, edges, guards)
+        taken = self.passed(node.name, edges[0], union(guards, self.life(edges[1])))
+        return (None, taken) if self.live.taken[node.name] else (taken, None)
 
     def source(self, node: Node, edges: tuple[Edge, ...], guards: Life) -> Result:
         """What a node without inputs becomes."""
