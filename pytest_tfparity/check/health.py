@@ -9,6 +9,7 @@ from ..diagnosis.health import checkpoint_health
 from ..errors import UnreadableFile
 from ..formats.model import HasGraph, HasWeights
 from ..graph.batch_norm.find import find_batch_norms
+from ..graph.read.restore import SHADOW
 from ..result import Health, ParityResult
 from .pair import Pair
 
@@ -38,7 +39,7 @@ def _health(pair: Pair) -> tuple[Health, ...]:
     model = pair.reference
     if not isinstance(model, HasWeights) or not isinstance(model, HasGraph):
         return ()
-    side = pair.side("reference")
+    side = pair.normal("reference").side
     keys = {name: key.key for name, key in model.keys().items()}
     return checkpoint_health(
         model.tensors(),
@@ -48,13 +49,13 @@ def _health(pair: Pair) -> tuple[Health, ...]:
         ],
         named=model.variable_names(),
         graph=side.graph,
-        averages_used=any(key.endswith("/ExponentialMovingAverage") for key in keys.values()),
+        averages_used=any(key.endswith(SHADOW) for key in keys.values()),
     )
 
 
 def _unsound_weights(pair: Pair) -> bool:
     """Whether a weight that the outputs of the reference need is not finite."""
-    side = pair.side("reference")
+    side = pair.normal("reference").side
     live = side.graph.live(map(str, side.outputs), map(str, side.feeds))
     arrays = (values(side.variables[name]) for name in live if name in side.variables)
     return any(is_float(array) and not np.isfinite(array).all() for array in arrays)
