@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -71,12 +71,6 @@ def starts(evidence: ReferenceEvidence) -> Mapping[str, Start]:
 
 
 @reference_query
-def trained_variables(evidence: ReferenceEvidence) -> frozenset[str]:
-    """The variables that an optimiser in the reference's graph changes; empty if it has none."""
-    return frozenset(_trained(evidence.reference.graph))
-
-
-@reference_query
 def uniform_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
     """Initial values of one number throughout, by the checkpoint's variable."""
     found = {}
@@ -88,19 +82,6 @@ def uniform_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
             filled = partial(np.full, value.shape, start.low, value.array.dtype)
             found[averaged_by(key, evidence.checkpoint) or key] = Tensor(value.dtype, value.shape, filled)
     return found
-
-
-def _trained(graph: Graph) -> Iterator[str]:
-    for node in graph.nodes.values():
-        if (
-            node.op.startswith(("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply"))
-            and node.inputs
-        ):
-            target = graph.nodes.get(node.inputs[0].node)
-            while target is not None and target.op not in ops.VARIABLES and target.inputs:
-                target = graph.nodes.get(target.inputs[0].node)
-            if target is not None:
-                yield target.name
 
 
 def _bounds(graph: Graph, name: str, depth: int) -> tuple[float, float] | None:

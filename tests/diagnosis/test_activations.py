@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from graphs.plain import BOOL, FLOAT, Plan, align, loop, side
-from pytest_tfparity.graph.graph import DType, Shape, TensorName
+from graphs.plain import BOOL, FLOAT, Plan, align, chain, loop, side
+from pytest_tfparity.graph.graph import DType, TensorName
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.runtime.activations import Activation, measure
 
@@ -22,21 +22,6 @@ def measured(reference: Side, export: Side, memory: int = 1 << 30, **inputs) -> 
     fed = {TensorName(name, 0): np.asarray(value, np.float32) for name, value in inputs.items()}
     nodes = align(reference, export).nodes
     return {each.export: each for each in measure(reference, export, nodes, fed, memory=memory)}
-
-
-def chain(*, weight=2.0, prefix="", frozen=True) -> Side:
-    """(x * weight + 1)², with the weight as a constant or as a variable."""
-    plan = Plan()
-    plan.placeholder()
-    if frozen:
-        plan.const(f"{prefix}w", np.full(2, weight))
-    else:
-        plan("w", "VariableV2", dtype=FLOAT, shape=Shape((2,)))
-    plan.const(f"{prefix}one", np.ones(2))
-    plan(f"{prefix}mul", "Mul", "x", f"{prefix}w", T=FLOAT)
-    plan(f"{prefix}add", "AddV2", f"{prefix}mul", f"{prefix}one", T=FLOAT)
-    plan(f"{prefix}square", "Square", f"{prefix}add", T=FLOAT)
-    return side(plan, f"{prefix}square", variables=None if frozen else {"w": np.full(2, weight)})
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 1], ids=["one run", "a run for each node"])

@@ -14,6 +14,7 @@ from pytest_tfparity.graph.graph import (
     FunctionNode,
     Graph,
     Node,
+    Shape,
     Tensor,
     tensor_name,
 )
@@ -149,3 +150,18 @@ def loop(*, step=1.0, bound="Less", frame=b"while", prefix="while", extra=(), or
     if order:
         plan.nodes = dict(reversed(plan.nodes.items()))
     return side(plan, f"{p}/exit", inputs=("x", "limit"))
+
+
+def chain(*, weight: float = 2.0, prefix: str = "", frozen: bool = True) -> Side:
+    """(x * weight + 1)², with the weight as a constant or as a variable."""
+    plan = Plan()
+    plan.placeholder()
+    if frozen:
+        plan.const(f"{prefix}w", np.full(2, weight))
+    else:
+        plan("w", "VariableV2", dtype=FLOAT, shape=Shape((2,)))
+    plan.const(f"{prefix}one", np.ones(2))
+    plan(f"{prefix}mul", "Mul", "x", f"{prefix}w", T=FLOAT)
+    plan(f"{prefix}add", "AddV2", f"{prefix}mul", f"{prefix}one", T=FLOAT)
+    plan(f"{prefix}square", "Square", f"{prefix}add", T=FLOAT)
+    return side(plan, f"{prefix}square", variables=None if frozen else {"w": np.full(2, weight)})

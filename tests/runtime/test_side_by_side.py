@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphs.plain import FLOAT, Plan, loop, side
+from graphs.plain import FLOAT, Plan, chain, loop, side
 from pytest_tfparity.errors import ModelError
-from pytest_tfparity.graph.graph import Shape, TensorName, tensor_name
+from pytest_tfparity.graph.graph import TensorName, tensor_name
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.runtime.matching import Splice
 from pytest_tfparity.runtime.protobuf import plain_graph
@@ -19,21 +19,6 @@ from pytest_tfparity.runtime.side_by_side import EXPORT, OWN, REFERENCE, SideByS
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
-
-
-def chain(*, weight: float = 2.0, prefix: str = "", frozen: bool = True) -> Side:
-    """(x * weight + 1)², with the weight as a constant or as a variable."""
-    plan = Plan()
-    plan.placeholder()
-    if frozen:
-        plan.const(f"{prefix}w", np.full(2, weight))
-    else:
-        plan("w", "VariableV2", dtype=FLOAT, shape=Shape((2,)))
-    plan.const(f"{prefix}one", np.ones(2))
-    plan(f"{prefix}mul", "Mul", "x", f"{prefix}w", T=FLOAT)
-    plan(f"{prefix}add", "AddV2", f"{prefix}mul", f"{prefix}one", T=FLOAT)
-    plan(f"{prefix}square", "Square", f"{prefix}add", T=FLOAT)
-    return side(plan, f"{prefix}square", variables=None if frozen else {"w": np.full(2, weight)})
 
 
 @contextmanager
