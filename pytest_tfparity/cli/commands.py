@@ -119,7 +119,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
-    from ..check.repair import repair
+    from ..check.repaired_export import repair
 
     with closing(ModelStore()) as models:
         remaining = repair(spec, models, path)

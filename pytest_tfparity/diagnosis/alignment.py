@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..graph import ops
 from ..graph.align.align import align
 from ..graph.align.divergence import Alignment, Divergence, Kind
-from ..graph.edit.graft import Graft
+from ..graph.edit.repair import Graft
 from ..graph.graph import TensorName
 from ..graph.proof.proof import NormalSide, Proof, normalised, prove
 from .arrays import same, values
 from .evidence import Evidence, ReferenceEvidence
-from .flow import live_export
+from .needed import live_export
 from .query import query, reference_query
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..graph.edit.graft import Repair
+from ..graph.edit.repair import Repair
 from .evidence import Evidence
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..graph.edit.graft import Constant
+from ..graph.edit.repair import Constant
 from ..graph.proof.proof import Side
 from ..result import Certainty, Finding
 from .alignment import different, divergences, proof

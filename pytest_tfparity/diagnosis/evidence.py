@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..graph.edit.graft import Repair, repaired
+from ..graph.edit.repair import Repair, repaired
 from ..graph.proof.proof import NormalSide, Side
 from .case import Case, Tensors
 from .query import Answers, AnyQuery, CaseQuery, ReferenceQuery, T

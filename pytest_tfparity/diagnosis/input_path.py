@@ -12,7 +12,7 @@ from ..graph.graph import Array, Node, TensorName
 from ..graph.live_graph import LiveGraph
 from .alignment import alignment, counterpart, reference_of
 from .evidence import Evidence, ReferenceEvidence
-from .flow import export_flow, reference_flow
+from .needed import export_flow, reference_flow
 from .places.weights import constants, held_weights
 from .query import query, reference_query
 

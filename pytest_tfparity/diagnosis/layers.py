@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..graph.batch_norm.find import BatchNorm
 from .alignment import reference_of
 from .evidence import Evidence
-from .flow import live_reference
+from .needed import live_reference
 from .places.batch_norms import norm_pairs, reference_norms
 from .query import query
 

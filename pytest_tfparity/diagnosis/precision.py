@@ -9,12 +9,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..graph.align.divergence import Divergence, Kind
-from ..graph.edit.graft import Constant
+from ..graph.edit.repair import Constant
 from ..graph.graph import DType, Node, Tensor
 from .alignment import divergences, reference_of
 from .arrays import informative, is_float, values
 from .evidence import Evidence
-from .flow import live_export
+from .needed import live_export
 from .places.weights import WrongConstant, wrong_constants
 from .query import query
 from .relations import HALF_STEP, low_precision, quantised

@@ -12,8 +12,8 @@ from ..graph.live_graph import LiveGraph
 from ..graph.normal.form import NormalGraph
 from .alignment import normal_export, normal_reference, reference_of
 from .evidence import Evidence, ReferenceEvidence
-from .flow import export_flow
 from .input_path import export_after_weights
+from .needed import export_flow
 from .query import query, reference_query
 
 _DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..graph.edit.graft import Repair, Ungraftable
+from ..graph.edit.repair import Repair, Ungraftable
 from .activations import activations
 from .cause import Suspicion
 from .evidence import Evidence

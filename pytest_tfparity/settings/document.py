@@ -17,13 +17,13 @@ from typing import Any
 
 import yaml
 
-from .stated import Marked, Wrong, described
+from .stated import Written, Wrong, described
 
 DEPTH = 60
 SIZE = 1_000_000
 
 
-def read_document(path: Path) -> Marked:
+def read_document(path: Path) -> Written:
     """The one document of a YAML file. Raises :class:`Wrong` with a whole sentence and the line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -35,7 +35,7 @@ def read_document(path: Path) -> Marked:
     return parse_document(text)
 
 
-def parse_document(text: str) -> Marked:
+def parse_document(text: str) -> Written:
     """The one document of YAML text. Raises :class:`Wrong` with a whole sentence and the line."""
     fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -73,10 +73,10 @@ class _Open:
 
     event: yaml.CollectionStartEvent
     line: int
-    items: list[Marked] = field(default_factory=list)
-    entries: dict[str, Marked] = field(default_factory=dict)
-    merged: list[Marked] = field(default_factory=list)
-    key: Marked | None = None
+    items: list[Written] = field(default_factory=list)
+    entries: dict[str, Written] = field(default_factory=dict)
+    merged: list[Written] = field(default_factory=list)
+    key: Written | None = None
     size: int = 1
 
     @property
@@ -88,9 +88,9 @@ class _Builder:
     """Puts a document together, one event at a time."""
 
     def __init__(self) -> None:
-        self.documents: list[Marked] = []
+        self.documents: list[Written] = []
         self.stack: list[_Open] = []
-        self.anchors: dict[str, tuple[Marked, int] | None] = {}
+        self.anchors: dict[str, tuple[Written, int] | None] = {}
 
     def event(self, event: yaml.Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 1
@@ -108,11 +108,11 @@ class _Builder:
         elif isinstance(event, yaml.CollectionEndEvent):
             closed = self.stack.pop()
             value = _merged(closed) if closed.is_mapping else closed.items
-            self._add(Marked(value=value, line=closed.line), closed.size, closed.event.anchor)
+            self._add(Written(value=value, line=closed.line), closed.size, closed.event.anchor)
         elif isinstance(event, yaml.DocumentStartEvent) and self.documents:
             raise Wrong("a second YAML document begins here ('---'); a manifest is one document.", line)
 
-    def _alias(self, event: yaml.AliasEvent, line: int) -> tuple[Marked, int]:
+    def _alias(self, event: yaml.AliasEvent, line: int) -> tuple[Written, int]:
         if event.anchor not in self.anchors:
             raise Wrong(f"the alias *{event.anchor} has no anchor &{event.anchor} above it.", line)
         target = self.anchors[event.anchor]
@@ -120,7 +120,7 @@ class _Builder:
             raise Wrong(f"the alias *{event.anchor} stands inside what it refers to.", line)
         return target
 
-    def _add(self, value: Marked, size: int, anchor: str | None) -> None:
+    def _add(self, value: Written, size: int, anchor: str | None) -> None:
         if anchor:
             self.anchors[anchor] = (value, size)
         if not self.stack:
@@ -139,14 +139,14 @@ class _Builder:
             parent.key = None
 
 
-def _build(events: Iterator[yaml.Event]) -> Marked:
+def _build(events: Iterator[yaml.Event]) -> Written:
     builder = _Builder()
     for event in events:
         builder.event(event)
-    return builder.documents[0] if builder.documents else Marked(value=None)
+    return builder.documents[0] if builder.documents else Written(value=None)
 
 
-def _enter(parent: _Open, key: Marked, value: Marked) -> None:
+def _enter(parent: _Open, key: Written, value: Written) -> None:
     if key.written is None:
         raise Wrong(f"a key must be text, not {described(key)}.", key.line)
     if key.written == "<<":
@@ -155,10 +155,10 @@ def _enter(parent: _Open, key: Marked, value: Marked) -> None:
     if key.written in parent.entries:
         first = parent.entries[key.written].line
         raise Wrong(f"the key {key.written!r} stands here twice; the first is on line {first}.", key.line)
-    parent.entries[key.written] = Marked(value=value.value, line=key.line, written=value.written)
+    parent.entries[key.written] = Written(value=value.value, line=key.line, written=value.written)
 
 
-def _mergeable(value: Marked) -> list[Marked]:
+def _mergeable(value: Written) -> list[Written]:
     sources = value.value if isinstance(value.value, list) else [value]
     for source in sources:
         if not isinstance(source.value, dict):
@@ -168,7 +168,7 @@ def _mergeable(value: Marked) -> list[Marked]:
     return list(sources)
 
 
-def _merged(closed: _Open) -> Mapping[str, Marked]:
+def _merged(closed: _Open) -> Mapping[str, Written]:
     """The entries of a mapping; what ``<<`` brings in gives way to its own, later ones to earlier ones."""
     entries = dict(closed.entries)
     for source in closed.merged:
@@ -188,12 +188,12 @@ def _plain_tag(event: yaml.NodeEvent, line: int) -> str | None:
     raise Wrong(f"the tag {shown} means nothing here; leave it out.", line)
 
 
-def _scalar(event: yaml.ScalarEvent, line: int) -> Marked:
+def _scalar(event: yaml.ScalarEvent, line: int) -> Written:
     tag = _plain_tag(event, line)
     plain = not event.style and tag is None
     is_text = not plain and (tag is None or tag in ("!", "tag:yaml.org,2002:str"))
     value = event.value if is_text else plain_value(event.value)
-    return Marked(value=value, line=line, written=event.value)
+    return Written(value=value, line=line, written=event.value)
 
 
 _TRUE = re.compile(r"yes|Yes|YES|true|True|TRUE|on|On|ON")

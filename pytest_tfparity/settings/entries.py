@@ -25,7 +25,7 @@ from .spec import (
     RandomSource,
     TensorPair,
 )
-from .stated import Layer, Marked, Place, Reading, Wrong, must_be
+from .stated import Layer, Place, Reading, Written, Wrong, must_be
 from .values import listed, tensor_of, text_of, top_k_of
 
 
@@ -47,13 +47,13 @@ class OutputEntry:
     own: Layer
 
 
-def read_top_k(reading: Reading, value: Marked, key: Key, owner: str) -> TopK | None:
+def read_top_k(reading: Reading, value: Written, key: Key, owner: str) -> TopK | None:
     """How many largest entries must be the same; None if something in it is wrong."""
     settings = read_section(reading, schema.TOP_K, value, f"'top_k' of {owner}")
     return top_k_of(values_of(settings)) if complete(settings) else None
 
 
-def read_images(reading: Reading, value: Marked, key: Key, owner: str) -> ImageSource | None:
+def read_images(reading: Reading, value: Written, key: Key, owner: str) -> ImageSource | None:
     """Image files, as a pattern, a list or a section; None if something in it is wrong."""
     if not isinstance(value.value, dict):
         return ImageSource(paths=read_paths(reading, value, key, owner))
@@ -68,7 +68,7 @@ def read_images(reading: Reading, value: Marked, key: Key, owner: str) -> ImageS
     )
 
 
-def read_random(reading: Reading, value: Marked, key: Key, owner: str) -> RandomSource | None:
+def read_random(reading: Reading, value: Written, key: Key, owner: str) -> RandomSource | None:
     """A random source; None if something in it is wrong."""
     settings = read_section(reading, schema.RANDOM, value, f"'random' of {owner}")
     return random_source(values_of(settings)) if complete(settings) else None
@@ -99,7 +99,7 @@ def random_source(plain: Mapping[str, Any]) -> RandomSource:
     return RandomSource(distribution=distribution, shape=plain["shape"], dtype=dtype, **stated)
 
 
-def read_inputs(reading: Reading, value: Marked, key: Key, owner: str) -> tuple[InputEntry, ...]:
+def read_inputs(reading: Reading, value: Written, key: Key, owner: str) -> tuple[InputEntry, ...]:
     """The inputs that are right; the others become problems of their own."""
     if not isinstance(value.value, dict):
         raise must_be(f"{KINDS[key.kind]}, such as {{'image:0': {{npz: images.npz}}}}", value)
@@ -126,7 +126,7 @@ def read_inputs(reading: Reading, value: Marked, key: Key, owner: str) -> tuple[
     return tuple(entries)
 
 
-def _input(reading: Reading, item: Marked, reference: str, label: str) -> InputSpec:
+def _input(reading: Reading, item: Written, reference: str, label: str) -> InputSpec:
     if item.value is None:
         return InputSpec(reference=reference, export=reference)
     settings = read_section(reading, schema.INPUT, item, label)
@@ -149,7 +149,7 @@ def _source(plain: Mapping[str, Any]) -> InputSource | None:
     return plain.get("random") or plain.get("images")
 
 
-def read_outputs(reading: Reading, value: Marked, key: Key, owner: str) -> tuple[OutputEntry, ...]:
+def read_outputs(reading: Reading, value: Written, key: Key, owner: str) -> tuple[OutputEntry, ...]:
     """The outputs that are right; the others become problems of their own."""
     if not isinstance(value.value, list):
         raise must_be(KINDS[key.kind], value)
@@ -172,7 +172,7 @@ def read_outputs(reading: Reading, value: Marked, key: Key, owner: str) -> tuple
     return tuple(entries)
 
 
-def _output(reading: Reading, item: Marked, owner: str) -> OutputEntry | None:
+def _output(reading: Reading, item: Written, owner: str) -> OutputEntry | None:
     if not isinstance(item.value, dict):
         name = tensor_of(text_of(item, "a tensor name or a mapping such as {reference: 'logits:0'}"))
         return OutputEntry(reference=name, export=name, own={})
@@ -188,7 +188,7 @@ def _output(reading: Reading, item: Marked, owner: str) -> OutputEntry | None:
     return OutputEntry(reference=plain["reference"], export=plain.get("export", plain["reference"]), own=own)
 
 
-def read_tensors(reading: Reading, value: Marked, key: Key, owner: str) -> TensorPair | None:
+def read_tensors(reading: Reading, value: Written, key: Key, owner: str) -> TensorPair | None:
     """A tensor of both sides; None if something in it is wrong."""
     if not isinstance(value.value, dict):
         name = tensor_of(text_of(value, KINDS[key.kind]))
@@ -202,7 +202,7 @@ def read_tensors(reading: Reading, value: Marked, key: Key, owner: str) -> Tenso
     return TensorPair(reference=plain["reference"], export=plain.get("export", plain["reference"]))
 
 
-def read_grad_cam(reading: Reading, value: Marked, key: Key, owner: str) -> GradCamSpec | None:
+def read_grad_cam(reading: Reading, value: Written, key: Key, owner: str) -> GradCamSpec | None:
     """The tensors of Grad-CAM; None if something in it is wrong."""
     settings = read_section(reading, schema.GRAD_CAM, value, f"'grad_cam' of {owner}")
     if not complete(settings):
@@ -213,7 +213,7 @@ def read_grad_cam(reading: Reading, value: Marked, key: Key, owner: str) -> Grad
     return GradCamSpec(**values_of(settings))
 
 
-def read_paths(reading: Reading, value: Marked, key: Key, owner: str) -> tuple[Path, ...]:
+def read_paths(reading: Reading, value: Written, key: Key, owner: str) -> tuple[Path, ...]:
     """The files, sorted within a pattern. A pattern that matches nothing is kept as it is written."""
     found: list[Path] = []
     for item in listed(value, KINDS[key.kind]):

@@ -20,7 +20,7 @@ from .roles import setting
 from .rules import check, shown
 from .sections import read_section, sentence
 from .spec import NpzSource
-from .stated import Layer, Marked, Place, Reading, Stated, Wrong, must_be
+from .stated import Layer, Place, Reading, Stated, Written, Wrong, must_be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def read_manifest(path: Path) -> Manifest:
         top = {}
     found: list[tuple[str | None, Problem]] = [(None, problem) for problem in reading.problems]
     defaults: Layer = top["defaults"].value or {} if "defaults" in top else {}
-    stated: Mapping[str, Marked] = top["models"].value or {} if "models" in top else {}
+    stated: Mapping[str, Written] = top["models"].value or {} if "models" in top else {}
     models: dict[str, ModelEntry] = {}
     for name, value in stated.items():
         entry, problems = _model(path, name, value, defaults)
@@ -74,7 +74,7 @@ def _reading(path: Path) -> Reading:
     return Reading(file=path, root=path.parent, readers={**READERS, "defaults": _defaults, "models": _models})
 
 
-def _top(reading: Reading, document: Marked) -> dict[str, Stated]:
+def _top(reading: Reading, document: Written) -> dict[str, Stated]:
     if document.value is None:
         raise Wrong("the manifest is empty; state your models under 'models'.", document.line)
     if not isinstance(document.value, dict):
@@ -86,16 +86,16 @@ def _top(reading: Reading, document: Marked) -> dict[str, Stated]:
     return top
 
 
-def _defaults(reading: Reading, value: Marked, key: Key, owner: str) -> dict[str, Stated]:
+def _defaults(reading: Reading, value: Written, key: Key, owner: str) -> dict[str, Stated]:
     return read_section(reading, schema.DEFAULTS, value, "'defaults'")
 
 
-def _models(reading: Reading, value: Marked, key: Key, owner: str) -> Mapping[str, Marked]:
+def _models(reading: Reading, value: Written, key: Key, owner: str) -> Mapping[str, Written]:
     if not isinstance(value.value, dict):
         raise must_be(KINDS[key.kind], value)
     if not value.value:
         raise Wrong("is empty; state at least one model")
-    named: dict[str, Marked] = {}
+    named: dict[str, Written] = {}
     for name, model in value.value.items():
         if not name.strip() or not name.isprintable() or "::" in name:
             reading.problem(
@@ -106,7 +106,7 @@ def _models(reading: Reading, value: Marked, key: Key, owner: str) -> Mapping[st
     return named
 
 
-def _model(path: Path, name: str, value: Marked, defaults: Layer) -> tuple[ModelEntry, list[Problem]]:
+def _model(path: Path, name: str, value: Written, defaults: Layer) -> tuple[ModelEntry, list[Problem]]:
     reading = _reading(path)
     place = Place(path, value.line)
     own: Layer = {}

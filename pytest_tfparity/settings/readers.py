@@ -11,16 +11,16 @@ from ..formats.section import KINDS, Key
 from . import entries, schema
 from .roles import flattened, marker_section, side_section
 from .sections import read_section
-from .stated import Marked, Reading, SectionReader, Stated, Wrong, marked, must_be
+from .stated import Reading, SectionReader, Stated, Written, Wrong, marked, must_be
 from .values import feed_of, tensor_of, text_of
 
 
-def _path(reading: Reading, value: Marked, key: Key, owner: str) -> Path:
+def _path(reading: Reading, value: Written, key: Key, owner: str) -> Path:
     return reading.path(text_of(value, KINDS[key.kind]))
 
 
-def _suffixed(*suffixes: str) -> Callable[[Reading, Marked, Key, str], Path]:
-    def read(reading: Reading, value: Marked, key: Key, owner: str) -> Path:
+def _suffixed(*suffixes: str) -> Callable[[Reading, Written, Key, str], Path]:
+    def read(reading: Reading, value: Written, key: Key, owner: str) -> Path:
         path = _path(reading, value, key, owner)
         if path.suffix not in suffixes:
             raise must_be(KINDS[key.kind], value)
@@ -29,7 +29,7 @@ def _suffixed(*suffixes: str) -> Callable[[Reading, Marked, Key, str], Path]:
     return read
 
 
-def read_feeds(reading: Reading, value: Marked, key: Key, owner: str) -> dict[str, FeedValue]:
+def read_feeds(reading: Reading, value: Written, key: Key, owner: str) -> dict[str, FeedValue]:
     """Constant feeds by tensor name. Raises :class:`Wrong` at the first that is wrong."""
     if not isinstance(value.value, dict):
         raise must_be(f"{KINDS[key.kind]}, such as {{'is_training:0': false}}", value)
@@ -48,7 +48,7 @@ def read_feeds(reading: Reading, value: Marked, key: Key, owner: str) -> dict[st
     return feeds
 
 
-def _side(reading: Reading, value: Marked, key: Key, owner: str) -> dict[str, Stated]:
+def _side(reading: Reading, value: Written, key: Key, owner: str) -> dict[str, Stated]:
     """A reference or export with all its keys; ``key`` says which of the two."""
     role: Role = "reference" if key.name == "reference" else "export"
     return read_section(reading, side_section(role), value, f"the {role} of {owner}")
@@ -73,7 +73,7 @@ READERS: Mapping[str, SectionReader] = {
 }
 
 
-def read_model(reading: Reading, value: Marked, owner: str) -> dict[str, Stated]:
+def read_model(reading: Reading, value: Written, owner: str) -> dict[str, Stated]:
     """A model of the manifest, its reference and export among the other settings. Raises :class:`Wrong`."""
     return flattened(reading, read_section(reading, schema.MODEL, value, owner), owner)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..formats.section import Key, Section
 from .roles import sections
-from .stated import Layer, Marked, Place, Reading, Stated, Wrong, described
+from .stated import Layer, Place, Reading, Stated, Written, Wrong, described
 from .values import READERS
 
 
@@ -18,7 +18,7 @@ def possessive(owner: str) -> Callable[[str], str]:
 
 
 def read_section(
-    reading: Reading, section: Section, value: Marked, owner: str, label: Callable[[str], str] | None = None
+    reading: Reading, section: Section, value: Written, owner: str, label: Callable[[str], str] | None = None
 ) -> dict[str, Stated]:
     """Every key of a section, by ``Key.setting``. Unknown keys and wrong values become problems."""
     if not isinstance(value.value, dict):
@@ -61,7 +61,7 @@ def _unknown(name: str, section: Section, owner: str, others: list[str]) -> str:
     return f"{start} Its keys are {_keys(section)}."
 
 
-def _read(reading: Reading, key: Key, item: Marked, label: str, owner: str) -> Any:
+def _read(reading: Reading, key: Key, item: Written, label: str, owner: str) -> Any:
     try:
         if key.kind in READERS:
             return READERS[key.kind](item, key)

@@ -17,10 +17,10 @@ from ..formats.section import Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
+class Written:
     """A value with the line it stands on (None outside files) and, for a scalar, its text as written.
 
-    ``value`` is a bool, int, float, str or None, a list of ``Marked``, a dict of str to ``Marked``
+    ``value`` is a bool, int, float, str or None, a list of ``Written``, a dict of str to ``Written``
     (whose line is that of the key), or anything else that a marker was given.
     """
 
@@ -37,20 +37,20 @@ class Wrong(Exception):
         self.line = line
 
 
-def marked(value: Any, line: int | None) -> Marked:
+def marked(value: Any, line: int | None) -> Written:
     """A plain Python value, such as a marker's argument, in the form that a manifest is read into."""
     if isinstance(value, Mapping):
-        return Marked(value={str(key): marked(item, line) for key, item in value.items()}, line=line)
+        return Written(value={str(key): marked(item, line) for key, item in value.items()}, line=line)
     if isinstance(value, (list, tuple)):
-        return Marked(value=[marked(item, line) for item in value], line=line)
+        return Written(value=[marked(item, line) for item in value], line=line)
     if isinstance(value, os.PathLike):
-        return Marked(value=os.fsdecode(value), line=line)
+        return Written(value=os.fsdecode(value), line=line)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return marked(value.tolist(), line)
-    return Marked(value=value, line=line)
+    return Written(value=value, line=line)
 
 
-def described(value: Marked) -> str:
+def described(value: Written) -> str:
     """A value in the words of a message: "the text 'x'", "a list"."""
     plain = value.value
     match plain:
@@ -71,7 +71,7 @@ def described(value: Marked) -> str:
     return f"{'an' if type(plain).__name__[0] in 'aeiou' else 'a'} {type(plain).__name__}"
 
 
-def must_be(expected: str, value: Marked) -> Wrong:
+def must_be(expected: str, value: Written) -> Wrong:
     """The error that says what was expected and what was given."""
     return Wrong(f"must be {expected}, not {described(value)}", value.line)
 
@@ -121,5 +121,5 @@ class Reading:
         return Path(os.path.normpath(self.root / text))
 
 
-SectionReader: TypeAlias = Callable[[Reading, Marked, Key, str], Any]
+SectionReader: TypeAlias = Callable[[Reading, Written, Key, str], Any]
 """Reads a value of a key of the owner that is named by the last argument. Raises :class:`Wrong`."""

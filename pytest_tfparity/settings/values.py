@@ -16,12 +16,12 @@ from ..errors import did_you_mean
 from ..formats.format import FeedValue
 from ..formats.section import KINDS, Key
 from .schema import DTYPES
-from .stated import Marked, Wrong, described, must_be, shortened
+from .stated import Written, Wrong, described, must_be, shortened
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
-def number_of(value: Marked) -> float | None:
+def number_of(value: Written) -> float | None:
     """The finite number that is written, in quotes or not; None if it is none. ``1e-5`` is one."""
     plain = value.value
     if isinstance(plain, str) and _NUMBER.fullmatch(plain):
@@ -34,58 +34,58 @@ def number_of(value: Marked) -> float | None:
         return None
 
 
-def _number(value: Marked, key: Key) -> float:
+def _number(value: Written, key: Key) -> float:
     number = number_of(value)
     if number is None:
         raise must_be(KINDS[key.kind], value)
     return number
 
 
-def _plain_number(value: Marked, key: Key) -> float:
+def _plain_number(value: Written, key: Key) -> float:
     number = _number(value, key)
     return value.value if isinstance(value.value, int) else number
 
 
-def _tolerance(value: Marked, key: Key) -> float:
+def _tolerance(value: Written, key: Key) -> float:
     number = _number(value, key)
     if number < 0:
         raise must_be(KINDS[key.kind], value)
     return number
 
 
-def _atol(value: Marked, key: Key) -> float:
+def _atol(value: Written, key: Key) -> float:
     return math.inf if value.value == math.inf else _tolerance(value, key)
 
 
-def _share(value: Marked, key: Key) -> float:
+def _share(value: Written, key: Key) -> float:
     number = _number(value, key)
     if not 0 < number <= 1:
         raise must_be(KINDS[key.kind], value)
     return number
 
 
-def _whole(value: Marked, key: Key, least: int) -> int:
+def _whole(value: Written, key: Key, least: int) -> int:
     plain = value.value
     if isinstance(plain, bool) or not isinstance(plain, int) or not least <= plain < 2**63:
         raise must_be(KINDS[key.kind], value)
     return int(plain)
 
 
-def _positive(value: Marked, key: Key) -> int:
+def _positive(value: Written, key: Key) -> int:
     return _whole(value, key, least=1)
 
 
-def _seed(value: Marked, key: Key) -> int:
+def _seed(value: Written, key: Key) -> int:
     return _whole(value, key, least=0)
 
 
-def _boolean(value: Marked, key: Key) -> bool:
+def _boolean(value: Written, key: Key) -> bool:
     if not isinstance(value.value, bool):
         raise must_be(KINDS[key.kind], value)
     return value.value
 
 
-def _choice(value: Marked, key: Key) -> str:
+def _choice(value: Written, key: Key) -> str:
     *others, last = key.choices
     given = str(value.value) if type(value.value) in (str, int) else None
     if given is None:
@@ -99,7 +99,7 @@ def _choice(value: Marked, key: Key) -> str:
     return given
 
 
-def _dtype(value: Marked, key: Key) -> str:
+def _dtype(value: Written, key: Key) -> str:
     given = value.value
     if given not in DTYPES:
         hint = did_you_mean(given, DTYPES) if isinstance(given, str) else ""
@@ -110,12 +110,12 @@ def _dtype(value: Marked, key: Key) -> str:
 _QUANTILE = re.compile(r"quantile\(\s*([^()\s]+)\s*\)")
 
 
-def _statistic(value: Marked, key: Key) -> str:
+def _statistic(value: Written, key: Key) -> str:
     given = value.value
     if given in ("max", "mean", "median"):
         return str(given)
     quantile = _QUANTILE.fullmatch(given.strip()) if isinstance(given, str) else None
-    share = number_of(Marked(value=quantile[1])) if quantile else None
+    share = number_of(Written(value=quantile[1])) if quantile else None
     if share is None or not 0 < share <= 1:
         hint = did_you_mean(given, ("max", "mean", "median"), 1) if isinstance(given, str) else ""
         raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}.{hint}", value.line)
@@ -125,7 +125,7 @@ def _statistic(value: Marked, key: Key) -> str:
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-def text_of(value: Marked, expected: str) -> str:
+def text_of(value: Written, expected: str) -> str:
     """The text that is written, which must not be empty nor hold control characters."""
     given = value.value
     if not isinstance(given, str):
@@ -136,7 +136,7 @@ def text_of(value: Marked, expected: str) -> str:
     return given
 
 
-def _text(value: Marked, key: Key) -> str:
+def _text(value: Written, key: Key) -> str:
     return text_of(value, KINDS[key.kind])
 
 
@@ -157,14 +157,14 @@ def tensor_of(text: str) -> str:
     return f"{node}:{int(port)}"
 
 
-def _tensor(value: Marked, key: Key) -> str:
+def _tensor(value: Written, key: Key) -> str:
     try:
         return tensor_of(text_of(value, KINDS[key.kind]))
     except Wrong as wrong:
         raise Wrong(str(wrong), value.line) from None
 
 
-def _function(value: Marked, key: Key) -> str:
+def _function(value: Written, key: Key) -> str:
     text = text_of(value, KINDS[key.kind])
     module, colon, function = text.partition(":")
     parts = [*module.split("."), *function.split(".")]
@@ -179,7 +179,7 @@ def _function(value: Marked, key: Key) -> str:
 EMA = ("none", "trainable", "all")
 
 
-def _ema(value: Marked, key: Key) -> str | tuple[str, ...]:
+def _ema(value: Written, key: Key) -> str | tuple[str, ...]:
     given = value.value
     if isinstance(given, str) and given in EMA:
         return given
@@ -193,7 +193,7 @@ def _ema(value: Marked, key: Key) -> str | tuple[str, ...]:
     raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)
 
 
-def _shape(value: Marked, key: Key) -> tuple[int, ...]:
+def _shape(value: Written, key: Key) -> tuple[int, ...]:
     given = value.value
     if not isinstance(given, list):
         raise must_be(KINDS[key.kind], value)
@@ -206,7 +206,7 @@ def _shape(value: Marked, key: Key) -> tuple[int, ...]:
     return tuple(int(size.value) for size in given)
 
 
-def feed_of(value: Marked) -> FeedValue:
+def feed_of(value: Written) -> FeedValue:
     """A constant: a bool, number, text, or nested tuples of them, not ragged. Raises :class:`Wrong`."""
     given = value.value
     if isinstance(given, (bool, int, float, str)):
@@ -236,7 +236,7 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
     return TopK(k=settings["k"], agree=settings.get("agree", 1.0))
 
 
-READERS: Mapping[str, Callable[[Marked, Key], Any]] = {
+READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "tolerance": _tolerance,
     "atol": _atol,
     "number": _plain_number,
@@ -256,7 +256,7 @@ READERS: Mapping[str, Callable[[Marked, Key], Any]] = {
 """Readers of the kinds that need neither a folder nor a section of their own."""
 
 
-def listed(value: Marked, expected: str) -> Sequence[Marked]:
+def listed(value: Written, expected: str) -> Sequence[Written]:
     """The items of a list, or the one item that is written without brackets."""
     given = value.value
     if isinstance(given, list):

@@ -13,7 +13,7 @@ from pytest_tfparity.settings.document import parse_document, plain_value
 from pytest_tfparity.settings.manifest import load_manifest, read_manifest
 from pytest_tfparity.settings.resolve import resolve
 from pytest_tfparity.settings.roles import sections
-from pytest_tfparity.settings.stated import Marked, Wrong
+from pytest_tfparity.settings.stated import Written, Wrong
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ manifests = st.one_of(
 )
 
 
-def as_marked(tree: object) -> Marked:
+def as_marked(tree: object) -> Written:
     if isinstance(tree, dict):
-        return Marked(value={key: as_marked(value) for key, value in tree.items()}, line=1)
+        return Written(value={key: as_marked(value) for key, value in tree.items()}, line=1)
     if isinstance(tree, list):
-        return Marked(value=[as_marked(value) for value in tree], line=1)
-    return Marked(value=tree, line=1, written=str(tree))
+        return Written(value=[as_marked(value) for value in tree], line=1)
+    return Written(value=tree, line=1, written=str(tree))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

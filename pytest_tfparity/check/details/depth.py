@@ -8,7 +8,7 @@ import numpy as np
 
 from ...diagnosis.activations import activations
 from ...diagnosis.evidence import Evidence
-from ...diagnosis.flow import live_export
+from ...diagnosis.needed import live_export
 from ...diagnosis.query import query
 from ...graph import ops
 from ...result import Finding

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...diagnosis.alignment import alignment, different, divergences, reference_of
 from ...diagnosis.evidence import Evidence
-from ...diagnosis.flow import live_export, live_reference
+from ...diagnosis.needed import live_export, live_reference
 from ...graph import ops
 from ...graph.graph import Node
 from ...result import Finding

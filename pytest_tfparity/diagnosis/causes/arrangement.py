@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...graph.edit.graft import Constant, Repair
+from ...graph.edit.repair import Constant, Repair
 from ..arrays import same, values
 from ..cause import Cause
 from ..evidence import Evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ...graph.edit.graft import Repair
+from ...graph.edit.repair import Repair
 from ...graph.graph import Node, TensorName
 from ...runtime.matching import Half
 from ..alignment import divergences, reference_of
@@ -12,7 +12,7 @@ from ..arrays import values
 from ..behaviour import rows_coupled
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..flow import live_export, live_reference
+from ..needed import live_export, live_reference
 from ..places.batch_norms import export_norms, nodes_inside
 from ..places.repairs import as_reference_at
 from ..scopes import scopes_of

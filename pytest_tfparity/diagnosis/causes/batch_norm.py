@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from ...graph.batch_norm.pairs import BatchNormPair
-from ...graph.edit.graft import Repair
+from ...graph.edit.repair import Repair
 from ...graph.graph import Array
 from ..alignment import counterpart
 from ..arrays import values
 from ..cause import Cause
 from ..evidence import Evidence
-from ..flow import export_flow
+from ..needed import export_flow
 from ..places.batch_norms import norm_as_reference, norm_node, norm_scopes
 from ..tensor_names import averaged_by
 from ..wording import listed

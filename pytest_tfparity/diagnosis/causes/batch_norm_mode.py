@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from ...graph import ops
 from ...graph.batch_norm.pairs import BatchNormPair
-from ...graph.edit.graft import Repair, Ungraftable
+from ...graph.edit.repair import Repair, Ungraftable
 from ...graph.live_graph import LiveGraph
 from ..cause import Cause, Suspicion, Way
 from ..evidence import Evidence
-from ..flow import export_flow, reference_flow
+from ..needed import export_flow, reference_flow
 from ..places.batch_norms import Switched, export_norms, norm_pairs, norm_scopes, norms_as_reference, switched
 from ..run_mode import RunMode, mode_in_this_run
 from ..wording import listed

@@ -14,7 +14,7 @@ from ..alignment import divergences
 from ..arrays import values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..flow import known_nodes, live_export
+from ..needed import known_nodes, live_export
 from ..places.repairs import as_reference_at
 from ..run_mode import fed
 from ..scopes import scopes_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.fold_formula import Misfold
-from ..places.folded import Folded
+from ..places.unfold import Folded
 from ..places.wrong_folds import wrong_folds
 from ..wording import listed
 from .kinds.folds import Folds, fold_cause

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from ...graph.align.divergence import Kind
-from ...graph.edit.graft import Graft, Repair, Wire
+from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.proof.proof import Side
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
 from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
 from ..evidence import Evidence
-from ..flow import export_flow, reference_flow, taken_reference
+from ..needed import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
 from ..scopes import common_scope, scope_of
 from ..wording import listed

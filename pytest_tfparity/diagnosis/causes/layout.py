@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
-from ..places.effects import FLATTENERS, PADS, TURNS, any_of, slides
+from ..places.transformations import FLATTENERS, PADS, TURNS, any_of, slides
 from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import export_ops, named, names_of, reader, reference_ops, shown, spelt
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...graph import ops
-from ...graph.edit.graft import Constant, Repair, Rewrite
+from ...graph.edit.repair import Constant, Repair, Rewrite
 from ...graph.graph import Function, Graph, Node, TensorName
 from ...graph.proof.proof import Side
-from ...graph.read.loadable import lost_references, written_constant
+from ...graph.read.reference_edges import lost_references, written_constant
 from ...runtime.matching import Half
 from ..alignment import divergences, reference_of
 from ..cause import Cause, Suspicion

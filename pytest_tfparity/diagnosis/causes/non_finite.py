@@ -13,7 +13,7 @@ from ..arrays import is_float, values
 from ..behaviour import export_answers, reference_answers
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..flow import live_export, live_reference
+from ..needed import live_export, live_reference
 from ..places.repairs import as_reference_at
 from ..places.weights import WrongConstant, wrong_constants
 from ..runner import OutputArrays

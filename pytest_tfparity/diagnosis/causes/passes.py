@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...graph import ops
-from ...graph.edit.graft import Graft, Repair
+from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layer_of
 from ...graph.live_graph import LiveGraph
@@ -14,10 +14,10 @@ from ..alignment import reference_of
 from ..behaviour import rows_equal
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..flow import export_flow, live_export, reference_flow
+from ..needed import export_flow, live_export, reference_flow
 from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
-from ..places.folded import Folded, unfolded
 from ..places.folds import folds
+from ..places.unfold import Folded, unfolded
 from ..wording import listed
 
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...graph.edit.graft import Graft, Repair
+from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
 from ..alignment import counterpart, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..flow import live_export
 from ..layers import layers
+from ..needed import live_export
 from ..places.repairs import as_reference_at
 from ..places.weights import provenances, wrong_constants
 from ..precision import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...graph.align.divergence import Kind
 from ..input_path import first_layer_map
 from ..places.divergences import Difference
-from ..places.effects import (
+from ..places.transformations import (
     AFFINE,
     COMPARES,
     GATHERS,

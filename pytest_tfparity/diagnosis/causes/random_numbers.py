@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...graph.align.divergence import Kind
-from ...graph.edit.graft import Repair, Ungraftable, Wire
+from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ..behaviour import export_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..flow import export_flow
+from ..needed import export_flow
 from ..places.divergences import Difference, differences, unexplained
-from ..places.effects import SCALES, factor_of
 from ..places.repairs import as_reference_at
+from ..places.transformations import SCALES, factor_of
 from ..random_numbers import RandomPlace, export_random_ops, random_places
 from ..scopes import common_scope
 from ..wording import counted, listed

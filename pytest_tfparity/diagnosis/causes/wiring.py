@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
-from ..places.effects import SOFTMAX
+from ..places.transformations import SOFTMAX
+from ..places.undecided import undecided_norms
 from ..wording import listed
 from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import constant_told, export_ops, named, names_of, reference_ops, shown
 from .measured import answers_otherwise
-from .undecided import undecided_norms
 from .weights import ANOTHER_LAYER
 
 _SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."

@@ -11,14 +11,14 @@ from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm, find_batch_norms
 from ...graph.batch_norm.fold import Linear, fold_candidates
 from ...graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
-from ...graph.edit.graft import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
+from ...graph.edit.repair import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.live_graph import LiveGraph
 from ...graph.proof.proof import Side
 from ..alignment import reference_of
 from ..arrays import informative, values
 from ..evidence import Evidence, ReferenceEvidence
-from ..flow import export_flow, live_export, reference_flow, taken_reference
+from ..needed import export_flow, live_export, reference_flow, taken_reference
 from ..query import query, reference_query
 
 

@@ -12,12 +12,12 @@ from ...graph.graph import Array, Node, TensorName
 from ...graph.live_graph import LiveGraph
 from ..alignment import alignment, divergences, reference_of
 from ..evidence import Evidence
-from ..flow import export_flow, known_nodes, reference_flow
 from ..input_path import before_weights, export_after_inputs
+from ..needed import export_flow, known_nodes, reference_flow
 from ..query import query
 from ..random_numbers import RandomPlace, random_places
-from .effects import ARRANGES, ARRANGING_ATTRIBUTES
 from .surroundings import Surroundings
+from .transformations import ARRANGES, ARRANGING_ATTRIBUTES
 from .weights import provenances
 
 _ONE_SIDED = (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT)

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from ...graph.batch_norm.find import BatchNorm
-from ...graph.edit.graft import tensor_of
+from ...graph.edit.repair import tensor_of
 from ...graph.graph import Tensor
 from ..arrays import values
 from ..evidence import Evidence

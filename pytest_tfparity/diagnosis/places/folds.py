@@ -8,9 +8,9 @@ from ...graph.batch_norm.find import BatchNorm
 from ..evidence import Evidence
 from ..query import query
 from .batch_norms import linears, norm_pairs, reference_norms
-from .folded import Folded, right_fold
 from .kernel_folds import kernel_fold, kernel_fold_by_content, matched_linears
 from .scale_folds import scale_fold
+from .unfold import Folded, right_fold
 
 
 @query

@@ -12,17 +12,17 @@ from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.graft import tensor_of
+from ...graph.edit.repair import tensor_of
 from ...graph.graph import Array, Node, Tensor, TensorName
 from ..alignment import reference_of
 from ..arrays import values
 from ..evidence import Evidence
-from ..flow import export_flow, reference_flow
+from ..needed import export_flow, reference_flow
 from ..query import query
 from .batch_norms import linears, reference_norms
 from .fold_formula import Matrix, Weights, as_low, matrix, rounded, solved
 from .fold_origins import origins
-from .folded import Folded, right_fold
+from .unfold import Folded, right_fold
 
 _OWN = 3
 """How many of the sets of weights are the checkpoint's: as expected, raw, averaged."""

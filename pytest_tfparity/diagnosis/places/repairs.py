@@ -12,12 +12,12 @@ import numpy as np
 
 from ...graph import ops
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.edit.graft import Attribute, Constant, Graft, Repair, tensor_of
+from ...graph.edit.repair import Attribute, Constant, Graft, Repair, tensor_of
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.normal.attributes import commutes, plain_op, respelled
 from ..alignment import alignment, counterpart, node_as_reference, reference_of
 from ..evidence import Evidence
-from ..flow import export_flow, export_readings, reference_flow, reference_readings, taken_reference
+from ..needed import export_flow, export_readings, reference_flow, reference_readings, taken_reference
 
 
 def as_reference_at(evidence: Evidence, divergence: Divergence) -> Repair:

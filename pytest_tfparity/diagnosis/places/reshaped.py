@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.edit.graft import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
 from ...graph.graph import Node, TensorName
 from ..alignment import divergences
 from ..arrays import values
 from ..evidence import Evidence
-from ..flow import reference_flow, taken_reference
+from ..needed import reference_flow, taken_reference
 from .batch_norms import free_name
 from .weights import constants
 

@@ -9,14 +9,14 @@ import numpy as np
 from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.pairs import BatchNormPair
-from ...graph.edit.graft import Repair, Ungraftable
+from ...graph.edit.repair import Repair, Ungraftable
 from ...graph.graph import TensorName
 from ...graph.live_graph import LiveGraph
 from ..evidence import Evidence
-from ..flow import export_flow, reference_flow
+from ..needed import export_flow, reference_flow
 from .batch_norms import norm_as_reference, norm_pairs
-from .folded import unfolded
 from .folds import folds
+from .unfold import unfolded
 
 _MOST_STEPS = 256
 """Bound of a walk that a loop would keep from ending. Measured: 13 at most in the fault cases."""

@@ -12,10 +12,10 @@ from ...graph.graph import Array, Node, TensorName
 from ...graph.live_graph import LiveGraph
 from ..alignment import counterpart
 from ..evidence import Evidence
-from ..flow import export_flow
+from ..needed import export_flow
 from .fold_formula import vectors
 from .fold_origins import origins
-from .folded import Folded
+from .unfold import Folded
 
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "Sub"})
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...graph import ops
-from ...graph.edit.graft import Edit, Repair, Rewrite, Wire, constant_node, tensor_of
+from ...graph.edit.repair import Edit, Repair, Rewrite, Wire, constant_node, tensor_of
 from ...graph.graph import Array, DType, Graph, Node, Tensor, TensorName
 from ...graph.read.tensors import numpy_dtype
 from ..alignment import alignment

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...graph.align.divergence import Kind
-from ...graph.edit.graft import Constant, Repair
+from ...graph.edit.repair import Constant, Repair
 from ...graph.graph import Tensor
 from ..alignment import divergences, reference_of
 from ..arrays import is_float, same, values
 from ..case import Tensors
 from ..evidence import Evidence, ReferenceEvidence
-from ..flow import live_export
 from ..initial_values import uniform_starts
 from ..layers import layers
+from ..needed import live_export
 from ..provenance import Provenance, provenance
 from ..query import query, reference_query
 from ..tensor_names import averaged_by, is_statistic

@@ -14,9 +14,9 @@ from ..evidence import Evidence, ReferenceEvidence
 from ..query import query, reference_query
 from .batch_norms import norm_pairs, reference_norms
 from .fold_formula import Misfold, Terms, channel_factors, matrix, misfolded, misplaced_offset, terms
-from .folded import Folded, right_fold
 from .folds import folds
 from .kernel_folds import matched_linears, offset_of, other_kernel
+from .unfold import Folded, right_fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ....graph.batch_norm.pairs import BatchNormPair
-from ....graph.edit.graft import Repair
+from ....graph.edit.repair import Repair
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...places.batch_norms import norm_nodes, norm_pairs, norm_scopes, norms_as_reference

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ....graph.edit.graft import Repair
+from ....graph.edit.repair import Repair
 from ....graph.layer import layer_of
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
-from ...places.folded import Folded, unfolded
 from ...places.folds import folds
+from ...places.unfold import Folded, unfolded
 from ...wording import listed
 from .group import Group, Sentence, suspicion
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ....graph.edit.graft import Repair
+from ....graph.edit.repair import Repair
 from ...cause import Cause, Suspicion, Way
 from ...evidence import Evidence
 from ...places.divergences import Difference, differences, unexplained

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from ....graph.edit.graft import Repair
+from ....graph.edit.repair import Repair
 from ...case import Case
 from ...cause import Suspicion
 from ...evidence import Evidence

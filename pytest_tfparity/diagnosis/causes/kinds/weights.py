@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ....graph.edit.graft import Repair
+from ....graph.edit.repair import Repair
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...layers import layers
-from ...places.folded import Folded, unfolded
 from ...places.folds import folded_over
+from ...places.unfold import Folded, unfolded
 from ...places.weights import (
     WrongConstant,
     weight_nodes,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ...graph.batch_norm.pairs import BatchNormPair
 from ..evidence import Evidence
-from ..places.batch_norms import nodes_inside, norm_pairs
-from ..places.divergences import Difference
 from ..query import query
 from ..run_mode import mode_in_this_run
 from ..wording import listed
+from .batch_norms import nodes_inside, norm_pairs
+from .divergences import Difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.graft import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
 from ...graph.graph import Tensor, TensorName
 from ..arrays import values
 from ..evidence import Evidence
-from ..flow import export_flow
+from ..needed import export_flow
 from .batch_norms import free_name, norm_graft
 from .fold_formula import Weights
 
