@@ -9,6 +9,7 @@ TensorFlow, also where it holds ops that the installed one no longer knows.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -272,3 +273,39 @@ def initialises_table(op: str) -> bool:
 def origin(op: str) -> str | None:
     """The library that an op unknown to TensorFlow is known from; None if none is."""
     return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)
+
+
+# --- what ops compute, for what is told of the places where both sides part
+
+SUMS = frozenset({"Add", "AddV2", "Sub"})
+PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
+INEQUALITIES = frozenset({"Less", "LessEqual", "Greater", "GreaterEqual"})
+SELECTS = frozenset({"Select", "SelectV2"})
+PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
+SPLITS = frozenset({"Split", "SplitV", "Unpack"})
+REVERSES = frozenset({"Reverse", "ReverseV2"})
+GATHERS = frozenset({"Gather", "GatherV2"})
+RESHAPES = frozenset({"Reshape", "ExpandDims", "Squeeze"})
+"""What gives a tensor another shape, with the same numbers in the same order."""
+REDUCTIONS = frozenset(
+    {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"}
+)
+"""What reduces over the axes that the second input tells, or runs along them."""
+
+DRAWN_BETWEEN = {
+    **dict.fromkeys(("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"), (0.0, 1.0)),
+    **dict.fromkeys(
+        ("TruncatedNormal", "StatelessTruncatedNormal", "StatelessTruncatedNormalV2"), (-2.0, 2.0)
+    ),
+    **dict.fromkeys(
+        ("RandomStandardNormal", "StatelessRandomNormal", "StatelessRandomNormalV2"), (-math.inf, math.inf)
+    ),
+}
+"""Bounds of the random numbers that an op draws."""
+_DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
+
+
+def draws(op: str) -> bool:
+    """Whether ``op`` gives random numbers, other ones in each run or not; no for a call, whatever it runs."""
+    return any(word in op for word in _DRAWING) and op not in CALLS
