@@ -66,7 +66,7 @@ class _Simpler:
 
     def constant(self, edge: Edge) -> Tensor | None:
         """The constant that a tensor is; None if it is none."""
-        return self.nodes[edge.node].value
+        return self.nodes[edge.node].value if edge.port == 0 else None
 
     def renewed(self, node: NormalNode) -> NormalNode:
         """``node`` on the tensors that its inputs have become."""
@@ -92,14 +92,14 @@ class _Simpler:
                 self.places[index] = len(self.nodes) - 1
                 return
             node = _without_entry(self, node)
-            if not node.guards:
-                for rule in _RULES.get(node.op, ()):
-                    found = rule(self, node)
-                    if isinstance(found, Edge):
-                        self.tensors[Edge(index, 0)] = found
-                        self.places[index] = found.node
-                        return
-                    node = found or node
+            rule, arguments = _RULES.get(node.op, (None, 0))
+            if rule is not None and not node.guards and len(node.inputs) == arguments:
+                found = rule(self, node)
+                if isinstance(found, Edge):
+                    self.tensors[Edge(index, 0)] = found
+                    self.places[index] = found.node
+                    return
+                node = found or node
         self.places[index] = self.add(node)
 
     def folded(self, node: NormalNode) -> Sequence[Tensor] | None:
@@ -133,11 +133,12 @@ def _without_entry(graph: _Simpler, node: NormalNode) -> NormalNode:
 
 def _entering(graph: _Simpler, edge: Edge) -> Edge | None:
     """The constant that enters a loop as ``edge``, for all its turns; None if it is something else."""
-    node = graph.nodes[edge.node]
-    if node.op != "Enter" or not node.attrs.get("is_constant") or node.guards or len(node.inputs) != 1:
+    node = graph.node(edge)
+    if node is None or node.op != "Enter" or not node.attrs.get("is_constant") or len(node.inputs) != 1:
         return None
-    source = graph.nodes[node.inputs[0].node]
-    return node.inputs[0] if source.value is not None and not source.guards else None
+    (source,) = node.inputs
+    guarded = node.guards or graph.nodes[source.node].guards
+    return source if graph.constant(source) is not None and not guarded else None
 
 
 def _squared(graph: _Simpler, node: NormalNode) -> NormalNode | None:
@@ -151,7 +152,7 @@ def _squared(graph: _Simpler, node: NormalNode) -> NormalNode | None:
 def _packed(graph: _Simpler, node: NormalNode) -> NormalNode | None:
     """A ``Pack`` of one tensor gives it one dimension more, as ``ExpandDims`` does."""
     axis = attribute(node.op, node.attrs, "axis")
-    if len(node.inputs) != 1 or not isinstance(axis, int):
+    if not isinstance(axis, int):
         return None
     number = np.array(axis, np.int32)
     held = NormalNode(node.name, "Const", value=Tensor(_INT, (), lambda: number), spelling="axis")
@@ -195,8 +196,9 @@ def _order(graph: _Simpler, node: NormalNode) -> list[int] | None:
     return order if sorted(order) == list(range(len(order))) else None
 
 
-_RULES: Mapping[str, Sequence[Rule]] = {
-    "Square": (_squared,),
-    "Pack": (_packed,),
-    "Transpose": (_transposed,),
+_RULES: Mapping[str, tuple[Rule, int]] = {
+    "Square": (_squared, 1),
+    "Pack": (_packed, 1),
+    "Transpose": (_transposed, 2),
 }
+"""The rule for an op, and how many inputs it has where the rule holds."""

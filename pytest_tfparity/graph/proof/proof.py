@@ -8,7 +8,6 @@ from functools import cached_property
 
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..normal.form import NormalGraph, partitions
-from ..normal.simpler import simpler
 from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
 from ..signatures import ANY, types_of
@@ -94,6 +93,8 @@ class NormalSide:
     @cached_property
     def simpler_outputs(self) -> tuple[Fingerprint, ...]:
         """The fingerprint of each output where the form is made as simple as it can be without another bit."""
+        from ..normal.simpler import simpler  # late: a pair that is written alike needs none of it
+
         form = simpler(self.form)
         found = fingerprints(form, self.contents)
         return tuple(combined([edge_fingerprint(edge, found)]) for edge in form.outputs)
