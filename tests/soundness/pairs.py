@@ -56,7 +56,7 @@ class Written:
         """:meth:`run` in one session; variables are restored before each run."""
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(self.definition, name="")
-            with tf.compat.v1.Session(graph=graph, config=_AS_WRITTEN) as session:
+            with tf.compat.v1.Session(graph=graph, config=AS_WRITTEN) as session:
                 restores = [restore(graph, name, value) for name, value in self.variables.items()]
                 names = [str(tensor_name(name)) for name in self.inputs]
                 fetches = [str(tensor_name(name)) for name in self.outputs]
@@ -84,7 +84,7 @@ def _config() -> Any:
     return config
 
 
-_AS_WRITTEN = _config()
+AS_WRITTEN = _config()
 
 
 def tensor(value: Any) -> Tensor:

@@ -58,16 +58,22 @@ class Call:
         return min(shape, default=0) >= 0 and prod(shape) * size <= self.room
 
     def integers(self, position: int) -> list[int] | None:
-        """Argument ``position`` as a list of integers; None if it has more than one dimension."""
+        """Argument ``position``, a vector, as integers; None if it is something else."""
         tensor = self.tensors[position]
-        if len(tensor.shape) > 1 or tensor.dtype.number not in _INDICES:
+        if len(tensor.shape) != 1 or tensor.dtype.number not in _INDICES:
             return None
-        return [int(each) for each in tensor.array.reshape(-1)]
+        return [int(each) for each in tensor.array]
+
+    def integer(self, position: int) -> int | None:
+        """Argument ``position``, a scalar, as an integer; None if it is something else."""
+        tensor = self.tensors[position]
+        known = tensor.shape == () and tensor.dtype.number in _INDICES
+        return int(tensor.array[()]) if known else None
 
     def axis(self, position: int, rank: int) -> int | None:
         """Argument ``position`` as a dimension of ``rank``, counted from 0."""
-        found = self.integers(position)
-        return _axis(found[0], rank) if found is not None and len(found) == 1 else None
+        found = self.integer(position)
+        return None if found is None else _axis(found, rank)
 
 
 class Folding:
@@ -178,48 +184,55 @@ def _slice(call: Call) -> Array | None:
     if begins is None or sizes is None or not len(begins) == len(sizes) == array.ndim:
         return None
     ends = [
-        whole if size == -1 else begin + size
-        for begin, size, whole in zip(begins, sizes, array.shape, strict=True)
+        length if size == -1 else begin + size
+        for begin, size, length in zip(begins, sizes, array.shape, strict=True)
     ]
     ranges = list(zip(begins, ends, array.shape, strict=True))
-    if any(not 0 <= begin <= end <= whole for begin, end, whole in ranges):
+    if any(not 0 <= begin <= end <= length for begin, end, length in ranges):
         return None
-    return array[tuple(slice(begin, end) for begin, end, _ in ranges)]
+    return np.asarray(array[tuple(slice(begin, end) for begin, end, _ in ranges)])
+
+
+_MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 
 
 def _strided_slice(call: Call) -> Array | None:
-    array, *spec = call.arrays[0], *(call.integers(position) for position in (1, 2, 3))
-    if any(each is None for each in spec) or len({len(each or ()) for each in spec}) != 1:
+    vectors = [found for position in (1, 2, 3) if (found := call.integers(position)) is not None]
+    if len(vectors) != 3 or len(set(map(len, vectors))) != 1:
         return None
-    bits = [call[f"{name}_mask"] for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")]
     index: list[Any] = []
-    for place, (begin, end, stride) in enumerate(zip(*(each or () for each in spec), strict=True)):
-        no_begin, no_end, ellipsis, new, shrink = (bool(each >> place & 1) for each in bits)
-        if stride == 0 or ellipsis + new + shrink > 1 or (shrink and (no_begin or stride < 0)):
+    for place, bounds in enumerate(zip(*vectors, strict=True)):
+        part = _part(*bounds, *(bool(call[mask] >> place & 1) for mask in _MASKS))
+        if part is None:
             return None
-        if ellipsis or new:
-            index.append(... if ellipsis else None)
-        else:
-            whole = slice(None if no_begin else begin, None if no_end else end, stride)
-            index.append(begin if shrink else whole)
-    return _indexed(array, index)
+        index += part
+    return _indexed(call.arrays[0], index)
+
+
+def _part(
+    begin: int, end: int, stride: int, no_begin: bool, no_end: bool, ellipsis: bool, new: bool, shrink: bool
+) -> list[Any] | None:
+    """What numpy takes for one place of a strided slice, as a list of it; None for what is refused or doubtful."""
+    if stride == 0 or ellipsis + new + shrink > 1 or (shrink and (no_begin or stride < 0)):
+        return None
+    if ellipsis or new:
+        return [... if ellipsis else None]
+    return [begin if shrink else slice(None if no_begin else begin, None if no_end else end, stride)]
 
 
 def _indexed(array: Array, index: list[Any]) -> Array | None:
     used = sum(each is not None and each is not ... for each in index)
     if index.count(...) > 1 or used > array.ndim:
         return None
-    if ... not in index:
-        index = [*index, ...]
-    axis = 0
-    for place, each in enumerate(index):
-        if each is ...:
-            axis = array.ndim - sum(other is not None for other in index[place + 1 :])
-        elif each is not None:
-            if isinstance(each, int) and not -array.shape[axis] <= each < array.shape[axis]:
-                return None
-            axis += 1
-    return np.asarray(array[tuple(index)])
+    places = [*index, *([] if ... in index else [...])]
+    at = places.index(...)
+    left = [each for each in places[:at] if each is not None]
+    right = [each for each in places[at + 1 :] if each is not None]
+    sizes = (*array.shape[: len(left)], *array.shape[array.ndim - len(right) :])
+    for each, size in zip([*left, *right], sizes, strict=True):
+        if isinstance(each, int) and not -size <= each < size:
+            return None
+    return np.asarray(array[tuple(places)])
 
 
 def _gather(call: Call) -> Array | None:
@@ -229,12 +242,12 @@ def _gather(call: Call) -> Array | None:
     if axis is None or call["batch_dims"] or not _fit_in(indices, array.shape[axis]):
         return None
     shape = (*array.shape[:axis], *indices.shape, *array.shape[axis + 1 :])
-    return np.take(array, indices, axis) if call.fits(*shape) else None
+    return np.asarray(np.take(array, indices, axis)) if call.fits(*shape) else None
 
 
 def _fit_in(indices: Array, size: int) -> bool:
-    whole: Any = indices
-    return not indices.size or bool(whole.min() >= 0 and whole.max() < size)
+    numbers: Any = indices
+    return not indices.size or bool(numbers.min() >= 0 and numbers.max() < size)
 
 
 def _tile(call: Call) -> Array | None:
@@ -264,7 +277,7 @@ def _reverse(call: Call) -> Array | None:
     found = [_axis(axis, array.ndim) for axis in axes or ()]
     if axes is None or None in found or len(set(found)) != len(found):
         return None
-    return np.flip(array, tuple(axis for axis in found if axis is not None))
+    return np.asarray(np.flip(array, tuple(axis for axis in found if axis is not None)))
 
 
 def _pad(call: Call) -> Array | None:
@@ -276,7 +289,7 @@ def _pad(call: Call) -> Array | None:
     shape = [before + size + after for size, (before, after) in zip(array.shape, pairs, strict=True)]
     if value.shape != () or not call.fits(*shape):
         return None
-    return np.pad(array, pairs, constant_values=value[()])
+    return array if not pairs else np.pad(array, pairs, constant_values=value[()])
 
 
 def _select(call: Call) -> Array | None:
@@ -327,12 +340,10 @@ def _like(value: int) -> Kernel:
 
 
 def _range(call: Call) -> Array | None:
-    if any(tensor.shape != () for tensor in call.tensors):
+    found = [call.integer(position) for position in range(3)]
+    if None in found:
         return None
-    found = [call.integers(position) for position in range(3)]
-    if any(each is None for each in found):
-        return None
-    start, limit, step = (each[0] for each in found if each is not None)
+    start, limit, step = (each for each in found if each is not None)
     if step == 0 or (limit - start) * step < 0:
         return None
     numbers = range(start, limit, step)
@@ -450,7 +461,8 @@ def _reduction(function: Callable[..., Any]) -> Kernel:
     """A sum, product or extreme of integers, over the axes that are argument 1."""
 
     def kernel(call: Call) -> Array | None:
-        array, axes = call.arrays[0], call.integers(1)
+        array, single = call.arrays[0], call.integer(1)
+        axes = call.integers(1) if single is None else [single]
         found = [_axis(axis, array.ndim) for axis in axes or ()]
         if axes is None or None in found or len(set(found)) != len(found) or array.size > _MOST_INTEGERS:
             return None
