@@ -150,13 +150,13 @@ class FunctionNode:
 class Graph:
     """Nodes by name in file order, and the function library.
 
-    ``colocated`` are the names of nodes beside which others want to be placed.
+    ``colocated()`` are the names of nodes beside which others want to be placed.
     """
 
     nodes: Mapping[str, Node]
     functions: Mapping[str, FunctionBody] = field(default_factory=dict)
     producer: int = 0
-    colocated: frozenset[str] = frozenset()
+    colocated: Callable[[], frozenset[str]] = frozenset
 
     def live(self, outputs: Iterable[str], feeds: Iterable[str] = ()) -> dict[str, Node]:
         """The nodes that ``outputs`` (node or tensor names) need, in topological order, inputs first.

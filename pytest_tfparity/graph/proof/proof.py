@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
+from ..live import Liveness, liveness
+from ..live_graph import LiveGraph, live_graph
 from ..normal.form import NormalGraph, partitions
 from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
@@ -77,7 +79,23 @@ class NormalSide:
     @cached_property
     def form(self) -> NormalGraph:
         """What the outputs compute."""
-        return form_of(self.side, joined=self.joined)
+        return form_of(self.side, joined=self.joined, live=self._live)
+
+    @cached_property
+    def taken(self) -> LiveGraph:
+        """The part of the graph that the outputs need, without the dead sides of its conditionals."""
+        side = self.side
+        return live_graph(side.graph, side.outputs, side.inputs, side.feeds, side.variables, found=self._live)
+
+    @cached_property
+    def _live(self) -> Liveness | None:
+        """What runs; None where functions are kept or written out as the one who asks wants it."""
+        side = self.side
+        if side.graph.functions:
+            return None
+        return liveness(
+            side.graph, side.outputs, inputs=side.inputs, feeds=side.feeds, variables=side.variables
+        )
 
     @cached_property
     def fingerprints(self) -> Mapping[int, Fingerprint]:
@@ -157,8 +175,8 @@ def prove(reference: NormalSide, export: NormalSide) -> Proof:
     )
 
 
-def form_of(side: Side, *, joined: bool = False) -> NormalGraph:
-    """The normal form of one side; ``joined`` puts the parts of partitioned variables together."""
+def form_of(side: Side, *, joined: bool = False, live: Liveness | None = None) -> NormalGraph:
+    """The normal form of one side; ``joined`` and ``live`` as :func:`~..normal.walk.normal_form` takes them."""
     return normal_form(
         side.graph,
         side.outputs,
@@ -166,6 +184,7 @@ def form_of(side: Side, *, joined: bool = False) -> NormalGraph:
         feeds=side.feeds,
         variables=side.variables,
         joined=joined,
+        live=live,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -153,7 +153,7 @@ class Bundle:
             " only TensorFlow can read that."
         )
 
-    @property
+    @cached_property
     def _name(self) -> str:
         return f"the checkpoint {checkpoint_text(self.prefix)}"
 

@@ -193,7 +193,7 @@ def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
     _add_nodes(reader, view, chunk, chunk_end)
     if not reader.nodes:
         raise ModelError(f"{source} holds a graph without any node.")
-    return Graph(reader.nodes, functions, producer, reader.colocated())
+    return Graph(reader.nodes, functions, producer, reader.colocated)
 
 
 def _add_nodes(reader: NodeReader, view: memoryview, start: int, end: int) -> None:
