@@ -1,7 +1,7 @@
 """The one table of op facts: what TensorFlow registers of an op, and what kind of op it is.
 
-Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15 and 2.21
-merged), written by ``tests/graph/op_registry.py``; a test compares it with the TensorFlow that is installed.
+Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15, 2.12 and 2.21
+merged), written by ``tests/graph/op_tables.py``; a test compares it with the TensorFlow that is installed.
 Kinds are told by name, for the ops of TensorFlow 1.0 to 2.21, so that a graph can be judged without
 TensorFlow, also where it holds ops that the installed one no longer knows.
 """
@@ -29,6 +29,7 @@ class Op:
     ``outputs`` are pairs of an output's name and the attribute that says how many tensors it is
     (empty: one). ``pure`` means that the outputs depend on inputs and attributes alone. ``refers``
     means that an input is a reference to a variable or another resource, so that the op may change it.
+    ``commutes`` means that its inputs may change places, but for rounding.
     """
 
     outputs: tuple[tuple[str, str], ...]
@@ -36,6 +37,7 @@ class Op:
     pure: bool = True
     stateful: bool = False
     refers: bool = False
+    commutes: bool = False
 
 
 @cache
@@ -51,6 +53,7 @@ def registered(name: str) -> Op | None:
         pure=not entry.get("stateful") and not entry.get("impure"),
         stateful=bool(entry.get("stateful")),
         refers=bool(entry.get("refers")),
+        commutes=bool(entry.get("commutes")),
     )
 
 
