@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .graph import Attr, DType, Tensor
+from .ops import DIVISIONS
 
 Scalar: TypeAlias = Any
 """A numpy scalar: a bool, an integer or a float."""
@@ -41,9 +42,8 @@ _SUMS: Mapping[str, Callable[..., Scalar]] = {
     "Sub": np.subtract,
     "Mul": np.multiply,
 }
-_QUOTIENTS = frozenset({"RealDiv", "Div"})
 
-FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *_QUOTIENTS, "Cast"})
+FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *DIVISIONS, "Cast"})
 """Ops whose result is known where those of their inputs are; a scalar where all of these are."""
 
 
@@ -81,8 +81,8 @@ def _of_one_kind(op: str, inputs: Sequence[Scalar]) -> Scalar | None:
     if op in _ORDERS:
         return _ORDERS[op](*inputs)
     if issubclass(kind, np.floating):
-        return _float_result(np.divide if op in _QUOTIENTS else _SUMS[op], inputs)
-    return None if op in _QUOTIENTS else _integer_result(_SUMS[op], kind, inputs)
+        return _float_result(np.divide if op in DIVISIONS else _SUMS[op], inputs)
+    return None if op in DIVISIONS else _integer_result(_SUMS[op], kind, inputs)
 
 
 def _float_result(function: Callable[..., Scalar], inputs: Sequence[Scalar]) -> Scalar | None:

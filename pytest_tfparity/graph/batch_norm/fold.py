@@ -154,7 +154,7 @@ def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, i
 
 def _addend(live: LiveGraph, node: Node) -> str | None:
     """The constant that ``node`` adds to something else."""
-    if node.op not in ("BiasAdd", "Add", "AddV2") or len(node.inputs) != 2:
+    if node.op not in ops.ADDITIONS or len(node.inputs) != 2:
         return None
     return weight(live, node.inputs[1]) or weight(live, node.inputs[0])
 

@@ -16,7 +16,8 @@ from ..graph import Array, Attr, DType, Function, FunctionBody, Graph, Node, Ten
 from ..proof.proof import Side
 from ..read.tensors import dtype_of
 
-_LOOPED = frozenset({"Identity", "Switch", "Merge", "Enter"})
+_LOOPED = ops.IDENTITIES | ops.SWITCHES | ops.MERGES | ops.ENTERS
+"""What a constant waits for only to be in a loop with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
