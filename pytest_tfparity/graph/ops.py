@@ -303,6 +303,6 @@ def initialises_table(op: str) -> bool:
     return _INITIALISERS.match(op) is not None
 
 
-def origin(op: str) -> str | None:
+def library_of(op: str) -> str | None:
     """The library that an op unknown to TensorFlow is known from; None if none is."""
     return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)

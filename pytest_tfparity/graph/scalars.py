@@ -17,7 +17,7 @@ from .ops import DIVISIONS
 Scalar: TypeAlias = Any
 """A numpy scalar: a bool, an integer or a float."""
 
-KINDS: Mapping[int, type[np.generic]] = {
+SCALAR_TYPES: Mapping[int, type[np.generic]] = {
     1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 5: np.int16, 6: np.int8, 9: np.int64, 10: np.bool_,
     17: np.uint16, 22: np.uint32, 23: np.uint64,
 }  # fmt: skip
@@ -49,7 +49,7 @@ FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *DIVISIONS, "Cast"}
 
 def scalar_of(tensor: Tensor) -> Scalar | None:
     """A constant of shape ``()`` as a numpy scalar; None for other shapes and for types that are not followed."""
-    kind = KINDS.get(tensor.dtype.number)
+    kind = SCALAR_TYPES.get(tensor.dtype.number)
     return None if kind is None or tensor.shape != () else kind(tensor.array[()])
 
 
@@ -105,7 +105,7 @@ def _in_range(value: int, kind: type[np.generic]) -> Scalar | None:
 
 
 def _cast(target: Attr, value: Scalar) -> Scalar | None:
-    kind = KINDS.get(target.number) if isinstance(target, DType) else None
+    kind = SCALAR_TYPES.get(target.number) if isinstance(target, DType) else None
     if kind is None or not np.isfinite(value):
         return None
     if kind is np.bool_:

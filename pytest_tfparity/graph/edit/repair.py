@@ -145,9 +145,9 @@ class _Patch:
         library, wanted = self.functions, self.reference.graph.functions
         if not wanted:
             return
-        for name in called(node, wanted):
+        for name in reached_functions(node, wanted):
             if name in library and library[name] != wanted[name]:
-                callers = [each for each in self.nodes.values() if name in called(each, library)]
+                callers = [each for each in self.nodes.values() if name in reached_functions(each, library)]
                 if any(each.name != node.name for each in callers):
                     raise Ungraftable(f"both sides have a function {name}, and they are not the same")
             library[name] = wanted[name]
@@ -249,7 +249,7 @@ class _Copy:
         if source not in self.constants:
             value = self.patch.reference.feeds[source]
             name = self.fresh(source.node)
-            self.patch.nodes[name] = constant_node(name, tensor_of(value))
+            self.patch.nodes[name] = constant_node(name, tensor_of_array(value))
             self.added.add(name)
             self.constants[source] = TensorName(name, 0)
         return self.constants[source]
@@ -299,7 +299,7 @@ class _Copy:
         return candidate
 
 
-def called(node: Node, functions: Mapping[str, FunctionBody]) -> set[str]:
+def reached_functions(node: Node, functions: Mapping[str, FunctionBody]) -> set[str]:
     """The functions of the library that ``node`` calls, and those that these call."""
     found: set[str] = set()
     stack = list(_names(node.op, node.attrs.values()))
@@ -327,7 +327,7 @@ def constant_node(name: str, value: Tensor) -> Node:
     return Node(name=name, op="Const", attrs={"dtype": value.dtype, "value": value})
 
 
-def tensor_of(array: Array, dtype: DType | None = None) -> Tensor:
+def tensor_of_array(array: Array, dtype: DType | None = None) -> Tensor:
     """An array as a constant; ``dtype`` is told for those that numpy does not know."""
     fixed = np.asarray(array)
     return Tensor(dtype=dtype or dtype_of(fixed), shape=fixed.shape, load=lambda: fixed)
