@@ -28,6 +28,8 @@ from .wire import BYTES, Malformed, fields
 
 _Read = TypeVar("_Read")
 _CHUNK = 1 << 20
+"""Bytes of small nodes that protobuf parses at once. Measured on 100,000 nodes: the time is the same from 16 KiB to
+64 MiB, and all in one piece takes 27 MiB more memory."""
 _COLLECTIONS = (
     "variables",
     "local_variables",
