@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 
 from .function_body import ARGUMENT, body_of
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
@@ -18,18 +20,29 @@ from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+_PART_OF_DEVICE = (
+    r"(job:(\*|[A-Za-z]\w*)|(replica|task):(\*|\d+)|device:(\*|[A-Za-z]\w*)(:(\*|\d+))?|[A-Za-z]\w*:(\*|\d+))"
+)
+_DEVICE = re.compile(rf"/?({_PART_OF_DEVICE}(/{_PART_OF_DEVICE})*)?", re.ASCII)
+"""``DeviceNameUtils::ParseFullName`` (tensorflow/core/util/device_name_utils.cc), and what Python's importer takes."""
+_DEEPEST_SHAPE = 254
+_LARGEST_SHAPE = 1 << 63
+"""``TensorShapeBase::IsValid`` (tensorflow/core/framework/tensor_shape.cc): how many dimensions and elements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong."""
+    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong.
 
-    node: str
-    op: str
+    Without a node it is a clause about the file.
+    """
+
     reason: str
+    node: str = ""
+    op: str = ""
 
     def __str__(self) -> str:
-        return f"{self.op} ({self.node}) {self.reason}"
+        return f"{self.op} ({self.node}) {self.reason}" if self.node else self.reason
 
 
 def flaws(graph: Graph) -> Iterator[Flaw]:
@@ -40,11 +53,27 @@ def flaws(graph: Graph) -> Iterator[Flaw]:
             node=name, op="A node", reason="is not in the graph, and others are to be placed beside it"
         )
     yield from _cycle(graph)
+    yield from _places(graph)
+    yield from (Flaw(reason=refusal) for refusal in graph.refusals)
 
 
 def first_flaw(graph: Graph) -> Flaw | None:
     """The first flaw of ``graph``; None if TensorFlow imports it, as far as this is seen here."""
     return next(flaws(graph), None)
+
+
+def _places(graph: Graph) -> Iterator[Flaw]:
+    """Devices that are none, and functions that stand where an op of TensorFlow does."""
+    for device, name in graph.devices.items():
+        if not _DEVICE.fullmatch(device):
+            yield Flaw(
+                node=name,
+                op=graph.nodes[name].op,
+                reason=f"is to run on {device!r}, which is the name of no device",
+            )
+    for name in graph.functions:
+        if signature(name) is not None:
+            yield Flaw(reason=f"function {name} has the name of an op")
 
 
 def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
@@ -215,10 +244,17 @@ _KINDS: Mapping[str, Callable[[Attr], bool]] = {
     "float": lambda value: isinstance(value, float),
     "bool": lambda value: isinstance(value, bool),
     "string": lambda value: isinstance(value, bytes),
-    "shape": lambda value: isinstance(value, Shape),
+    "shape": lambda value: isinstance(value, Shape) and _is_shape(value),
     "tensor": lambda value: isinstance(value, Tensor),
     "func": lambda value: isinstance(value, Function),
 }
+
+
+def _is_shape(value: Shape) -> bool:
+    dims = value.dims or ()
+    if len(dims) > _DEEPEST_SHAPE or min(dims, default=0) < -1:
+        return False
+    return -1 in dims or all(count < _LARGEST_SHAPE for count in accumulate(dims, mul))
 
 
 def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:

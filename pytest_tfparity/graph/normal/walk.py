@@ -130,6 +130,7 @@ class _Walk:
         doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
         doubts += mixed_frames(self.live.nodes)
         if not self.depth:
+            doubts += self.graph.demands
             doubts += flaws_of_functions(self.graph, self.live.nodes.values())
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))
