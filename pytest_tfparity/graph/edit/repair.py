@@ -5,14 +5,15 @@ A repair is data; ``repaired`` applies it to a side and leaves the original as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from .. import ops
-from ..graph import Array, Attr, DType, Function, FunctionBody, Graph, Node, Tensor, TensorName
+from ..function_body import named_functions
+from ..graph import Array, Attr, DType, FunctionBody, Graph, Node, Tensor, TensorName
 from ..proof.proof import Side
 from ..read.tensors import dtype_of
 
@@ -302,24 +303,15 @@ class _Copy:
 def reached_functions(node: Node, functions: Mapping[str, FunctionBody]) -> set[str]:
     """The functions of the library that ``node`` calls, and those that these call."""
     found: set[str] = set()
-    stack = list(_names(node.op, node.attrs.values()))
+    stack = [each.name for each in named_functions(node.op, node.attrs, functions)]
     while stack:
         name = stack.pop()
         if name in found or name not in functions:
             continue
         found.add(name)
         for inner in functions[name].nodes:
-            stack.extend(_names(inner.op, inner.attrs.values()))
+            stack.extend(each.name for each in named_functions(inner.op, inner.attrs, functions))
     return found
-
-
-def _names(op: str, values: Iterable[object]) -> Iterator[str]:
-    yield op
-    for value in values:
-        if isinstance(value, Function):
-            yield value.name
-        elif isinstance(value, tuple):
-            yield from (item.name for item in value if isinstance(item, Function))
 
 
 def constant_node(name: str, value: Tensor) -> Node:
