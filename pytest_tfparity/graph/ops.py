@@ -106,6 +106,12 @@ def _value(kind: str, value: Any) -> Attr:
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 """Ops that give a variable (their first input) the value that is their second."""
+SUBTRACTING_ASSIGNS = frozenset({"AssignSub", "AssignSubVariableOp"})
+"""Ops that take their second input from a variable, their first."""
+REFERENCE_VARIABLES = frozenset({"Variable", "VariableV2"})
+"""Variables of which a reference is given, not a resource; the two are one kind of storage."""
+RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
+"""Ops that read a checkpoint: its prefix, the names of tensors, and, but for ``Restore``, which slices of them."""
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 TABLES = frozenset({"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2"})
 ARRAYS = frozenset(
@@ -116,6 +122,9 @@ ARRAYS = frozenset(
     }
 )  # fmt: skip
 """Ops on an array that lives for one run, in the order of their flow inputs."""
+
+ARRAY_WRITES = frozenset({"TensorArrayScatterV3", "TensorArraySplitV3", "TensorArrayWriteV3"})
+"""Those of them that change the array."""
 
 SWITCHES = frozenset({"Switch", "RefSwitch"})
 MERGES = frozenset({"Merge", "RefMerge"})
@@ -131,6 +140,13 @@ PASS_THROUGH = IDENTITIES | {
 """Ops whose output 0 is their input 0, whatever else they do."""
 CARRIERS = IDENTITIES | SWITCHES | MERGES | ENTERS | EXITS | NEXT_ITERATIONS
 """Ops that hand on whatever they are given: a reference, a resource, an array."""
+
+GIVE_VALUES = frozenset(
+    {
+        "Const", "Identity", "Placeholder", "PlaceholderWithDefault", "Switch", "Merge", "Enter", "ReadVariableOp",
+    }
+)  # fmt: skip
+"""Ops that stand where a variable or a reference to one did, and give a value."""
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """Ops that run the function ``f``."""
@@ -156,6 +172,24 @@ LINEAR = frozenset(
 """Convolutions and products; their second input is the kernel."""
 FUSED_PADS = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 """Convolutions that TensorFlow's passes make; their kernel is the last input."""
+ADDITIONS = frozenset({"Add", "AddV2", "BiasAdd"})
+"""Sums of two tensors; the second of ``BiasAdd`` is a vector of channels."""
+DIVISIONS = frozenset({"Div", "RealDiv"})
+"""Quotients, of floats and complex numbers the same."""
+RESHAPES = frozenset({"ExpandDims", "Reshape", "Squeeze"})
+"""Ops that give the numbers of their first input in the same order, in another shape."""
+RANKS = {
+    "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
+    "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
+}  # fmt: skip
+"""The rank of what ops with a rank of their own give."""
+KEEP_RANK = frozenset(
+    {
+        "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast",
+        "SquaredDifference", "Square", "Sub", "Mul",
+    }
+)  # fmt: skip
+"""Ops whose result has the rank of their first input, but for what broadcasting makes of that."""
 OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """What reads of a tensor how large it is, none of its numbers."""
 
@@ -273,7 +307,7 @@ def initialises_table(op: str) -> bool:
     return _INITIALISERS.match(op) is not None
 
 
-def origin(op: str) -> str | None:
+def library_of(op: str) -> str | None:
     """The library that an op unknown to TensorFlow is known from; None if none is."""
     return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)
 

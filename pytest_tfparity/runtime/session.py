@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
 from ..graph import ops
-from ..graph.edit.pruning import Part, effects, harmless, prune
+from ..graph.edit.pruning import Part, effects_of_part, harmless, prune
 from ..graph.graph import Array, Graph, TensorName, tensor_name
 from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
@@ -206,7 +206,7 @@ class Sessions:
 
     def _refuse_effects(self, part: Part, wanted: Sequence[TensorName]) -> None:
         graph, label = self.source.graph, self.source.label
-        effect = next(effects(graph, part), None)
+        effect = next(effects_of_part(graph, part), None)
         if effect is None:
             return
         output = _output_of(graph, effect.node, wanted)

@@ -164,7 +164,7 @@ def _called(node: Node) -> set[str]:
 
 
 def _described(op: str, name: str) -> str:
-    library = ops.origin(op)
+    library = ops.library_of(op)
     return f"{op} ({name}{f'; from {library}' if library else ''})"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...graph import ops
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.edit.repair import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Edit, Graft, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Node, TensorName
 from ..alignment import divergences
 from ..arrays import values
@@ -43,7 +43,9 @@ def _unfolded(evidence: Evidence, divergence: Divergence, taken: list[str]) -> I
     if int(np.prod(value.shape)) != int(np.prod(held.shape)):
         return
     taken.append(free_name(evidence, found, taken))
-    yield Rewrite(node=constant_node(taken[-1], tensor_of(values(held).reshape(value.shape), held.dtype)))
+    yield Rewrite(
+        node=constant_node(taken[-1], tensor_of_array(values(held).reshape(value.shape), held.dtype))
+    )
     edges = {TensorName(found, 0): TensorName(taken[-1], 0)}
     flow = evidence[reference_flow]
     yield Graft(
