@@ -150,7 +150,7 @@ class FunctionNode:
 class Graph:
     """Nodes by name in file order, and the function library.
 
-    ``colocated`` are the names of nodes beside which others want to be placed, ``devices`` where nodes want to run,
+    ``colocated()`` are the names of nodes beside which others want to be placed, ``devices`` where nodes want to run,
     each with the first node that does. ``refusals`` are clauses about the rest of the file, why TensorFlow does not
     import it; ``demands`` such as the TensorFlow decides that is to import it.
     """
@@ -158,7 +158,7 @@ class Graph:
     nodes: Mapping[str, Node]
     functions: Mapping[str, FunctionBody] = field(default_factory=dict)
     producer: int = 0
-    colocated: frozenset[str] = frozenset()
+    colocated: Callable[[], frozenset[str]] = frozenset
     devices: Mapping[str, str] = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
     demands: tuple[str, ...] = ()

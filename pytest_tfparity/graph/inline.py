@@ -47,18 +47,18 @@ class Budget:
         while stack:
             name, finished = stack.pop()
             if finished:
-                parts = [self._sizes[each] for each in called(self._functions, name)]
+                parts = [self._sizes[each] for each in called_functions(self._functions, name)]
                 known = [part for part in parts if part is not None]
                 total = len(self._functions[name].nodes) + sum(known)
                 self._sizes[name] = min(total, self._limit + 1) if len(known) == len(parts) else None
             elif name not in self._sizes:
                 self._sizes[name] = None  # until what it calls is known: that must not be itself
                 stack.append((name, True))
-                stack.extend((each, False) for each in called(self._functions, name))
+                stack.extend((each, False) for each in called_functions(self._functions, name))
         return self._sizes[function]
 
 
-def called(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
+def called_functions(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
     """The functions that function ``name`` calls, each as often as it does."""
     found = []
     for node in functions[name].nodes:
@@ -71,7 +71,7 @@ def called(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenOut:
     """What stands for a call: its nodes, and the tensor that each of its results is.
 
     ``unknown`` lists what could not be resolved, a clause each. ``switches`` are the nodes that choose a
@@ -93,14 +93,14 @@ class Inliner:
         self._taken = taken
         self._budget = budget
 
-    def call(self, node: Node, function: Function, arguments: Sequence[TensorName]) -> Written | None:
+    def call(self, node: Node, function: Function, arguments: Sequence[TensorName]) -> WrittenOut | None:
         """``function`` in place of ``node``; None where it is not in the library or that would be too much."""
         body = self._body(function)
         if body is None:
             return None
         return self._placed(self._free(node.name, body.nodes), body, arguments)
 
-    def conditional(self, node: Node) -> Written | None:
+    def conditional(self, node: Node) -> WrittenOut | None:
         """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
         sides = [
             side
@@ -130,7 +130,7 @@ class Inliner:
 
     def _placed(
         self, prefix: str, body: Body, arguments: Sequence[TensorName], gate: tuple[str, ...] = ()
-    ) -> Written:
+    ) -> WrittenOut:
         """``body`` under ``prefix``; a node without inputs waits for ``gate``."""
         placed = _placing(prefix, body, arguments)
         nodes = [
@@ -148,9 +148,9 @@ class Inliner:
             if inner.op != ARGUMENT
         ]
         unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
-        return Written(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
+        return WrittenOut(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
 
-    def _lowered(self, node: Node, otherwise: Body, then: Body) -> Written:
+    def _lowered(self, node: Node, otherwise: Body, then: Body) -> WrittenOut:
         predicate, *arguments = node.inputs
         own = ["pivot", "else_pivot", "then_pivot", *(f"switch_{index}" for index in range(len(arguments)))]
         own += [f"merge_{port}" for port in range(len(then.returns))]
@@ -176,7 +176,7 @@ class Inliner:
             Node(f"{name}/merge_{port}", "Merge", sides)
             for port, sides in enumerate(zip(*returned, strict=False))
         ]
-        return Written(
+        return WrittenOut(
             nodes=[*nodes, *merges],
             returns=tuple(TensorName(merge.name, 0) for merge in merges),
             unknown=tuple(unknown),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 
-from .function_body import ARGUMENT, body_of
+from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
 from .read.tensors import base_dtype, dtype_name
@@ -48,7 +48,7 @@ class Flaw:
 def flaws(graph: Graph) -> Iterator[Flaw]:
     """Every node of ``graph`` that TensorFlow's importer refuses, in the order of the file; functions left out."""
     yield from _refused_nodes(graph)
-    for name in sorted(graph.colocated - graph.nodes.keys()):
+    for name in sorted(graph.colocated() - graph.nodes.keys()):
         yield Flaw(
             node=name, op="A node", reason="is not in the graph, and others are to be placed beside it"
         )
@@ -89,8 +89,8 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
     while stack:
         node = stack.pop()
         found += _settings(node)
-        for function in _functions(graph, node):
-            if function.name in seen:
+        for function in named_functions(node.op, node.attrs, graph.functions):
+            if function.name in seen or function.name not in graph.functions:
                 continue
             seen.add(function.name)
             body = body_of(graph.functions, graph.functions[function.name], function.attrs)
@@ -98,16 +98,6 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
             found += [f"in function {function.name}, {flaw}" for flaw in (*body.unknown, *flaws(inner))]
             stack += body.nodes.values()
     return found
-
-
-def _functions(graph: Graph, node: Node) -> Iterator[Function]:
-    """The functions of the library that a node names, or is a call of."""
-    if node.op in graph.functions:
-        yield Function(node.op, node.attrs)
-    for value in node.attrs.values():
-        for each in listed(value) or (value,):
-            if isinstance(each, Function) and each.name in graph.functions:
-                yield each
 
 
 _EXECUTORS = (b"", b"DEFAULT", b"SINGLE_THREADED_EXECUTOR")
@@ -131,14 +121,20 @@ def _settings(node: Node) -> Iterator[str]:
 
 
 def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
+    # Equal attributes are one object, so most nodes were seen before.
     known: dict[tuple[str, int], _Node] = {}
-    for node in graph.nodes.values():
-        found = _seen(graph, node, known)
-        reason = found.reason or _edges(graph, node, found, known)
-        if reason is None and not _NAME.fullmatch(node.name):
+    told: dict[str, _Node] = {}
+    for name, node in graph.nodes.items():
+        key = (node.op, id(node.attrs))
+        if key not in known:
+            known[key] = _read(graph, node)
+        told[name] = known[key]
+    for name, node in graph.nodes.items():
+        reason = told[name].reason or _edges(graph, node, told)
+        if reason is None and not _NAME.fullmatch(name):
             reason = "has a name that TensorFlow does not allow"
         if reason is not None:
-            yield Flaw(node=node.name, op=node.op, reason=reason)
+            yield Flaw(node=name, op=node.op, reason=reason)
 
 
 def _cycle(graph: Graph) -> Iterator[Flaw]:
@@ -199,14 +195,6 @@ class _Node:
 
 _OPEN = _Node(open=True)
 """A node of which nothing is known: an op of another library, or a function of the graph's own."""
-
-
-def _seen(graph: Graph, node: Node, known: dict[tuple[str, int], _Node]) -> _Node:
-    """``node`` by itself; equal attributes are one object, so most nodes were seen before."""
-    key = (node.op, id(node.attrs))
-    if key not in known:
-        known[key] = _read(graph, node)
-    return known[key]
 
 
 def _read(graph: Graph, node: Node) -> _Node:
@@ -296,26 +284,27 @@ def _shown(values: Sequence[Attr]) -> str:
 # --- edges
 
 
-def _edges(graph: Graph, node: Node, told: _Node, known: dict[tuple[str, int], _Node]) -> str | None:
-    if told.open:
+def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
+    own = told[node.name]
+    if own.open:
         return None
-    if len(node.inputs) != len(told.inputs):
-        return f"takes {len(told.inputs)} inputs and has {len(node.inputs)}"
-    for source, wanted in zip(node.inputs, told.inputs, strict=True):
-        before = graph.nodes.get(source.node)
-        if before is None:
+    if len(node.inputs) != len(own.inputs):
+        return f"takes {len(own.inputs)} inputs and has {len(node.inputs)}"
+    for source, wanted in zip(node.inputs, own.inputs, strict=True):
+        made = told.get(source.node)
+        if made is None:
             return f"reads {source}, which is not in the graph"
-        made = _seen(graph, before, known)
         if made.open or made.reason is not None:
             continue
         if source.port >= len(made.outputs):
-            return f"reads {source}, and {before.op} has {len(made.outputs)} outputs"
+            op = graph.nodes[source.node].op
+            return f"reads {source}, and {op} has {len(made.outputs)} outputs"
         given = made.outputs[source.port]
-        if ANY in (given, wanted) or given == wanted:
+        if given == wanted or ANY in (given, wanted):
             continue
         if wanted > REFERENCE or given - REFERENCE != wanted:
             return f"reads {source} as {_type(wanted)}, and it is {_type(given)}"
-    missing = next((control for control in node.controls if control not in graph.nodes), None)
+    missing = next((control for control in node.controls if control not in told), None)
     return None if missing is None else f"waits for {missing}, which is not in the graph"
 
 

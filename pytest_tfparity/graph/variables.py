@@ -106,12 +106,12 @@ def storage_of(node: Node | FunctionNode) -> Storage:
     shared = _text(node.attrs.get("shared_name"))
     if node.op == "VarHandleOp":
         return Storage("resource", container, shared)
-    kind = "reference" if node.op in ("Variable", "VariableV2") else node.op
+    kind = "reference" if node.op in ops.REFERENCE_VARIABLES else node.op
     return Storage(kind, container, shared or node.name)
 
 
 def _text(value: Attr) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+    return value.decode("utf-8", "replace") if value and isinstance(value, bytes) else ""
 
 
 def written_variable(graph: Graph, node: str) -> str | None:

@@ -10,7 +10,7 @@ import html
 from collections.abc import Sequence
 
 from ..result import Finding, ParityResult
-from .terminal import VERDICTS, headline, number, repair
+from .terminal import VERDICTS, headline, number_text, repair_sentence
 
 
 def annotation(result: ParityResult, file: str, line: int) -> str:
@@ -38,14 +38,14 @@ def summary(results: Sequence[ParityResult]) -> str:
 
 def _row(result: ParityResult) -> str:
     differences = [output.max_abs for output in result.outputs if output.max_abs is not None]
-    largest = number(max(differences)) if differences else ""
+    largest = number_text(max(differences)) if differences else ""
     causes = ", ".join(f"`{finding.cause}`" for finding in result.findings)
     verdict = VERDICTS[result.verdict] if result.passed else f"**{VERDICTS[result.verdict]}**"
     return f"| {_text(result.model)} | {verdict} | {largest} | {causes} |"
 
 
 def _finding(finding: Finding) -> list[str]:
-    proof = [repair(finding)] if repair(finding) else []
+    proof = [repair_sentence(finding)] if repair_sentence(finding) else []
     places = ", ".join(map(_code, finding.scopes[:8]))
     return [
         "",

@@ -12,7 +12,15 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
 from ..graph import ops
-from ..graph.edit.pruning import Effect, Part, does_more, effects, endless_calls, harmless, prune
+from ..graph.edit.pruning import (
+    Effect,
+    Part,
+    does_more,
+    effects_of_part,
+    endless_calls,
+    harmless,
+    prune,
+)
 from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
 from ..graph.read.tensors import STRING
 from ..graph.variables import written_variable
@@ -211,7 +219,7 @@ class Sessions:
 
     def _refuse_effects(self, part: Part, wanted: Sequence[TensorName]) -> None:
         graph, label = self.source.graph, self.source.label
-        effect = next(effects(graph, part), None)
+        effect = next(effects_of_part(graph, part), None)
         if effect is None:
             return
         output = _output_of(graph, effect.node, wanted)

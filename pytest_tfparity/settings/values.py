@@ -236,7 +236,7 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
     return TopK(k=settings["k"], agree=settings.get("agree", 1.0))
 
 
-READERS: Mapping[str, Callable[[Written, Key], Any]] = {
+VALUE_READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "tolerance": _tolerance,
     "atol": _atol,
     "number": _plain_number,
@@ -256,7 +256,7 @@ READERS: Mapping[str, Callable[[Written, Key], Any]] = {
 """Readers of the kinds that need neither a folder nor a section of their own."""
 
 
-def listed(value: Written, expected: str) -> Sequence[Written]:
+def list_of(value: Written, expected: str) -> Sequence[Written]:
     """The items of a list, or the one item that is written without brackets."""
     given = value.value
     if isinstance(given, list):

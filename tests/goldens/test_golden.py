@@ -26,7 +26,7 @@ from pytest_tfparity.goldens import store
 from pytest_tfparity.goldens.archive import ArchiveProblem, read_archive, write_archive
 from pytest_tfparity.goldens.store import (
     GoldenChange,
-    prune,
+    prune_goldens,
     read_golden,
     stale_goldens,
     update_golden,
@@ -405,7 +405,7 @@ def test_stale_goldens_are_found_in_the_folders_of_used_ones(path: Path, tmp_pat
     assert stale_goldens([path, old]) == []
     assert stale_goldens([path.parent / ".." / "goldens" / "digits.npz"]) == [old]
     assert stale_goldens([]) == []
-    assert prune([old, foreign]) == [old]
+    assert prune_goldens([old, foreign]) == [old]
     assert sorted(os.listdir(path.parent)) == ["digits.npz", "digits.yaml", "photos.npz"]
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pytest_tfparity.graph.graph import DType, Graph, Tensor, tensor_name
 from pytest_tfparity.graph.proof.fingerprint import Contents
-from pytest_tfparity.graph.proof.proof import Proof, Side, normalised
+from pytest_tfparity.graph.proof.proof import NormalSide, Proof, Side, normalised
 from pytest_tfparity.graph.proof.proof import prove as _prove
 from pytest_tfparity.graph.read.graphdef import read_graph
 
@@ -56,21 +56,21 @@ class Written:
         """:meth:`run` in one session; variables are restored before each run."""
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(self.definition, name="")
-            with tf.compat.v1.Session(graph=graph, config=_AS_WRITTEN) as session:
-                restores = [_restore(graph, name, value) for name, value in self.variables.items()]
+            with tf.compat.v1.Session(graph=graph, config=AS_WRITTEN) as session:
+                restores = [restore(graph, name, value) for name, value in self.variables.items()]
                 names = [str(tensor_name(name)) for name in self.inputs]
                 fetches = [str(tensor_name(name)) for name in self.outputs]
 
                 def run(*values: Any) -> list[np.ndarray]:
                     feeds = dict(zip(names, values, strict=True))
-                    for restore in restores:
-                        session.run(restore, feeds)
+                    for each in restores:
+                        session.run(each, feeds)
                     return list(session.run(fetches, feeds))
 
                 yield run
 
 
-def _restore(graph: tf.Graph, name: str, value: Any) -> tf.Operation:
+def restore(graph: tf.Graph, name: str, value: Any) -> tf.Operation:
     variable = graph.get_tensor_by_name(f"{name}:0")
     if variable.dtype == tf.resource:
         return tf.raw_ops.AssignVariableOp(resource=variable, value=value)
@@ -84,7 +84,7 @@ def _config() -> Any:
     return config
 
 
-_AS_WRITTEN = _config()
+AS_WRITTEN = _config()
 
 
 def tensor(value: Any) -> Tensor:
@@ -111,10 +111,15 @@ def written(
 
 
 def prove(reference: Side, export: Side) -> Proof:
-    """The proof that a check asks for; what holds from left to right holds from right to left."""
+    """The proof that a check asks for."""
     contents = Contents()
-    made = _prove(normalised(reference, contents), normalised(export, contents))
-    assert _prove(normalised(export, contents), normalised(reference, contents)).proven is made.proven
+    return prove_normal(normalised(reference, contents), normalised(export, contents))
+
+
+def prove_normal(reference: NormalSide, export: NormalSide) -> Proof:
+    """:func:`prove` of sides in normal form; what holds from left to right holds from right to left."""
+    made = _prove(reference, export)
+    assert _prove(export, reference).proven is made.proven
     return made
 
 

@@ -12,7 +12,7 @@ from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.repair import tensor_of
+from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Array, Node, Tensor, TensorName
 from ..alignment import reference_of
 from ..arrays import values
@@ -20,7 +20,7 @@ from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query
 from .batch_norms import linears, reference_norms
-from .fold_formula import Matrix, Weights, as_low, matrix, rounded, solved
+from .fold_formula import LayerWeights, Matrix, as_low, matrix, rounded, solved
 from .fold_origins import origins
 from .unfold import Folded, right_fold
 
@@ -116,7 +116,7 @@ def other_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear) -> Matrix 
 
 def _solutions(
     evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix, kept: BatchNorm | None
-) -> Iterator[tuple[Weights, bool, Fold, int]]:
+) -> Iterator[tuple[LayerWeights, bool, Fold, int]]:
     """Weights with the fold that makes ``kernel`` of them, whether these are the reference's own, and of how
     many sums behind ``linear`` the offset is."""
     for right in (True, False):
@@ -185,7 +185,7 @@ def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix
     if kind is None or not linear.added:
         return None
     weights = {
-        name: tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
+        name: tensor_of_array(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
         for name, value in expected.items()
     }
     added = len(linear.added) if norm.bias is not None else 1

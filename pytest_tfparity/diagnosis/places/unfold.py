@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Tensor, TensorName
 from ..arrays import values
 from ..evidence import Evidence
 from ..needed import export_flow
 from .batch_norms import free_name, norm_graft
-from .fold_formula import Weights
+from .fold_formula import LayerWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Folded:
 
     norm: BatchNorm
     fold: Fold
-    weights: Weights
+    weights: LayerWeights
     expected: bool
     output: TensorName
     linear: Linear | None = None
@@ -112,4 +112,4 @@ def _shaped(evidence: Evidence, linear: Linear, folded: Folded) -> Tensor:
     held = evidence.export.value(linear.kernel)
     if held is None or held.shape == kernel.shape:
         return kernel
-    return tensor_of(values(kernel).reshape(held.shape), kernel.dtype)
+    return tensor_of_array(values(kernel).reshape(held.shape), kernel.dtype)

@@ -153,7 +153,7 @@ def _is_harmless(graph: Graph, node: Node, known: Container[str]) -> bool:
     return _effect_in(graph, called) is None and _more_in(graph, called) is None
 
 
-def effects(graph: Graph, part: Part) -> Iterator[Effect]:
+def effects_of_part(graph: Graph, part: Part) -> Iterator[Effect]:
     """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
 
     And those that a read of the variable that they change waits for: what is read is what they wrote.

@@ -30,7 +30,8 @@ _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 
 _FLOAT, _DOUBLE, _STRING, _BFLOAT16, _HALF = DType(1), DType(2), DType(7), DType(14), DType(19)
 _FLOATS = (_FLOAT, _DOUBLE, _BFLOAT16, _HALF)
-_COMPLEX = (DType(8), DType(18))
+_OF_ANY_TYPE = frozenset({"LogicalAnd", "LogicalOr", "Equal", "NotEqual"})
+_REALS = frozenset(map(DType, (1, 2, 3, 4, 5, 6, 9, 14, 17, 19, 22, 23)))
 
 
 def plain_op(op: str) -> str:
@@ -92,11 +93,16 @@ def _of_fused_batch_norm(attrs: Mapping[str, Attr]) -> dict[str, Attr]:
 
 
 def commutes(op: str, attrs: Mapping[str, Attr]) -> bool:
-    """Whether exchanging both inputs changes no bit of the result (of a NaN at most the payload)."""
-    if op in ("LogicalAnd", "LogicalOr", "BitwiseAnd", "BitwiseOr", "BitwiseXor"):
-        return True
-    kind = attrs.get("T")
-    return op in ("AddV2", "Mul") and isinstance(kind, DType) and kind not in (*_COMPLEX, _STRING)
+    """Whether exchanging both inputs changes no bit of the result (of a NaN at most the payload).
+
+    As TensorFlow registers it; an addition of texts or of lists of tensors is left out, and what is done to complex
+    numbers, whose parts are rounded in an order. Maximum and Minimum are not registered so: of two zeros, and of a
+    number and NaN, they may take the first.
+    """
+    known = ops.registered(op)
+    if known is None or not known.commutes:
+        return False
+    return op in _OF_ANY_TYPE or attrs.get("T") in _REALS
 
 
 def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -170,7 +170,7 @@ class Bundle:
             " only TensorFlow can read that."
         )
 
-    @property
+    @cached_property
     def _name(self) -> str:
         return f"the checkpoint {checkpoint_text(self.prefix)}"
 
