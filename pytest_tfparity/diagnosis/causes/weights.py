@@ -237,15 +237,13 @@ FOREIGN = weights_cause(
 
 
 def _left_out_said(found: Weights) -> str:
-    marks = found.evidence[unrestored].marks
-    marked = (
-        "initial values"
-        if marks == len(found.wrong)
-        else f"initial values ({marks} of them to be seen as such)"
-    )
+    marks, one = found.evidence[unrestored].marks, len(found.wrong) == 1
+    what = "an initial value" if one else "initial values"
+    marked = what if marks == len(found.wrong) else f"{what} ({marks} of them to be seen as such)"
     return (
         f"{found.layers} {'was' if len(found.scopes) == 1 else 'were'} not restored: {found.constants} of"
-        f" {found.export_name} are no tensor of {found.reference_name} but {marked}.{_others_right(found)}"
+        f" {found.export_name} {'is' if one else 'are'} no tensor of {found.reference_name} but"
+        f" {marked}.{_others_right(found)}"
     )
 
 
@@ -256,12 +254,32 @@ def _others_right(found: Weights) -> str:
     return " All other weights are the checkpoint's." if alone else ""
 
 
-PARTIAL_RESTORE = weights_cause(
+def _drawn_said(found: Weights) -> str:
+    verb = "is" if len(found.wrong) == 1 else "are"
+    return (
+        f"{found.layers}: {found.constants} of {found.export_name} {verb} no tensor of {found.reference_name}, and may"
+        f" be what the initialiser draws, by their bounds{_angle(found.evidence[unrestored])}: it looks as if they were"
+        f" not restored.{_others_right(found)}"
+    )
+
+
+_RESTORE_ALL = (
+    "Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has."
+)
+_LEFT_OUT = weights_cause(
     id="partial-restore",
     where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].initial,
     says=_left_out_said,
-    fix="Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
+    fix=_RESTORE_ALL,
 )
+_DRAWN = weights_cause(
+    id="partial-restore",
+    where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].drawn,
+    says=_drawn_said,
+    fix=_RESTORE_ALL,
+    certain=False,
+)
+PARTIAL_RESTORE = Cause(id="partial-restore", ways=(*_LEFT_OUT.ways, *_DRAWN.ways))
 
 
 # --- some layers of another step or run
