@@ -19,7 +19,7 @@ from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
 from .repair_trials import Accepted, Repaired, attempted, effects, needed
-from .wording import listed
+from .wording import enumerated
 
 _LONG = 300
 """Letters of a message from which nothing is added to it: four lines of a terminal."""
@@ -221,7 +221,7 @@ def _merged(findings: Sequence[tuple[Finding, str]]) -> list[Finding]:
             evidence=(*before.evidence, *each.evidence),
         )
     return [
-        replace(each, message=f"{each.message} Likewise {listed(others)}.") if others else each
+        replace(each, message=f"{each.message} Likewise {enumerated(others)}.") if others else each
         for each, others in zip(found, likewise, strict=True)
     ]
 

@@ -24,6 +24,7 @@ from .case import Case
 from .cause import Cause
 from .causes import (
     DIFFERENCES,
+    altered_weights,
     averages,
     batch_coupling,
     batch_norm,
@@ -34,7 +35,6 @@ from .causes import (
     precision,
     preprocessing,
     random_numbers,
-    relations,
     statistics,
     tables,
     weights,
@@ -85,13 +85,13 @@ _CAUSES: tuple[Cause, ...] = (
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
-    *relations.CAUSES,
+    *altered_weights.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,
     *non_finite.CAUSES,
     *random_numbers.CAUSES,
     *batch_coupling.CAUSES,
-    *relations.LAST,
+    *altered_weights.LAST,
     *classified(DIFFERENCES, among=_shows),
 )
 _TOLERATED = frozenset(cause.id for cause in precision.CAUSES)
