@@ -172,7 +172,7 @@ def _numbers(
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
-    from .explain import explained, warned_of_other_weights, with_details
+    from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
         inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
@@ -187,7 +187,7 @@ def _numbers(
     if not alike:
         result = explained(run, result, answers)
     elif not run.proof.proven:
-        result = warned_of_other_weights(run, result)
+        result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
     absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
