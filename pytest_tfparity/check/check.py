@@ -236,7 +236,7 @@ def _concluded(run: Run, result: ParityResult, *, alike: bool) -> ParityResult:
 def _loadable(pair: Pair) -> bool:
     """Whether TensorFlow imports the export as a whole file, as far as the file can be read without it."""
     try:
-        return not isinstance(pair.export, HasGraph) or first_flaw(pair.export.graph) is None
+        return not isinstance(pair.export, HasGraph) or first_flaw(pair.export.file_graph) is None
     except UnreadableFile:
         return True
 

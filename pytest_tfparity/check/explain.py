@@ -47,7 +47,7 @@ def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
 
 def _refusal(pair: Pair) -> str:
     """Which node TensorFlow refuses to import, where no cause is known."""
-    flaw = first_flaw(pair.export.graph) if isinstance(pair.export, HasGraph) else None
+    flaw = first_flaw(pair.export.file_graph) if isinstance(pair.export, HasGraph) else None
     return f"TensorFlow does not import {case_of_export(pair).export_name}: {flaw}."
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, did_you_mean
 from ..formats.format import ROLES, Role
-from ..formats.model import HasGraph, Model
+from ..formats.model import HasGraph, Model, Repairable
 from ..formats.registry import format_of
 from ..formats.store import ModelStore
 from ..graph.graph import Array, tensor_name
@@ -56,8 +56,9 @@ class Pair:
     def side(self, role: Role) -> Side:
         """One side as the proof wants it. Raises ModelError if it has no graph."""
         model = self.graph_model(role)
+        mended = model if role == "export" and isinstance(model, Repairable) else None
         return Side(
-            graph=model.graph,
+            graph=model.graph if mended is None else mended.constant_graph,
             outputs=tuple(tensor_name(getattr(output, role)) for output in self.outputs),
             inputs=tuple(tensor_name(getattr(entry, role)) for entry in self.inputs),
             feeds=model.feeds,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,8 @@ from ..graph.read.restore import Ema, RestoredKey
 from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
-    from ..runtime.session import SessionKind
+    from ..graph.edit.pruning import Part
+    from ..runtime.session import SessionKind, Sessions, Source
 
 
 class Model(ABC):
@@ -111,6 +113,11 @@ class HasGraph(Model):
         """The whole graph, read without TensorFlow. Raises UnreadableFile, ModelError."""
 
     @property
+    def file_graph(self) -> Graph:
+        """The graph as it stands in the file, which TensorFlow imports as a whole."""
+        return self.graph
+
+    @property
     @abstractmethod
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds of this side, in the dtypes of their placeholders. Raises FeedError."""
@@ -196,6 +203,40 @@ class HasSession(Model):
         """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
 
 
+class GraphModel(HasGraph, HasSession):
+    """A model that TensorFlow runs as a graph, in sessions that stay open until ``close``; each says what they run."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """What is imported and how its variables get their values. Raises ModelError."""
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
+    ) -> dict[str, Array]:
+        """See :meth:`.model.Model.run`; only the part of the graph that the outputs need is run."""
+        return self._sessions.run(inputs, outputs, session)
+
+    def session(self, outputs: Sequence[str] | None = None) -> Any:
+        """See :meth:`.model.HasSession.session`."""
+        return self._sessions.session(outputs)
+
+    def close(self) -> None:
+        """Close the sessions."""
+        if self.is_open:
+            self.__dict__.pop("_sessions").close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether TensorFlow may hold the model."""
+        return "_sessions" in self.__dict__
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        from ..runtime.session import Sessions
+
+        return Sessions(self.source())
+
+
 class Rewritten(HasGraph, HasSession):
     """A changed model, in memory alone."""
 
@@ -208,8 +249,21 @@ class Rewritten(HasGraph, HasSession):
         """Write it as a file of the format that it was made from."""
 
 
-class Repairable(HasGraph):
+class Repairable(HasGraph, HasSession):
     """A model that can be run and written with a changed graph, so that a repair can be tried."""
+
+    @property
+    def constant_graph(self) -> Graph:
+        """The graph with its weights as constants, which a repair exchanges."""
+        return self.graph
+
+    @abstractmethod
+    def source(self) -> Source:
+        """What runs the model; of it a changed one takes how variables get their values. Raises ModelError."""
+
+    @abstractmethod
+    def require_values(self, part: Part, label: str) -> None:
+        """Raise ModelError unless the variables of ``part`` get values; ``label`` is what is to be run."""
 
     @abstractmethod
     def rewritten(self, side: Side, donor: Model, names: Sequence[TensorName] | None = None) -> Rewritten:

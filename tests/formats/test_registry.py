@@ -63,8 +63,8 @@ def test_a_meta_graph_is_no_frozen_graph(files: Path) -> None:
 
 
 def test_what_usually_stands_on_a_side_comes_first_there() -> None:
-    assert [each.word for each in formats_for("reference")] == ["checkpoint", "frozen_graph"]
-    assert [each.word for each in formats_for("export")] == ["frozen_graph", "checkpoint"]
+    assert [each.word for each in formats_for("reference")] == ["checkpoint", "frozen_graph", "saved_model"]
+    assert [each.word for each in formats_for("export")] == ["frozen_graph", "saved_model", "checkpoint"]
 
 
 def test_a_word_that_is_no_format_is_told_with_those_that_there_are() -> None:
