@@ -20,11 +20,10 @@ from ..graph.proof.proof import Proof, prove
 from ..graph.valid import first_flaw
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .garbage_collection import paused_garbage_collection
 from .health import healthy, sound
 from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
-from .run import Clock, Run, RunOutputs
+from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, said_once
 
 if TYPE_CHECKING:

@@ -80,6 +80,11 @@ class Model(ABC):
         return did_you_mean(name, self._known_tensors())
 
     @property
+    def taken(self) -> str:
+        """What of the file was taken, where that says more than its name; else empty. Raises ModelError."""
+        return ""
+
+    @property
     def graph_noun(self) -> str:
         """How messages call what has this side's tensors: the "checkpoint's graph", the "frozen graph"."""
         return self.noun

@@ -64,13 +64,26 @@ class SavedModel(GraphModel, Repairable, HasWeights):
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder that the user named."""
         return self._path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that is read and loaded."""
+        return self._path
+
+    @property
+    def taken(self) -> str:
+        """See :attr:`.model.Model.taken`."""
+        writer = f" of TensorFlow {self.saved.version}" if self.saved.version else ""
+        count = len(self.saved.signatures)
+        of_several = f" of {count}" if count > 1 else ""
+        return f"a SavedModel{writer}, signature {self._signature_name}{of_several}"
 
     @cached_property
     def saved(self) -> SavedGraph:
         """The graph with the tags, as the file has it. Raises ModelError."""
-        return read_saved_model(self.path, self.tags)
+        return read_saved_model(self.folder, self.tags)
 
     @cached_property
     def signature(self) -> Signature:
@@ -93,7 +106,7 @@ class SavedModel(GraphModel, Repairable, HasWeights):
     @cached_property
     def bundle(self) -> Bundle | None:
         """The values of the variables; None where there are none. Raises ModelError, UnreadableFile."""
-        prefix = self.path / "variables" / "variables"
+        prefix = self.folder / "variables" / "variables"
         if not prefix.with_name("variables.index").exists():
             return None
         return Bundle(prefix)
@@ -121,7 +134,7 @@ class SavedModel(GraphModel, Repairable, HasWeights):
     @cached_property
     def served(self) -> Served:
         """The signature as a plain graph. Raises ModelError, UnreadableFile."""
-        found = served(self.saved, self.signature, self._own_names, self.path)
+        found = served(self.saved, self.signature, self._own_names, self.folder)
         if found.live and self.bundle is None:
             raise ModelError(
                 f"{self.label} has no variables/variables.index, and its signature {self._signature_name} needs"
@@ -221,7 +234,7 @@ class SavedModel(GraphModel, Repairable, HasWeights):
         """See :attr:`.model.Model.open_bytes`."""
         if not (self.is_open or "_server" in self.__dict__):
             return 0
-        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def close(self) -> None:
         """Close the sessions and forget TensorFlow's copy of the graph."""
@@ -247,7 +260,7 @@ class SavedModel(GraphModel, Repairable, HasWeights):
     def _server(self) -> Server:
         from ..runtime.saved_model import Server
 
-        return Server(self.path, self.label, self.tags, self.served, self.feeds)
+        return Server(self.folder, self.label, self.tags, self.served, self.feeds)
 
     @cached_property
     def _own_names(self) -> Mapping[str, str]:
@@ -262,4 +275,4 @@ class SavedModel(GraphModel, Repairable, HasWeights):
     def _restore(self, session: Any, part: Part) -> None:
         from ..runtime.restoring import restore
 
-        restore(session, part, self.served.keys, str(self.path / "variables" / "variables"))
+        restore(session, part, self.served.keys, str(self.folder / "variables" / "variables"))
