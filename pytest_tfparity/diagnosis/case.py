@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -23,8 +23,10 @@ class Case:
     the reference is restored from, ``parts`` which part of it (as RestoreV2 spells it) where not the whole.
     ``others`` are the other checkpoints of its folder by name. ``outputs`` is what was measured, empty where
     nothing was. ``export_name`` and ``reference_name`` are the files as the user named them,
-    ``reference_graph`` what the graph of the reference is called. ``runner`` runs both sides; None where only the
-    files are to be looked at.
+    ``reference_graph`` what the graph of the reference is called, ``remake`` how such an export is made again.
+    ``unrestored`` are variables that the export's own restore leaves out, ``signatures`` what the export computes for
+    the same inputs and outputs under other names of its own. ``runner`` runs both sides; None where only the files are
+    to be looked at.
     """
 
     reference: NormalSide
@@ -37,6 +39,9 @@ class Case:
     reference_graph: str = "checkpoint's graph"
     others: Mapping[str, Tensors] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    remake: str = "freeze again"
+    unrestored: Collection[str] = ()
+    signatures: Mapping[str, NormalSide] = field(default_factory=dict)
     runner: Runner | None = None
 
     @property

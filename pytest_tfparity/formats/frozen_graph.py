@@ -34,6 +34,7 @@ class FrozenGraph(GraphModel, Repairable):
     """A frozen graph. Read when first needed; run in sessions that stay open until ``close``."""
 
     noun = "frozen graph"
+    remake = "freeze again"
 
     def __init__(self, path: Path, *, feeds: Mapping[str, FeedValue] = MappingProxyType({})) -> None:
         self.label = str(path)

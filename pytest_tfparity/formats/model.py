@@ -7,7 +7,7 @@ file, and says which evidence is missing where the answer is no.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -132,6 +132,11 @@ class HasGraph(Model):
         """Variable node name to the value that the restore puts there; empty where weights are constants."""
         return {}
 
+    @property
+    def unrestored(self) -> Collection[str]:
+        """The variable nodes that the outputs need and that the model's own restore leaves out."""
+        return ()
+
     def outputs(self) -> Sequence[str]:
         """The tensors that the graph ends in: read by no other node, and the answer of a computing op."""
         nodes = self.graph.nodes
@@ -208,6 +213,14 @@ class HasSession(Model):
         """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
 
 
+class HasSignatures(Model):
+    """A model that answers under several signatures."""
+
+    @abstractmethod
+    def other_signatures(self) -> Mapping[str, HasGraph]:
+        """The same file under each of its other signatures. Raises ModelError."""
+
+
 class GraphModel(HasGraph, HasSession):
     """A model that TensorFlow runs as a graph, in sessions that stay open until ``close``; each says what they run."""
 
@@ -261,6 +274,9 @@ class Repairable(HasGraph, HasSession):
     def constant_graph(self) -> Graph:
         """The graph with its weights as constants, which a repair exchanges."""
         return self.graph
+
+    remake: ClassVar[str]
+    """How such a file is made again, after the model was built and its weights were read."""
 
     @abstractmethod
     def source(self) -> Source:

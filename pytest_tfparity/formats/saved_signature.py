@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, did_you_mean
+from ..graph import ops
 from ..graph.edit.freeze import frozen
 from ..graph.edit.pruning import executed
 from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
@@ -28,7 +29,7 @@ from ..graph.read.saved_model import (
 from ..graph.read.served import Served, served
 from ..runtime.feeds import constants
 from .format import FeedValue
-from .model import GraphModel, HasWeights, Model, Repairable
+from .model import GraphModel, HasGraph, HasSignatures, HasWeights, Model, Repairable
 
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
     from .rewritten_graph import RewrittenGraph
 
 
-class SavedModel(GraphModel, Repairable, HasWeights):
+class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
     """One ``signature`` of the graph with ``tags``. Read when first needed; run in sessions until ``close``.
 
     Inputs and outputs have the names of the signature. ``feeds`` are constants for some of the inputs.
     """
 
     noun = "SavedModel"
+    remake = "export again"
 
     def __init__(
         self,
@@ -140,6 +142,13 @@ class SavedModel(GraphModel, Repairable, HasWeights):
                 f"{self.label} has no variables/variables.index, and its signature {self._signature_name} needs"
                 f" {len(found.live)} variables ({min(found.live)}, for one). Copy the whole folder."
             )
+        known = self.bundle.tensors if self.bundle is not None else {}
+        lost = [found.keys[name].key for name in sorted(found.live) if found.keys[name].key not in known]
+        if lost:
+            raise ModelError(
+                f"{self.label} restores {lost[0]}{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}, which its"
+                " variables folder does not hold: it is of another SavedModel. Copy the whole folder."
+            )
         return found
 
     @cached_property
@@ -150,6 +159,18 @@ class SavedModel(GraphModel, Repairable, HasWeights):
             return {}
         found = {name: key for name, key in self.served.keys.items() if key.key in bundle.tensors}
         return MappingProxyType({name: restored(key, bundle) for name, key in found.items()})
+
+    @cached_property
+    def unrestored(self) -> Collection[str]:
+        """See :attr:`.model.HasGraph.unrestored`."""
+        live = self.graph.live(self.served.outputs).values()
+        known = {*self.served.keys, *self.served.initialised}
+        return frozenset(node.name for node in live if node.op in ops.VARIABLES and node.name not in known)
+
+    def other_signatures(self) -> Mapping[str, HasGraph]:
+        """See :meth:`.model.HasSignatures.other_signatures`."""
+        names = [name for name in self.saved.signatures if name != self._signature_name]
+        return {name: SavedModel(self.path, signature=name, tags=self.tags) for name in names}
 
     def outputs(self) -> Sequence[str]:
         """The outputs of the signature."""

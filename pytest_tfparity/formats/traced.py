@@ -18,6 +18,7 @@ class KerasModel(SavedModel):
     """A ``.keras`` or HDF5 file. Loaded and traced when first needed."""
 
     noun = "Keras model"
+    remake = "save again"
 
     def __init__(
         self,
