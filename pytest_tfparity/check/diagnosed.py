@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.runner import ComparedOutput, ModelRunner
-from ..formats.model import HasSignatures, HasWeights, Repairable
+from ..formats.model import HasGraph, HasSignatures, HasWeights, Repairable
 from ..graph.proof.proof import NormalSide
 from ..result import OutputComparison
 from .pair import Pair
@@ -32,6 +32,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name=pair.spec.shown(reference.path),
+        reference_noun=reference.noun,
         reference_graph=reference.graph_noun,
         remake=pair.export.remake if isinstance(pair.export, Repairable) else "freeze again",
         unrestored=pair.graph_model("export").unrestored,
@@ -42,7 +43,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
 
 def case_of_export(pair: Pair) -> Case:
     """The export beside itself: for what is wrong with its file whatever the reference is."""
-    side = pair.normal("export")
+    side, export = pair.normal("export"), pair.model("export")
     return Case(
         reference=side,
         export=side,
@@ -51,6 +52,8 @@ def case_of_export(pair: Pair) -> Case:
         outputs=(),
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name="",
+        reference_noun=export.noun,
+        reference_graph=export.graph_noun if isinstance(export, HasGraph) else export.noun,
     )
 
 

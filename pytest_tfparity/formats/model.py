@@ -118,9 +118,14 @@ class HasGraph(Model):
         """The whole graph, read without TensorFlow. Raises UnreadableFile, ModelError."""
 
     @property
-    def file_graph(self) -> Graph:
-        """The graph as it stands in the file, which TensorFlow imports as a whole."""
+    def imported_graph(self) -> Graph:
+        """The graph that TensorFlow imports as a whole: the file's own, where ``graph`` is made of it."""
         return self.graph
+
+    @property
+    def graph_file(self) -> Path | None:
+        """The file that the graph is read from; None where a function built it."""
+        return self.path
 
     @property
     @abstractmethod

@@ -119,8 +119,8 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         return self.served.graph
 
     @property
-    def file_graph(self) -> Graph:
-        """See :attr:`.model.HasGraph.file_graph`."""
+    def imported_graph(self) -> Graph:
+        """See :attr:`.model.HasGraph.imported_graph`."""
         return self.saved.meta.graph
 
     @cached_property

@@ -133,7 +133,7 @@ def executed(graph: Graph, outputs: Iterable[str]) -> Graph:
         if ops.initialises_table(node.op) and node.inputs and node.inputs[0].node in found:
             found.update((each.name, each) for each in run_by(graph, node.name))
     nodes = {name: node for name, node in graph.nodes.items() if name in found}
-    return replace(graph, nodes=nodes, colocated=frozenset())
+    return replace(graph, nodes=nodes, colocated=frozenset)
 
 
 def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:

@@ -61,7 +61,8 @@ def served(saved: SavedGraph, signature: Signature, names: Mapping[str, str], fo
         if node.op in ops.VARIABLES and (changed is None or storage_of(node) in changed)
     )
     keys = {name: key for name, key in keys.items() if name not in initialised}
-    inputs, outputs = _named(signature.inputs), _named(signature.outputs)
+    inputs = _named(signature.inputs)
+    outputs = _named(signature.outputs, inputs)
     live = written.graph.live(str(written.tensor(info.tensor)) for info in outputs.values())
     own = {name: names.get(key.key, name) for name, key in keys.items() if name in live}
     renamed = _renamed(written.graph.nodes, own, {*inputs, *outputs})
@@ -83,11 +84,11 @@ def node_name(name: str) -> str:
     return plain if plain[:1].isalnum() or plain[:1] == "." else f"x{plain}"
 
 
-def _named(tensors: Mapping[str, SignatureTensor]) -> dict[str, SignatureTensor]:
-    """The tensors of a signature by the names of their nodes, each of its own."""
+def _named(tensors: Mapping[str, SignatureTensor], taken: Collection[str] = ()) -> dict[str, SignatureTensor]:
+    """The tensors of a signature by the names of their nodes, none of which is ``taken``."""
     found: dict[str, SignatureTensor] = {}
     for name, info in tensors.items():
-        found[_free(node_name(name), found)] = info
+        found[_free(node_name(name), {*taken, *found})] = info
     return found
 
 
