@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +42,7 @@ class KerasModel(SavedModel):
     @property
     def folder(self) -> Path:
         """Where the traced model lies. Raises ModelError if the file is no model that can be traced."""
-        return Path(self._traced.name) / "model"
+        return self._traced / "model"
 
     @property
     def taken(self) -> str:
@@ -51,16 +53,23 @@ class KerasModel(SavedModel):
         """None: each would have to be loaded and traced."""
         return {}
 
+    def close(self) -> None:
+        """Close the sessions and delete what was traced; what was read of it stays."""
+        super().close()
+        if "_traced" in self.__dict__:
+            shutil.rmtree(self.__dict__.pop("_traced"), ignore_errors=True)
+
     @cached_property
-    def _traced(self) -> tempfile.TemporaryDirectory[str]:
+    def _traced(self) -> Path:
         from ..runtime.keras import trace
 
         mapped(self.path, self.noun)  # which names a file that is missing, empty or a pointer
-        made = tempfile.TemporaryDirectory(prefix="tfparity-keras-", ignore_cleanup_errors=True)
+        made = Path(tempfile.mkdtemp(prefix="tfparity-keras-"))
+        weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
         trace(
             self.path,
             self.label,
-            Path(made.name),
+            made,
             root=self._root,
             custom_objects=self._custom_objects,
             trusted=self._trusted,
