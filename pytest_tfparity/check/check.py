@@ -18,11 +18,10 @@ from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .garbage_collection import paused_garbage_collection
 from .health import healthy, sound
 from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of_golden, load_inputs, outputs_of_golden
 from .pair import Pair, open_pair
-from .run import Clock, Run, RunOutputs
+from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ ACTIVATIONS = frozenset(
 
 _NUMBERS: Mapping[str, tuple[int, ...]] = {
     "Fill": (1,), "Transpose": (1,), "TopKV2": (1,), "OneHot": (1, 2, 3), "SpaceToBatchND": (1, 2),
-    "BatchToSpaceND": (1, 2), **dict.fromkeys(PADS, (1,)),
+    "BatchToSpaceND": (1, 2), **dict.fromkeys(ops.PADS, (1,)),
     **{f"NonMaxSuppressionV{version}": (2,) for version in (2, 3, 4, 5)}, "NonMaxSuppression": (2,),
 }  # fmt: skip
 """Which inputs of an op are integers that mean one thing, unlike a shape (-1: any size) or an axis (-1: the last)."""
@@ -77,7 +77,7 @@ def takes_numbers(node: Node, position: int) -> bool:
 
 def changes_nothing(flow: LiveGraph, node: Node) -> bool:
     """Whether ``node`` adds 0, subtracts 0, or multiplies or divides by 1."""
-    neutral = 1.0 if node.op in SCALES else 0.0 if node.op in AFFINE else None
+    neutral = 1.0 if node.op in ops.PRODUCTS else 0.0 if node.op in AFFINE else None
     second = [flow.constant(source) for source in node.inputs[1:]]
     first = (
         [flow.constant(source) for source in node.inputs[:1]] if node.op in ("Add", "AddV2", "Mul") else []

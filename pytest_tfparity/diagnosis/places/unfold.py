@@ -96,7 +96,7 @@ def _kernel(
     yield Constant(node=linear.kernel, value=_shaped(evidence, linear, folded))
     offset = evidence.export.value(folded.later)
     if folded.later is not None and offset is not None:
-        yield Constant(node=folded.later, value=tensor_of(np.zeros_like(values(offset)), offset.dtype))
+        yield Constant(node=folded.later, value=tensor_of_array(np.zeros_like(values(offset)), offset.dtype))
     if norm.bias is not None and norm.bias in folded.weights and folded.added > 1:
         own = linear.added[0].bias  # the first sum is that of the own bias
         edges[TensorName(norm.bias, 0)] = TensorName(own, 0)
