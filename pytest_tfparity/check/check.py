@@ -16,7 +16,7 @@ from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
-from ..result import ParityResult
+from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
 from .health import healthy, sound
 from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of_golden, load_inputs, outputs_of_golden
@@ -51,7 +51,7 @@ def check(
         result = _decide(spec, models, draft, clock, inputs, update, details)
     except TfparityError as error:
         result = replace(draft, verdict="error", error=str(error))
-    return replace(said_once(result), seconds=clock.seconds())
+    return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
 def judge(
@@ -92,7 +92,7 @@ def judge(
             from .explain import with_details
 
             result = with_details(run, result, answers)
-    return replace(said_once(result), seconds=clock.seconds())
+    return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
 def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodeid: str = "") -> ParityResult:

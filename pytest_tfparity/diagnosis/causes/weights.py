@@ -257,8 +257,8 @@ def _others_right(found: WrongWeights) -> str:
 def _drawn_said(found: WrongWeights) -> str:
     return (
         f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of"
-        f" {found.reference_name}, and {verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws from"
-        f"{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
+        f" {found.reference_name}, and {verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws"
+        f" from{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
     )
 
 
