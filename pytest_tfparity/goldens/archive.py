@@ -57,6 +57,8 @@ def read_archive(data: bytes) -> dict[str, Array]:
         raise ArchiveProblem(problem)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(data):
+                raise ArchiveProblem("is compressed, which goldens never are")
             return read_tensors(
                 [name.removesuffix(".npy") for name in archive.namelist()],
                 lambda key: _parse(archive.read(f"{key}.npy")),

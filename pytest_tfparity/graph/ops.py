@@ -1,7 +1,7 @@
 """The one table of op facts: what TensorFlow registers of an op, and what kind of op it is.
 
-Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15 and 2.21
-merged), written by ``tests/graph/op_registry.py``; a test compares it with the TensorFlow that is installed.
+Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15, 2.12 and 2.21
+merged), written by ``tests/graph/op_tables.py``; a test compares it with the TensorFlow that is installed.
 Kinds are told by name, for the ops of TensorFlow 1.0 to 2.21, so that a graph can be judged without
 TensorFlow, also where it holds ops that the installed one no longer knows.
 """
@@ -9,6 +9,7 @@ TensorFlow, also where it holds ops that the installed one no longer knows.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Op:
     ``outputs`` are pairs of an output's name and the attribute that says how many tensors it is
     (empty: one). ``pure`` means that the outputs depend on inputs and attributes alone. ``refers``
     means that an input is a reference to a variable or another resource, so that the op may change it.
+    ``commutes`` means that its inputs may change places, but for rounding.
     """
 
     outputs: tuple[tuple[str, str], ...]
@@ -35,6 +37,7 @@ class Op:
     pure: bool = True
     stateful: bool = False
     refers: bool = False
+    commutes: bool = False
 
 
 @cache
@@ -50,6 +53,7 @@ def registered(name: str) -> Op | None:
         pure=not entry.get("stateful") and not entry.get("impure"),
         stateful=bool(entry.get("stateful")),
         refers=bool(entry.get("refers")),
+        commutes=bool(entry.get("commutes")),
     )
 
 
@@ -306,3 +310,39 @@ def initialises_table(op: str) -> bool:
 def library_of(op: str) -> str | None:
     """The library that an op unknown to TensorFlow is known from; None if none is."""
     return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)
+
+
+# --- what ops compute, for what is told of the places where both sides part
+
+SUMS = frozenset({"Add", "AddV2", "Sub"})
+PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
+INEQUALITIES = frozenset({"Less", "LessEqual", "Greater", "GreaterEqual"})
+SELECTS = frozenset({"Select", "SelectV2"})
+PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
+SPLITS = frozenset({"Split", "SplitV", "Unpack"})
+REVERSES = frozenset({"Reverse", "ReverseV2"})
+GATHERS = frozenset({"Gather", "GatherV2"})
+RESHAPES = frozenset({"Reshape", "ExpandDims", "Squeeze"})
+"""What gives a tensor another shape, with the same numbers in the same order."""
+REDUCTIONS = frozenset(
+    {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"}
+)
+"""What reduces over the axes that the second input tells, or runs along them."""
+
+DRAWN_BETWEEN = {
+    **dict.fromkeys(("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"), (0.0, 1.0)),
+    **dict.fromkeys(
+        ("TruncatedNormal", "StatelessTruncatedNormal", "StatelessTruncatedNormalV2"), (-2.0, 2.0)
+    ),
+    **dict.fromkeys(
+        ("RandomStandardNormal", "StatelessRandomNormal", "StatelessRandomNormalV2"), (-math.inf, math.inf)
+    ),
+}
+"""Bounds of the random numbers that an op draws."""
+_DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
+
+
+def draws(op: str) -> bool:
+    """Whether ``op`` gives random numbers, other ones in each run or not; no for a call, whatever it runs."""
+    return any(word in op for word in _DRAWING) and op not in CALLS

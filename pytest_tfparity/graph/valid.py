@@ -253,7 +253,7 @@ def _is_shape(value: Shape) -> bool:
 
 def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
     if isinstance(value, AttrReference):
-        return None
+        return f"has no {name}, but a place for one"
     values: Sequence[Attr] = [value]
     kind = told.kind
     if kind.startswith("list("):

@@ -6,6 +6,7 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-comm
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 from ..result import Finding, ParityResult
@@ -45,7 +46,7 @@ def _row(result: ParityResult) -> str:
 
 def _finding(finding: Finding) -> list[str]:
     proof = [repair_sentence(finding)] if repair_sentence(finding) else []
-    places = ", ".join(f"`{scope}`" for scope in finding.scopes[:8])
+    places = ", ".join(map(_code, finding.scopes[:8]))
     return [
         "",
         f"- **{finding.cause}** ({finding.certainty}): {places}",
@@ -55,7 +56,12 @@ def _finding(finding: Finding) -> list[str]:
 
 def _text(text: str) -> str:
     """``text`` with what Markdown would take for a table's or HTML's own marks taken out of the way."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    """``text`` as code: in HTML's own mark, which no backtick ends."""
+    return f"`{text}`" if "`" not in text and "|" not in text else f"<code>{html.escape(text)}</code>"
 
 
 def _data(text: str) -> str:

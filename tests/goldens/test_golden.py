@@ -280,6 +280,13 @@ def test_an_archive_of_somebody_else_is_foreign(path: Path) -> None:
         read_golden(path)
 
 
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(path: Path) -> None:
+    update(path)
+    np.savez_compressed(path, **{"image:0": np.zeros(10**7, np.float32)})
+    with pytest.raises(GoldenError, match="is compressed, which goldens never are"):
+        read_golden(path)
+
+
 def test_equal_arrays_in_an_archive_of_somebody_else_are_refused(path: Path) -> None:
     update(path)
     np.savez(path, **{"image:0": IMAGE, "net/logits:0": LOGITS})
