@@ -164,7 +164,7 @@ DROPOUT_SCALING = GraphCause(
     says=_factor_said,
     fix=(
         "Remove it if it is a dropout's keep_prob (since tf.nn.dropout scales in training, inference needs no factor);"
-        " else build the export graph with the code that the checkpoint was trained with."
+        " else build the export graph with the code of training."
     ),
     certain=False,
 )
