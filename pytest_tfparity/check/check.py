@@ -18,11 +18,10 @@ from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
-from .garbage_collection import paused_garbage_collection
 from .health import healthy, sound
 from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of_golden, load_inputs, outputs_of_golden
 from .pair import Pair, open_pair
-from .run import Clock, Run, RunOutputs
+from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ def _numbers(
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
-    from .explain import explained, warned_of_other_weights, with_details
+    from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
         inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
@@ -187,7 +186,7 @@ def _numbers(
     if not alike:
         result = explained(run, result, answers)
     elif not run.proof.proven:
-        result = warned_of_other_weights(run, result)
+        result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
     absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)

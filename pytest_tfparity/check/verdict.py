@@ -32,7 +32,7 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
 def refusal(model: Model | None) -> Flaw | None:
     """Why TensorFlow does not import a model as a whole file; None if it does, as far as can be read without it."""
     try:
-        return first_flaw(model.graph) if isinstance(model, HasGraph) else None
+        return first_flaw(model.imported_graph) if isinstance(model, HasGraph) else None
     except UnreadableFile:
         return None
 

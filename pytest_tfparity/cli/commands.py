@@ -140,7 +140,11 @@ def _proven_reading(spec: ParitySpec, models: ModelStore) -> ParitySpec:
 def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
     export = models.open(spec.export, spec.root)
     reference = models.open(spec.reference, spec.root) if spec.reference else None
-    return completed(spec, reference, export)
+    found = completed(spec, reference, export)
+    for model in filter(None, (reference, export)):
+        if model.taken:
+            print(f"{shown_path(model.path)}: {model.taken}")
+    return found
 
 
 def _spec(options: argparse.Namespace) -> ParitySpec:
@@ -179,8 +183,10 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _typed(key: Key, text: str) -> Any:
-    """An option of a format as a manifest would state it: a list of patterns where commas stand."""
-    return text.split(",") if key.kind == "ema" and text not in EMA else text
+    """An option of a format as a manifest would state it: a list where commas stand."""
+    if key.kind == "texts" or (key.kind == "ema" and text not in EMA):
+        return text.split(",")
+    return {"true": True, "false": False}.get(text, text) if key.kind == "boolean" else text
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

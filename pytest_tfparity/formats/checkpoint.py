@@ -27,8 +27,7 @@ from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
 from ..runtime.feeds import constant_feeds
 from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
-from .graph_model import GraphModel
-from .model import HasWeights
+from .model import GraphModel, HasWeights
 from .section import Key, Section
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ class Checkpoint(GraphModel, HasWeights):
             self.__dict__.pop("_meta_graph_def", None)
 
     def source(self) -> Source:
-        """See :meth:`.graph_model.GraphModel.source`. Only variables that the outputs need are restored.
+        """See :meth:`.model.GraphModel.source`. Only variables that the outputs need are restored.
 
         A part is refused with ModelError if the checkpoint lacks one of its variables or holds it with another
         shape or dtype.

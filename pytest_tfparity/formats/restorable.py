@@ -98,3 +98,22 @@ def _fits(shape: tuple[int, ...], dims: tuple[int, ...] | None, node: Node) -> b
 def _listed(names: Iterable[str], most: int = 4) -> str:
     known = list(names)
     return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+
+
+def require_restored(
+    part: Part, keys: Mapping[str, RestoredKey], values: Mapping[str, Tensor], label: str
+) -> None:
+    """Raise ModelError unless the SavedModel ``label`` restores each variable of ``part`` that is to be run."""
+    live = [name for name, node in part.nodes.items() if node.op in ops.VARIABLES]
+    lost = [keys[name].key for name in live if name in keys and name not in values]
+    if lost:
+        raise ModelError(
+            f"{label} restores {_listed(lost)}, which its variables folder does not hold. Copy the whole folder, or"
+            " save it again."
+        )
+    unrestored = [name for name in live if name not in keys]
+    if unrestored:
+        raise ModelError(
+            f"{label} does not restore {_listed(unrestored)}, which its outputs need: no value was saved for"
+            f" {'them' if len(unrestored) > 1 else 'it'}."
+        )

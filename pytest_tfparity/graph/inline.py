@@ -93,12 +93,21 @@ class Inliner:
         self._taken = taken
         self._budget = budget
 
-    def call(self, node: Node, function: Function, arguments: Sequence[TensorName]) -> WrittenOut | None:
-        """``function`` in place of ``node``; None where it is not in the library or that would be too much."""
+    def call(
+        self,
+        node: Node,
+        function: Function,
+        arguments: Sequence[TensorName],
+        named: Callable[[str], str] | None = None,
+    ) -> WrittenOut | None:
+        """``function`` in place of ``node``; None where it is not in the library or that would be too much.
+
+        ``named`` gives the name of a node by that in the function; default: under the name of the call.
+        """
         body = self._body(function)
         if body is None:
             return None
-        return self._placed(self._free(node.name, body.nodes), body, arguments)
+        return self._placed(named or _under(self._free(node.name, body.nodes)), body, arguments)
 
     def conditional(self, node: Node) -> WrittenOut | None:
         """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
@@ -129,13 +138,18 @@ class Inliner:
         return prefix
 
     def _placed(
-        self, prefix: str, body: Body, arguments: Sequence[TensorName], gate: tuple[str, ...] = ()
+        self,
+        named: Callable[[str], str],
+        body: Body,
+        arguments: Sequence[TensorName],
+        gate: tuple[str, ...] = (),
     ) -> WrittenOut:
-        """``body`` under ``prefix``; a node without inputs waits for ``gate``."""
-        placed = _placing(prefix, body, arguments)
+        """``body`` with its nodes ``named``; one without inputs waits for ``gate``."""
+        names = {inner.name: named(inner.name) for inner in body.nodes.values() if inner.op != ARGUMENT}
+        placed = _placing(lambda inner: names.get(inner) or named(inner), body, arguments)
         nodes = [
             Node(
-                f"{prefix}/{inner.name}",
+                names[inner.name],
                 inner.op,
                 tuple(map(placed, inner.inputs)),
                 (
@@ -168,7 +182,7 @@ class Inliner:
         for port, (side, body) in enumerate((("else", otherwise), ("then", then))):
             gate = Node(f"{name}/{side}_pivot", "Identity", (TensorName(pivot.name, port),))
             inputs = [TensorName(switch.name, port) for switch in switches[1:]]
-            written = self._placed(f"{name}/{side}", body, inputs, (gate.name,))
+            written = self._placed(_under(f"{name}/{side}"), body, inputs, (gate.name,))
             nodes += [gate, *written.nodes]
             returned.append(written.returns)
             unknown += written.unknown
@@ -184,14 +198,21 @@ class Inliner:
         )
 
 
-def _placing(prefix: str, body: Body, arguments: Sequence[TensorName]) -> Callable[[TensorName], TensorName]:
-    """Where a tensor of ``body`` is found: an argument with the caller, any other under ``prefix``."""
+def _under(prefix: str) -> Callable[[str], str]:
+    """Names of nodes below a scope."""
+    return lambda inner: f"{prefix}/{inner}"
+
+
+def _placing(
+    named: Callable[[str], str], body: Body, arguments: Sequence[TensorName]
+) -> Callable[[TensorName], TensorName]:
+    """Where a tensor of ``body`` is found: an argument with the caller, any other where its node is ``named``."""
 
     def placed(source: TensorName) -> TensorName:
         node = body.nodes.get(source.node)
         index = node.attrs.get("index") if node is not None and node.op == ARGUMENT else None
         if isinstance(index, int) and index + source.port < len(arguments):
             return arguments[index + source.port]
-        return TensorName(f"{prefix}/{source.node}", source.port)
+        return TensorName(named(source.node), source.port)
 
     return placed

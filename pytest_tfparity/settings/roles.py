@@ -101,7 +101,8 @@ def flattened(reading: Reading, layer: Layer, owner: str) -> dict[str, Stated]:
         words = [each.word for each in formats_for(role)]
         if not any(setting(role, word) in side for word in words):
             if nested.value is not None:
-                needed = " or ".join(map(repr, words))
+                *others, last = map(repr, words)
+                needed = f"{', '.join(others)} or {last}" if others else last
                 reading.problem(nested.place.line, f"the {role} of {owner} needs {needed}.")
             lost = Stated(value=None, place=nested.place, label=nested.label)
             side = {**side, setting(role, words[0]): lost}

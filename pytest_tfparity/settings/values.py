@@ -200,6 +200,10 @@ def _ema(value: Written, key: Key) -> str | tuple[str, ...]:
     raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)
 
 
+def _texts(value: Written, key: Key) -> tuple[str, ...]:
+    return tuple(text_of(each, KINDS[key.kind]) for each in list_of(value, KINDS[key.kind]))
+
+
 def _shape(value: Written, key: Key) -> tuple[int, ...]:
     given = value.value
     if not isinstance(given, list):
@@ -256,6 +260,7 @@ VALUE_READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "dtype": _dtype,
     "statistic": _statistic,
     "text": _text,
+    "texts": _texts,
     "tensor": _tensor,
     "function": _function,
     "ema": _ema,

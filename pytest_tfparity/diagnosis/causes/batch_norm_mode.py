@@ -165,7 +165,7 @@ def _built(found: _Training) -> str:
     """How to build the graph where no feed is enough."""
     constants = [f"{switch.node}={switch.value}" for switch in found.switches if not switch.placeholder]
     flag = f"with {enumerated(constants)}" if constants and not found.rest else "with training=False"
-    graph = f"Build the export graph {flag}, {found.case.restored}, freeze again."
+    graph = f"Build the export graph {flag}, {found.case.restored}, {found.case.remake}."
     flows = found.evidence[reference_flow], found.evidence[export_flow]
     if not found.rest or not _draws(flows[1]) or _draws(flows[0]):
         return graph

@@ -142,23 +142,31 @@ RANDOM_NOISE = _random_cause(
 
 
 def _factor(difference: Difference) -> float | None:
-    """The one number that the export alone multiplies by."""
-    only = difference.kind is Kind.ONLY_IN_EXPORT
-    return factor_of(difference.export.flow, difference.export_nodes) if only else None
+    """What the export alone multiplies by, where it multiplies or divides by one number that may be a keep_prob."""
+    nodes = difference.export_nodes
+    if difference.kind is not Kind.ONLY_IN_EXPORT or len(nodes) != 1:
+        return None
+    factor = factor_of(difference.export.flow, nodes)
+    keep_prob = factor if nodes[0].op == "Mul" or not factor else 1 / factor
+    return factor if keep_prob is not None and 0 < keep_prob < 1 else None
 
 
 def _factor_said(difference: Difference) -> str:
     factor = _factor(difference.spot)
     by = "" if factor is None else f" by {short_number(factor)}"
     node, (_, export) = nodes_to_name(difference.spot)[0], names_of(difference)
-    return f"{node} multiplies{by} in {export} alone: a keep_prob of a dropout, by its place."
+    return f"{node} multiplies{by} in {export} alone; what the dropout of old code leaves is such a factor."
 
 
 DROPOUT_SCALING = GraphCause(
     id="dropout-scaling",
     where=lambda difference: _factor(difference) is not None,
     says=_factor_said,
-    fix="Remove it: since tf.nn.dropout scales in training, inference needs no factor.",
+    fix=(
+        "Remove it if it is a dropout's keep_prob (since tf.nn.dropout scales in training, inference needs no factor);"
+        " else build the export graph with the code of training."
+    ),
+    certain=False,
 )
 
 

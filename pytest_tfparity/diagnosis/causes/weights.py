@@ -237,12 +237,9 @@ FOREIGN = weights_cause(
 
 
 def _left_out_said(found: WrongWeights) -> str:
-    marks = found.evidence[unrestored].marks
-    marked = (
-        "initial values"
-        if marks == len(found.wrong)
-        else f"initial values ({marks} of them to be seen as such)"
-    )
+    marks, one = found.evidence[unrestored].marks, len(found.wrong) == 1
+    what = "an initial value" if one else "initial values"
+    marked = what if marks == len(found.wrong) else f"{what} ({marks} of them to be seen as such)"
     return (
         f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored: {found.constants} of"
         f" {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of {found.reference_name} but"
@@ -257,15 +254,35 @@ def _others_right(found: WrongWeights) -> str:
     return f" All other weights are the {found.reference_noun}'s." if alone else ""
 
 
-PARTIAL_RESTORE = weights_cause(
+def _drawn_said(found: WrongWeights) -> str:
+    return (
+        f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of"
+        f" {found.reference_name}, and {verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws"
+        f" from{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
+    )
+
+
+def _restore_all(found: WrongWeights) -> str:
+    return (
+        "Restore all variables (no exclude, no ignore_missing_vars), under the names that the"
+        f" {found.reference_noun} has."
+    )
+
+
+_LEFT_OUT = weights_cause(
     id="partial-restore",
     where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].initial,
     says=_left_out_said,
-    fix=lambda found: (
-        "Restore all variables (no exclude, no ignore_missing_vars), under the names that the"
-        f" {found.reference_noun} has."
-    ),
+    fix=_restore_all,
 )
+_DRAWN = weights_cause(
+    id="partial-restore",
+    where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].drawn,
+    says=_drawn_said,
+    fix=_restore_all,
+    certain=False,
+)
+PARTIAL_RESTORE = Cause(id="partial-restore", ways=(*_LEFT_OUT.ways, *_DRAWN.ways))
 
 
 # --- some layers of another step or run

@@ -96,7 +96,8 @@ def _mistaken(evidence: Evidence, norm: BatchNorm, expected: LayerWeights) -> It
         if found and all(
             name in found and found[name].shape == value.shape for name, value in expected.items()
         ):
-            yield {**expected, norm.kernel or "": found[norm.kernel or ""]}
+            if norm.kernel is not None:
+                yield {**expected, norm.kernel: found[norm.kernel]}
             yield found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -43,6 +43,48 @@ ARRANGING_ATTRIBUTES = frozenset(
 
 _MOST_CHANNELS = 16
 """Up to so many indices may be an order of colour channels or bands; more are rows of a table."""
+
+
+ACTIVATIONS = frozenset(
+    {
+        "Relu",
+        "Relu6",
+        "Elu",
+        "Selu",
+        "LeakyRelu",
+        "Tanh",
+        "Sigmoid",
+        "Softplus",
+        "Softsign",
+        "MaxPool",
+        "AvgPool",
+    }
+)
+"""Ops none of which computes what another one of them does."""
+
+_NUMBERS: Mapping[str, tuple[int, ...]] = {
+    "Fill": (1,), "Transpose": (1,), "TopKV2": (1,), "OneHot": (1, 2, 3), "SpaceToBatchND": (1, 2),
+    "BatchToSpaceND": (1, 2), **dict.fromkeys(ops.PADS, (1,)),
+    **{f"NonMaxSuppressionV{version}": (2,) for version in (2, 3, 4, 5)}, "NonMaxSuppression": (2,),
+}  # fmt: skip
+"""Which inputs of an op are integers that mean one thing, unlike a shape (-1: any size) or an axis (-1: the last)."""
+
+
+def takes_numbers(node: Node, position: int) -> bool:
+    """Whether another integer at an input of ``node`` is another computation, whatever the shapes are."""
+    return node.op in AFFINE | COMPARES or position in _NUMBERS.get(node.op, ())
+
+
+def changes_nothing(flow: LiveGraph, node: Node) -> bool:
+    """Whether ``node`` adds 0, subtracts 0, or multiplies or divides by 1."""
+    neutral = 1.0 if node.op in ops.PRODUCTS else 0.0 if node.op in AFFINE else None
+    second = [flow.constant(source) for source in node.inputs[1:]]
+    first = (
+        [flow.constant(source) for source in node.inputs[:1]] if node.op in ("Add", "AddV2", "Mul") else []
+    )
+    return neutral is not None and any(
+        each is not None and each.size > 0 and bool((each == neutral).all()) for each in (*first, *second)
+    )
 
 
 def resizes(node: Node) -> bool:

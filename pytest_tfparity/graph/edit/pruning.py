@@ -19,6 +19,7 @@ from ..graph import Array, Attr, Function, Graph, Node, TensorName
 from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import opens_loop
+from ..read.restore import run_by
 from ..references import References, Writer
 from ..variables import written_variable
 from .control_flow import context_of
@@ -127,6 +128,16 @@ def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node
     return merges
 
 
+def executed(graph: Graph, outputs: Iterable[str]) -> Graph:
+    """``graph`` without what no run of the nodes ``outputs`` executes, by data or control inputs; tables are filled."""
+    found = {node.name: node for output in outputs for node in run_by(graph, output)}
+    for node in graph.nodes.values():
+        if ops.initialises_table(node.op) and node.inputs and node.inputs[0].node in found:
+            found.update((each.name, each) for each in run_by(graph, node.name))
+    nodes = {name: node for name, node in graph.nodes.items() if name in found}
+    return replace(graph, nodes=nodes, colocated=frozenset)
+
+
 def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
     """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
     bad = {node.name for node in graph.nodes.values() if not _is_harmless(graph, node, known)}
@@ -160,12 +171,17 @@ def effects_of_part(graph: Graph, part: Part) -> Iterator[Effect]:
     """
     yield from part.awaited
     for node in part.nodes.values():
-        if ops.has_effect(node.op) and node.name not in part.initialisers:
-            yield Effect(node.name, node.op)
-        elif called := _functions(graph, [node]):
-            inner = _effect_in(graph, called)
-            if inner is not None:
-                yield Effect(node.name, inner.op, inner.function)
+        found = None if node.name in part.initialisers else effect_of(graph, node)
+        if found is not None:
+            yield found
+
+
+def effect_of(graph: Graph, node: Node) -> Effect | None:
+    """What ``node`` does beside computing, by itself or in a function that it runs; None if that is nothing."""
+    if ops.has_effect(node.op):
+        return Effect(node.name, node.op)
+    inner = _effect_in(graph, _functions(graph, [node]))
+    return None if inner is None else Effect(node.name, inner.op, inner.function)
 
 
 def does_more(graph: Graph, nodes: Iterable[Node]) -> Iterator[Effect]:

@@ -111,7 +111,7 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
             f"The saver of the meta graph restores through {start!r}, which is not in its graph."
             f"{did_you_mean(start, graph.nodes)}"
         )
-    run = _run_by(graph, start)
+    run = run_by(graph, start)
     if any(node.op in ops.SWITCHES for node in run):
         return {}
     references = References(graph.nodes.get, graph.functions)
@@ -141,7 +141,7 @@ def _assigned(graph: Graph, writer: Node, lists: dict[str, _Lists]) -> tuple[str
     return variable.name, _restored_from(graph, writer.inputs[1], lists)
 
 
-def _run_by(graph: Graph, start: str) -> list[Node]:
+def run_by(graph: Graph, start: str) -> list[Node]:
     """Every node that runs with ``start``: what it and they read or wait for."""
     seen, stack = {start}, [start]
     found: list[Node] = []
