@@ -253,8 +253,14 @@ def _unexplained(given: Evidence) -> str:
 
 
 def _left(repaired: Repaired) -> str:
-    """What is still different after every repair, in a sentence."""
+    """What is still different after every repair, in a sentence; where there was none to make, that."""
     parting, remaining = repaired.evidence[divergences], repaired.remaining
+    repairs = sum(each.repairable for each in repaired.accepted)
+    if not repairs:
+        first = f" Both graphs part first at {parting[0].node} ({parting[0].detail})." if parting else ""
+        return (
+            f"None of this can be repaired in memory, so whether it is all that differs is not proven.{first}"
+        )
     place = f"; it parts at {parting[0].node} ({parting[0].detail})" if parting else ""
     if remaining is None:
         return f"The repaired export could not be compared again{place}."
@@ -263,7 +269,9 @@ def _left(repaired: Repaired) -> str:
         if remaining.max_abs is not None and math.isfinite(remaining.max_abs)
         else "in shape or type"
     )
-    return f"With these repairs the export still differs {size}{place}."
+    return (
+        f"With {'this repair' if repairs == 1 else 'these repairs'} the export still differs {size}{place}."
+    )
 
 
 def _downstream(given: Evidence, findings: Sequence[Finding]) -> int:

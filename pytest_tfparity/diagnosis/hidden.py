@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..graph import ops
 from ..graph.align.divergence import Kind
 from ..graph.edit.repair import Constant, Repair
 from ..graph.graph import Array
@@ -45,7 +46,6 @@ from .causes.kinds.graph import classified
 from .diagnose import diagnose
 from .evidence import Evidence
 from .places.divergences import Difference, differences
-from .places.transformations import PADS
 from .places.weights import WrongConstant, wrong_constants
 
 _STEPS = (
@@ -63,7 +63,7 @@ def _shows(difference: Difference) -> bool:
     """Whether a difference of the graphs shows another function by itself."""
     if difference.is_setting:
         return not (difference.spelling or _is_one_epsilon(difference))
-    if difference.harmless or difference.neutral or any(node.op in PADS for node in difference.nodes):
+    if difference.harmless or difference.neutral or any(node.op in ops.PADS for node in difference.nodes):
         return False  # another convolution may pad itself
     steps = [each for each in difference.evidence[differences] if not each.is_setting]
     alone = len(steps) == 1 and any(each.where(difference) for each in _STEPS)

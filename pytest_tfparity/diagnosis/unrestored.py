@@ -30,7 +30,8 @@ NEAR = 0.5
 """From this cosine on two kernels are of one run: of 20,000 independent pairs of 30 weights 0.2% are above it, of
 100 weights none (0.40 at most). In the fault cases other runs reach 0.24, other steps of the same run 0.94."""
 _NEAR_ALONE = 0.9
-"""What a layer must reach that is of another step by itself: between this and ``NEAR`` much may have become of it."""
+"""What a layer must reach that is of another step by itself: between this and ``NEAR`` much may have become of it.
+In the fault cases such layers reach 0.94 at least."""
 _FEWEST = 30
 """Weights below which a cosine may be chance, see ``NEAR``."""
 

@@ -160,7 +160,7 @@ def _unused_said(found: BatchNorms) -> str:
 def _unused_fix(found: BatchNorms) -> str:
     missing = {name for pair in found.pairs for name in _unused(found.evidence, pair)}
     flags = " and ".join(option for name, option in _OPTIONS.items() if name in missing)
-    return f"Build the batch norms of the export graph with {flags}, restore, freeze again."
+    return f"Build the batch norms of the export graph with {flags}, restore, {found.case.remake}."
 
 
 def _with_weights(evidence: Evidence, pair: BatchNormPair) -> Repair:

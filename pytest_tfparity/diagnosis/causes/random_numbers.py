@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
@@ -16,9 +17,9 @@ from ..evidence import Evidence
 from ..needed import export_flow
 from ..places.divergences import Difference, differences, unexplained
 from ..places.repairs import as_reference_at
-from ..places.transformations import SCALES, factor_of
+from ..places.transformations import factor_of
 from ..random_ops import RandomPlace, export_random_ops, random_places
-from ..wording import counted, enumerated
+from ..wording import counted, enumerated, verb
 from .kinds.graph import GraphCause
 from .kinds.group import Group, Sentence, suspicion
 from .kinds.sentences import fact_told, names_of, nodes_to_name, short_number
@@ -106,7 +107,7 @@ def _switched(found: Chances) -> str:
 
 
 def _dropout_said(found: Chances) -> str:
-    live = "is a live dropout" if len(found.met) == 1 else "are live dropouts"
+    live = verb(found.met, "is a live dropout", "are live dropouts")
     why = f" {fact_told(found.differences[0])}." if found.switches else ""
     return f"{enumerated(found.joins)} {live} in {found.export_name}: values are dropped at random.{why}"
 
@@ -181,8 +182,8 @@ def _facts(found: Chances) -> Sequence[str]:
     flow = found.evidence[export_flow]
     facts = []
     for chance in found.met[:_SHOWN]:
-        ops = enumerated([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
-        facts.append(f"{ops} reaches the outputs through {chance.join}")
+        drawn = enumerated([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
+        facts.append(f"{drawn} reaches the outputs through {chance.join}")
     if len(found.met) > _SHOWN:
         facts.append(f"and {counted(len(found.met) - _SHOWN, 'more place')}")
     if found.evidence[export_repeats] is False:
@@ -208,7 +209,7 @@ def _cut(evidence: Evidence, chance: RandomPlace) -> Iterator[Wire]:
         return
     data = kept[0]
     scaled = flow.node(flow.source(data))
-    if chance.cause == "dropout-active" and scaled is not None and scaled.op in SCALES:
+    if chance.cause == "dropout-active" and scaled is not None and scaled.op in ops.PRODUCTS:
         single = [flow.constant(source) is not None for source in scaled.inputs]
         data = scaled.inputs[single.index(False)] if sum(single) == 1 else data
     for name, reader in evidence.export.graph.nodes.items():

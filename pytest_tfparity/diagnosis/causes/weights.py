@@ -10,7 +10,7 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from ..wording import enumerated
+from ..wording import enumerated, verb
 from . import arrangement
 from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
 
@@ -70,7 +70,7 @@ def _mapped_said(found: WrongWeights) -> str:
     ]
     more = f" ({len(facts) - 3} more)" if len(facts) > 3 else ""
     return (
-        f"{found.constants} {found.verb('holds', 'hold')} another tensor of {found.reference_name} than the one"
+        f"{found.constants} {verb(found.wrong, 'holds', 'hold')} another tensor of {found.reference_name} than the one"
         f" that belongs there: {' '.join(facts[:3])}{more}"
     )
 
@@ -141,8 +141,8 @@ def _stale_said(found: WrongWeights) -> str:
     label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
     rest = "" if all_of_it else " or of others"
     return (
-        f"{found.constants} of {found.export_name} {found.verb('equals', 'equal')} {label}{rest} bit for bit, not"
-        f" {found.reference_name}: it was exported from another step."
+        f"{found.constants} of {found.export_name} {verb(found.wrong, 'equals', 'equal')} {label}{rest} bit for bit,"
+        f" not {found.reference_name}: it was exported from another step."
     )
 
 
@@ -185,7 +185,7 @@ OLDER = weights_cause(
     says=_older_said,
     fix=lambda found: f"Export {found.reference_name} again.",
     facts=lambda found: [
-        f"{found.constants} {found.verb('differs and is no initial value', 'differ, none is an initial value')}."
+        f"{found.constants} {verb(found.wrong, 'differs and is no initial value', 'differ, none is an initial value')}."
     ],
     whole=_is_whole,
     certain=False,
@@ -241,8 +241,8 @@ def _left_out_said(found: WrongWeights) -> str:
     what = "an initial value" if one else "initial values"
     marked = what if marks == len(found.wrong) else f"{what} ({marks} of them to be seen as such)"
     return (
-        f"{found.layers} {'was' if len(found.scopes) == 1 else 'were'} not restored: {found.constants} of"
-        f" {found.export_name} {found.verb('is', 'are')} no tensor of {found.reference_name} but"
+        f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored: {found.constants} of"
+        f" {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of {found.reference_name} but"
         f" {marked}.{_others_right(found)}"
     )
 
@@ -256,9 +256,9 @@ def _others_right(found: WrongWeights) -> str:
 
 def _drawn_said(found: WrongWeights) -> str:
     return (
-        f"{found.layers}: {found.constants} of {found.export_name} {found.verb('is', 'are')} no tensor of"
-        f" {found.reference_name}, and {found.verb('lies', 'lie')} within the bounds that the initialiser draws from"
-        f"{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
+        f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of"
+        f" {found.reference_name}, and {verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws"
+        f" from{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
     )
 
 
@@ -294,7 +294,7 @@ def _partial_stale(evidence: Evidence) -> Sequence[WrongConstant]:
 
 def _partial_stale_said(found: WrongWeights) -> str:
     return (
-        f"{found.layers} of {found.export_name} {'is' if len(found.scopes) == 1 else 'are'} near what"
+        f"{found.layers} of {found.export_name} {verb(found.scopes, 'is', 'are')} near what"
         f" {found.reference_name} holds{_angle(found.evidence[unrestored])} but not the same, and no initial values:"
         f" of another step of the run, most likely an older one.{_others_right(found)}"
     )
@@ -304,8 +304,8 @@ def _partial_equal_said(found: WrongWeights) -> str:
     label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
     rest = "" if all_of_it else " or others"
     return (
-        f"{found.layers}: {found.constants} of {found.export_name} {found.verb('equals', 'equal')} {label}{rest} bit"
-        f" for bit, not {found.reference_name}.{_others_right(found)}"
+        f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'equals', 'equal')} {label}{rest}"
+        f" bit for bit, not {found.reference_name}.{_others_right(found)}"
     )
 
 
@@ -331,11 +331,11 @@ PARTIAL_STALE = Cause(id="partial-stale", ways=(*_PARTIAL_EQUAL.ways, *_PARTIAL_
 
 def _partial_foreign_said(found: WrongWeights) -> str:
     moved = [each for each in found.wrong if len(each.held.shape) < 2 and each.kind == "unknown"]
-    verb = "is a trained value, no initial one" if len(moved) == 1 else "are trained values, no initial ones"
+    trained = verb(moved, "is a trained value, no initial one", "are trained values, no initial ones")
     return (
-        f"{found.layers} of {found.export_name} {'has' if len(found.scopes) == 1 else 'have'} nothing in common with"
+        f"{found.layers} of {found.export_name} {verb(found.scopes, 'has', 'have')} nothing in common with"
         f" the weights of the reference{_angle(found.evidence[unrestored])}, and"
-        f" {len(moved)} of their biases, scales and statistics {verb}: they come from another training"
+        f" {len(moved)} of their biases, scales and statistics {trained}: they come from another training"
         f" run.{_others_right(found)}"
     )
 

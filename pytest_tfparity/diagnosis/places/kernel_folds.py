@@ -12,7 +12,7 @@ from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.repair import tensor_of
+from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Array, Node, Tensor, TensorName
 from ..alignment import reference_of
 from ..arrays import values
@@ -219,7 +219,7 @@ def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix
     if kind is None or not linear.added:
         return None
     weights = {
-        name: tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
+        name: tensor_of_array(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
         for name, value in expected.items()
     }
     added = len(linear.added) if norm.bias is not None else 1

@@ -10,7 +10,7 @@ import numpy as np
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Tensor, TensorName
 from ..arrays import values
 from ..evidence import Evidence
@@ -96,7 +96,7 @@ def _kernel(
     yield Constant(node=linear.kernel, value=_shaped(evidence, linear, folded))
     offset = evidence.export.value(folded.later)
     if folded.later is not None and offset is not None:
-        yield Constant(node=folded.later, value=tensor_of(np.zeros_like(values(offset)), offset.dtype))
+        yield Constant(node=folded.later, value=tensor_of_array(np.zeros_like(values(offset)), offset.dtype))
     if norm.bias is not None and norm.bias in folded.weights and folded.added > 1:
         own = linear.added[0].bias  # the first sum is that of the own bias
         edges[TensorName(norm.bias, 0)] = TensorName(own, 0)
@@ -119,4 +119,4 @@ def _shaped(evidence: Evidence, linear: Linear, folded: Folded) -> Tensor:
     held = evidence.export.value(linear.kernel)
     if held is None or held.shape == kernel.shape:
         return kernel
-    return tensor_of(values(kernel).reshape(held.shape), kernel.dtype)
+    return tensor_of_array(values(kernel).reshape(held.shape), kernel.dtype)

@@ -12,7 +12,7 @@ from ..graph import Shape
 from ..normal.attributes import encoded
 from ..normal.form import Edge, NormalGraph, NormalNode
 from ..proof.fingerprint import (
-    SIZE,
+    DIGEST_SIZE,
     Contents,
     Fingerprint,
     edge_fingerprint,
@@ -47,7 +47,7 @@ class View:
         elif node.op == "Input":
             text.append(encoded(node.attrs["index"]))
         text += [self.skeletons.get(source, b"loop") + b"%d" % port for source, port in node.inputs]
-        self.skeletons[index] = hashlib.blake2b(b" ".join(text), digest_size=SIZE).digest()
+        self.skeletons[index] = hashlib.blake2b(b" ".join(text), digest_size=DIGEST_SIZE).digest()
         # An op without inputs that is no constant (a placeholder, say) may be anything.
         if node.op != "Const" and (
             not node.inputs or any(edge.node in self._varying for edge in node.inputs)
