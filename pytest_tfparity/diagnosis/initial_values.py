@@ -132,9 +132,10 @@ def _spread(graph: Graph, name: str, depth: int) -> Spread | None:
     node = graph.nodes.get(name)
     if node is None or depth == 0:
         return None
-    if node.op in _RANDOM:
-        return "uniform" if "Uniform" in node.op else "truncated normal"
-    if node.op not in (*_PASSED, "Add", "AddV2", "Sub", "Mul"):
+    if node.op in ops.DRAWN_BETWEEN:
+        uniform = "Uniform" in node.op
+        return "uniform" if uniform else "truncated normal" if "Truncated" in node.op else None
+    if node.op not in _PASSED | ops.SUMS | {"Mul"}:
         return None
     found = [each for source in node.inputs if (each := _spread(graph, source.node, depth - 1)) is not None]
     return found[0] if len(found) == 1 else None
