@@ -9,7 +9,7 @@ from ..formats.model import HasGraph, Model
 from ..graph.proof.proof import Proof
 from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
-from .health import NOT_FINITE
+from .health import NOT_FINITE_CAUSES
 
 _NEAR = 0.5
 """From this share of a tolerance on a pass says so: twice the difference would be no parity."""
@@ -55,7 +55,7 @@ def all_passed(outputs: tuple[OutputComparison, ...]) -> bool:
 def said_once(result: ParityResult) -> ParityResult:
     """What a finding says already is no warning as well: of the same cause, or of the same NaN."""
     said = {finding.cause for finding in result.findings}
-    unsound = NOT_FINITE | {"nan-in-both"}
+    unsound = NOT_FINITE_CAUSES | {"nan-in-both"}
     named = {scope for found in result.findings if found.cause in unsound for scope in found.scopes}
     return replace(
         result,
@@ -63,6 +63,6 @@ def said_once(result: ParityResult) -> ParityResult:
             health
             for health in result.health
             if health.cause not in said
-            and not (health.cause in NOT_FINITE and health.scopes and named.issuperset(health.scopes))
+            and not (health.cause in NOT_FINITE_CAUSES and health.scopes and named.issuperset(health.scopes))
         ),
     )

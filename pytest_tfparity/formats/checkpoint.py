@@ -25,7 +25,7 @@ from ..graph.read.bundle import Bundle
 from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint, other_checkpoints
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
-from ..runtime.feeds import constants
+from ..runtime.feeds import constant_feeds
 from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
 from .model import GraphModel, HasWeights
 from .section import Key, Section
@@ -119,7 +119,7 @@ class Checkpoint(GraphModel, HasWeights):
     @cached_property
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""
-        return MappingProxyType(constants(self._meta.graph, self._graph_label, self._stated_feeds))
+        return MappingProxyType(constant_feeds(self._meta.graph, self._graph_label, self._stated_feeds))
 
     @cached_property
     def restored(self) -> Mapping[str, Tensor]:

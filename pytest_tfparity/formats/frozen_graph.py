@@ -16,7 +16,7 @@ from ..graph.proof.proof import Side
 from ..graph.read.file_kind import FileKind, kind_of
 from ..graph.read.graphdef import read_graph
 from ..graph.read.mapped import mapped
-from ..runtime.feeds import constants
+from ..runtime.feeds import constant_feeds
 from .format import FeedValue, Format, SideSpec
 from .model import GraphModel, Model, Repairable
 from .section import Key, Section
@@ -61,7 +61,7 @@ class FrozenGraph(GraphModel, Repairable):
     @cached_property
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""
-        return MappingProxyType(constants(self._graph, self.label, self._stated_feeds))
+        return MappingProxyType(constant_feeds(self._graph, self.label, self._stated_feeds))
 
     def graph_def(self) -> Any:
         """See :meth:`.model.HasSession.graph_def`."""

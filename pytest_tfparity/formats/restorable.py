@@ -11,7 +11,7 @@ from ..graph.graph import DType, Node, Shape, Tensor
 from ..graph.read.restore import RestoredKey
 from ..graph.read.slices import resolved, slice_shape, slice_spec
 from ..graph.read.tensors import base_dtype
-from ..runtime.feeds import shape_text, spelt
+from ..runtime.feeds import dtype_text, shape_text
 
 _STATISTICS = ("moving_mean", "moving_variance")
 
@@ -80,7 +80,7 @@ def _misfits(
         elif isinstance(wanted, Shape) and not _fits(shape, wanted.dims, node):
             yield _differs(key.key, shape_text(shape), shape_text(wanted.dims))
         elif isinstance(dtype, DType) and base_dtype(dtype) != held.dtype:
-            yield _differs(key.key, spelt(held.dtype), spelt(dtype))
+            yield _differs(key.key, dtype_text(held.dtype), dtype_text(dtype))
 
 
 def _differs(key: str, held: str, wanted: str) -> str:

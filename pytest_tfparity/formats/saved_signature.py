@@ -27,7 +27,7 @@ from ..graph.read.saved_model import (
     saved_model_file,
 )
 from ..graph.read.served import Served, served
-from ..runtime.feeds import constants
+from ..runtime.feeds import constant_feeds
 from .format import FeedValue
 from .model import GraphModel, HasGraph, HasSignatures, HasWeights, Model, Repairable
 
@@ -131,7 +131,7 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
     @cached_property
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in the dtypes of the signature. Raises FeedError."""
-        return MappingProxyType(constants(self.graph, self.label, self._stated_feeds))
+        return MappingProxyType(constant_feeds(self.graph, self.label, self._stated_feeds))
 
     @cached_property
     def served(self) -> Served:

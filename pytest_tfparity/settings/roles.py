@@ -23,7 +23,7 @@ _FEEDS: Mapping[Role, Key] = {
 _OPTIONAL = Key(
     "optional",
     "boolean",
-    "Whether the golden stands in for the checkpoint where that is not at hand.",
+    "Whether the golden stands in for the reference where that is not at hand.",
     default="false",
 )
 
@@ -33,7 +33,7 @@ def setting(role: Role, name: str) -> str:
     return f"{role}.{name}"
 
 
-def described(role: Role, formats: list[Format]) -> str:
+def side_description(role: Role, formats: list[Format]) -> str:
     """A side in one of ``formats``, as pages and written manifests say it."""
     return f"{_CLAUSES[role]}: {', or '.join(each.section.description for each in formats)}."
 
@@ -48,7 +48,7 @@ def side_section(role: Role) -> Section:
     return Section(
         name=role,
         home=f"'{role}'",
-        description=described(role, formats),
+        description=side_description(role, formats),
         keys=tuple(key._replace(sets=setting(role, name)) for name, key in keys.items()),
     )
 

@@ -35,8 +35,12 @@ def _same_mode(pair: BatchNormPair) -> bool:
 
 def _other_epsilon(evidence: Evidence, pair: BatchNormPair) -> bool:
     reference, export = pair.reference.epsilon, pair.export.epsilon
-    largest = max(abs(reference), abs(export))
-    return _same_mode(pair) and abs(reference - export) > _SAME_EPSILON * largest
+    return _same_mode(pair) and not same_epsilon(reference, export)
+
+
+def same_epsilon(one: float, other: float) -> bool:
+    """Whether two epsilons are one that is spelt in two ways."""
+    return abs(one - other) <= _SAME_EPSILON * max(abs(one), abs(other))
 
 
 def _epsilon(found: BatchNorms) -> str:

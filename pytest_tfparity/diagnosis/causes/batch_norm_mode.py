@@ -23,9 +23,6 @@ TRAINING_MODE = "bn-training-mode"
 KERAS = "keras-learning-phase"
 
 _KERAS_PLACEHOLDER = "keras_learning_phase"
-_RANDOM = frozenset(
-    {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "StatelessRandomUniform"}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +117,7 @@ def _drawn_no_more(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
     except Ungraftable:
         return ()
     nodes = evidence[export_flow].nodes.values()
-    drawn = [node.name for node in nodes if node.op in _RANDOM and node.name not in after]
+    drawn = [node.name for node in nodes if ops.draws(node.op) and node.name not in after]
     return tuple(dict.fromkeys(map(layer_around_conditional, drawn)))
 
 
@@ -176,7 +173,7 @@ def _built(found: _Training) -> str:
 
 
 def _draws(flow: LiveGraph) -> bool:
-    return any(node.op in _RANDOM for node in flow.nodes.values())
+    return any(ops.draws(node.op) for node in flow.nodes.values())
 
 
 def _facts(found: _Training) -> tuple[str, ...]:

@@ -18,8 +18,6 @@ from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
 from ..wording import counted, enumerated
 
-_READS = frozenset({"ReadVariableOp"})
-
 
 def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
     """Variables are left on the way to the outputs."""
@@ -78,7 +76,7 @@ def _values(evidence: Evidence, variables: Iterable[str]) -> Iterator[Constant]:
             yield Constant(node=name, value=value)
             continue
         for reader, _ in readers.get(TensorName(name, 0), ()):
-            if nodes[reader].op in _READS:
+            if nodes[reader].op == "ReadVariableOp":
                 yield Constant(node=reader, value=value)
 
 
@@ -186,7 +184,7 @@ def _called(node: Node) -> set[str]:
 
 
 def _described(op: str, name: str) -> str:
-    library = ops.origin(op)
+    library = ops.library_of(op)
     return f"{op} ({name}{f'; from {library}' if library else ''})"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Attr, DType, Graph, Node, Tensor, TensorName
 from ..references import References
 from ..variables import Variables, storage_of
-from .repair import constant_node, tensor_of
+from .repair import constant_node, tensor_of_array
 
 _INT32 = DType(3)
 _READS = {"VarHandleOp": frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"})}
@@ -64,7 +64,7 @@ def _read(node: Node, value: Tensor, taken: Mapping[str, Node]) -> dict[str, Nod
     while name in taken:
         number += 1
         name = f"{node.name}/axis_{number}"
-    axis = constant_node(name, tensor_of(np.array(0, np.int32)))
+    axis = constant_node(name, tensor_of_array(np.array(0, np.int32)))
     attrs = {**indices, **_kept(node, "batch_dims"), "Tparams": value.dtype, "Taxis": _INT32}
     gather = replace(node, op="GatherV2", inputs=(*node.inputs, TensorName(name, 0)), attrs=attrs)
     return {node.name: gather, name: axis}

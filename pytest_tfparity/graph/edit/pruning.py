@@ -9,12 +9,14 @@ something harmless of the same branch or loop (:mod:`.control_flow`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .. import ops
+from ..computing import computes
 from ..graph import Array, Attr, Function, Graph, Node, TensorName
+from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import opens_loop
 from ..read.restore import run_by
@@ -156,10 +158,13 @@ def _is_harmless(graph: Graph, node: Node, known: Container[str]) -> bool:
         return False
     if ops.has_effect(node.op) or _lost_reference(graph, node):
         return False
-    return _effect_in(graph, _functions(graph, [node])) is None
+    if not computes(node.op) and node.op not in graph.functions:
+        return False
+    called = _functions(graph, [node])
+    return _effect_in(graph, called) is None and _more_in(graph, called) is None
 
 
-def effects(graph: Graph, part: Part) -> Iterator[Effect]:
+def effects_of_part(graph: Graph, part: Part) -> Iterator[Effect]:
     """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
 
     And those that a read of the variable that they change waits for: what is read is what they wrote.
@@ -177,6 +182,24 @@ def effect_of(graph: Graph, node: Node) -> Effect | None:
         return Effect(node.name, node.op)
     inner = _effect_in(graph, _functions(graph, [node]))
     return None if inner is None else Effect(node.name, inner.op, inner.function)
+
+
+def does_more(graph: Graph, nodes: Iterable[Node]) -> Iterator[Effect]:
+    """Each of ``nodes`` that does more than compute (:func:`..computing.computes`), functions included."""
+    for node in nodes:
+        if not computes(node.op) and node.op not in graph.functions:
+            yield Effect(node.name, node.op)
+        elif (inner := _more_in(graph, _functions(graph, [node]))) is not None:
+            yield Effect(node.name, inner.op, inner.function)
+
+
+def endless_calls(graph: Graph, part: Part) -> str | None:
+    """Why TensorFlow cannot write out the functions that ``part`` calls, a clause; None if it can.
+
+    It does so before it runs them, and does not ask how far that leads.
+    """
+    budget = Budget(graph.functions)
+    return next(filter(None, map(budget.refusal, sorted(part.functions))), None)
 
 
 def _awaited(
@@ -326,8 +349,16 @@ def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
 
 
 def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
+    return _first_in(graph, functions, ops.has_effect)
+
+
+def _more_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
+    return _first_in(graph, functions, lambda op: not computes(op) and op not in graph.functions)
+
+
+def _first_in(graph: Graph, functions: Iterable[str], wanted: Callable[[str], bool]) -> Effect | None:
     for name in sorted(functions):
         for node in graph.functions[name].nodes:
-            if ops.has_effect(node.op):
+            if wanted(node.op):
                 return Effect(node.name, node.op, name)
     return None

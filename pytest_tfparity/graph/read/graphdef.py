@@ -28,6 +28,8 @@ from .wire import BYTES, Malformed, fields
 
 _Read = TypeVar("_Read")
 _CHUNK = 1 << 20
+"""Bytes of small nodes that protobuf parses at once. Measured on 100,000 nodes: the time is the same from 16 KiB to
+64 MiB, and all in one piece takes 27 MiB more memory."""
 _KNOWN_TO_ALL = 1000
 """Every TensorFlow that is supported is of a later version of the format (2.12 is of 2023, 1087 of 2022)."""
 _COLLECTIONS = (

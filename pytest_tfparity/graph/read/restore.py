@@ -193,7 +193,7 @@ def _restored_from(graph: Graph, source: TensorName, lists: dict[str, _Lists]) -
 
 def _read_by(graph: Graph, node: Node) -> _Lists:
     """What each output of a restore op is; nothing if the op is none, or its names are not constant."""
-    if node.op not in ("RestoreV2", "Restore", "RestoreSlice") or len(node.inputs) < 2:
+    if node.op not in ops.RESTORES or len(node.inputs) < 2:
         return [], []
     names = _strings(graph, node.inputs[1])
     return names, _strings(graph, node.inputs[2]) if len(node.inputs) > 2 else [""] * len(names)
