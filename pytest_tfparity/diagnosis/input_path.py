@@ -13,19 +13,17 @@ from ..graph.live_graph import LiveGraph
 from .alignment import alignment, counterpart, reference_of
 from .evidence import Evidence, ReferenceEvidence
 from .needed import export_flow, reference_flow
-from .places.weights import constants, held_weights
+from .places.weights import export_constants, held_weights
 from .query import query, reference_query
 
 Line: TypeAlias = "tuple[float, float]"
 """Slope and shift."""
 
-# Ops that move numbers about, or mix neighbours with weights that sum to 1: a straight line stays one.
-_KEEPS = frozenset(
-    {
-        "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "ReverseV2", "Slice", "StridedSlice",
-        "ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor", "ResizeArea", "Gather", "GatherV2",
-    }
-)  # fmt: skip
+_KEEPS = ops.RESHAPES | ops.GATHERS | ops.REVERSES | {
+    "Cast", "Transpose", "Slice", "StridedSlice",
+    "ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor", "ResizeArea",
+}  # fmt: skip
+"""Ops that move numbers about, or mix neighbours with weights that sum to 1: a straight line stays one."""
 
 
 def before_weights(evidence: Evidence, divergence: Divergence) -> bool:
@@ -50,7 +48,7 @@ def reference_after_weights(evidence: ReferenceEvidence) -> frozenset[str]:
 def export_after_weights(evidence: Evidence) -> frozenset[str]:
     """The nodes of the export that depend on constants in the place of restored weights."""
     after = evidence[reference_after_weights]
-    held = [name for name in evidence[constants] if evidence[reference_of].get(name) in after]
+    held = [name for name in evidence[export_constants] if evidence[reference_of].get(name) in after]
     return _dependent(evidence[export_flow], held)
 
 

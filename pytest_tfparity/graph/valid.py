@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 
-from .function_body import ARGUMENT, body_of
+from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
 from .read.tensors import base_dtype, dtype_name
@@ -18,18 +20,29 @@ from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+_PART_OF_DEVICE = (
+    r"(job:(\*|[A-Za-z]\w*)|(replica|task):(\*|\d+)|device:(\*|[A-Za-z]\w*)(:(\*|\d+))?|[A-Za-z]\w*:(\*|\d+))"
+)
+_DEVICE = re.compile(rf"/?({_PART_OF_DEVICE}(/{_PART_OF_DEVICE})*)?", re.ASCII)
+"""``DeviceNameUtils::ParseFullName`` (tensorflow/core/util/device_name_utils.cc), and what Python's importer takes."""
+_DEEPEST_SHAPE = 254
+_LARGEST_SHAPE = 1 << 63
+"""``TensorShapeBase::IsValid`` (tensorflow/core/framework/tensor_shape.cc): how many dimensions and elements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong."""
+    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong.
 
-    node: str
-    op: str
+    Without a node it is a clause about the file.
+    """
+
     reason: str
+    node: str = ""
+    op: str = ""
 
     def __str__(self) -> str:
-        return f"{self.op} ({self.node}) {self.reason}"
+        return f"{self.op} ({self.node}) {self.reason}" if self.node else self.reason
 
 
 def flaws(graph: Graph) -> Iterator[Flaw]:
@@ -40,11 +53,27 @@ def flaws(graph: Graph) -> Iterator[Flaw]:
             node=name, op="A node", reason="is not in the graph, and others are to be placed beside it"
         )
     yield from _cycle(graph)
+    yield from _places(graph)
+    yield from (Flaw(reason=refusal) for refusal in graph.refusals)
 
 
 def first_flaw(graph: Graph) -> Flaw | None:
     """The first flaw of ``graph``; None if TensorFlow imports it, as far as this is seen here."""
     return next(flaws(graph), None)
+
+
+def _places(graph: Graph) -> Iterator[Flaw]:
+    """Devices that are none, and functions that stand where an op of TensorFlow does."""
+    for device, name in graph.devices.items():
+        if not _DEVICE.fullmatch(device):
+            yield Flaw(
+                node=name,
+                op=graph.nodes[name].op,
+                reason=f"is to run on {device!r}, which is the name of no device",
+            )
+    for name in graph.functions:
+        if signature(name) is not None:
+            yield Flaw(reason=f"function {name} has the name of an op")
 
 
 def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
@@ -60,8 +89,8 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
     while stack:
         node = stack.pop()
         found += _settings(node)
-        for function in _functions(graph, node):
-            if function.name in seen:
+        for function in named_functions(node.op, node.attrs, graph.functions):
+            if function.name in seen or function.name not in graph.functions:
                 continue
             seen.add(function.name)
             body = body_of(graph.functions, graph.functions[function.name], function.attrs)
@@ -69,16 +98,6 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
             found += [f"in function {function.name}, {flaw}" for flaw in (*body.unknown, *flaws(inner))]
             stack += body.nodes.values()
     return found
-
-
-def _functions(graph: Graph, node: Node) -> Iterator[Function]:
-    """The functions of the library that a node names, or is a call of."""
-    if node.op in graph.functions:
-        yield Function(node.op, node.attrs)
-    for value in node.attrs.values():
-        for each in listed(value) or (value,):
-            if isinstance(each, Function) and each.name in graph.functions:
-                yield each
 
 
 _EXECUTORS = (b"", b"DEFAULT", b"SINGLE_THREADED_EXECUTOR")
@@ -149,7 +168,7 @@ def _is_sorted(graph: Graph) -> bool:
         for source in node.inputs:
             if source.node not in placed:
                 return False
-        if not placed.issuperset(node.controls):
+        if node.controls and not placed.issuperset(node.controls):
             return False
         placed.add(name)
     return True
@@ -198,14 +217,18 @@ def _read(graph: Graph, node: Node) -> _Node:
 
 def _attributes(op: str, attrs: Mapping[str, Attr], told: Signature) -> str | None:
     for name, value in attrs.items():
-        if name not in told.attrs:  # TensorFlow passes over what it does not know
+        known = told.attrs.get(name)
+        if known is None:  # TensorFlow passes over what it does not know
             continue
-        reason = _refused(name, value, told.attrs[name])
+        # Most attributes are types that the op allows.
+        if type(value) is DType and known.kind == "type" and value.number in (known.allowed or ()):
+            continue
+        reason = _refused(name, value, known)
         if reason is not None:
             return reason
-    missing = [name for name, each in told.attrs.items() if each.required and name not in attrs]
-    if missing:
-        return f"lacks its attribute {missing[0]}"
+    for name in told.required:
+        if name not in attrs:
+            return f"lacks its attribute {name}"
     return None
 
 
@@ -215,15 +238,22 @@ _KINDS: Mapping[str, Callable[[Attr], bool]] = {
     "float": lambda value: isinstance(value, float),
     "bool": lambda value: isinstance(value, bool),
     "string": lambda value: isinstance(value, bytes),
-    "shape": lambda value: isinstance(value, Shape),
+    "shape": lambda value: isinstance(value, Shape) and _is_shape(value),
     "tensor": lambda value: isinstance(value, Tensor),
     "func": lambda value: isinstance(value, Function),
 }
 
 
+def _is_shape(value: Shape) -> bool:
+    dims = value.dims or ()
+    if len(dims) > _DEEPEST_SHAPE or min(dims, default=0) < -1:
+        return False
+    return -1 in dims or all(count < _LARGEST_SHAPE for count in accumulate(dims, mul))
+
+
 def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
     if isinstance(value, AttrReference):
-        return None
+        return f"has no {name}, but a place for one"
     values: Sequence[Attr] = [value]
     kind = told.kind
     if kind.startswith("list("):
@@ -278,8 +308,10 @@ def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
             continue
         if wanted > REFERENCE or given - REFERENCE != wanted:
             return f"reads {source} as {_type(wanted)}, and it is {_type(given)}"
-    missing = next((control for control in node.controls if control not in told), None)
-    return None if missing is None else f"waits for {missing}, which is not in the graph"
+    for control in node.controls:
+        if control not in told:
+            return f"waits for {control}, which is not in the graph"
+    return None
 
 
 def _type(number: int) -> str:

@@ -44,7 +44,7 @@ CONDUCT = (
     Key(
         "compare",
         "choice",
-        "What must agree: the outputs, or only the weights, for a checkpoint that has no graph.",
+        "What must agree: the outputs, or only the weights, for a reference that has no graph.",
         choices=("outputs", "weights"),
         default="outputs",
     ),
@@ -74,7 +74,7 @@ CONDUCT = (
     Key(
         "health",
         "choice",
-        "What happens when the checkpoint itself is unsound although parity holds.",
+        "What happens when the reference itself is unsound although parity holds.",
         choices=("warn", "error", "ignore"),
         default="warn",
         configurable=True,
@@ -230,6 +230,9 @@ MODEL = Section(
         *CONDUCT,
     ),
 )
+
+MANIFEST_FILE = "tfparity.yaml"
+"""The name of a manifest that is found, and collected, without being told."""
 
 MANIFEST = Section(
     name="manifest",

@@ -107,7 +107,7 @@ def test_an_op_that_hands_its_input_on_has_as_many_outputs_as_inputs_that_it_han
     "ask",
     [
         ops.is_random, ops.writes, ops.may_write, ops.wants_reference, ops.calls_python, ops.has_effect,
-        ops.reads_data, ops.initialises_table, ops.function_attributes, ops.origin,
+        ops.reads_data, ops.initialises_table, ops.function_attributes, ops.library_of,
     ],
 )  # fmt: skip
 def test_of_an_op_that_it_does_not_know_every_question_is_answered_with_nothing(ask):

@@ -8,15 +8,15 @@ from itertools import combinations
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
-from ...graph.proof.proof import Side
+from ...graph.layer import common_layer, layer_of
+from ...graph.proof.proof import Side, prove
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
 from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
-from ..scopes import common_scope, scope_of
-from ..wording import listed
+from ..wording import enumerated
 
 _MOST_PAIRS = 6
 """How many pairs of inputs are exchanged to see what happens, all of four inputs: each costs an alignment."""
@@ -64,10 +64,10 @@ def _wrong_input(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             cause="wrong-input-node",
             nodes=(got.node,),
-            scopes=common_scope((got.node, *between)),
+            scopes=common_layer((got.node, *between)),
             message=(
                 f"{got.node} is an input of {case.export_name}; the {case.reference_graph} computes it from"
-                f" {right.node} ({listed(between, 2)})."
+                f" {right.node} ({enumerated(between, 2)})."
             ),
             fix=f"Export from {right.node} (input_node_names), or feed {got} with preprocessed data.",
             evidence=(
@@ -100,7 +100,7 @@ def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             cause="wrong-output-node",
             nodes=(got.node,),
-            scopes=(scope_of(got.node),),
+            scopes=(layer_of(got.node),),
             message=f"{got} of {case.export_name} is {found} of the {case.reference_graph}, not {expected}.",
             fix=f"Export {expected.node} (output_node_names).",
             evidence=(f"{case.export_name} computes {found} op for op and weight for weight",),
@@ -114,6 +114,38 @@ def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
                 ),
             ),
         )
+
+
+def _wrong_signature(evidence: Evidence) -> Iterator[Suspicion]:
+    """Another signature of the export computes what the reference computes."""
+    case, reference = evidence.case, evidence.reference
+    for name, other in case.signatures.items():
+        if not prove(case.reference, other).proven:
+            continue
+        outputs = [output.node for output in evidence.export.outputs]
+        yield Suspicion(
+            cause="wrong-signature",
+            nodes=tuple(outputs),
+            scopes=(),
+            message=f"The signature of {case.export_name} that is compared is another function; signature {name} of the"
+            " same file computes what the reference computes.",
+            fix=f"State `signature: {name}` for the export; or, if servers ask for the other one, export the right"
+            " function under that name.",
+            evidence=(f"under signature {name} the export is proven to be the reference",),
+            repair=tuple(
+                Graft(
+                    export=got,
+                    reference=evidence[reference_flow].source(right),
+                    at=lambda tensor: None,
+                    graph=evidence[taken_reference],
+                    into=index,
+                )
+                for index, (right, got) in enumerate(
+                    zip(reference.outputs, evidence.export.outputs, strict=True)
+                )
+            ),
+        )
+        return
 
 
 def _misplaced(evidence: Evidence) -> bool:
@@ -185,6 +217,7 @@ def _between(evidence: Evidence, start: TensorName, end: TensorName) -> list[str
 
 
 CAUSES: tuple[Cause, ...] = (
+    Cause(id="wrong-signature", ways=(_wrong_signature,)),
     Cause(id="wrong-input-node", ways=(_wrong_input,)),
     Cause(id="wrong-output-node", ways=(_wrong_output,)),
     Cause(id="inputs-swapped", ways=(_inputs_swapped,)),

@@ -44,6 +44,7 @@ class NodeReader:
 
     def __init__(self, source: str) -> None:
         self.nodes: dict[str, Node] = {}
+        self.devices: dict[str, str] = {}
         self._source = source
         self._inputs: dict[str, TensorName | str] = {}
         self._entries: dict[bytes, tuple[str, Attr]] = {}
@@ -68,6 +69,8 @@ class NodeReader:
                 f"{self._source} holds two nodes named {name!r}; TensorFlow refuses such a graph."
                 " Export it again."
             )
+        if raw.device:
+            self.devices.setdefault(raw.device, name)
         inputs, controls = self._edges(raw.input)
         attrs = self.attrs(raw.attr, self._classes)
         if large:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
+from ....graph.layer import common_layer
 from ...cause import Cause, Suspicion, Way
 from ...evidence import Evidence
 from ...places.divergences import Difference, differences, unexplained
 from ...places.repairs import as_reference_at
 from ...query import Query, query
-from ...scopes import common_scope
 from .group import Group, Sentence, suspicion
-from .sentences import SHOWN, named, op_of, shown
+from .sentences import MOST_NAMED, fact_told, nodes_to_name, op_of
 
 _TOLD = 2
 """How many places a message tells, each in a sentence."""
@@ -24,15 +24,17 @@ class GraphCause:
     """A cause seen in the differences ``where`` holds for, unless one that comes before it speaks for them.
 
     ``says`` is what is wrong at one place, a sentence, ``fix`` what to change, ``nodes`` which nodes to name for one
-    place. ``ways`` are further ways to find the cause, asked about what is left of the export then.
+    place. ``ways`` are further ways to find the cause, asked about what is left of the export then. ``certain`` is
+    False where the story is one of several that leave the same difference.
     """
 
     id: str
     where: Callable[[Difference], bool]
     says: Callable[[Difference], str]
     fix: Sentence[Differences]
-    nodes: Callable[[Difference], tuple[str, ...]] = named
+    nodes: Callable[[Difference], tuple[str, ...]] = nodes_to_name
     ways: tuple[Way, ...] = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +52,14 @@ class Differences(Group):
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes of all places, none inside another."""
-        scopes = [scope for each in self.found for scope in common_scope(self._nearby(each))]
+        scopes = [scope for each in self.found for scope in common_layer(self._nearby(each))]
         outer = [each for each in scopes if not any(each.startswith(f"{other}/") for other in scopes)]
         return tuple(dict.fromkeys(outer))
 
     def _nearby(self, difference: Difference) -> tuple[str, ...]:
         """The nodes to take the scope from: the reference's where the export's names have none."""
         nodes = self.cause.nodes(difference) or (difference.divergence.node,)
-        partners = difference.divergence.reference[:SHOWN]
+        partners = difference.divergence.reference[:MOST_NAMED]
         bare = not any("/" in name for name in nodes)
         return partners if bare and any("/" in name for name in partners) else nodes
 
@@ -76,7 +78,7 @@ class Differences(Group):
     @property
     def facts(self) -> tuple[str, ...]:
         """The differences themselves."""
-        return tuple(map(shown, self.found[:SHOWN]))
+        return tuple(map(fact_told, self.found[:MOST_NAMED]))
 
     @property
     def change(self) -> str:
@@ -86,8 +88,8 @@ class Differences(Group):
 
 def _change(difference: Difference) -> str:
     divergence = difference.divergence
-    right = " ".join(op_of(difference.reference, name) for name in divergence.reference[:SHOWN])
-    held = " ".join(op_of(difference.export, name) for name in divergence.export[:SHOWN])
+    right = " ".join(op_of(difference.reference, name) for name in divergence.reference[:MOST_NAMED])
+    held = " ".join(op_of(difference.export, name) for name in divergence.export[:MOST_NAMED])
     values = "" if divergence.values is None else f" {divergence.attribute} {divergence.values}"
     if difference.constants is not None:
         values = "".join(
@@ -96,8 +98,12 @@ def _change(difference: Difference) -> str:
     return f"{divergence.kind.value} {right} {held}{values}"
 
 
-def classified(entries: Sequence[GraphCause]) -> tuple[Cause, ...]:
+def classified(
+    entries: Sequence[GraphCause], among: Callable[[Difference], bool] = lambda difference: True
+) -> tuple[Cause, ...]:
     """The causes of ``entries``, which are in the order of their priority; the last takes whatever is left.
+
+    Only differences ``among`` holds for are asked.
 
     A difference speaks for the first entry that its own predicate holds for. One inside a function's body is asked the
     same, with the body's graphs around it; where a body holds several that do not agree, it is the last entry's.
@@ -108,7 +114,7 @@ def classified(entries: Sequence[GraphCause]) -> tuple[Cause, ...]:
     def spoken_for(evidence: Evidence) -> Mapping[str, list[Difference]]:
         found: dict[str, list[Difference]] = {}
         for each in evidence[differences]:
-            if each.chance is None:
+            if each.chance is None and among(each):
                 found.setdefault(_spoken_for(entries, each).id, []).append(each)
         return found
 
@@ -144,6 +150,12 @@ def _suspicion(
 ) -> Suspicion:
     group = Differences(evidence=evidence, cause=entry, found=found)
     seen = suspicion(
-        entry.id, group, group.message, entry.fix, facts=lambda found: found.facts, certain=certain
+        entry.id,
+        group,
+        group.message,
+        entry.fix,
+        facts=lambda found: found.facts,
+        certain=certain and entry.certain,
     )
-    return replace(seen, change=group.change)
+    rewrite = not all(each.is_setting for each in found)
+    return replace(seen, change=group.change, rewrite=rewrite, provable=entry.certain)
