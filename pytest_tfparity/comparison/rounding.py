@@ -12,8 +12,8 @@ import numpy.typing as npt
 from .dtypes import kind
 
 FLOOR = 4
-"""Units in the last place, at the output's scale, that a rounding is at least: a small network may be exact by luck, and
-another order of summing is no fault."""
+"""Units in the last place, at the output's scale, that a rounding is at least: a small network may be exact by luck,
+and another order of summing is no fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Rounding:
 
 
 def rounding_of(reference: npt.NDArray[Any], exact: npt.NDArray[Any]) -> Rounding | None:
-    """The rounding of ``reference`` (any float or complex dtype), whose exact answer is ``exact`` (float64, complex128).
+    """The rounding of ``reference``, a float or complex dtype, whose exact answer is ``exact`` (float64, complex128).
 
     None where there is none: no numbers, another shape, or values that are not finite in one of the two alone.
     """
@@ -69,7 +69,7 @@ def last_place(dtype: np.dtype[Any], scale: float) -> float:
     if dtype.kind == "f":
         at = np.asarray(min(scale, float(np.finfo(dtype).max) / 2), dtype)
         return float(np.spacing(at))
-    from ml_dtypes import finfo
+    import ml_dtypes
 
-    exponent = math.frexp(scale)[1] - 1 if scale else 0
-    return math.ldexp(float(finfo(dtype).eps), exponent)
+    finfo: Any = ml_dtypes.finfo
+    return math.ldexp(float(finfo(dtype).eps), math.frexp(scale)[1] - 1)

@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import ModelError
 from ..graph.edit.writer import function_bytes, node_bytes
 from ..graph.exact.emit import PREFIX
-from ..graph.exact.widen import Island, Unwidened, Widened, widened
+from ..graph.exact.scope import Island, Unwidened
+from ..graph.exact.widen import Widened, widened
 from ..graph.graph import Array, tensor_name
 from .session import SessionKind, Sessions, Source
 from .tensorflow import tensorflow
