@@ -13,7 +13,7 @@ EXACT = np.array([1.0, -3.0, 2.0])
 
 
 def off(by: float) -> np.ndarray:
-    return (EXACT + [0, 0, by]).astype(np.float32)
+    return np.add(EXACT, [0, 0, by]).astype(np.float32)
 
 
 def test_the_rounding_is_the_largest_distance_from_the_exact_answer() -> None:
