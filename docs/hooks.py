@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_tfparity.diagnosis.causes import CATALOGUE
-from pytest_tfparity.diagnosis.causes.pages import page, title
+from pytest_tfparity.diagnosis.causes.pages import page_of, title_of
 from pytest_tfparity.formats.registry import FORMATS
 from pytest_tfparity.formats.section import KINDS, Key, Section
 from pytest_tfparity.settings import schema
@@ -43,12 +43,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def cause_pages() -> dict[str, str]:
     """The page of each cause by its id, as ``python -m pytest_tfparity explain`` prints it."""
-    return {name: page(name) for name in CATALOGUE}
+    return {name: page_of(name) for name in CATALOGUE}
 
 
 def causes() -> str:
     """The page that lists the causes."""
-    rows = [f"| [{name}]({name}.md) | {_sentence(title(name))} |" for name in sorted(CATALOGUE)]
+    rows = [f"| [{name}]({name}.md) | {_sentence(title_of(name))} |" for name in sorted(CATALOGUE)]
     return "\n".join([*CAUSES_INTRODUCTION, "| cause | what went wrong |", "|---|---|", *rows, ""])
 
 

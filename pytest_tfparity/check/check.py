@@ -12,12 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import GoldenError, TfparityError, UnreadableFile
-from ..formats.model import HasGraph
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
-from ..graph.valid import first_flaw
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
 from .garbage_collection import paused_garbage_collection
@@ -25,7 +23,7 @@ from .health import healthy, sound
 from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs
-from .verdict import all_passed, decided, measured, said_once
+from .verdict import all_passed, decided, measured, refusal, said_once
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden
@@ -234,11 +232,8 @@ def _concluded(run: Run, result: ParityResult, *, alike: bool) -> ParityResult:
 
 
 def _loadable(pair: Pair) -> bool:
-    """Whether TensorFlow imports the export as a whole file, as far as the file can be read without it."""
-    try:
-        return not isinstance(pair.export, HasGraph) or first_flaw(pair.export.graph) is None
-    except UnreadableFile:
-        return True
+    """Whether TensorFlow imports both sides as whole files, as far as these can be read without it."""
+    return not any(refusal(model) for model in (pair.export, pair.reference))
 
 
 def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.runner import ComparedOutput, ModelRunner
-from ..formats.model import HasWeights
+from ..formats.model import HasGraph, HasWeights
 from ..result import OutputComparison
 from .pair import Pair
 from .run import RunOutputs
@@ -31,6 +31,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name=pair.spec.shown(reference.path),
+        reference_noun=reference.noun,
         reference_graph=reference.graph_noun,
         runner=None if answers is None else _runner(pair, answers),
     )
@@ -38,7 +39,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
 
 def case_of_export(pair: Pair) -> Case:
     """The export beside itself: for what is wrong with its file whatever the reference is."""
-    side = pair.normal("export")
+    side, export = pair.normal("export"), pair.model("export")
     return Case(
         reference=side,
         export=side,
@@ -47,6 +48,8 @@ def case_of_export(pair: Pair) -> Case:
         outputs=(),
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name="",
+        reference_noun=export.noun,
+        reference_graph=export.graph_noun if isinstance(export, HasGraph) else export.noun,
     )
 
 

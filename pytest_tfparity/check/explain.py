@@ -12,13 +12,13 @@ from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, OTHER_WEIGHTS, UNLOADABL
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.model import HasGraph, Model
-from ..graph.valid import first_flaw
 from ..result import Health, OutputComparison, ParityResult
 from .attempt import result_or_error
 from .details import details_of
 from .diagnosed import case_of, case_of_export
 from .pair import Pair
 from .run import Run, RunOutputs
+from .verdict import refusal
 
 
 def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResult:
@@ -38,17 +38,22 @@ def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResu
 
 
 def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
-    """The result with why TensorFlow does not import the export as a whole file, although its outputs are right."""
-    with run.clock("diagnosis"):
-        result, _ = _diagnosed(result, "No diagnosis", lambda: diagnose(case_of_export(run.pair), UNLOADABLE))
-    said = [finding.message for finding in result.findings] or [_refusal(run.pair)]
+    """The result with why TensorFlow does not import a side as a whole file, although its outputs are right."""
+    pair = run.pair
+    if refusal(pair.export) is None:
+        said = [_refused(pair, pair.reference)]
+    else:
+        with run.clock("diagnosis"):
+            result, _ = _diagnosed(result, "No diagnosis", lambda: diagnose(case_of_export(pair), UNLOADABLE))
+        said = [finding.message for finding in result.findings] or [_refused(pair, pair.export)]
     return replace(result, notes=(*said, "What the outputs need of it computes the same.", *result.notes))
 
 
-def _refusal(pair: Pair) -> str:
+def _refused(pair: Pair, model: Model | None) -> str:
     """Which node TensorFlow refuses to import, where no cause is known."""
-    flaw = first_flaw(pair.export.graph) if isinstance(pair.export, HasGraph) else None
-    return f"TensorFlow does not import {case_of_export(pair).export_name}: {flaw}."
+    file = model.graph_file if isinstance(model, HasGraph) else None
+    name = "the reference's graph" if file is None else pair.spec.shown(file)
+    return f"TensorFlow does not import {name}: {refusal(model)}."
 
 
 def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:

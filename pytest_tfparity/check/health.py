@@ -39,13 +39,16 @@ def _health(pair: Pair) -> tuple[Health, ...]:
     model = pair.reference
     if not isinstance(model, HasWeights) or not isinstance(model, HasGraph):
         return ()
-    side = pair.normal("reference").side
+    normal = pair.normal("reference")
+    side = normal.side
     keys = {name: key.key for name, key in model.keys().items()}
     return checkpoint_health(
         model.tensors(),
         batch_norms=[
             norm.named_by(keys)
-            for norm in find_batch_norms(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
+            for norm in find_batch_norms(
+                side.graph, side.outputs, variables=side.variables, live=normal.taken
+            )
         ],
         named=model.variable_names(),
         graph=side.graph,

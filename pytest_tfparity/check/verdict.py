@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..errors import UnreadableFile
+from ..formats.model import HasGraph, Model
 from ..graph.proof.proof import Proof
+from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
 from .health import NOT_FINITE
 
@@ -16,7 +19,7 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
     """The verdict on all that is known of a check.
 
     ``alike`` says that both sides compute the same, ``proven`` that this is so for every input, ``loads`` that
-    TensorFlow imports the export as a whole file, ``strict`` that an unsound checkpoint fails what would pass.
+    TensorFlow imports both sides as whole files, ``strict`` that an unsound checkpoint fails what would pass.
     """
     if not alike or not loads:
         return replace(result, verdict="fail")
@@ -24,6 +27,14 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
         notes = (f"The {result.reference_noun} is unsound: {result.health[0].message}", *result.notes)
         return replace(result, verdict="fail", notes=notes)
     return replace(result, verdict="proven" if proven else "pass")
+
+
+def refusal(model: Model | None) -> Flaw | None:
+    """Why TensorFlow does not import a model as a whole file; None if it does, as far as can be read without it."""
+    try:
+        return first_flaw(model.graph) if isinstance(model, HasGraph) else None
+    except UnreadableFile:
+        return None
 
 
 def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:

@@ -63,8 +63,8 @@ def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
 def _notes(found: WeightsComparison, noun: str) -> tuple[str, ...]:
     if found.passed:
         left = f" {len(found.left_out)} variables of the {noun} are not in it." if found.left_out else ""
-        return (f"{found.equal} constants are the checkpoint's, bit for bit.{left}",)
-    shown = [str(mismatch) for mismatch in found.mismatches[:_SHOWN]]
+        return (f"{found.equal} constants are the {noun}'s, bit for bit.{left}",)
+    shown = [mismatch.told(noun) for mismatch in found.mismatches[:_SHOWN]]
     more = len(found.mismatches) - _SHOWN
     head = f"the weights are not the {noun}'s: {len(found.mismatches)} differences"
     return (head, *shown, *([f"and {more} more"] if more > 0 else []))

@@ -102,18 +102,18 @@ def report_again(options: argparse.Namespace) -> int:
 def explain(options: argparse.Namespace) -> int:
     """Print the page of a cause, or the list of all."""
     from ..diagnosis.causes import CATALOGUE
-    from ..diagnosis.causes.pages import page, title
+    from ..diagnosis.causes.pages import page_of, title_of
 
     if options.cause is None:
         width = max(map(len, CATALOGUE))
-        print("\n".join(f"{name:{width}}  {title(name)}" for name in sorted(CATALOGUE)))
+        print("\n".join(f"{name:{width}}  {title_of(name)}" for name in sorted(CATALOGUE)))
         return 0
     if options.cause not in CATALOGUE:
         raise SettingsError(
             f"There is no cause {options.cause!r}.{did_you_mean(options.cause, CATALOGUE)}"
             " `python -m pytest_tfparity explain` lists them."
         )
-    print(page(options.cause).rstrip())
+    print(page_of(options.cause).rstrip())
     return 0
 
 

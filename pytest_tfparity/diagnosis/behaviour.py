@@ -14,7 +14,7 @@ from .evidence import CaseEvidence
 from .query import case_query
 from .runner import OutputArrays
 
-ROUNDING = 1e-4
+ANOTHER_BATCH_MOVES = 1e-4
 """Share of an output's largest value that another batch size may move it by: other kernels add up in
 another order. Intermediate tensors of Inception v3 move by up to 1.1e-4 of theirs."""
 
@@ -127,7 +127,7 @@ def _moved(alone: Array, batch: Array, index: int, rows: int | None) -> float | 
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         return None
     moved = float(np.abs(one - other).max(initial=0.0))
-    return moved if moved > ROUNDING * float(np.abs(other).max(initial=0.0)) else 0.0
+    return moved if moved > ANOTHER_BATCH_MOVES * float(np.abs(other).max(initial=0.0)) else 0.0
 
 
 def _varies(value: Array, rows: int) -> bool:

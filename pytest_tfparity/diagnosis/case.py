@@ -22,9 +22,9 @@ class Case:
     ``checkpoint`` are all tensors of the checkpoint; ``keys`` says which of them each variable node of
     the reference is restored from, ``parts`` which part of it (as RestoreV2 spells it) where not the whole.
     ``others`` are the other checkpoints of its folder by name. ``outputs`` is what was measured, empty where
-    nothing was. ``export_name`` and ``reference_name`` are the files as the user named them,
-    ``reference_graph`` what the graph of the reference is called. ``runner`` runs both sides; None where only the
-    files are to be looked at.
+    nothing was. ``export_name`` and ``reference_name`` are the files as the user named them, ``reference_noun`` what
+    the reference is ("checkpoint") and ``reference_graph`` what its graph is called, neither with an article.
+    ``runner`` runs both sides; None where only the files are to be looked at.
     """
 
     reference: NormalSide
@@ -34,10 +34,16 @@ class Case:
     outputs: tuple[OutputComparison, ...]
     export_name: str
     reference_name: str
-    reference_graph: str = "checkpoint's graph"
+    reference_noun: str
+    reference_graph: str
     others: Mapping[str, Tensors] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     runner: Runner | None = None
+
+    @property
+    def restored(self) -> str:
+        """What to do for the reference's weights, as an order: ``restore model.ckpt``."""
+        return f"restore {self.reference_name}" if self.keys else f"take the weights of {self.reference_name}"
 
     @property
     def contents(self) -> Contents:

@@ -18,8 +18,8 @@ from .layers import layers
 from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
-from .repair_trials import Accepted, Repaired, attempted, effects, needed
-from .wording import listed
+from .repair_trials import Accepted, Repaired, attempted, effect_sizes, needed
+from .wording import enumerated
 
 _LONG = 300
 """Letters of a message from which nothing is added to it: four lines of a terminal."""
@@ -49,7 +49,7 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     given = Evidence.of(case)
     start = _without_right_rewrites(given)
     repaired = needed(start, _explained(start, causes))
-    weights = effects(start, repaired.accepted) if repaired.passed else {}
+    weights = effect_sizes(start, repaired.accepted) if repaired.passed else {}
     ordered = sorted(enumerate(repaired.accepted), key=lambda item: -weights.get(item[0], 0.0))
     proof_of_all = repaired.remaining if repaired.passed else None
     felt = [(index, each) for index, each in ordered if _is_felt(index, repaired.accepted, weights)]
@@ -181,7 +181,7 @@ def _merged(findings: Sequence[tuple[Finding, str]]) -> list[Finding]:
             evidence=(*before.evidence, *each.evidence),
         )
     return [
-        replace(each, message=f"{each.message} Likewise {listed(others)}.") if others else each
+        replace(each, message=f"{each.message} Likewise {enumerated(others)}.") if others else each
         for each, others in zip(found, likewise, strict=True)
     ]
 

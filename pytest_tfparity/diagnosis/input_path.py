@@ -13,7 +13,7 @@ from ..graph.live_graph import LiveGraph
 from .alignment import alignment, counterpart, reference_of
 from .evidence import Evidence, ReferenceEvidence
 from .needed import export_flow, reference_flow
-from .places.weights import constants, held_weights
+from .places.weights import export_constants, held_weights
 from .query import query, reference_query
 
 Line: TypeAlias = "tuple[float, float]"
@@ -50,7 +50,7 @@ def reference_after_weights(evidence: ReferenceEvidence) -> frozenset[str]:
 def export_after_weights(evidence: Evidence) -> frozenset[str]:
     """The nodes of the export that depend on constants in the place of restored weights."""
     after = evidence[reference_after_weights]
-    held = [name for name in evidence[constants] if evidence[reference_of].get(name) in after]
+    held = [name for name in evidence[export_constants] if evidence[reference_of].get(name) in after]
     return _dependent(evidence[export_flow], held)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..graph.batch_norm.find import BatchNorm
+from ..graph.layer import entered_once, scope_of
 from .alignment import reference_of
 from .evidence import Evidence
 from .needed import live_reference
@@ -14,7 +15,6 @@ from .places.batch_norms import norm_pairs, reference_norms
 from .query import query
 
 _PART = re.compile(r"/part_\d+$")
-_AGAIN = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Layers:
     """The layers of a network. ``ranks`` are its weights with their ranks, ``norms`` the scope of the batch
     norm that reads a weight.
 
-    The layer of ``block1/conv/kernel`` is ``block1/conv``. Where the scope around a weight holds whole
+    The layer of ``block1/conv/kernel`` is ``block1/conv``. Where the scope around a weight holds unpartitioned
     layers beside it, the weight is a layer of its own.
     """
 
@@ -34,20 +34,20 @@ class Layers:
 
     def __post_init__(self) -> None:
         for name, rank in self.ranks.items():
-            scope = _scope(whole(name))
-            self._direct.setdefault(scope, set()).add(whole(name))
+            scope = scope_of(unpartitioned(name))
+            self._direct.setdefault(scope, set()).add(unpartitioned(name))
             parts = scope.split("/")
             self._around.update("/".join(parts[: index + 1]) for index in range(len(parts)))
             while rank > 1 and "/" in scope:
-                scope = _scope(scope)
+                scope = scope_of(scope)
                 self._containers.add(scope)
 
     def scope(self, name: str) -> str:
         """The layer of weight ``name``."""
         if name in self.norms:
             return self.norms[name]
-        name = whole(name)
-        scope = _scope(name)
+        name = unpartitioned(name)
+        scope = scope_of(name)
         return name if not scope or scope in self._containers else scope
 
     def entered(self, scope: str) -> str:
@@ -57,7 +57,7 @@ class Layers:
         """
         found = ""
         for part in scope.split("/"):
-            here, first = (f"{found}/{each}" if found else each for each in (part, _AGAIN.sub("", part)))
+            here, first = (f"{found}/{each}" if found else each for each in (part, entered_once(part)))
             found = first if here not in self._around and first in self._around else here
         return found
 
@@ -65,25 +65,21 @@ class Layers:
         """The layer of each of ``names``. Of several kernels that stand side by side in one scope each is a
         layer, unless all weights of that scope are among ``names``."""
         given = list(names)
-        among = {whole(name) for name in given}
+        among = {unpartitioned(name) for name in given}
         found = {}
         for name in given:
             scope = self.scope(name)
             beside = self._direct.get(scope, set())
             kernels = [other for other in beside if self.ranks.get(other, 0) > 1]
             if name not in self.norms and len(kernels) > 1 and not beside <= among:
-                scope = whole(name)
+                scope = unpartitioned(name)
             found[name] = scope
         return found
 
 
-def whole(name: str) -> str:
+def unpartitioned(name: str) -> str:
     """``table`` for ``table/part_0``."""
     return _PART.sub("", name)
-
-
-def _scope(name: str) -> str:
-    return name.rpartition("/")[0]
 
 
 @query
@@ -106,8 +102,8 @@ def layers(evidence: Evidence) -> Layers:
 
 def _norm_scope(reference: BatchNorm, export: BatchNorm, name: str) -> str:
     """What a batch norm is called after its weight ``name``: the scope of its weights, else that of its ops."""
-    own = _scope(name)
-    around = {_scope(weight) for weight in (reference.gamma, reference.beta) if weight} - {""}
+    own = scope_of(name)
+    around = {scope_of(weight) for weight in (reference.gamma, reference.beta) if weight} - {""}
     if own and own in (export.scope, reference.scope):
         return own
     if len(around) == 1 and reference.scope.endswith(min(around)):

@@ -10,41 +10,29 @@ import numpy as np
 
 from ..graph.graph import Array, Tensor
 from ..graph.read.slices import resolved, slice_shape, slice_spec
-from . import altered
 from .arrays import cosine, informative, is_float, same, sample, values
-from .relations import Relation, low_precision, may_be_low_precision, mixture, rearranged, relation_of
+from .relations.chain import relation_of
+from .relations.elementwise import mixture
+from .relations.half_precision import low_precision, may_be_low_precision
+from .relations.order import relaid
+from .relations.relation import Relation, RelationKind
 from .tensor_names import averaged_by, is_model_variable, shadow_of, slot_of
 
-ProvenanceKind: TypeAlias = Literal[
-    "own",
-    "shadow",
-    "variable",
-    "other variable",
-    "other shadow",
-    "slot",
-    "other checkpoint",
-    "float16",
-    "bfloat16",
-    "cast",
-    "reshaped",
-    "transposed",
-    "flipped",
-    "permuted",
-    "reordered",
-    "negated",
-    "rounded",
-    "gridded",
-    "scaled",
-    "channels scaled",
-    "mapped",
-    "zeroed",
-    "masked",
-    "clipped",
-    "mixture",
-    "initial",
-    "other shape",
-    "unknown",
-]
+ProvenanceKind: TypeAlias = (
+    Literal[
+        "own",
+        "shadow",
+        "variable",
+        "other variable",
+        "other shadow",
+        "slot",
+        "other checkpoint",
+        "initial",
+        "other shape",
+        "unknown",
+    ]
+    | RelationKind
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +46,8 @@ class Provenance:
     - ``variable``: bit for bit ``source``, and no place is known that would contradict it;
     - ``other variable``, ``other shadow``, ``slot``: bit for bit ``source``, in the place of ``variable``;
     - ``other checkpoint``: bit for bit the variable as the checkpoints ``checkpoints`` hold it;
-    - ``float16``, ``bfloat16`` (``rounding``), ``cast`` (another float type), ``reshaped``,
-      ``transposed`` (``permutation``), ``negated``, ``rounded`` (to equal steps of ``number``), ``scaled`` (by
-      ``number``): what it is of ``source``;
-    - ``flipped``, ``permuted``, ``reordered``, ``zeroed``, ``masked``, ``clipped``, ``gridded``, ``channels scaled``,
-      ``mapped``: what it is of ``source`` as ``relation`` says (:mod:`.altered`), None where the same values stand in
-      an order that no axis explains;
-    - ``mixture``: ``number * shadow + (1 - number) * raw``;
+    - a kind of :class:`Relation`: what it is of ``source`` as ``relation`` says; a ``mixture`` of the variable with
+      ``source``, its average;
     - ``initial``: zeros or ones (or a known initial value) where the variable has something else;
     - ``other shape``: the variable has another number of elements or another shape with other values;
     - ``unknown``: none of these; ``cosine`` is that with the own variable.
@@ -80,10 +63,7 @@ class Provenance:
     source: str | None = None
     averaged: bool = False
     checkpoints: tuple[str, ...] = ()
-    permutation: tuple[int, ...] | None = None
-    rounding: Literal["nearest", "truncated"] | None = None
-    number: float | None = None
-    relation: altered.Alteration | None = None
+    relation: Relation | None = None
     cosine: float | None = None
     shape: tuple[int, ...] = ()
 
@@ -249,8 +229,8 @@ def _origin(
     found = found or _other_checkpoint(known, array, place, others)
     found = found or _initial(known, array, place, initial)
     if found is None and place.raw is not None and place.mean is not None:
-        share = mixture(array, place.mean, place.raw)
-        found = None if share is None else replace(known, kind="mixture", source=place.shadow, number=share)
+        mixed = mixture(array, place.mean, place.raw)
+        found = None if mixed is None else _related(known, place.shadow, mixed)
     return found or _made_of(known, array, place, index)
 
 
@@ -316,28 +296,12 @@ def _initial(
     return replace(known, kind="initial")
 
 
-_KINDS: Mapping[altered.AlterationKind, ProvenanceKind] = {
-    "flipped": "flipped",
-    "permuted": "permuted",
-    "reordered": "reordered",
-    "zeroed": "zeroed",
-    "masked": "masked",
-    "clipped": "clipped",
-    "gridded": "gridded",
-    "scaled": "channels scaled",
-    "mapped": "mapped",
-}
-
-
 def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> Provenance:
     own = dict(place.own())
     for name, original in own.items():
         found = relation_of(array, original)
-        exact = altered.relation(array, original) if found is None or found.kind == "permuted" else None
-        if exact is not None:
-            return replace(known, kind=_KINDS[exact.kind], source=name, relation=exact)
         if found is not None:
-            return _imaged(known, name, found)
+            return _related(known, name, found)
     if not own:
         return _of_another(known, array, index)
     name, original = next(iter(own.items()))
@@ -360,18 +324,11 @@ def _of_another(known: Provenance, array: Array, index: _Index) -> Provenance:
         original = values(tensors[name])
         found = low_precision(array, original) if low else None
         if found is None and known.variable is None:
-            found = rearranged(array, original)
-        if found is not None and found.kind != "permuted":
-            return _imaged(known, name, found)
+            found = relaid(array, original)
+        if found is not None:
+            return _related(known, name, found)
     return known
 
 
-def _imaged(known: Provenance, source: str, found: Relation) -> Provenance:
-    return replace(
-        known,
-        kind=found.kind,
-        source=source,
-        permutation=found.permutation,
-        rounding=found.rounding,
-        number=found.number,
-    )
+def _related(known: Provenance, source: str | None, found: Relation) -> Provenance:
+    return replace(known, kind=found.kind, source=source, relation=found)

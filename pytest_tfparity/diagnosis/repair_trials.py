@@ -81,7 +81,7 @@ def needed(start: Evidence, repaired: Repaired) -> Repaired:
     return _with_the_same_changes(start, found, repaired)
 
 
-def effects(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, float]:
+def effect_sizes(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, float]:
     """What each of a few findings explains: how much the export differs with all repairs but its own."""
     repairable = [index for index, each in enumerate(accepted) if each.repairable]
     if not 2 <= len(repairable) <= _MOST_EFFECTS or not start.case.comparable:

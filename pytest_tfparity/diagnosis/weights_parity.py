@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from ..graph.graph import Tensor
+from ..graph.layer import scope_of
 from ..graph.read.restore import Ema
 from .arrays import is_float, same, values
 from .provenance import Provenance, provenance
@@ -48,23 +49,22 @@ class WeightMismatch:
     variable: str | None = None
     provenance: Provenance | None = None
 
-    def __str__(self) -> str:
+    def told(self, noun: str) -> str:
+        """A sentence about it; ``noun`` is what the reference is."""
         if self.problem == "nothing":
-            return "The export holds no weight that could be compared with the checkpoint."
+            return f"The export holds no weight that could be compared with the {noun}."
         if self.problem == "unused":
-            return f"{self.variable} of the checkpoint is used nowhere in the export, though its layer is."
+            return f"{self.variable} of the {noun} is used nowhere in the export, though its layer is."
         if self.problem == "averaged":
             return f"{self.constant} holds the moving average of {self.variable}, not the variable."
         if self.problem == "raw":
             return f"{self.constant} holds {self.variable}, not its moving average."
         if self.problem == "not found":
-            return f"{self.constant} is no variable of the checkpoint, under any name."
+            return f"{self.constant} is no variable of the {noun}, under any name."
         found = self.provenance
         if found is None or found.kind in ("unknown", "other shape"):
-            return f"{self.constant} differs from {self.variable} of the checkpoint."
-        return (
-            f"{self.constant} differs from {self.variable} of the checkpoint: {found.kind} of {found.source}."
-        )
+            return f"{self.constant} differs from {self.variable} of the {noun}."
+        return f"{self.constant} differs from {self.variable} of the {noun}: {found.kind} of {found.source}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,4 +271,4 @@ def _is_variable(tensor: Tensor) -> bool:
 
 
 def _layer(name: str) -> str:
-    return plain_name(name).rpartition("/")[0]
+    return scope_of(plain_name(name))

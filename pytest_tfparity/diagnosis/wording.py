@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SHOWN = 3
+MOST_SCOPES = 3
 """How many scopes a message spells out."""
 
 
-def listed(names: Sequence[str], shown: int = SHOWN) -> str:
+def enumerated(names: Sequence[str], most: int = MOST_SCOPES) -> str:
     """``a, b and c``, or ``a, b, c and 7 more``."""
     names = list(dict.fromkeys(names))
-    if len(names) > shown + 1:
-        return f"{', '.join(names[:shown])} and {len(names) - shown} more"
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

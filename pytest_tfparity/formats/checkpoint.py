@@ -112,6 +112,11 @@ class Checkpoint(GraphModel, HasWeights):
         """The whole graph. Raises UnreadableFile, ModelError."""
         return self.meta.graph
 
+    @property
+    def graph_file(self) -> Path | None:
+        """The meta graph. Raises ModelError if there is none."""
+        return None if self._builder is not None else self._meta_path
+
     @cached_property
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""

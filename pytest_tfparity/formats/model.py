@@ -111,6 +111,11 @@ class HasGraph(Model):
         """The whole graph, read without TensorFlow. Raises UnreadableFile, ModelError."""
 
     @property
+    def graph_file(self) -> Path | None:
+        """The file that the graph is read from; None where a function built it."""
+        return self.path
+
+    @property
     @abstractmethod
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds of this side, in the dtypes of their placeholders. Raises FeedError."""

@@ -1,8 +1,4 @@
-"""A golden on disk: ``NAME.npz`` and ``NAME.yaml``, which only count together.
-
-The npz file is written first: where a crash came between the two, the hash in the yaml file does
-not fit, and reading says so.
-"""
+"""A golden on disk: ``NAME.npz`` and ``NAME.yaml``, which only count together."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from ..comparison.compare import as_array
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from .archive import ArchiveProblem, Array, foreign, read_archive, tensor_sha256, write_archive
-from .locking import write_atomically
+from .commit import commit
 from .summary import ForeignSummary, Summary, SummaryProblem, read_summary, write_summary
 
 WRITE = "pytest --tfparity-update"
@@ -127,7 +123,7 @@ def write_pair(
     fingerprint: str | None,
     environment: Mapping[str, str],
 ) -> None:
-    """Write both files, the npz file only if its bytes change."""
+    """Write both files in one step, the npz file only if its bytes change."""
     data = write_archive({**inputs, **outputs})
     for name in inputs.keys() & outputs.keys():
         if not identical(name, inputs[name], outputs[name]):
@@ -140,9 +136,7 @@ def write_pair(
         environment=environment,
         archive=hashlib.sha256(data).hexdigest(),
     )
-    if not path.exists() or path.read_bytes() != data:
-        write_atomically(path, data)
-    write_atomically(summary_path(path), summary.encode())
+    commit(path, data, summary_path(path), summary.encode())
 
 
 def storable(path: Path, tensors: Mapping[str, Array]) -> dict[str, Array]:

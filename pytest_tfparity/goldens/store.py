@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from .archive import Array
+from .commit import settle
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair
 from .locking import locked
 from .summary import Summary, read_summary, tolerance_facts
@@ -48,10 +49,13 @@ def read_golden(path: Path) -> Golden:
         except GoldenError:
             if not path.exists():
                 raise
-        # Another process may have been between its two files: wait until it is done.
+        # Another process may be between its two files: wait until it is done, or finish what it began.
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError):  # no place for a lock: then nobody writes here either
+            with contextlib.suppress(
+                OSError
+            ):  # no place for a lock or a file: then nobody writes here either
                 stack.enter_context(locked(path))
+                settle(path, summary_path(path))
             return read_pair(path)[0]
 
 
@@ -78,6 +82,7 @@ def update_golden(
     with _file_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
+            settle(path, summary_path(path))
             return _update(path, inputs, outputs, tolerances, fingerprint, environment, mode)
 
 
@@ -114,10 +119,10 @@ def _update(
 
 
 def stale_goldens(used: Iterable[Path]) -> list[Path]:
-    """The goldens in the folders of ``used`` that are not in it; an npz file is one by our yaml beside it."""
+    """The goldens in the folders of ``used`` that are not in it, told by our yaml file, beside its npz file or left."""
     known = {_same(path) for path in used}
     folders = sorted({Path(path).parent for path in known})
-    found = (file for folder in folders for file in sorted(folder.glob("*.npz")))
+    found = (file.with_suffix(".npz") for folder in folders for file in sorted(folder.glob("*.yaml")))
     return [path for path in found if _same(path) not in known and _is_ours(path)]
 
 
@@ -127,7 +132,8 @@ def prune(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         with _file_errors(path, "removed"), locked(path):
             if _is_ours(path):
-                path.unlink()
+                settle(path, summary_path(path))
+                path.unlink(missing_ok=True)  # first: what is left of a prune that was killed is still ours
                 summary_path(path).unlink()
                 removed.append(path)
     return removed
@@ -151,7 +157,7 @@ def _is_ours(path: Path) -> bool:
         read_summary(summary_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return path.is_file()
+    return True
 
 
 def _changes(

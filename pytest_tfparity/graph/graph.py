@@ -150,13 +150,18 @@ class FunctionNode:
 class Graph:
     """Nodes by name in file order, and the function library.
 
-    ``colocated`` are the names of nodes beside which others want to be placed.
+    ``colocated()`` are the names of nodes beside which others want to be placed, ``devices`` where nodes want to run,
+    each with the first node that does. ``refusals`` are clauses about the rest of the file, why TensorFlow does not
+    import it; ``demands`` such as the TensorFlow decides that is to import it.
     """
 
     nodes: Mapping[str, Node]
     functions: Mapping[str, FunctionBody] = field(default_factory=dict)
     producer: int = 0
-    colocated: frozenset[str] = frozenset()
+    colocated: Callable[[], frozenset[str]] = frozenset
+    devices: Mapping[str, str] = field(default_factory=dict)
+    refusals: tuple[str, ...] = ()
+    demands: tuple[str, ...] = ()
 
     def live(self, outputs: Iterable[str], feeds: Iterable[str] = ()) -> dict[str, Node]:
         """The nodes that ``outputs`` (node or tensor names) need, in topological order, inputs first.

@@ -14,7 +14,7 @@ from . import ops
 from .deadness import ALIVE, Choice, Deadness, State
 from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, listed
 from .inline import Budget, Inliner, Written
-from .loops import is_back_edge
+from .loops import Lookup, is_back_edge
 from .predicates import Predicates, constant_scalar
 from .references import References, Writer
 from .scalars import Scalar
@@ -125,11 +125,13 @@ class _Walk:
         budget: Budget,
     ) -> None:
         self.graph = graph
+        self.written_out: dict[str, Node] = {}
+        # Without functions nothing is written out. No method of the walk: it would be a cycle of what is large.
+        self.node: Lookup = _Nodes(graph.nodes, self.written_out).get if graph.functions else graph.nodes.get
         self.known = Predicates(graph, self.node, inputs, feeds, variables)
         self.fed = self.known.fed
         self.lower = lower
-        self.written_out: dict[str, Node] = {}
-        self.inliner = Inliner(graph.functions, _Names(graph.nodes, self.written_out), budget)
+        self.inliner = Inliner(graph.functions, _Nodes(graph.nodes, self.written_out), budget)
         self.done: dict[str, Node] = {}
         self.calls: dict[str, tuple[TensorName, ...]] = {}
         self.references = References(self.node, graph.functions, self.calls, self.fed)
@@ -153,9 +155,6 @@ class _Walk:
             fed=self.fed,
             writers=writers,
         )
-
-    def node(self, name: str) -> Node | None:
-        return self.graph.nodes.get(name) or self.written_out.get(name)
 
     # --- the walk
 
@@ -274,16 +273,25 @@ class _Walk:
 
     def writers(self) -> tuple[Writer, ...]:
         """The nodes that run and may change variables; what a call runs stands there itself."""
-        alive = (node for node in self.done.values() if not self.deadness.is_dead(node))
-        found = (self.references.writer(node) for node in alive if node.name not in self.calls)
+        found = (
+            self.references.writer(node)
+            for node in self.done.values()
+            if self.references.may_write(node)
+            and not self.deadness.is_dead(node)
+            and node.name not in self.calls
+        )
         return tuple(writer for writer in found if writer is not None)
 
 
-class _Names:
-    """The names of a graph's nodes and of those that were written out."""
+class _Nodes:
+    """The nodes of a graph and those that were written out."""
 
     def __init__(self, *nodes: Mapping[str, Node]) -> None:
         self._nodes = nodes
 
     def __contains__(self, name: object) -> bool:
         return any(name in each for each in self._nodes)
+
+    def get(self, name: str) -> Node | None:
+        """The node ``name``, None if there is none."""
+        return next((each[name] for each in self._nodes if name in each), None)

@@ -99,15 +99,18 @@ def live_graph(
     inputs: Iterable[TensorName] = (),
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
+    *,
+    found: Liveness | None = None,
 ) -> LiveGraph:
     """What of ``graph`` computes ``outputs`` when ``inputs`` are fed anything and ``feeds`` these constants.
 
     ``variables`` are the values of variable nodes. A ``PlaceholderWithDefault`` that is not fed has its
-    default. A predicate that is known neither way leaves both sides of its conditional alive.
+    default. A predicate that is known neither way leaves both sides of its conditional alive. ``found`` is what
+    :func:`liveness` says of all these with ``lower``, if that is known already.
     """
     feeds = dict(feeds or {})
     outputs = tuple(outputs)
-    found = liveness(graph, outputs, inputs=inputs, feeds=feeds, variables=variables, lower=True)
+    found = found or liveness(graph, outputs, inputs=inputs, feeds=feeds, variables=variables, lower=True)
     nodes = _taken(found, [output for output in outputs if output not in found.fed])
     readers: dict[str, list[str]] = {}
     for node in nodes.values():

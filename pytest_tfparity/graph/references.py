@@ -133,13 +133,13 @@ class References:
         while stack:
             tensor = stack.pop()
             node = self._node(tensor.node)
+            if node is not None and node.op in ops.VARIABLES and tensor not in self._fed:
+                found.add(storage_of(node))
+                continue
             if node is None or not self._may_refer(node, tensor):
                 continue
             if tensor in self._fed:
                 return None
-            if node.op in ops.VARIABLES:
-                found.add(storage_of(node))
-                continue
             onward: Sequence[TensorName] = self._calls.get(node.name, ())[tensor.port : tensor.port + 1]
             if not onward:
                 if _keeps(node.op):

@@ -90,7 +90,9 @@ def _float_result(function: Callable[..., Scalar], inputs: Sequence[Scalar]) -> 
         return None
     with np.errstate(all="ignore"):
         result = function(*inputs)
-    return result if np.isfinite(result) and not is_subnormal(result) else None
+    # What is rounded up to the smallest normal number was below it, and a thread may flush it before.
+    is_smallest = abs(result) == np.finfo(result.dtype).tiny
+    return result if np.isfinite(result) and not is_subnormal(result) and not is_smallest else None
 
 
 def _integer_result(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 
 from .function_body import ARGUMENT, body_of
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
@@ -18,33 +20,60 @@ from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+_PART_OF_DEVICE = (
+    r"(job:(\*|[A-Za-z]\w*)|(replica|task):(\*|\d+)|device:(\*|[A-Za-z]\w*)(:(\*|\d+))?|[A-Za-z]\w*:(\*|\d+))"
+)
+_DEVICE = re.compile(rf"/?({_PART_OF_DEVICE}(/{_PART_OF_DEVICE})*)?", re.ASCII)
+"""``DeviceNameUtils::ParseFullName`` (tensorflow/core/util/device_name_utils.cc), and what Python's importer takes."""
+_DEEPEST_SHAPE = 254
+_LARGEST_SHAPE = 1 << 63
+"""``TensorShapeBase::IsValid`` (tensorflow/core/framework/tensor_shape.cc): how many dimensions and elements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong."""
+    """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong.
 
-    node: str
-    op: str
+    Without a node it is a clause about the file.
+    """
+
     reason: str
+    node: str = ""
+    op: str = ""
 
     def __str__(self) -> str:
-        return f"{self.op} ({self.node}) {self.reason}"
+        return f"{self.op} ({self.node}) {self.reason}" if self.node else self.reason
 
 
 def flaws(graph: Graph) -> Iterator[Flaw]:
     """Every node of ``graph`` that TensorFlow's importer refuses, in the order of the file; functions left out."""
     yield from _refused_nodes(graph)
-    for name in sorted(graph.colocated - graph.nodes.keys()):
+    for name in sorted(graph.colocated() - graph.nodes.keys()):
         yield Flaw(
             node=name, op="A node", reason="is not in the graph, and others are to be placed beside it"
         )
     yield from _cycle(graph)
+    yield from _places(graph)
+    yield from (Flaw(reason=refusal) for refusal in graph.refusals)
 
 
 def first_flaw(graph: Graph) -> Flaw | None:
     """The first flaw of ``graph``; None if TensorFlow imports it, as far as this is seen here."""
     return next(flaws(graph), None)
+
+
+def _places(graph: Graph) -> Iterator[Flaw]:
+    """Devices that are none, and functions that stand where an op of TensorFlow does."""
+    for device, name in graph.devices.items():
+        if not _DEVICE.fullmatch(device):
+            yield Flaw(
+                node=name,
+                op=graph.nodes[name].op,
+                reason=f"is to run on {device!r}, which is the name of no device",
+            )
+    for name in graph.functions:
+        if signature(name) is not None:
+            yield Flaw(reason=f"function {name} has the name of an op")
 
 
 def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
@@ -102,14 +131,20 @@ def _settings(node: Node) -> Iterator[str]:
 
 
 def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
+    # Equal attributes are one object, so most nodes were seen before.
     known: dict[tuple[str, int], _Node] = {}
-    for node in graph.nodes.values():
-        found = _seen(graph, node, known)
-        reason = found.reason or _edges(graph, node, found, known)
-        if reason is None and not _NAME.fullmatch(node.name):
+    told: dict[str, _Node] = {}
+    for name, node in graph.nodes.items():
+        key = (node.op, id(node.attrs))
+        if key not in known:
+            known[key] = _read(graph, node)
+        told[name] = known[key]
+    for name, node in graph.nodes.items():
+        reason = told[name].reason or _edges(graph, node, told)
+        if reason is None and not _NAME.fullmatch(name):
             reason = "has a name that TensorFlow does not allow"
         if reason is not None:
-            yield Flaw(node=node.name, op=node.op, reason=reason)
+            yield Flaw(node=name, op=node.op, reason=reason)
 
 
 def _cycle(graph: Graph) -> Iterator[Flaw]:
@@ -172,14 +207,6 @@ _OPEN = _Node(open=True)
 """A node of which nothing is known: an op of another library, or a function of the graph's own."""
 
 
-def _seen(graph: Graph, node: Node, known: dict[tuple[str, int], _Node]) -> _Node:
-    """``node`` by itself; equal attributes are one object, so most nodes were seen before."""
-    key = (node.op, id(node.attrs))
-    if key not in known:
-        known[key] = _read(graph, node)
-    return known[key]
-
-
 def _read(graph: Graph, node: Node) -> _Node:
     told = signature(node.op)
     if told is None or node.op in graph.functions or (node.op == ARGUMENT and "T" not in node.attrs):
@@ -217,10 +244,17 @@ _KINDS: Mapping[str, Callable[[Attr], bool]] = {
     "float": lambda value: isinstance(value, float),
     "bool": lambda value: isinstance(value, bool),
     "string": lambda value: isinstance(value, bytes),
-    "shape": lambda value: isinstance(value, Shape),
+    "shape": lambda value: isinstance(value, Shape) and _is_shape(value),
     "tensor": lambda value: isinstance(value, Tensor),
     "func": lambda value: isinstance(value, Function),
 }
+
+
+def _is_shape(value: Shape) -> bool:
+    dims = value.dims or ()
+    if len(dims) > _DEEPEST_SHAPE or min(dims, default=0) < -1:
+        return False
+    return -1 in dims or all(count < _LARGEST_SHAPE for count in accumulate(dims, mul))
 
 
 def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
@@ -260,26 +294,27 @@ def _shown(values: Sequence[Attr]) -> str:
 # --- edges
 
 
-def _edges(graph: Graph, node: Node, told: _Node, known: dict[tuple[str, int], _Node]) -> str | None:
-    if told.open:
+def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
+    own = told[node.name]
+    if own.open:
         return None
-    if len(node.inputs) != len(told.inputs):
-        return f"takes {len(told.inputs)} inputs and has {len(node.inputs)}"
-    for source, wanted in zip(node.inputs, told.inputs, strict=True):
-        before = graph.nodes.get(source.node)
-        if before is None:
+    if len(node.inputs) != len(own.inputs):
+        return f"takes {len(own.inputs)} inputs and has {len(node.inputs)}"
+    for source, wanted in zip(node.inputs, own.inputs, strict=True):
+        made = told.get(source.node)
+        if made is None:
             return f"reads {source}, which is not in the graph"
-        made = _seen(graph, before, known)
         if made.open or made.reason is not None:
             continue
         if source.port >= len(made.outputs):
-            return f"reads {source}, and {before.op} has {len(made.outputs)} outputs"
+            op = graph.nodes[source.node].op
+            return f"reads {source}, and {op} has {len(made.outputs)} outputs"
         given = made.outputs[source.port]
-        if ANY in (given, wanted) or given == wanted:
+        if given == wanted or ANY in (given, wanted):
             continue
         if wanted > REFERENCE or given - REFERENCE != wanted:
             return f"reads {source} as {_type(wanted)}, and it is {_type(given)}"
-    missing = next((control for control in node.controls if control not in graph.nodes), None)
+    missing = next((control for control in node.controls if control not in told), None)
     return None if missing is None else f"waits for {missing}, which is not in the graph"
 
 

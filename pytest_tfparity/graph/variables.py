@@ -111,7 +111,7 @@ def storage_of(node: Node | FunctionNode) -> Storage:
 
 
 def _text(value: Attr) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+    return value.decode("utf-8", "replace") if value and isinstance(value, bytes) else ""
 
 
 def written_variable(graph: Graph, node: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from conftest import Project
@@ -42,9 +44,9 @@ def test_proof_and_diagnosis_share_one_normal_form_of_each_side(
     made: list[Side] = []
     real = proof.form_of
 
-    def counted(side: Side, *, joined: bool = False) -> object:
+    def counted(side: Side, **options: Any) -> object:
         made.append(side)
-        return real(side, joined=joined)
+        return real(side, **options)
 
     monkeypatch.setattr(proof, "form_of", counted)
     broken_project.run().assert_outcomes(failed=1)

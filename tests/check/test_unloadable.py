@@ -40,8 +40,12 @@ def checked(folder: Path, change: Callable[[Any], None], run: str) -> ParityResu
     with pytest.raises((ValueError, tf.errors.OpError)), tf.Graph().as_default():
         tf.import_graph_def(definition, name="")
     np.savez(folder / "x.npz", x=np.float32([[1, -2]]))
+    (folder / "tfparity.yaml").write_text(MANIFEST.replace("RUN", run))
+    return checked_manifest(folder)
+
+
+def checked_manifest(folder: Path) -> ParityResult:
     manifest = folder / "tfparity.yaml"
-    manifest.write_text(MANIFEST.replace("RUN", run))
     entry = load_manifest(manifest).models["net"]
     models = ModelStore()
     try:
@@ -65,3 +69,31 @@ def test_what_is_proven_or_passes_fails_and_names_the_node_and_why_tensorflow_re
 def test_an_edge_to_a_node_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = checked(tmp_path, lambda node: node.input.append("^gone"), "unproven")
     assert "Elu (beside) waits for gone, which is not in the graph." in result.notes[0]
+
+
+def test_a_reference_whose_meta_graph_tensorflow_does_not_import_is_no_reference(tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        weight = v1.get_variable("w", initializer=[[1.0], [2.0]], use_resource=False)
+        tf.matmul(x, weight, name="y")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["y"])
+    (tmp_path / "model.pb").write_bytes(frozen.SerializeToString())
+    (tmp_path / "tfparity.yaml").write_text(
+        "models: {net: {reference: {checkpoint: model.ckpt}, export: {frozen_graph: model.pb}, outputs: ['y:0']}}"
+    )
+    assert checked_manifest(tmp_path).verdict == "proven"
+    meta = tmp_path / "model.ckpt.meta"
+    definition = v1.MetaGraphDef.FromString(meta.read_bytes())
+    assign = next(node for node in definition.graph_def.node if node.name == "w/Assign")
+    del assign.attr["T"]
+    meta.write_bytes(definition.SerializeToString())
+    with pytest.raises(ValueError, match="NodeDef missing attr 'T'"), tf.Graph().as_default():
+        v1.train.import_meta_graph(str(tmp_path / "model.ckpt.meta"))
+    result = checked_manifest(tmp_path)
+    assert (result.verdict, result.notes[0]) == (
+        "fail",
+        "TensorFlow does not import model.ckpt.meta: Assign (w/Assign) lacks its attribute T.",
+    )

@@ -36,6 +36,8 @@ def evidence(runner: FakeRunner | None) -> Evidence:
             outputs=(),
             export_name="model.pb",
             reference_name="model.ckpt",
+            reference_noun="checkpoint",
+            reference_graph="checkpoint's graph",
             runner=runner,
         )
     )

@@ -52,11 +52,25 @@ def test_the_one_fused_batch_norm_in_training_mode_is_named_and_no_other() -> No
     assert finding.fix == "Build the export graph with training=False, restore model.ckpt, freeze again."
 
 
+def test_the_words_for_the_reference_are_those_of_its_format() -> None:
+    """A frozen graph is not restored, and its graph is not that of a checkpoint."""
+    values = weights(*SCOPES)
+    given = case(chain(values, frozen=True), chain(values, frozen=True, norms={"b": trained}))
+    named = replace(
+        given, reference_name="good.pb", reference_noun="frozen graph", reference_graph="frozen graph"
+    )
+    (finding,) = diagnose(named).findings
+    assert finding.cause == "bn-training-mode"
+    assert finding.fix == (
+        "Build the export graph with training=False, take the weights of good.pb, freeze again."
+    )
+
+
 def test_moments_that_feed_the_normalisation_are_training_mode_too() -> None:
     values = weights(*SCOPES)
-    ours = {scope: lambda net, name, x: net.plain_norm(name, x) for scope in SCOPES}
-    theirs = ours | {"c": lambda net, name, x: net.plain_norm(name, x, training=True)}
-    found = findings(chain(values, frozen=False, norms=ours), chain(values, frozen=True, norms=theirs))
+    reference = {scope: lambda net, name, x: net.plain_norm(name, x) for scope in SCOPES}
+    export = reference | {"c": lambda net, name, x: net.plain_norm(name, x, training=True)}
+    found = findings(chain(values, frozen=False, norms=reference), chain(values, frozen=True, norms=export))
     assert only(found, "bn-training-mode").scopes == ("c/bn",)
 
 
@@ -147,11 +161,11 @@ def test_a_phase_that_decides_the_mode_is_named_and_fed(phase: str, op: str, cau
 
 def test_a_phase_is_found_although_more_than_the_batch_norm_hangs_on_it() -> None:
     values = weights(*SCOPES)
-    ours, theirs = (
+    reference, export = (
         conditional(values, "phase", frozen=frozen, default=True, op="PlaceholderWithDefault", inside=True)
         for frozen in (False, True)
     )
-    finding = only(findings(ours, theirs), "bn-training-mode")
+    finding = only(findings(reference, export), "bn-training-mode")
     assert "placeholder phase decides that" in finding.message
 
 
@@ -222,9 +236,9 @@ def test_a_hundred_faulty_layers_are_all_in_the_scopes_and_few_in_the_message() 
 
 def test_another_epsilon_is_named_with_both_numbers() -> None:
     values = weights(*SCOPES)
-    theirs: dict[str, Norm] = {"b": lambda net, name, x: net.norm(name, x, epsilon=1e-5)}
+    export: dict[str, Norm] = {"b": lambda net, name, x: net.norm(name, x, epsilon=1e-5)}
     finding = only(
-        findings(chain(values, frozen=False), chain(values, frozen=True, norms=theirs)), "bn-epsilon-mismatch"
+        findings(chain(values, frozen=False), chain(values, frozen=True, norms=export)), "bn-epsilon-mismatch"
     )
     assert finding.scopes == ("b/bn",)
     assert finding.message == "b/bn: epsilon is 1e-05 in model.pb, 0.001 in the checkpoint's graph."
@@ -253,9 +267,9 @@ def test_another_epsilon_is_named_in_a_branch_that_a_conjunction_with_false_leav
 def test_the_epsilon_that_fused_ops_raise_is_no_mismatch() -> None:
     values = weights(*SCOPES)
     wrong = values | {"a/conv/kernel": values["b/conv/kernel"]}
-    ours = dict.fromkeys(SCOPES, lambda net, name, x: net.norm(name, x, epsilon=1.001e-5))
-    theirs = dict.fromkeys(SCOPES, lambda net, name, x: net.norm(name, x, epsilon=1e-5))
-    found = findings(chain(values, frozen=False, norms=ours), chain(wrong, frozen=True, norms=theirs))
+    reference = dict.fromkeys(SCOPES, lambda net, name, x: net.norm(name, x, epsilon=1.001e-5))
+    export = dict.fromkeys(SCOPES, lambda net, name, x: net.norm(name, x, epsilon=1e-5))
+    found = findings(chain(values, frozen=False, norms=reference), chain(wrong, frozen=True, norms=export))
     assert "bn-epsilon-mismatch" not in [each.cause for each in found]
 
 
@@ -263,8 +277,8 @@ def test_the_epsilon_that_fused_ops_raise_is_no_mismatch() -> None:
 def test_epsilon_0_is_fatal_with_a_variance_of_0_alone(variance: float, cause: str) -> None:
     values = weights(*SCOPES)
     values["b/bn/moving_variance"][3] = variance
-    theirs: dict[str, Norm] = {"b": lambda net, name, x: net.norm(name, x, epsilon=0.0)}
-    finding = only(findings(chain(values, frozen=False), chain(values, frozen=True, norms=theirs)), cause)
+    export: dict[str, Norm] = {"b": lambda net, name, x: net.norm(name, x, epsilon=0.0)}
+    finding = only(findings(chain(values, frozen=False), chain(values, frozen=True, norms=export)), cause)
     assert finding.scopes == ("b/bn",)
     assert ("channel 3 has variance 0" in finding.message) is (variance == 0.0)
 
@@ -286,10 +300,10 @@ def along(axis: list[int]) -> Norm:
 
 def test_another_axis_is_named() -> None:
     values = weights(*SCOPES)
-    ours, theirs = along([1, 1, 1, 8]), along([1, 8, 1, 1])
+    reference, export = along([1, 1, 1, 8]), along([1, 8, 1, 1])
     found = findings(
-        chain(values, frozen=False, norms=dict.fromkeys(SCOPES, ours)),
-        chain(values, frozen=True, norms=dict.fromkeys(SCOPES, ours) | {"b": theirs}),
+        chain(values, frozen=False, norms=dict.fromkeys(SCOPES, reference)),
+        chain(values, frozen=True, norms=dict.fromkeys(SCOPES, reference) | {"b": export}),
     )
     finding = only(found, "bn-axis")
     assert finding.scopes == ("b/bn",)
@@ -298,9 +312,9 @@ def test_another_axis_is_named() -> None:
 
 def test_a_gamma_that_the_export_does_without_is_named() -> None:
     values = weights(*SCOPES)
-    ours: dict[str, Norm] = dict.fromkeys(SCOPES, lambda net, name, x: net.plain_norm(name, x))
-    theirs = ours | {"b": lambda net, name, x: net.plain_norm(name, x, scale=False)}
-    found = findings(chain(values, frozen=False, norms=ours), chain(values, frozen=True, norms=theirs))
+    reference: dict[str, Norm] = dict.fromkeys(SCOPES, lambda net, name, x: net.plain_norm(name, x))
+    export = reference | {"b": lambda net, name, x: net.plain_norm(name, x, scale=False)}
+    found = findings(chain(values, frozen=False, norms=reference), chain(values, frozen=True, norms=export))
     finding = only(found, "bn-gamma-missing")
     assert finding.scopes == ("b/bn",)
     assert "scale=True" in finding.fix

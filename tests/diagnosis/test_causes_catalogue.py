@@ -12,7 +12,7 @@ import pytest
 
 import pytest_tfparity
 from pytest_tfparity.diagnosis.causes import CATALOGUE, CAUSES, GRAPH
-from pytest_tfparity.diagnosis.causes.pages import page, title
+from pytest_tfparity.diagnosis.causes.pages import page_of, title_of
 
 PACKAGE = Path(pytest_tfparity.__file__).parent
 PACKAGES = ("check", "diagnosis", "reports", "cli")
@@ -26,6 +26,21 @@ def mentioned(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and ID.fullmatch(node.value):
             yield node.value
+
+
+def sentences(path: Path) -> Iterator[str]:
+    """The texts of a module that are no docstrings."""
+    tree = ast.parse(path.read_text("utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_what_the_reference_is_comes_from_its_format() -> None:
+    """Health alone is about a checkpoint whatever the reference is: it is asked of nothing else."""
+    paths = [path for path in (PACKAGE / "diagnosis").rglob("*.py") if path.name != "health.py"]
+    assert [(path.name, text) for path in paths for text in sentences(path) if "the checkpoint" in text] == []
 
 
 def modules() -> list[Path]:
@@ -56,7 +71,7 @@ def test_every_cause_has_a_page_and_every_page_a_cause() -> None:
 
 @pytest.mark.parametrize("cause", sorted(CATALOGUE))
 def test_a_page_begins_with_its_cause_and_fits_a_terminal(cause: str) -> None:
-    assert page(cause).startswith(f"# {cause}: {title(cause)}\n\n")
+    assert page_of(cause).startswith(f"# {cause}: {title_of(cause)}\n\n")
     whole = ("# ", "`", "- <http")  # headings, code and links, which are not broken
-    lines = [line for line in page(cause).splitlines() if not line.startswith(whole)]
+    lines = [line for line in page_of(cause).splitlines() if not line.startswith(whole)]
     assert max(map(len, lines)) <= 100

@@ -50,8 +50,8 @@ def reference(values: Values, layer: Layer = plain) -> Side:
     return chain(values, dict.fromkeys(SCOPES, layer), frozen=False)
 
 
-def repaired_by_folds_alone(ours: Side, theirs: Side) -> bool:
-    found = evidence(ours, theirs)
+def repaired_by_folds_alone(reference_side: Side, export: Side) -> bool:
+    found = evidence(reference_side, export)
     for repair in neutral_folds(found):
         found = found.after(repair)
     return found[proof].proven
@@ -59,19 +59,19 @@ def repaired_by_folds_alone(ours: Side, theirs: Side) -> bool:
 
 def test_right_folds_are_taken_out_of_the_comparison() -> None:
     values = weights(*SCOPES)
-    theirs = chain(values, {"a": fold, "b": plain, "c": fold}, frozen=True)
-    assert repaired_by_folds_alone(reference(values), theirs)
+    export = chain(values, {"a": fold, "b": plain, "c": fold}, frozen=True)
+    assert repaired_by_folds_alone(reference(values), export)
 
 
 def test_another_fault_beside_right_folds_is_the_only_finding() -> None:
     values = weights(*SCOPES)
-    theirs = chain(
+    export = chain(
         values,
         {"a": fold, "b": lambda net, scope, x: net.norm(f"{scope}/bn", net.conv(f"{scope}/conv", x), epsilon=1e-5),
          "c": fold},
         frozen=True,
     )  # fmt: skip
-    assert only(findings(reference(values), theirs), "bn-epsilon-mismatch").scopes == ("b/bn",)
+    assert only(findings(reference(values), export), "bn-epsilon-mismatch").scopes == ("b/bn",)
 
 
 def test_a_fold_that_counts_the_convolutions_own_bias_is_right() -> None:
@@ -93,8 +93,8 @@ def test_a_fold_that_counts_the_convolutions_own_bias_is_right() -> None:
         return net.offset(f"{scope}/bn/add", x, offset_of(net.values, f"{scope}/bn"))
 
     for layer in (one_sum, two_sums):
-        theirs = chain(values, dict.fromkeys(SCOPES, layer), frozen=True)
-        assert repaired_by_folds_alone(reference(values, biased), theirs)
+        export = chain(values, dict.fromkeys(SCOPES, layer), frozen=True)
+        assert repaired_by_folds_alone(reference(values, biased), export)
 
 
 def test_a_batch_norm_that_became_a_scale_and_an_offset_is_right() -> None:
@@ -110,8 +110,8 @@ def test_a_batch_norm_that_became_a_scale_and_an_offset_is_right() -> None:
             net.const(f"{scope}/shift", offset_of(net.values, f"{scope}/bn")),
         )
 
-    theirs = chain(values, {"a": scaled, "b": plain, "c": scaled}, frozen=True)
-    assert repaired_by_folds_alone(reference(values), theirs)
+    export = chain(values, {"a": scaled, "b": plain, "c": scaled}, frozen=True)
+    assert repaired_by_folds_alone(reference(values), export)
 
 
 def test_another_spelling_of_a_batch_norm_is_right() -> None:
@@ -128,9 +128,9 @@ def test_another_spelling_of_a_batch_norm_is_right() -> None:
 def test_a_fold_of_weights_that_are_not_the_references_becomes_a_batch_norm_of_them() -> None:
     values = weights(*SCOPES)
     averages = {f"{name}/ExponentialMovingAverage": value * 0.5 for name, value in values.items()}
-    ours = reference({name: averages[f"{name}/ExponentialMovingAverage"] for name in values})
-    theirs = chain(values, dict.fromkeys(SCOPES, fold), frozen=True)
-    found = evidence(ours, theirs, values | averages)
+    reference_side = reference({name: averages[f"{name}/ExponentialMovingAverage"] for name in values})
+    export = chain(values, dict.fromkeys(SCOPES, fold), frozen=True)
+    found = evidence(reference_side, export, values | averages)
     for repair in neutral_folds(found):
         found = found.after(repair)
     assert {each.kind.value for each in found[divergences]} == {"constant"}
@@ -174,8 +174,8 @@ def test_a_wrong_fold_is_named_for_what_is_wrong(options: dict[str, object], cau
     def wrong(net: Layers, scope: str, x: str) -> str:
         return fold(net, scope, x, **options)
 
-    theirs = chain(values, {"a": fold, "b": wrong, "c": plain}, frozen=True)
-    finding = only(findings(reference(values), theirs), cause)
+    export = chain(values, {"a": fold, "b": wrong, "c": plain}, frozen=True)
+    finding = only(findings(reference(values), export), cause)
     assert said in finding.message
     assert {scope.partition("/")[0] for scope in finding.scopes} == {"b"}
     assert "b/conv/Conv2D" in finding.nodes
@@ -188,8 +188,8 @@ def test_a_scale_in_the_kernel_before_a_batch_norm_that_still_runs_is_twice() ->
         kernel = net.values[f"{scope}/conv/kernel"] * scale_of(net.values, f"{scope}/bn")
         return net.norm(f"{scope}/bn", net.conv(f"{scope}/conv", x, kernel))
 
-    theirs = chain(values, {"a": plain, "b": twice, "c": plain}, frozen=True)
-    finding = only(findings(reference(values), theirs), "bn-folded-twice")
+    export = chain(values, {"a": plain, "b": twice, "c": plain}, frozen=True)
+    finding = only(findings(reference(values), export), "bn-folded-twice")
     assert finding.scopes == ("b/conv",)
     assert (
         finding.message == "b/conv/kernel in model.pb already contains the scale of b/bn, which still runs."
@@ -226,8 +226,8 @@ def low(values: Values) -> Values:
 
 def test_weights_in_half_precision_are_seen_through_a_fold() -> None:
     values = weights(*SCOPES)
-    theirs = chain(low(values), {"a": fold, "b": plain, "c": fold}, frozen=True)
-    finding = only(findings(reference(values), theirs), "weights-fp16")
+    export = chain(low(values), {"a": fold, "b": plain, "c": fold}, frozen=True)
+    finding = only(findings(reference(values), export), "weights-fp16")
     assert {"a/conv", "a/bn", "b/conv", "b/bn", "c/conv", "c/bn"} == set(finding.scopes)
 
 
@@ -241,8 +241,8 @@ def test_two_kernels_that_changed_places_are_seen_through_a_fold() -> None:
 
 def test_another_run_under_a_fold_is_one_finding() -> None:
     values = weights(*SCOPES)
-    theirs = chain(weights(*SCOPES, seed=1), dict.fromkeys(SCOPES, fold), frozen=True)
-    (finding,) = findings(reference(values), theirs)
+    export = chain(weights(*SCOPES, seed=1), dict.fromkeys(SCOPES, fold), frozen=True)
+    (finding,) = findings(reference(values), export)
     assert (finding.cause, finding.certainty) == ("other-run", "suggestive")
     assert {"a/conv", "a/bn", "b/conv", "b/bn", "c/conv", "c/bn"} == set(finding.scopes)
 
@@ -255,8 +255,8 @@ def test_a_batch_norm_that_is_gone_beside_right_kernels_is_no_fold() -> None:
             f"{scope}/bn/FusedBatchNormV3", net.conv(f"{scope}/conv", x), np.ones(8, np.float32)
         )
 
-    theirs = chain(values, {"a": plain, "b": bare, "c": plain}, frozen=True)
-    assert only(findings(reference(values), theirs), "graph-op-differs").scopes == ("b/bn",)
+    export = chain(values, {"a": plain, "b": bare, "c": plain}, frozen=True)
+    assert only(findings(reference(values), export), "graph-op-differs").scopes == ("b/bn",)
 
 
 def test_the_shape_of_a_convolution_is_no_reader_of_its_numbers() -> None:
@@ -270,8 +270,10 @@ def test_the_shape_of_a_convolution_is_no_reader_of_its_numbers() -> None:
 
         return made
 
-    ours = reference(values, flattened(plain))
-    assert repaired_by_folds_alone(ours, chain(values, dict.fromkeys(SCOPES, flattened(fold)), frozen=True))
+    reference_side = reference(values, flattened(plain))
+    assert repaired_by_folds_alone(
+        reference_side, chain(values, dict.fromkeys(SCOPES, flattened(fold)), frozen=True)
+    )
 
 
 def test_a_kernel_that_a_pass_has_reshaped_is_still_the_layers() -> None:
@@ -294,8 +296,8 @@ def test_a_kernel_that_a_pass_has_reshaped_is_still_the_layers() -> None:
     flat = values | {
         f"{scope}/conv/kernel": values[f"{scope}/conv/kernel"].reshape(72, 8) for scope in SCOPES
     }
-    ours = chain(flat, dict.fromkeys(SCOPES, spread), frozen=False)
-    theirs = chain(
+    reference_side = chain(flat, dict.fromkeys(SCOPES, spread), frozen=False)
+    export = chain(
         flat | {"b/conv/kernel": low(flat)["b/conv/kernel"]}, dict.fromkeys(SCOPES, spread), frozen=True
     )
-    assert only(findings(ours, theirs), "weights-fp16").scopes == ("b/conv",)
+    assert only(findings(reference_side, export), "weights-fp16").scopes == ("b/conv",)

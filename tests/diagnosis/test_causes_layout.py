@@ -23,9 +23,9 @@ def flat(*before: Stage) -> Stage:
 
 
 def test_explicit_padding_against_same_is_one_finding_at_the_convolution() -> None:
-    for ours, theirs in ((explicit, same), (same, explicit)):
+    for reference, export in ((explicit, same), (same, explicit)):
         finding = only(
-            findings(staged(frozen=False, second=ours), staged(frozen=True, second=theirs)), "padding"
+            findings(staged(frozen=False, second=reference), staged(frozen=True, second=export)), "padding"
         )
         assert finding.nodes[0] == "second/conv/Conv2D"
         assert "second" in finding.scopes[0]
@@ -41,8 +41,8 @@ def test_other_paddings_are_told() -> None:
 
 def test_a_transpose_before_flattening_is_told_as_order() -> None:
     turned = set_by("Transpose", "flatten/turned", [0, 3, 1, 2])
-    for ours, theirs in ((flat(turned), flat()), (flat(), flat(turned))):
-        found = findings(staged(frozen=False, output=ours), staged(frozen=True, output=theirs))
+    for reference, export in ((flat(turned), flat()), (flat(), flat(turned))):
+        found = findings(staged(frozen=False, output=reference), staged(frozen=True, output=export))
         assert only(found, "flatten-order").scopes == ("flatten",)
     other = set_by("Transpose", "flatten/turned", [0, 3, 2, 1])
     only(

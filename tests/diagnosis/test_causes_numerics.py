@@ -7,7 +7,7 @@ import pytest
 
 from graphs.plain import FLOAT, HALF, Plan
 from graphs.weights import SHADOW, SHAPES, Weights, averaged, causes, findings, trained
-from pytest_tfparity.diagnosis.relations import quantised
+from pytest_tfparity.diagnosis.relations.steps import equal_step
 from pytest_tfparity.graph.graph import DType
 
 LAYERS = ("a/bn", "a/conv", "b/bn", "b/conv", "c/bn", "c/conv", "head")
@@ -118,5 +118,5 @@ def test_equal_steps_are_found_and_random_values_have_none(steps: int) -> None:
     value = np.random.default_rng(0).uniform(-1, 1, 4000).astype(np.float32)
     step = 2 / steps
     held = (np.rint(value / step) * step).astype(np.float32)
-    assert quantised(held, value) == pytest.approx(step, rel=1e-2)
-    assert quantised(value, value) is None
+    assert equal_step(held, value) == pytest.approx(step, rel=1e-2)
+    assert equal_step(value, value) is None

@@ -51,9 +51,9 @@ def test_a_fold_of_a_kernel_with_another_reader_is_named() -> None:
 
 def test_a_fold_of_a_copy_of_a_shared_kernel_is_right() -> None:
     values = weights("a")
-    ours = towers(values, frozen=False, folded=False)
-    theirs = towers(values, frozen=True, folded=True, copied=True)
-    found = evidence(ours, theirs)
+    reference = towers(values, frozen=False, folded=False)
+    export = towers(values, frozen=True, folded=True, copied=True)
+    found = evidence(reference, export)
     assert [each.neutral for each in found[folds]] == [True]
     assert diagnose(found.case).findings == ()
 

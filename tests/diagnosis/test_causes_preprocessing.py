@@ -41,17 +41,17 @@ def resized(kind: str = "ResizeBilinear", **attrs: object) -> Stage:
 @pytest.mark.parametrize("stage", [REVERSED, gathered([2, 1, 0]), regrouped(2, 1, 0)])
 @pytest.mark.parametrize("missing", [True, False])
 def test_channels_that_one_side_reorders_are_told_in_every_spelling(stage: Stage, missing: bool) -> None:
-    ours, theirs = (stage, None) if missing else (None, stage)
-    found = findings(staged(frozen=False, input=ours), staged(frozen=True, input=theirs))
+    reference, export = (stage, None) if missing else (None, stage)
+    found = findings(staged(frozen=False, input=reference), staged(frozen=True, input=export))
     assert only(found, "channel-order").scopes == ("preprocess",)
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
+    ("reference", "export"),
     [(gathered([2, 1, 0]), gathered([0, 1, 2])), (regrouped(2, 1, 0), regrouped(0, 1, 2))],
 )
-def test_another_order_of_channels_is_told(ours: Stage, theirs: Stage) -> None:
-    found = findings(staged(frozen=False, input=ours), staged(frozen=True, input=theirs))
+def test_another_order_of_channels_is_told(reference: Stage, export: Stage) -> None:
+    found = findings(staged(frozen=False, input=reference), staged(frozen=True, input=export))
     assert only(found, "channel-order").scopes == ("preprocess",)
 
 
@@ -61,10 +61,10 @@ def test_a_reversal_behind_a_layer_is_no_channel_order() -> None:
 
 
 def test_another_scaling_is_told_as_a_line() -> None:
-    ours = all_of(multiplied("preprocess/mul", 2 / 255), shifted("preprocess/sub", 1.0))
-    theirs = multiplied("preprocess/mul", 1 / 255)
+    reference = all_of(multiplied("preprocess/mul", 2 / 255), shifted("preprocess/sub", 1.0))
+    export = multiplied("preprocess/mul", 1 / 255)
     finding = only(
-        findings(staged(frozen=False, input=ours), staged(frozen=True, input=theirs)), "input-scaling"
+        findings(staged(frozen=False, input=reference), staged(frozen=True, input=export)), "input-scaling"
     )
     assert finding.message == (
         "The first layer's input in model.pb is 0.5 * x + 0.5, where x is that of the checkpoint's graph."
@@ -72,12 +72,12 @@ def test_another_scaling_is_told_as_a_line() -> None:
 
 
 def test_a_mean_for_each_channel_is_told_with_both_values() -> None:
-    ours, theirs = (
+    reference, export = (
         shifted("preprocess/mean", [123.5, 116.5, 104.0]),
         shifted("preprocess/mean", [104.0, 116.5, 123.5]),
     )
     finding = only(
-        findings(staged(frozen=False, input=ours), staged(frozen=True, input=theirs)), "preprocess-const"
+        findings(staged(frozen=False, input=reference), staged(frozen=True, input=export)), "preprocess-const"
     )
     assert finding.message == (
         "preprocess/mean/y is [123.5, 116.5, 104] in the checkpoint's graph and [104, 116.5, 123.5] in model.pb"

@@ -53,11 +53,11 @@ def test_a_missing_activation_is_put_back_for_everyone_who_reads_it() -> None:
 
 
 def test_another_activation_and_another_slope_are_one_finding() -> None:
-    ours = staged(frozen=False, middle=op("LeakyRelu", "leaky", alpha=0.2))
-    theirs = staged(
+    reference = staged(frozen=False, middle=op("LeakyRelu", "leaky", alpha=0.2))
+    export = staged(
         frozen=True, middle=op("LeakyRelu", "leaky", alpha=0.1), activation=op("Tanh", "first/act")
     )
-    found = findings(ours, theirs)
+    found = findings(reference, export)
     assert set(only(found, "graph-op-differs").nodes) == {"leaky", "first/act"}
 
 
@@ -145,14 +145,14 @@ def test_the_same_change_where_it_does_not_matter_is_named_too() -> None:
 
 
 def test_a_difference_without_a_cause_is_told_with_its_place() -> None:
-    ours = staged(frozen=False, middle=op("Tanh", "act"))
+    reference = staged(frozen=False, middle=op("Tanh", "act"))
     differs = (compared(1.0),)
-    held = replace(case(ours, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
+    held = replace(case(reference, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
     assert diagnose(held, ()).notes == (
         "No known cause explains the difference. Both graphs part first at act (Tanh act in the reference, Elu act in"
         " the export).",
     )
-    same = replace(case(ours, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
+    same = replace(case(reference, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
     assert "both sides compute the same" in diagnose(same, ()).notes[0]
 
 

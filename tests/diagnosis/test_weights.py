@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_tfparity.diagnosis.provenance import Provenance, provenance
+from pytest_tfparity.diagnosis.relations.relation import Relation
 from pytest_tfparity.graph.graph import DType, Tensor
 
 SHADOW = "/ExponentialMovingAverage"
@@ -80,12 +81,12 @@ def test_a_bfloat16_image_says_how_it_was_rounded(rounding: str) -> None:
         whole = whole + 0x7FFF + ((whole >> 16) & 1)
     image = (whole & 0xFFFF0000).astype(np.uint32).view(np.float32)
     found = one(image)
-    assert (found.kind, found.rounding) == ("bfloat16", rounding)
+    assert (found.kind, found.relation and found.relation.rounding) == ("bfloat16", rounding)
 
 
 def test_a_transpose_says_which() -> None:
     found = one(np.ascontiguousarray(kernel().transpose(0, 1, 3, 2)))
-    assert (found.kind, found.permutation, found.source) == ("transposed", (0, 1, 3, 2), "a/kernel")
+    assert (found.relation, found.source) == (Relation(kind="transposed", axes=(0, 1, 3, 2)), "a/kernel")
 
 
 def test_a_transpose_of_a_renamed_kernel_is_found() -> None:
@@ -98,13 +99,13 @@ def test_other_arrangements_of_the_same_values_are_recognised() -> None:
     assert one(kernel()[::-1].copy()).kind == "flipped"
     assert one(-kernel()).kind == "negated"
     scaled = one(kernel() * np.float32(0.25))
-    assert (scaled.kind, scaled.number) == ("scaled", pytest.approx(0.25))
+    assert scaled.relation == Relation(kind="scaled", number=pytest.approx(0.25))
 
 
 def test_rounded_weights_tell_their_step() -> None:
     step = 0.25
     found = one((np.rint(kernel() / step) * step).astype(np.float32))
-    assert (found.kind, found.number) == ("rounded", step)
+    assert found.relation == Relation(kind="rounded", factors=(step,))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
@@ -112,8 +113,7 @@ def test_a_mixture_of_variable_and_average_is_solved(share: float) -> None:
     d = np.float32(share)
     mixed = d * kernel(f"a/kernel{SHADOW}") + (np.float32(1) - d) * kernel()
     found = one(mixed)
-    assert found.kind == "mixture"
-    assert found.number == pytest.approx(share, abs=1e-5)
+    assert found.relation == Relation(kind="mixture", number=pytest.approx(share, abs=1e-5))
 
 
 def test_another_checkpoint_of_the_folder_is_named() -> None:

@@ -63,7 +63,7 @@ def test_one_changed_weight_fails_and_is_named(name: str) -> None:
     wrong[name] = tensor(np.nextafter(wrong[name].array, np.float32(9)))
     (mismatch,) = weights_parity(wrong, tensors).mismatches
     assert (mismatch.problem, mismatch.constant) == ("differs", name)
-    assert str(mismatch).startswith(f"{name} differs from {name} of the checkpoint")
+    assert mismatch.told("checkpoint").startswith(f"{name} differs from {name} of the checkpoint")
 
 
 @pytest.mark.parametrize("name", _USED)
@@ -79,7 +79,7 @@ def test_a_renamed_export_with_zeros_in_place_of_a_layer_fails(name: str) -> Non
 def test_swapped_weights_fail() -> None:
     tensors = checkpoint()
     wrong = export(tensors) | {"bn/gamma": tensors["bn/beta"], "bn/beta": tensors["bn/gamma"]}
-    messages = [str(each) for each in weights_parity(wrong, tensors).mismatches]
+    messages = [each.told("checkpoint") for each in weights_parity(wrong, tensors).mismatches]
     assert "bn/gamma differs from bn/gamma of the checkpoint: other variable of bn/beta." in messages
     assert len(messages) == 2
 

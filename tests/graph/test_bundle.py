@@ -51,6 +51,38 @@ def message_of(action):
     return str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["numbers", "strings", "parts"])
+def test_a_tensor_whose_bytes_are_not_those_of_the_index_is_named_when_it_is_read(save, tmp_path, tf, kind):
+    values = {
+        "numbers": np.arange(6, dtype=np.float32),
+        "strings": [b"one", b"", b"three"],
+        "parts": np.ones(4),
+    }[kind]
+    prefix = save(tmp_path / "model", {"w": values, "x": values}, {"w": "4 0,4"} if kind == "parts" else None)
+    with Bundle(prefix) as bundle:
+        assert len(bundle.tensors["w"].array) == len(values)
+        place = bundle.entry("x")
+    data = tmp_path / "model.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[place.offset + place.size - 1] ^= 1
+    data.write_bytes(content)
+    with Bundle(prefix) as bundle:
+        assert len(bundle.tensors["w"].array) == len(values)
+        said = message_of(lambda: bundle.tensors["x"].array)
+    assert said.startswith(
+        f"{data} is damaged, or belongs to another index: the checksum of 'x' is not that in"
+    )
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session, pytest.raises(tf.errors.DataLossError):
+        session.run(
+            tf.raw_ops.RestoreV2(
+                prefix=str(prefix),
+                tensor_names=["x"],
+                shape_and_slices=[""],
+                dtypes=[tf.as_dtype(np.asarray(values).dtype)],
+            )
+        )
+
+
 def test_tensors_are_read_only_views_of_the_data_file(prefix):
     with Bundle(prefix) as bundle:
         assert sorted(bundle.tensors) == ["step", "w"]

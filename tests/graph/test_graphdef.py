@@ -336,3 +336,43 @@ def test_a_small_file_may_be_written_again_while_its_graph_is_in_use(tmp_path):
     graph = read_graph(path)
     path.write_bytes(b"x")
     np.testing.assert_array_equal(graph.nodes["big"].attrs["value"].array, np.arange(4096))
+
+
+def complete_meta():
+    """A meta graph whose saver and variable name nodes that are there."""
+    meta = meta_graph_def()
+    for field, name in (
+        ("filename_tensor_name", "x:0"),
+        ("save_tensor_name", "out:0"),
+        ("restore_op_name", "out"),
+    ):
+        setattr(meta.saver_def, field, name)
+    variable = messages.VariableDef(variable_name="x:0", initializer_name="out", snapshot_name="sum:0")
+    meta.collection_def["variables"].bytes_list.value.append(variable.SerializeToString())
+    return meta, variable
+
+
+def refusals(meta):
+    return list(parse_meta(meta.SerializeToString(), "m.meta").graph.refusals)
+
+
+def test_a_saver_or_a_variable_that_names_what_is_not_there_is_a_refusal():
+    meta, variable = complete_meta()
+    assert refusals(meta) == []
+    variable.snapshot_name = "gone/read:0"
+    meta.collection_def["variables"].bytes_list.value[0] = variable.SerializeToString()
+    assert refusals(meta) == ["its collection variables speaks of 'gone/read:0', which is not in the graph"]
+    for field, name, said in (
+        (
+            "filename_tensor_name",
+            "x",
+            "its saver takes the file's name from 'x', which is no tensor of the graph",
+        ),
+        ("restore_op_name", "gone", "its saver restores with 'gone', which is not in the graph"),
+        ("save_tensor_name", "", "its saver names no op to save or restore with"),
+    ):
+        meta, _ = complete_meta()
+        setattr(meta.saver_def, field, name)
+        assert refusals(meta) == [said]
+    meta.ClearField("saver_def")
+    assert refusals(meta) == []

@@ -34,6 +34,15 @@ def test_a_wrong_checksum_is_an_error():
         list(read_table(memoryview(data), "a.index"))
 
 
+@pytest.mark.parametrize("keys", [(b"b", b"a"), (b"a", b"a"), (b"a", b"zz")])
+def test_keys_that_a_search_would_miss_are_an_error(keys):
+    entries = [(0, key, b"1") for key in keys]
+    with pytest.raises(
+        ModelError, match=rf"a.index is damaged: the key '{keys[1].decode()}' is out of order"
+    ):
+        list(read_table(table(block(*entries)), "a.index"))
+
+
 def test_a_compressed_block_is_left_to_tensorflow():
     with pytest.raises(UnreadableFile, match=r"a.index is compressed"):
         list(read_table(table(block((0, b"a", b"1"), compression=1)), "a.index"))
@@ -56,7 +65,7 @@ def test_a_file_that_is_no_table_is_said_to_be_none():
     ],
 )
 def test_checksums_are_those_of_rfc_3720(data, expected):
-    assert crc32c(data) == expected
+    assert crc32c(data) == crc32c(memoryview(data)) == crc32c(data[3:], crc32c(data[:3])) == expected
 
 
 def test_slice_keys_are_encoded_as_tensorflow_does():

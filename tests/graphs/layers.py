@@ -124,6 +124,8 @@ def case(reference: Side, export: Side, checkpoint: Values | None = None) -> Cas
         outputs=(),
         export_name="model.pb",
         reference_name="model.ckpt",
+        reference_noun="checkpoint",
+        reference_graph="checkpoint's graph",
     )
 
 

@@ -125,6 +125,8 @@ class Weights:
             outputs=(),
             export_name="model.pb",
             reference_name="model.ckpt",
+            reference_noun="checkpoint",
+            reference_graph="checkpoint's graph",
         )
 
     def diagnosis(

@@ -249,6 +249,7 @@ class _Original:
             for batch in batches(model, seed):
                 with suppress(tf.errors.OpError, ValueError):
                     self.answers.append((batch, run(batch)))
+        assert self.answers, "TensorFlow runs the network on none of its inputs"
 
     def fate_of(self, other: Written) -> str:
         """What becomes of a mutant: what is proven of it, and whether that is so."""
@@ -260,7 +261,7 @@ class _Original:
                 return "unloadable"
         except TfparityError:
             return "refused by the reader"
-        return self._run_beside(other) if self.answers else "not run"
+        return self._run_beside(other)
 
     def _run_beside(self, other: Written) -> str:
         try:
@@ -277,14 +278,14 @@ class _Original:
         try:
             with other.running() as run:
                 for batch, expected in self.answers:
-                    if not all(_equal(a, b) for a, b in zip(expected, run(batch), strict=True)):
+                    if not all(equal(a, b) for a, b in zip(expected, run(batch), strict=True)):
                         return "proven and different"
         except (tf.errors.OpError, TypeError, KeyError):
             return "proven, TensorFlow refuses"
         return "proven and equal"
 
 
-def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+def equal(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two results are one. Threads of TensorFlow flush subnormal numbers to zero or do not: both are zero."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False

@@ -38,7 +38,7 @@ class Pen:
         if self._made % 2:
             handle = raw.VarHandleOp(dtype=tf.float32, shape=shape, shared_name=name, name=name)
             self.variables[name] = values
-            return raw.ReadVariableOp(resource=handle, dtype=tf.float32)
+            return raw.ReadVariableOp(resource=handle, dtype=tf.float32, name=f"{name}/Read/ReadVariableOp")
         variable = raw.VariableV2(shape=shape, dtype=tf.float32, name=name)
         self.variables[name] = values
         return raw.Identity(input=variable)
@@ -192,7 +192,7 @@ def normed(pen: Pen) -> None:
     y = tf.nn.lrn(x, 2, 1.0, 1e-2, 0.5)
     y = tf.nn.l2_normalize(y, -1)
     y = tf.nn.conv2d_transpose(y, pen.weight(3, 3, 2, 4), [2, 8, 8, 2], 2, "SAME") if pen.seed % 5 == 0 else y
-    tf.identity(tf.math.reduce_std(y, [1, 2]), name="y")
+    tf.identity(tf.math.reduce_std(y, [1, 2]), "y")
 
 
 def selected(pen: Pen) -> None:
@@ -210,11 +210,54 @@ def dropped(pen: Pen) -> None:
     tf.nn.selu(tf.stop_gradient(y) @ pen.weight(6, 2), name="y")
 
 
+def quantised(pen: Pen) -> None:
+    x = pen.input(None, 4)
+    levels = tf.constant(pen.random.integers(-100, 100, (4, 6)).astype(np.int8))
+    kernel = (tf.cast(levels, tf.float32) - pen.pick(3.0, 0.0)) * tf.constant(np.float32(0.05)) / 3.0
+    mask = tf.cast(tf.less(tf.range(6) * 2, tf.reduce_prod(tf.constant([2, pen.pick(3, 5)]))), tf.float32)
+    bias = tf.where(tf.greater(mask, 0.5), tf.zeros_like(mask), tf.fill([6], np.float32(-1e9)))
+    y = (x @ kernel) * mask + bias
+    tf.identity(tf.gather(y, tf.math.floormod(tf.range(8), 6), axis=1), "y")
+
+
+def moved(pen: Pen) -> None:
+    x = pen.input(None, 3, 4)
+    kernel = tf.transpose(pen.weight(5, 4))
+    y = tf.transpose(tf.nn.relu(tf.transpose(x, [0, 2, 1])), [0, 2, 1]) @ kernel
+    rows = tf.unstack(tf.reshape(pen.weight(2, 5), [5, 2]), axis=1)
+    scale = tf.concat([tf.reverse(rows[0], [0])[::2], tf.tile(rows[1][1:2], [2])], 0)
+    y = y * tf.pad(scale[1:], [[1, 0]], constant_values=0.25)
+    first, second = tf.split(tf.stack([y, tf.square(y - x[:, :, :1])]), 2)
+    y = tf.transpose(tf.squeeze(first - second, 0), pen.pick([0, 2, 1], [2, 0, 1]))
+    tf.reshape(tf.transpose(y, [1, 0, 2]), tf.stack([-1, 15]), name="y")
+
+
+def repeated(pen: Pen) -> None:
+    x = pen.input(None, 4)
+    kernel, shift, step = pen.weight(4, 4), pen.weight(4), tf.constant(2) * 1
+
+    def body(i: Any, y: Any, total: Any) -> Any:
+        y = tf.nn.tanh(y @ kernel + shift * tf.cast(step, tf.float32))
+        return i + step, y, total + tf.math.squared_difference(y, 0.5)
+
+    _, y, total = tf.while_loop(lambda i, *_: i < 3 * step, body, [tf.constant(0), x, tf.zeros_like(x)])
+    tf.identity(y - total, "y")
+
+
+def switched(pen: Pen) -> None:
+    x = pen.input(None, 4)
+    a = pen.weight(4)
+    index = tf.cast(tf.reduce_sum(x), tf.int32) if pen.seed % 2 else tf.constant(1) + pen.pick(0, 1)
+    branches = [lambda: x * a, lambda: tf.nn.softsign(x) - a, lambda: tf.maximum(x, a)]
+    y = tf.switch_case(tf.clip_by_value(index, 0, 2), branches)
+    tf.identity(tf.where(tf.not_equal(y, a), y, -a), "y")
+
+
 FAMILIES: Mapping[str, Build] = {
     build.__name__: build
     for build in (
         dense, convolutional, residual, attention, embedding, lowered_loop, recurrent, array_loop, conditional,
-        calls, shapes, images, integers, normed, selected, dropped,
+        calls, shapes, images, integers, normed, selected, dropped, quantised, moved, repeated, switched,
     )
 }  # fmt: skip
 

@@ -56,21 +56,21 @@ class Written:
         """:meth:`run` in one session; variables are restored before each run."""
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(self.definition, name="")
-            with tf.compat.v1.Session(graph=graph, config=_AS_WRITTEN) as session:
-                restores = [_restore(graph, name, value) for name, value in self.variables.items()]
+            with tf.compat.v1.Session(graph=graph, config=AS_WRITTEN) as session:
+                restores = [restore(graph, name, value) for name, value in self.variables.items()]
                 names = [str(tensor_name(name)) for name in self.inputs]
                 fetches = [str(tensor_name(name)) for name in self.outputs]
 
                 def run(*values: Any) -> list[np.ndarray]:
                     feeds = dict(zip(names, values, strict=True))
-                    for restore in restores:
-                        session.run(restore, feeds)
+                    for each in restores:
+                        session.run(each, feeds)
                     return list(session.run(fetches, feeds))
 
                 yield run
 
 
-def _restore(graph: tf.Graph, name: str, value: Any) -> tf.Operation:
+def restore(graph: tf.Graph, name: str, value: Any) -> tf.Operation:
     variable = graph.get_tensor_by_name(f"{name}:0")
     if variable.dtype == tf.resource:
         return tf.raw_ops.AssignVariableOp(resource=variable, value=value)
@@ -84,7 +84,7 @@ def _config() -> Any:
     return config
 
 
-_AS_WRITTEN = _config()
+AS_WRITTEN = _config()
 
 
 def tensor(value: Any) -> Tensor:

@@ -14,7 +14,7 @@ from soundness.networks import FAMILIES, networks
 
 FATES = (
     "not proven", "refused by the reader", "unloadable", "proven and equal", "proven, an unneeded node is refused",
-    "not run", *Score.WRONG,
+    *Score.WRONG,
 )  # fmt: skip
 
 

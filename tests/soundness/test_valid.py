@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from pytest_tfparity.graph.signatures import signature
 from pytest_tfparity.graph.valid import flaws
 from soundness.mutants import KINDS, mutant
 from soundness.networks import FAMILIES, network
-from soundness.pairs import Written
+from soundness.pairs import Written, prove
 from soundness.signatures import describe, read, registered_ops
 
 TABLE = Path(__file__).parents[2] / "pytest_tfparity" / "graph" / "signatures.tsv"
@@ -95,6 +97,93 @@ def test_a_cycle_through_control_inputs_and_a_place_beside_nothing_are_flaws() -
     beside.list.s.append(b"loc:@nothing")
     told = changed(lambda nodes: nodes["MatMul"].attr["_class"].CopyFrom(beside))
     assert told == "A node (nothing) is not in the graph, and others are to be placed beside it"
+
+
+def altered(change: Callable[[Any], None]) -> Written:
+    """A network with ``change`` made to its GraphDef."""
+    model = network("dense", 0)
+    definition = tf.compat.v1.GraphDef()
+    definition.CopyFrom(model.definition)
+    change(definition)
+    return replace(model, definition=definition)
+
+
+def said_of(change: Callable[[Any], None]) -> list[str]:
+    """The flaws of a network with ``change`` made to it; TensorFlow imports it if there is none, and else does not."""
+    model = altered(change)
+    found = [str(flaw) for flaw in flaws(model.graph)]
+    assert imported(model.definition) == (not found)
+    return found
+
+
+def test_a_device_that_is_none_is_a_flaw_and_one_of_another_machine_is_not() -> None:
+    def device(name: str) -> Callable[[Any], None]:
+        return lambda definition: setattr(definition.node[0], "device", name)
+
+    (said,) = said_of(device("x"))
+    assert said.endswith("is to run on 'x', which is the name of no device")
+    for name in ("/job:ps/task:1/device:GPU:0", "/gpu:7", "cpu:0", "/", "/device:XLA_CPU:0"):
+        assert said_of(device(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("dims", "right"),
+    [
+        ([-5, 3], False),
+        ([2**31, 2**31, 4], False),
+        ([1] * 255, False),
+        ([2**62, 2, 0], False),
+        ([0, 2**62, 2**62], True),
+        ([-1, 2**62, 2**62], True),
+    ],
+    ids=["negative", "large", "deep", "large before empty", "empty before large", "unknown"],
+)
+def test_a_shape_that_no_tensor_can_have_is_a_flaw(dims: list[int], right: bool) -> None:
+    def placeholder(definition: Any) -> None:
+        node = definition.node.add(name="aside", op="Placeholder")
+        node.attr["dtype"].type = 1
+        for size in dims:
+            node.attr["shape"].shape.dim.add(size=size)
+
+    assert said_of(placeholder) == ([] if right else ["Placeholder (aside) has shape that is no shape"])
+
+
+def test_a_function_that_stands_where_an_op_does_and_a_version_below_zero_are_flaws() -> None:
+    def function(name: str) -> Callable[[Any], None]:
+        return lambda definition: setattr(definition.library.function.add().signature, "name", name)
+
+    assert said_of(function("Relu")) == ["function Relu has the name of an op"]
+    assert said_of(function("MyRelu")) == []
+    said = said_of(lambda definition: setattr(definition.versions, "producer", -1))
+    assert said == ["it has a negative version"]
+
+
+def test_what_some_tensorflow_alone_reads_is_not_proven() -> None:
+    def consumer(version: int) -> Callable[[Any], None]:
+        return lambda definition: setattr(definition.versions, "min_consumer", version)
+
+    plain = network("dense", 0).side
+    assert prove(plain, altered(consumer(12)).side).proven  # as graphs with functions have it
+    later, excluding = (
+        altered(consumer(10**6)),
+        altered(lambda each: each.versions.bad_consumers.append(2474)),
+    )
+    assert not imported(later.definition)
+    assert prove(plain, later.side).reason == (
+        "the graph is for readers of version 1000000 of the format and later in the export"
+    )
+    assert not prove(plain, excluding.side).proven
+
+
+def test_a_function_that_is_there_twice_is_not_proven() -> None:
+    def twice(definition: Any) -> None:
+        for _ in range(2):
+            definition.library.function.add().signature.name = "f"
+
+    assert (
+        prove(network("dense", 0).side, altered(twice).side).reason
+        == "function f is there twice in the export"
+    )
 
 
 def test_the_table_is_that_of_the_installed_tensorflow() -> None:

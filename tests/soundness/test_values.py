@@ -37,6 +37,9 @@ COMPARISONS = {
     "greater than zero": lambda: tf.greater(tf.constant(SUBNORMAL), 0.0),
     "not equal to zero": lambda: tf.not_equal(tf.constant(SUBNORMAL), 0.0),
     "zero below": lambda: tf.less(tf.constant(np.float32(0.0)), SUBNORMAL),
+    "a product that is flushed before it is rounded up to a normal number": lambda: tf.greater(
+        tf.constant(np.float32((1 + 2**-12) * 2.0**-63)) * np.float32((1 - 2**-12) * 2.0**-63), 0.0
+    ),
     "at least a subnormal": lambda: tf.logical_not(tf.greater_equal(tf.constant(np.float32(0.0)), SUBNORMAL)),
 }
 

@@ -8,8 +8,8 @@ from ...diagnosis.alignment import reference_of
 from ...diagnosis.arrays import values
 from ...diagnosis.evidence import Evidence
 from ...diagnosis.places.weights import (
-    constants,
     expected_key,
+    export_constants,
     provenances,
     variable_of,
     wrong_constants,
@@ -53,7 +53,7 @@ def _rows(evidence: Evidence) -> Iterator[WeightRow]:
             holds=_holds(origin.kind, at_fault, expected == average),
             origin=origin.kind,
             source=origin.source,
-            distance=largest_difference(values(evidence[constants][name]), read(expected))
+            distance=largest_difference(values(evidence[export_constants][name]), read(expected))
             if at_fault
             else 0.0,
             spread=largest_difference(read(variable), read(average)) if average is not None else None,

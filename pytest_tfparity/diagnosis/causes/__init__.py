@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..cause import Cause
 from . import (
+    altered_weights,
     averages,
     batch_coupling,
     batch_norm,
@@ -24,7 +25,6 @@ from . import (
     precision,
     preprocessing,
     random_numbers,
-    relations,
     stateful,
     statistics,
     tables,
@@ -68,13 +68,13 @@ CAUSES: tuple[Cause, ...] = (
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
-    *relations.CAUSES,
+    *altered_weights.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,
     *random_numbers.CAUSES,
     *batch_coupling.CAUSES,
     *non_finite.CAUSES,
-    *relations.LAST,
+    *altered_weights.LAST,
     *GRAPH,
 )
 
@@ -85,13 +85,13 @@ CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*CAUSES, *statistic
 """Every entry by its id, those that only the health of a checkpoint shows among them."""
 
 
-def named(*ids: str) -> tuple[Cause, ...]:
+def by_id(*ids: str) -> tuple[Cause, ...]:
     """The causes with these ids. Raises KeyError for an id that is none."""
     return tuple(CATALOGUE[each] for each in ids)
 
 
-OTHER_WEIGHTS: tuple[Cause, ...] = named("stale-export", "other-run")
+OTHER_WEIGHTS: tuple[Cause, ...] = by_id("stale-export", "other-run")
 """The causes that an export can show although it passes: it is within tolerance of weights that are not its own."""
 
-UNLOADABLE: tuple[Cause, ...] = named("pb-unloadable-ref-edges")
+UNLOADABLE: tuple[Cause, ...] = by_id("pb-unloadable-ref-edges")
 """What keeps TensorFlow from importing a file, although the part that the outputs need can be run."""

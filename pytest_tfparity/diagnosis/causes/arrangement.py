@@ -9,7 +9,7 @@ from ..arrays import same, values
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.weights import WrongConstant, wrong_constants
-from .kinds.weights import Weights, of_kind, weights_cause
+from .kinds.weights import WrongWeights, of_kind, weights_cause
 
 
 def _of_other_shape(evidence: Evidence) -> Sequence[WrongConstant]:
@@ -22,7 +22,7 @@ def _of_other_shape(evidence: Evidence) -> Sequence[WrongConstant]:
     ]
 
 
-def _shapes_said(found: Weights) -> str:
+def _shapes_said(found: WrongWeights) -> str:
     first = next((each for each in found.wrong if len(each.held.shape) > 1), found.wrong[0])
     return (
         f"{found.layers}: {first.constant} is {list(first.held.shape)} in {found.export_name} and"
@@ -34,15 +34,15 @@ SHAPES_DIFFER = weights_cause(
     id="shapes-differ",
     where=_of_other_shape,
     says=_shapes_said,
-    fix="Build the export with the sizes that the checkpoint was trained with.",
+    fix="Build the export with the sizes that the model was trained with.",
 )
 
 
-def _transposed_said(found: Weights) -> str:
+def _transposed_said(found: WrongWeights) -> str:
     facts = [
-        f"{each.constant} equals {each.origin.source} with axes {list(each.origin.permutation or ())}"
+        f"{each.constant} equals {each.source} with axes {list(each.relation.axes)}"
         for each in found.wrong
-        if each.origin is not None
+        if each.relation is not None
     ]
     more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
     return f"{'; '.join(facts[:3])}{more}: transposed."
@@ -50,7 +50,7 @@ def _transposed_said(found: Weights) -> str:
 
 def _straight(evidence: Evidence, wrong: WrongConstant) -> Repair:
     """The source as the checkpoint holds it, so that a second fault of the same weight stays to be seen."""
-    source = evidence.case.checkpoint.get(wrong.origin.source or "") if wrong.origin else None
+    source = evidence.case.checkpoint.get(wrong.source or "")
     if source is None or tuple(source.shape) != tuple(wrong.right.shape):
         return (wrong.edit,)
     if wrong.node in evidence.case.parts or same(values(source), values(wrong.held)):

@@ -6,24 +6,25 @@ from collections.abc import Iterator, Sequence
 
 from ...result import Health
 from ..arrays import cosine, same, values
-from ..averages import averages, in_layers_of, mixture_of_averages
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
 from ..places.weights import WrongConstant, wrong_constants
+from ..raw_or_averaged import averages, in_layers_of, mixture_of_averages
 from ..tensor_names import slot_of
 from ..unrestored import NEAR
 from .kinds.group import suspicion
-from .kinds.weights import Weights, weights_cause
+from .kinds.weights import WrongWeights, weights_cause
 
 _RESTORE = "tf.train.Saver(ema.variables_to_restore())"
 
 
-def _example(found: Weights) -> Sequence[str]:
+def _example(found: WrongWeights) -> Sequence[str]:
     """One constant with the tensor of the checkpoint that it equals."""
     first = found.wrong[0]
-    source = first.origin.source if first.origin is not None else None
-    return [f"{first.constant} equals {source} of the checkpoint bit for bit, not {first.key}."]
+    return [
+        f"{first.constant} equals {first.source} of the {found.reference_noun} bit for bit, not {first.key}."
+    ]
 
 
 # --- averaged once more
@@ -35,7 +36,7 @@ def _mixture(evidence: Evidence) -> tuple[float, Sequence[WrongConstant]]:
     return (0.0, ()) if found is None else (found.share, found.weights)
 
 
-def _mixture_said(found: Weights) -> str:
+def _mixture_said(found: WrongWeights) -> str:
     share, _ = _mixture(found.evidence)
     return (
         f"{len(found.wrong)} weights of {found.export_name} are {share:.4g} * average + {1 - share:.4g} * variable:"
@@ -126,7 +127,7 @@ def _mixed(evidence: Evidence) -> Iterator[Suspicion]:
 
 
 def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others: str) -> Suspicion:
-    found = Weights(evidence=evidence, wrong=wrong)
+    found = WrongWeights(evidence=evidence, wrong=wrong)
     return suspicion(
         "ema-partially-applied",
         found,
@@ -183,12 +184,12 @@ def _of_another_average(evidence: Evidence) -> Sequence[WrongConstant]:
 _COPIES = ("variable", "other variable", "shadow", "other shadow")
 
 
-def _other_said(found: Weights) -> str:
+def _other_said(found: WrongWeights) -> str:
     first = found.wrong[0]
-    source = first.origin.source if first.origin is not None else None
     return (
-        f"{found.constants} of {found.export_name} hold another average of the same variables than the reference:"
-        f" {first.constant} holds {source}, not {first.key}."
+        f"{found.constants} of {found.export_name} {found.verb('holds', 'hold')} another average of the same variables"
+        " than the reference:"
+        f" {first.constant} holds {first.source}, not {first.key}."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ...graph.edit.repair import Repair
 from ...graph.graph import Node, TensorName
+from ...graph.layer import layers_of
 from ...runtime.matching import Half
 from ..alignment import divergences, reference_of
 from ..arrays import values
@@ -15,8 +16,7 @@ from ..evidence import Evidence
 from ..needed import live_export, live_reference
 from ..places.batch_norms import export_norms, nodes_inside
 from ..places.repairs import as_reference_at
-from ..scopes import scopes_of
-from ..wording import listed
+from ..wording import enumerated
 
 _REDUCTIONS = frozenset(
     ["Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"]
@@ -41,7 +41,7 @@ def _coupled(evidence: Evidence) -> Iterator[Suspicion]:
         cause="output-couples-batch",
         nodes=tuple(found),
         scopes=_scopes(found, coupled),
-        message=f"{listed([str(output) for output in coupled])} of {case.export_name} depends on"
+        message=f"{enumerated([str(output) for output in coupled])} of {case.export_name} depends on"
         f" the other rows of the batch: {first.op} {first.name} reduces over axis 0, which the"
         f" {case.reference_graph} does not.",
         fix="Reduce over the axes of one row alone (1 and up, keepdims=True).",
@@ -83,7 +83,7 @@ def _uncoupled(evidence: Evidence, coupled: list[TensorName]) -> Repair:
 def _scopes(names: Iterable[str], coupled: Iterable[TensorName]) -> tuple[str, ...]:
     """The layers of nodes; where these stand outside of all scopes, those of the outputs that need them."""
     found = [name for name in names if "/" in name] or [output.node for output in coupled]
-    return scopes_of(found)
+    return layers_of(found)
 
 
 def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair
 from ...graph.graph import Array
+from ...graph.layer import scope_of
 from ..alignment import counterpart
 from ..arrays import values
 from ..cause import Cause
@@ -16,7 +17,7 @@ from ..evidence import Evidence
 from ..needed import export_flow
 from ..places.batch_norms import norm_as_reference, norm_node, norm_scopes
 from ..tensor_names import averaged_by
-from ..wording import listed
+from ..wording import enumerated
 from .kinds.batch_norms import BatchNorms, batch_norm_cause
 
 _SAME_EPSILON = 2e-3
@@ -52,7 +53,7 @@ def _dead_channel(evidence: Evidence, pair: BatchNormPair) -> int | None:
 
 def _zero_epsilon_said(found: BatchNorms) -> str:
     first, *others = found.pairs
-    more = f" (likewise {listed(norm_scopes(others))})" if others else ""
+    more = f" (likewise {enumerated(norm_scopes(others))})" if others else ""
     return (
         f"{norm_node(found.evidence, first)}: epsilon is 0 and channel {_dead_channel(found.evidence, first)} has"
         f" variance 0{more}, so it answers NaN. The {found.reference_graph} has epsilon {_epsilon(found)}."
@@ -143,12 +144,12 @@ def _was_variable(evidence: Evidence, pair: BatchNormPair, constant: str) -> boo
 def _unused_said(found: BatchNorms) -> str:
     evidence = found.evidence
     lacking = [(pair, _unused(evidence, pair)) for pair in found.pairs]
-    missing = listed([name for _, names in lacking for name in names])
+    missing = enumerated([name for _, names in lacking for name in names])
     keys = [pair.reference.gamma if "gamma" in names else pair.reference.beta for pair, names in lacking]
-    weights = listed([found.case.keys.get(key, key) for key in keys if key is not None])
+    weights = enumerated([found.case.keys.get(key, key) for key in keys if key is not None])
     return (
-        f"{found.layers}: the checkpoint has a trained {missing} ({weights}), and {found.export_name} normalises"
-        " without it."
+        f"{found.layers}: the {found.reference_noun} has a trained {missing} ({weights}), and {found.export_name}"
+        " normalises without it."
     )
 
 
@@ -215,7 +216,7 @@ def _named_otherwise(evidence: Evidence, reference: str | None, export: str | No
 
 def _layer(pair: BatchNormPair) -> str:
     weight = pair.export.gamma or pair.export.beta
-    return weight.rpartition("/")[0] if weight is not None and "/" in weight else pair.scope
+    return scope_of(weight or "") or pair.scope
 
 
 NAMES_SHIFTED = batch_norm_cause(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...graph import ops
 from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair, Ungraftable
+from ...graph.layer import layer_around_conditional
 from ...graph.live_graph import LiveGraph
 from ..cause import Cause, Suspicion, Way
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..places.batch_norms import Switched, export_norms, norm_pairs, norm_scopes, norms_as_reference, switched
 from ..run_mode import RunMode, mode_in_this_run
-from ..wording import listed
+from ..wording import enumerated
 from .kinds.batch_norms import BatchNorms, batch_norm_cause
 from .kinds.group import suspicion
 
@@ -26,7 +26,6 @@ _KERAS_PLACEHOLDER = "keras_learning_phase"
 _RANDOM = frozenset(
     {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "StatelessRandomUniform"}
 )
-_CONDITIONAL = re.compile(r"(smart_)?cond(_\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,28 +121,19 @@ def _drawn_no_more(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
         return ()
     nodes = evidence[export_flow].nodes.values()
     drawn = [node.name for node in nodes if node.op in _RANDOM and node.name not in after]
-    return tuple(dict.fromkeys(map(_before_conditional, drawn)))
-
-
-def _before_conditional(name: str) -> str:
-    """The layer around the conditional that ``name`` stands in: ``drop`` for ``drop/cond/dropout/random``."""
-    parts = name.split("/")[:-1]
-    for index, part in enumerate(parts):
-        if index and _CONDITIONAL.fullmatch(part):
-            return "/".join(parts[:index])
-    return "/".join(parts[:1])
+    return tuple(dict.fromkeys(map(layer_around_conditional, drawn)))
 
 
 def _said(found: _Training) -> str:
     total, one = len(found.evidence[export_norms]), len(found.pairs) == 1
     share = "its only batch norm" if total == 1 else f"{len(found.pairs)} of its {total} batch norms"
     message = (
-        f"{found.export_name} runs {listed(norm_scopes(found.pairs))} ({share}) in training mode{_decided(found)}:"
+        f"{found.export_name} runs {enumerated(norm_scopes(found.pairs))} ({share}) in training mode{_decided(found)}:"
         f" {'it normalises' if one else 'they normalise'} with the current batch and"
         f" {'ignores' if one else 'ignore'} moving_mean and moving_variance."
     )
     random = found.random
-    return f"{message} It also keeps the random numbers of {listed(random)} on." if random else message
+    return f"{message} It also keeps the random numbers of {enumerated(random)} on." if random else message
 
 
 def _decided(found: _Training) -> str:
@@ -153,7 +143,7 @@ def _decided(found: _Training) -> str:
         kind = "placeholder" if switch.placeholder else "constant"
         value = f", which this run feeds {fed[switch.node].value}" if switch.node in fed else ""
         said.append(f"{kind} {switch.node} decides that{value}")
-    return f" ({listed(said)})" if said else ""
+    return f" ({enumerated(said)})" if said else ""
 
 
 def _fed_mode(evidence: Evidence, pair: BatchNormPair) -> RunMode | None:
@@ -163,7 +153,7 @@ def _fed_mode(evidence: Evidence, pair: BatchNormPair) -> RunMode | None:
 
 def _fix(cause: str, found: _Training) -> str:
     feeds = [f"{switch.node}:0={switch.value}" for switch in found.switches if switch.placeholder]
-    fed = f"Feed {listed(feeds)} wherever the export runs, or freeze it with that value pinned."
+    fed = f"Feed {enumerated(feeds)} wherever the export runs, or freeze it with that value pinned."
     built = ""
     if cause == KERAS:
         built = (
@@ -177,8 +167,8 @@ def _fix(cause: str, found: _Training) -> str:
 def _built(found: _Training) -> str:
     """How to build the graph where no feed is enough."""
     constants = [f"{switch.node}={switch.value}" for switch in found.switches if not switch.placeholder]
-    flag = f"with {listed(constants)}" if constants and not found.rest else "with training=False"
-    graph = f"Build the export graph {flag}, restore {found.reference_name}, freeze again."
+    flag = f"with {enumerated(constants)}" if constants and not found.rest else "with training=False"
+    graph = f"Build the export graph {flag}, {found.case.restored}, freeze again."
     flows = found.evidence[reference_flow], found.evidence[export_flow]
     if not found.rest or not _draws(flows[1]) or _draws(flows[0]):
         return graph

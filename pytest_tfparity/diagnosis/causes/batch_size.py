@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node
+from ...graph.layer import layers_of
 from ...graph.proof.proof import Side
 from ...runtime.feeds import tensor_spec
 from ...runtime.matching import Half
@@ -17,8 +18,7 @@ from ..evidence import Evidence
 from ..needed import known_nodes, live_export
 from ..places.repairs import as_reference_at
 from ..run_mode import fed
-from ..scopes import scopes_of
-from ..wording import listed
+from ..wording import enumerated
 
 BATCH_DIM_PINNED = "batch-dim-pinned"
 
@@ -70,8 +70,8 @@ def _fixed_shapes(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause=BATCH_DIM_PINNED,
         nodes=nodes,
-        scopes=scopes_of(nodes),
-        message=f"{found[0].node.op} {listed(nodes)} of {case.export_name} fixes the batch to {rows}"
+        scopes=layers_of(nodes),
+        message=f"{found[0].node.op} {enumerated(nodes)} of {case.export_name} fixes the batch to {rows}"
         f" row{'s' if rows != 1 else ''}; the {case.reference_graph} leaves it open.",
         fix="Use -1 for the leading dimension, or tf.shape(x)[0], and export again.",
         repair=tuple(edit for each in places for edit in as_reference_at(evidence, each)),

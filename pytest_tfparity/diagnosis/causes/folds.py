@@ -9,7 +9,7 @@ from ..evidence import Evidence
 from ..places.fold_formula import Misfold
 from ..places.unfold import Folded
 from ..places.wrong_folds import wrong_folds
-from ..wording import listed
+from ..wording import enumerated
 from .kinds.folds import Folds, fold_cause
 from .kinds.group import suspicion
 
@@ -29,9 +29,7 @@ FOLDED_TWICE = fold_cause(
     id="bn-folded-twice",
     where=lambda folded: folded.kept is not None or folded.fold.power == 2,
     says=_twice_said,
-    fix=(
-        "Remove the batch norm from the export when folding it, or leave the kernel as it is in the checkpoint."
-    ),
+    fix="Remove the batch norm from the export when folding it, or leave the kernel as it was trained.",
     by_norm=False,
 )
 
@@ -55,7 +53,7 @@ WRONG_AXIS = fold_cause(
     id="bn-folded-wrong-axis",
     where=lambda folded: _once(folded) and folded.fold.axis == "input",
     says=lambda found: (
-        f"{found.kernels}: the scale of {listed(found.norm_scopes)} is multiplied along the input channels."
+        f"{found.kernels}: the scale of {enumerated(found.norm_scopes)} is multiplied along the input channels."
     ),
     fix="Multiply the scale along the kernel's output channels, its last axis.",
     by_norm=False,

@@ -8,6 +8,7 @@ from itertools import combinations
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
+from ...graph.layer import common_layer, layer_of
 from ...graph.proof.proof import Side
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
@@ -15,8 +16,7 @@ from ..computed_tensors import ComputedTensors, export_tensors, reference_tensor
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
-from ..scopes import common_scope, scope_of
-from ..wording import listed
+from ..wording import enumerated
 
 _MOST_PAIRS = 6
 """How many pairs of inputs are exchanged to see what happens, all of four inputs: each costs an alignment."""
@@ -64,10 +64,10 @@ def _wrong_input(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             cause="wrong-input-node",
             nodes=(got.node,),
-            scopes=common_scope((got.node, *between)),
+            scopes=common_layer((got.node, *between)),
             message=(
                 f"{got.node} is an input of {case.export_name}; the {case.reference_graph} computes it from"
-                f" {right.node} ({listed(between, 2)})."
+                f" {right.node} ({enumerated(between, 2)})."
             ),
             fix=f"Export from {right.node} (input_node_names), or feed {got} with preprocessed data.",
             evidence=(
@@ -100,7 +100,7 @@ def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             cause="wrong-output-node",
             nodes=(got.node,),
-            scopes=(scope_of(got.node),),
+            scopes=(layer_of(got.node),),
             message=f"{got} of {case.export_name} is {found} of the {case.reference_graph}, not {expected}.",
             fix=f"Export {expected.node} (output_node_names).",
             evidence=(f"{case.export_name} computes {found} op for op and weight for weight",),

@@ -6,7 +6,7 @@ from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
 from ..places.transformations import FLATTENERS, PADS, TURNS, any_of, slides
 from .kinds.graph import Differences, GraphCause
-from .kinds.sentences import export_ops, named, names_of, reader, reference_ops, shown, spelt
+from .kinds.sentences import as_written, export_ops, fact_told, names_of, nodes_to_name, reader, reference_ops
 
 # --- padding
 
@@ -26,13 +26,13 @@ def _padding_said(difference: Difference) -> str:
         return f"{reader(difference)} is padded by {node} in {reference}, not in {export}."
     if difference.kind is Kind.ONLY_IN_EXPORT:
         return f"{reader(difference)} is padded by {node} in {export}, not in {reference}."
-    return f"{shown(difference)}."
+    return f"{fact_told(difference)}."
 
 
 def _padded(difference: Difference) -> tuple[str, ...]:
     if difference.kind in (Kind.ATTRIBUTE, Kind.OP):
-        return named(difference)
-    return (*difference.divergence.readers[:1], *named(difference))
+        return nodes_to_name(difference)
+    return (*difference.divergence.readers[:1], *nodes_to_name(difference))
 
 
 PADDING = GraphCause(
@@ -72,13 +72,13 @@ def _flattens(difference: Difference) -> bool:
 def _axes_said(difference: Difference) -> str:
     reference, export = names_of(difference)
     if difference.constants is not None:
-        right, held = map(spelt, difference.constants)
+        right, held = map(as_written, difference.constants)
         return f"axes {right} in {reference}, {held} in {export}"
     if difference.kind is Kind.ONLY_IN_EXPORT:
         return f"{export_ops(difference)} is in {export} alone"
     if difference.kind is Kind.ONLY_IN_REFERENCE:
         return f"{reference_ops(difference)} is in {reference} alone"
-    return shown(difference)
+    return fact_told(difference)
 
 
 FLATTEN_ORDER = GraphCause(
@@ -89,7 +89,9 @@ FLATTEN_ORDER = GraphCause(
         "Flatten in the order of training: transpose before the reshape as there, or permute the rows of the dense"
         " kernel behind it."
     ),
-    nodes=lambda difference: tuple(dict.fromkeys((*difference.divergence.readers[:1], *named(difference)))),
+    nodes=lambda difference: tuple(
+        dict.fromkeys((*difference.divergence.readers[:1], *nodes_to_name(difference)))
+    ),
 )
 
 

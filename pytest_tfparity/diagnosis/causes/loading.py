@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from ...graph import ops
 from ...graph.edit.repair import Constant, Repair, Rewrite
 from ...graph.graph import Function, Graph, Node, TensorName
+from ...graph.layer import layer_of, layers_of
 from ...graph.proof.proof import Side
 from ...graph.read.reference_edges import lost_references, written_constant
 from ...runtime.matching import Half
@@ -15,8 +16,7 @@ from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
-from ..scopes import scope_of, scopes_of
-from ..wording import counted, listed
+from ..wording import counted, enumerated
 
 _READS = frozenset({"ReadVariableOp"})
 
@@ -35,10 +35,10 @@ def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause="export-not-frozen",
         nodes=tuple(left),
-        scopes=scopes_of(left),
-        message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({listed(left)})"
+        scopes=layers_of(left),
+        message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({enumerated(left)})"
         f" {are}, without a value in the file.",
-        fix="Restore the checkpoint, then freeze with convert_variables_to_constants.",
+        fix=f"In one session, {case.restored}, then freeze with convert_variables_to_constants.",
         repair=tuple(_values(evidence, left)),
     )
 
@@ -73,7 +73,7 @@ def _lost_references(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause="pb-unloadable-ref-edges",
         nodes=tuple(lost),
-        scopes=tuple(dict.fromkeys(_layer(evidence, name) for name in written)),
+        scopes=tuple(dict.fromkeys(_layer_of_statistic(evidence, name) for name in written)),
         message=f"TensorFlow does not import {evidence.case.export_name}: {first.op} {first.name} wants a"
         f" reference to {written_constant(graph, first.name)}, which was frozen into a constant"
         f" ({counted(len(lost), 'such node')}).",
@@ -83,12 +83,12 @@ def _lost_references(evidence: Evidence) -> Iterator[Suspicion]:
     )
 
 
-def _layer(evidence: Evidence, constant: str) -> str:
+def _layer_of_statistic(evidence: Evidence, constant: str) -> str:
     """The batch norm whose statistic a constant is, else the scope of the constant."""
     for norm in evidence[export_norms]:
         if constant in (norm.mean, norm.variance) and norm.scope:
             return norm.scope
-    return scope_of(constant)
+    return layer_of(constant)
 
 
 _PLAIN = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...graph.graph import Array, Tensor
+from ...graph.layer import layer_of, layers_of
 from ..activations import activations
 from ..alignment import alignment, nearest_divergences
 from ..arrays import is_float, values
@@ -17,15 +18,12 @@ from ..needed import live_export, live_reference
 from ..places.repairs import as_reference_at
 from ..places.weights import WrongConstant, wrong_constants
 from ..runner import OutputArrays
-from ..scopes import scope_of, scopes_of
-from ..wording import listed
-from .kinds.weights import Weights, weights_cause
+from ..wording import enumerated
+from .kinds.weights import WrongWeights, weights_cause
 
 NAN_IN_BOTH = "nan-in-both"
 NON_FINITE = "non-finite"
 BN_NOT_FINITE = "bn-variance-nonfinite"
-
-EXPORT_IN_FLOAT = "Export again from the checkpoint, in float32 throughout."
 
 
 def _nan_in_both(evidence: Evidence) -> Iterator[Suspicion]:
@@ -41,7 +39,7 @@ def _nan_in_both(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause=NAN_IN_BOTH,
         nodes=nodes,
-        scopes=scopes_of(nodes),
+        scopes=layers_of(nodes),
         message=f"{count} of {total} values are NaN on both sides: that is no parity. {where}",
         fix="Go back to a checkpoint from before the training diverged, or give inputs that the model can"
         " take; if NaN is right, state equal_nan: true.",
@@ -60,9 +58,10 @@ def _origin_of_nan(evidence: Evidence) -> tuple[tuple[str, ...], str]:
     """The nodes that NaN comes from, as far as that is known, and a sentence about it."""
     weights = _spoilt_weights(evidence)
     if weights:
-        keys = listed([evidence.case.keys.get(name, name) for name in weights])
+        keys = enumerated([evidence.case.keys.get(name, name) for name in weights])
         nodes = tuple(evidence[alignment].nodes.get(name, name) for name in weights)
-        return nodes, f"{keys} in the checkpoint {'is' if len(weights) == 1 else 'are'} NaN already."
+        verb = "is" if len(weights) == 1 else "are"
+        return nodes, f"{keys} in the {evidence.case.reference_noun} {verb} NaN already."
     first = _first_not_finite(evidence, both=True)
     if first is not None:
         return (first,), f"Both turn finite values into NaN at {first}."
@@ -82,16 +81,20 @@ def _finite(tensor: Tensor) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
-def not_finite_said(found: Weights) -> str:
+def in_float(found: WrongWeights) -> str:
+    """What to do where a number became NaN or infinity on its way into the export."""
+    return f"Export again from {found.reference_name}, in float32 throughout."
+
+
+def not_finite_said(found: WrongWeights) -> str:
     """Which constants hold NaN or infinity, and how many values of each."""
     bad = [
         f"{each.constant} ({int((~np.isfinite(values(each.held))).sum())} of {values(each.held).size})"
         for each in found.wrong
     ]
-    verb = "holds" if len(found.wrong) == 1 else "hold"
     return (
-        f"{listed(bad)} of {found.export_name} {verb} NaN or infinity; in {found.reference_name} all values there"
-        " are finite."
+        f"{enumerated(bad)} of {found.export_name} {found.verb('holds', 'hold')} NaN or infinity; in"
+        f" {found.reference_name} all values there are finite."
     )
 
 
@@ -99,7 +102,7 @@ _HELD = weights_cause(
     id=NON_FINITE,
     where=lambda evidence: [each for each in not_finite(evidence) if not each.statistic],
     says=not_finite_said,
-    fix=EXPORT_IN_FLOAT,
+    fix=in_float,
 )
 
 
@@ -119,7 +122,7 @@ def _made_non_finite(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause=NON_FINITE,
         nodes=(node,),
-        scopes=(scope_of(node),),
+        scopes=(layer_of(node),),
         message=f"{op} {node} of {evidence.case.export_name} turns finite values into NaN or infinity; in"
         f" the {evidence.case.reference_graph} they stay finite{f' ({details})' if details else ''}.",
         fix="Put back what keeps its input in range (a small constant, a maximum, a clip), as in the training"

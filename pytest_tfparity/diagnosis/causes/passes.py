@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...graph import ops
 from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import Node, TensorName
-from ...graph.layer import layer_of
+from ...graph.layer import layers_of
 from ...graph.live_graph import LiveGraph
 from ..alignment import reference_of
 from ..behaviour import rows_equal
@@ -18,7 +18,7 @@ from ..needed import export_flow, live_export, reference_flow
 from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
 from ..places.folds import folds
 from ..places.unfold import Folded, unfolded
-from ..wording import listed
+from ..wording import enumerated
 
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 
@@ -30,25 +30,27 @@ def _shared_output(evidence: Evidence) -> Iterator[Suspicion]:
         return
     others = [name for folded in found for name in folded.output_shared]
     convolutions = [folded.node for folded in found]
-    norms = listed([folded.norm.scope for folded in found])
+    norms = enumerated([folded.norm.scope for folded in found])
     yield Suspicion(
         cause="pass-fold-bn-shared-conv",
         nodes=tuple(dict.fromkeys([*convolutions, *others])),
-        scopes=_scopes(convolutions),
+        scopes=layers_of(convolutions),
         message=(
             f"{_feeds(convolutions, others)} besides its batch norm, and folding that batch norm ({norms}) into"
             f" {evidence.case.export_name} changed what the others read."
         ),
         fix=f"Do not fold {norms}: skip fold_batch_norms for it.",
-        evidence=("The kernel is a right fold of the checkpoint's; its raw output has other readers.",),
+        evidence=(
+            f"The kernel is a right fold of that in {evidence.case.reference_name}; its raw output has other readers.",
+        ),
         repair=_unfolded(evidence, found),
     )
 
 
 def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
     outside = [name for name in others if name not in convolutions]
-    said = f"feeds {listed(outside)}" if outside else "is an output"
-    return f"{listed(convolutions)} {said}"
+    said = f"feeds {enumerated(outside)}" if outside else "is an output"
+    return f"{enumerated(convolutions)} {said}"
 
 
 def _shared_kernel(evidence: Evidence) -> Iterator[Suspicion]:
@@ -59,27 +61,25 @@ def _shared_kernel(evidence: Evidence) -> Iterator[Suspicion]:
     if not wrong:
         return
     kernels = [folded.linear.kernel for folded in found if folded.linear is not None]
-    norms = listed([folded.norm.scope for folded in found])
+    norms = enumerated([folded.norm.scope for folded in found])
     yield Suspicion(
         cause="pass-fold-bn-shared-weights",
         nodes=tuple(dict.fromkeys([*kernels, *wrong])),
-        scopes=_scopes([*kernels, *wrong]),
+        scopes=layers_of([*kernels, *wrong]),
         message=(
-            f"{listed(kernels)} holds the scale of {norms}, which was folded into it, and {listed(wrong)} uses the"
-            " same kernel."
+            f"{enumerated(kernels)} holds the scale of {norms}, which was folded into it, and {enumerated(wrong)} uses"
+            " the same kernel."
         ),
-        fix=f"Duplicate {listed(kernels)} before folding, or skip fold_batch_norms for it.",
-        evidence=("The kernel is a right fold of the checkpoint's for one of its readers alone.",),
+        fix=f"Duplicate {enumerated(kernels)} before folding, or skip fold_batch_norms for it.",
+        evidence=(
+            f"The kernel is a right fold of that in {evidence.case.reference_name} for one of its readers alone.",
+        ),
         repair=(*_unfolded(evidence, found), *_others(evidence, found, wrong)),
     )
 
 
 def _shares_kernel(folded: Folded) -> bool:
     return folded.fold.correct and bool(folded.kernel_shared) and not folded.output_shared
-
-
-def _scopes(nodes: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(layer_of, nodes)))
 
 
 def _unfolded(evidence: Evidence, found: Sequence[Folded]) -> Repair:
@@ -178,11 +178,11 @@ def _fused_pad(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused pad and convolution, which on CPU ignore the batch."""
     found = [each for each in _fused_pads(evidence) if not each.half_pixel]
     if found:
-        ops = listed([each.node.op for each in found])
+        ops = enumerated([each.node.op for each in found])
         yield _fused(
             "pass-fused-pad-conv-batch",
             found,
-            f"{listed([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
+            f"{enumerated([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
             f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
             # With a batch of one it is right, and something else is wrong.
             certain=False,
@@ -198,11 +198,11 @@ def _fused_resize(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused resize and convolution, which drops ``half_pixel_centers``."""
     found = [each for each in _fused_pads(evidence) if each.half_pixel]
     if found:
-        resizes = listed([each.resize.name for each in found if each.resize is not None])
+        resizes = enumerated([each.resize.name for each in found if each.resize is not None])
         yield _fused(
             "pass-fused-resize-half-pixel",
             found,
-            f"{listed([each.node.name for each in found])} ({found[0].node.op}) resizes without"
+            f"{enumerated([each.node.name for each in found])} ({found[0].node.op}) resizes without"
             f" half_pixel_centers, which {resizes} has in the {evidence.case.reference_graph} (and on CPU it evaluates"
             " only the first sample of a batch).",
             certain=True,
@@ -214,7 +214,7 @@ def _fused(cause: str, found: Sequence[_FusedPad], message: str, *, certain: boo
     return Suspicion(
         cause=cause,
         nodes=tuple(names),
-        scopes=tuple(dict.fromkeys(layer_of(name) or name for name in names)),
+        scopes=layers_of(names),
         message=message,
         fix="Call optimize_for_inference(..., toco_compatible=True), which leaves these ops as they are.",
         certainty="decisive" if certain else "suggestive",

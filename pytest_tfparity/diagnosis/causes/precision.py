@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
+from ...graph.layer import layer_of, scope_of
 from ..alignment import counterpart, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..layers import layers
-from ..needed import live_export
-from ..places.repairs import as_reference_at
-from ..places.weights import provenances, wrong_constants
-from ..precision import (
+from ..lowered import (
     BFLOAT16,
     HALF,
     LoweredConstant,
@@ -23,7 +21,10 @@ from ..precision import (
     lost_fake_quants,
     lowered_constants,
 )
-from ..wording import counted, listed
+from ..needed import live_export
+from ..places.repairs import as_reference_at
+from ..places.weights import provenances, wrong_constants
+from ..wording import counted, enumerated
 from .kinds.group import Group, Sentence, suspicion
 
 _READS = frozenset({"Identity", "Cast", "ReadVariableOp", "Enter", "RefEnter", "ExpandDims", "Reshape"})
@@ -95,7 +96,7 @@ FLOAT16 = _lowered_cause(
     precision="float16",
     says=lambda found: (
         f"{found.share} of {found.export_name} went through float16: each equals float32(float16(value)) of the"
-        " checkpoint bit for bit."
+        f" {found.reference_noun} bit for bit."
     ),
     fix="Keep float32, or loosen the tolerance.",
 )
@@ -105,7 +106,7 @@ BF16 = _lowered_cause(
     precision="bfloat16",
     says=lambda found: (
         f"{found.share} of {found.export_name} went through bfloat16: the low 16 bits are 0, the others the"
-        " checkpoint's."
+        f" {found.reference_noun}'s."
     ),
     fix="Keep float32, or loosen the tolerance.",
 )
@@ -148,13 +149,13 @@ def _half(evidence: Evidence) -> Iterator[Suspicion]:
         return
     scopes = dict.fromkeys(scope for name in nodes for scope in _layers_of(evidence, name))
     if not scopes:
-        scopes = dict.fromkeys(name.rpartition("/")[0] or name for name in nodes)
+        scopes = dict.fromkeys(layer_of(name) for name in nodes)
     case = evidence.case
     yield Suspicion(
         cause="compute-fp16",
         nodes=tuple(nodes),
         scopes=tuple(scopes),
-        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({listed(list(scopes))}) compute in half"
+        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(list(scopes))}) compute in half"
         f" precision; the {case.reference_graph} computes them in float.",
         fix="Export the float graph, or loosen the tolerance.",
         repair=_in_float(evidence, nodes),
@@ -226,8 +227,8 @@ def _without_fake_quant(evidence: Evidence) -> Iterator[Suspicion]:
         cause="fake-quant-missing",
         nodes=tuple(name for place in places for name in place.reference),
         scopes=tuple(scopes),
-        message=f"The {case.reference_graph} quantises at {counted(len(places), 'place')} ({listed(scopes)}),"
-        f" {case.export_name} does not (at {listed(readers)}).",
+        message=f"The {case.reference_graph} quantises at {counted(len(places), 'place')} ({enumerated(scopes)}),"
+        f" {case.export_name} does not (at {enumerated(readers)}).",
         fix="Call tf.contrib.quantize.create_eval_graph() on the export graph before freezing.",
         repair=tuple(edit for place in places for edit in as_reference_at(evidence, place)),
     )
@@ -242,8 +243,8 @@ def _quantised_layer(evidence: Evidence, name: str) -> str:
         found = nodes.get(found.inputs[0].node)
     if found is not None and found.name in evidence.reference.variables:
         return evidence[layers].scope(found.name)
-    scope = name.rpartition("/")[0]
-    return scope.rpartition("/")[0] if scope.endswith("_quant") else scope or name
+    scope = layer_of(name)
+    return scope_of(scope) if scope.endswith("_quant") else scope
 
 
 CAUSES: tuple[Cause, ...] = (

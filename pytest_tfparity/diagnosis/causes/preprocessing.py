@@ -12,15 +12,15 @@ from ..places.transformations import (
     JOINS,
     PARTS,
     any_of,
+    computed_by,
     decodes,
-    origin,
     permutes,
     reorders,
     resizes,
     scales,
 )
 from .kinds.graph import GraphCause
-from .kinds.sentences import constant_told, names_of, number, op_of, reference_ops, shown
+from .kinds.sentences import constant_told, fact_told, names_of, op_of, reference_ops, short_number
 
 # --- channels
 
@@ -40,7 +40,7 @@ def _reorders_channels(difference: Difference) -> bool:
 def _joins_parts(difference: Difference) -> bool:
     """Whether channels that were taken apart are put together again, in another order."""
     flow, nodes = difference.sides[0]
-    parts = (origin(flow, source) for node in nodes for source in node.inputs)
+    parts = (computed_by(flow, source) for node in nodes for source in node.inputs)
     return any_of(nodes, JOINS) and any_of(filter(None, parts), PARTS | {"StridedSlice"})
 
 
@@ -51,7 +51,7 @@ def _channels_said(difference: Difference) -> str:
         return f"The {graph} puts the channels into another order ({node}), {export} does not."
     if difference.kind is Kind.ONLY_IN_EXPORT:
         return f"{export} puts the channels into another order ({node}), {reference} does not."
-    return f"The channels come in another order: {shown(difference)}."
+    return f"The channels come in another order: {fact_told(difference)}."
 
 
 CHANNEL_ORDER = GraphCause(
@@ -69,7 +69,7 @@ DECODE_ATTRIBUTE = GraphCause(
     where=lambda difference: (
         difference.kind is Kind.ATTRIBUTE and any(map(decodes, difference.reference_nodes[:1]))
     ),
-    says=lambda difference: f"{shown(difference)}.",
+    says=lambda difference: f"{fact_told(difference)}.",
     fix="Decode with the attributes of training; or feed decoded pixels to both and compare from there.",
 )
 
@@ -78,7 +78,7 @@ RESIZE_ATTRIBUTE = GraphCause(
     where=lambda difference: (
         difference.kind is Kind.ATTRIBUTE and any(map(resizes, difference.reference_nodes[:1]))
     ),
-    says=lambda difference: f"{shown(difference)}.",
+    says=lambda difference: f"{fact_told(difference)}.",
     fix="Resize with the attributes of training (tf.image.resize of v2 sets half_pixel_centers).",
 )
 
@@ -129,13 +129,13 @@ def _scaling_said(difference: Difference) -> str:
     """The straight line between the first layer's inputs, where it is one."""
     line = difference.evidence[first_layer_map]
     if line is None:
-        return f"The input is scaled otherwise: {shown(difference)}."
+        return f"The input is scaled otherwise: {fact_told(difference)}."
     reference, export = names_of(difference)
     slope, shift = line
     sign = "-" if shift < 0 else "+"
     return (
-        f"The first layer's input in {export} is {number(slope)} * x {sign} {number(abs(shift))}, where x is that of"
-        f" {reference}."
+        f"The first layer's input in {export} is {short_number(slope)} * x {sign} {short_number(abs(shift))}, where x"
+        f" is that of {reference}."
     )
 
 
@@ -165,5 +165,5 @@ PREPROCESS_MISSING = GraphCause(
     says=lambda difference: (
         f"Between input and first layer, {names_of(difference)[1]} lacks {reference_ops(difference)}."
     ),
-    fix="Put the step into the export graph as it is in the checkpoint's, or do it to what is fed.",
+    fix="Put the step into the export graph as training has it, or do it to what is fed.",
 )

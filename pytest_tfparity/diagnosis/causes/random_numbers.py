@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
+from ...graph.layer import common_layer
 from ..behaviour import export_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -16,12 +17,11 @@ from ..needed import export_flow
 from ..places.divergences import Difference, differences, unexplained
 from ..places.repairs import as_reference_at
 from ..places.transformations import SCALES, factor_of
-from ..random_numbers import RandomPlace, export_random_ops, random_places
-from ..scopes import common_scope
-from ..wording import counted, listed
+from ..random_ops import RandomPlace, export_random_ops, random_places
+from ..wording import counted, enumerated
 from .kinds.graph import GraphCause
 from .kinds.group import Group, Sentence, suspicion
-from .kinds.sentences import named, names_of, number, shown
+from .kinds.sentences import fact_told, names_of, nodes_to_name, short_number
 
 _SHOWN = 3
 """Places that are told one by one."""
@@ -50,8 +50,8 @@ class Chances(Group):
     @property
     def scopes(self) -> tuple[str, ...]:
         """The layers of what draws and what combines."""
-        scopes = (scope for each in self.met for scope in common_scope((each.join, *each.drawn)))
-        return tuple(dict.fromkeys(map(_layer, scopes)))
+        scopes = (scope for each in self.met for scope in common_layer((each.join, *each.drawn)))
+        return tuple(dict.fromkeys(map(_around_dropout, scopes)))
 
     @property
     def repair(self) -> Repair:
@@ -73,7 +73,7 @@ class Chances(Group):
         """Placeholders of the export whose default leaves a dropout on, with the reference's value."""
         flow = self.evidence[export_flow]
         return [
-            (reader, number(float(values[0].reshape(()))))
+            (reader, short_number(float(values[0].reshape(()))))
             for each in self.differences
             if (values := each.constants) is not None and values[0].size == 1
             for reader in flow.readers.get(each.divergence.export[0], ())
@@ -107,8 +107,8 @@ def _switched(found: Chances) -> str:
 
 def _dropout_said(found: Chances) -> str:
     live = "is a live dropout" if len(found.met) == 1 else "are live dropouts"
-    why = f" {shown(found.differences[0])}." if found.switches else ""
-    return f"{listed(found.joins)} {live} in {found.export_name}: values are dropped at random.{why}"
+    why = f" {fact_told(found.differences[0])}." if found.switches else ""
+    return f"{enumerated(found.joins)} {live} in {found.export_name}: values are dropped at random.{why}"
 
 
 DROPOUT_ACTIVE = _random_cause(
@@ -123,7 +123,7 @@ DROPOUT_ACTIVE = _random_cause(
 RANDOM_AUGMENTATION = _random_cause(
     id="random-augmentation",
     says=lambda found: (
-        f"{found.export_name} changes its input at random before the first layer: {listed(found.joins)}."
+        f"{found.export_name} changes its input at random before the first layer: {enumerated(found.joins)}."
     ),
     fix="Export the input path of evaluation, without augmentation.",
 )
@@ -131,7 +131,7 @@ RANDOM_AUGMENTATION = _random_cause(
 RANDOM_NOISE = _random_cause(
     id="random-noise",
     says=lambda found: (
-        f"{found.export_name} has random noise at {listed(found.joins)}: its answers are random."
+        f"{found.export_name} has random noise at {enumerated(found.joins)}: its answers are random."
     ),
     fix="Remove the noise layer from the export graph, or give it a phase that is off there.",
 )
@@ -148,8 +148,8 @@ def _factor(difference: Difference) -> float | None:
 
 def _factor_said(difference: Difference) -> str:
     factor = _factor(difference.spot)
-    by = "" if factor is None else f" by {number(factor)}"
-    node, (_, export) = named(difference.spot)[0], names_of(difference)
+    by = "" if factor is None else f" by {short_number(factor)}"
+    node, (_, export) = nodes_to_name(difference.spot)[0], names_of(difference)
     return f"{node} multiplies{by} in {export} alone: a keep_prob of a dropout, by its place."
 
 
@@ -161,7 +161,7 @@ DROPOUT_SCALING = GraphCause(
 )
 
 
-def _layer(scope: str) -> str:
+def _around_dropout(scope: str) -> str:
     """The layer around the scope that the dropout function makes for itself."""
     outer, _, last = scope.rpartition("/")
     own = re.fullmatch(r"(stateless_)?dropout(_\d+)?", last)
@@ -173,7 +173,7 @@ def _facts(found: Chances) -> Sequence[str]:
     flow = found.evidence[export_flow]
     facts = []
     for chance in found.met[:_SHOWN]:
-        ops = listed([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
+        ops = enumerated([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
         facts.append(f"{ops} reaches the outputs through {chance.join}")
     if len(found.met) > _SHOWN:
         facts.append(f"and {counted(len(found.met) - _SHOWN, 'more place')}")

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from ...graph import ops
 from ...graph.edit.pruning import effects
+from ...graph.layer import layers_of
 from ...graph.variables import written_variable
 from ...runtime.matching import Half
 from ..alignment import alignment
 from ..behaviour import reference_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
-from ..random_numbers import export_random_ops, reference_random_ops
-from ..scopes import scopes_of
-from ..wording import listed
+from ..random_ops import export_random_ops, reference_random_ops
+from ..wording import enumerated
 
 
 def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
@@ -34,7 +34,7 @@ def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause="stateful-reference",
         nodes=tuple(dict.fromkeys(each.node for each in found)),
-        scopes=scopes_of(variables),
+        scopes=layers_of(variables),
         message=f"Running {output} of {evidence.case.reference_name} also runs {first.op} {first.node}, which"
         f" changes {variables[0]}{more}: the reference is not a function of its inputs.",
         fix="Use the inference graph: name its .meta under `meta`, or a function that builds it under"
@@ -52,9 +52,9 @@ def _random(evidence: Evidence) -> Iterator[Suspicion]:
     yield Suspicion(
         cause="stateful-reference",
         nodes=tuple(nodes),
-        scopes=scopes_of(nodes),
+        scopes=layers_of(nodes),
         message=f"{evidence.case.reference_name} answers otherwise each time that it is run:"
-        f" {listed([f'{drawn[name]} {name}' for name in shared])} draws random numbers, in"
+        f" {enumerated([f'{drawn[name]} {name}' for name in shared])} draws random numbers, in"
         f" {evidence.case.export_name} too. The reference is not a function of its inputs.",
         fix="Compare an output before the random numbers (the probabilities, not what is drawn from them), or feed"
         " what is drawn.",

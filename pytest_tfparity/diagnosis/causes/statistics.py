@@ -12,18 +12,18 @@ from ..layers import layers
 from ..places.batch_norms import by_key, reference_norms
 from ..places.weights import wrong_constants
 from ..wording import counted
-from .kinds.weights import Weights, statistics_of_kind, weights_cause
-from .non_finite import BN_NOT_FINITE, EXPORT_IN_FLOAT, not_finite, not_finite_said
+from .kinds.weights import WrongWeights, statistics_of_kind, weights_cause
+from .non_finite import BN_NOT_FINITE, in_float, not_finite, not_finite_said
 
 NEVER_UPDATED = Cause(id="bn-stats-never-updated", ways=())
 """Both sides agree, and both are wrong: the health of the checkpoint alone shows it (``diagnosis/health``)."""
 
 
-NOT_FINITE = weights_cause(
+STATISTICS_NOT_FINITE = weights_cause(
     id=BN_NOT_FINITE,
     where=lambda evidence: [each for each in not_finite(evidence) if each.statistic],
     says=not_finite_said,
-    fix=EXPORT_IN_FLOAT,
+    fix=in_float,
 )
 
 
@@ -43,14 +43,11 @@ def _not_saved(evidence: Evidence) -> Iterator[Suspicion]:
 NOT_SAVED = Cause(id="bn-stats-not-saved", ways=(_not_saved,))
 
 
-def _counts(found: Weights) -> str:
+def _counts(found: WrongWeights) -> str:
     return f"{counted(len(found.wrong), 'statistic')} of {counted(len(found.scopes), 'layer')}"
 
 
-_OTHERS = "; the other weights of these layers are the checkpoint's"
-
-
-def _alone(found: Weights) -> bool:
+def _alone(found: WrongWeights) -> bool:
     """Whether nothing else was wrong with the weights of these layers."""
     scope, weights = found.evidence[layers].scope, found.evidence[layers].ranks
     explained = {scope(name) for name in found.evidence.explained if name in weights}
@@ -59,7 +56,12 @@ def _alone(found: Weights) -> bool:
     return not set(found.scopes) & (explained | others)
 
 
-def _initial_said(found: Weights) -> str:
+def _others(found: WrongWeights) -> str:
+    """That the other weights are right, where that is so."""
+    return f"; the other weights of these layers are the {found.reference_noun}'s" if _alone(found) else ""
+
+
+def _initial_said(found: WrongWeights) -> str:
     held = sorted({float(values(each.held).reshape(-1)[0]) for each in found.wrong})
     return (
         f"{found.layers}: {found.export_name} holds initial statistics ({' / '.join(f'{each:g}' for each in held)})"
@@ -67,7 +69,7 @@ def _initial_said(found: Weights) -> str:
     )
 
 
-def _initial_fix(found: Weights) -> str:
+def _initial_fix(found: WrongWeights) -> str:
     """All layers point to the list that was restored, single ones to a gap in it."""
     if len(found.scopes) == len(found.evidence[reference_norms]):
         return "Restore tf.global_variables(), not tf.trainable_variables()."
@@ -77,30 +79,29 @@ def _initial_fix(found: Weights) -> str:
     )
 
 
-INITIAL_VALUES = weights_cause(
+INITIAL_STATISTICS = weights_cause(
     id="bn-stats-initial-values",
     where=statistics_of_kind("initial"),
     says=_initial_said,
     fix=_initial_fix,
-    facts=lambda found: [f"{_counts(found)}{_OTHERS if _alone(found) else ''}."],
+    facts=lambda found: [f"{_counts(found)}{_others(found)}."],
 )
 
 
-def _whose(found: Weights) -> str:
+def _whose(found: WrongWeights) -> str:
     """The checkpoint that all of them are of, a sentence; empty where none is."""
     known = [set(each.origin.checkpoints) if each.origin is not None else set() for each in found.wrong]
     common = sorted(set.intersection(*known))
     return f" They are those of {common[0]}." if common else ""
 
 
-DIFFER = weights_cause(
+STATISTICS_DIFFER = weights_cause(
     id="bn-stats-differ-from-ckpt",
     where=statistics_of_kind(
         "unknown",
         "other checkpoint",
         "permuted",
         "rounded",
-        "gridded",
         "zeroed",
         "masked",
         "clipped",
@@ -109,9 +110,11 @@ DIFFER = weights_cause(
         f"The moving statistics of {found.layers} in {found.export_name} are not those of {found.reference_name}"
         f"{'; the weights of these layers are' if _alone(found) else ''}.{_whose(found)}"
     ),
-    fix="Restore one checkpoint, once, and run no update op before freezing.",
+    fix=lambda found: (
+        f"Take all weights from {found.reference_name}, once, and run no update op before freezing."
+    ),
     facts=lambda found: [f"{_counts(found)}."],
 )
 
-CAUSES: tuple[Cause, ...] = (NOT_FINITE, NOT_SAVED, INITIAL_VALUES, DIFFER)
+CAUSES: tuple[Cause, ...] = (STATISTICS_NOT_FINITE, NOT_SAVED, INITIAL_STATISTICS, STATISTICS_DIFFER)
 HEALTH: tuple[Cause, ...] = (NEVER_UPDATED,)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...graph.layer import layers_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.tables import OtherTable, as_reference, other_tables
-from ..scopes import scopes_of
 
 
 def _other_entries(evidence: Evidence) -> Iterator[Suspicion]:
@@ -16,7 +16,7 @@ def _other_entries(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             cause="lookup-table-differs",
             nodes=(other.table, other.held.initialiser),
-            scopes=scopes_of([other.table]),
+            scopes=layers_of([other.table]),
             message=_said(evidence, other),
             fix="Build the table of the export from the list (the vocabulary file) of training, in the same order.",
             repair=as_reference(evidence, other),

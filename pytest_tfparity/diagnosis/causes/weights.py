@@ -10,9 +10,9 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from ..wording import listed
+from ..wording import enumerated
 from . import arrangement
-from .kinds.weights import LOST, Weights, of_kind, weights_cause
+from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
 
 STALE_EXPORT = "stale-export"
 OTHER_RUN = "other-run"
@@ -37,9 +37,8 @@ def _mapped(evidence: Evidence) -> Sequence[WrongConstant]:
 
 def is_under_own_name(evidence: Evidence, wrong: WrongConstant) -> bool:
     """Whether the constant is what its name says, and the layer that reads it reads another's."""
-    source = wrong.origin.source if wrong.origin is not None else None
-    names = [name for name, key in evidence.case.keys.items() if key == source]
-    return wrong.constant == source or wrong.constant in names
+    names = [name for name, key in evidence.case.keys.items() if key == wrong.source]
+    return wrong.constant == wrong.source or wrong.constant in names
 
 
 def _too_plain_to_tell(evidence: Evidence, mapped: Sequence[WrongConstant]) -> list[WrongConstant]:
@@ -63,17 +62,16 @@ def _in_checkpoint(evidence: Evidence, wrong: WrongConstant) -> bool:
     )
 
 
-def _mapped_said(found: Weights) -> str:
+def _mapped_said(found: WrongWeights) -> str:
     facts = [
-        f"{each.constant} holds {each.origin.source}, not {each.key}."
+        f"{each.constant} holds {each.source}, not {each.key}."
         for each in found.wrong
-        if each.origin is not None and each.origin.source is not None
+        if each.source is not None
     ]
     more = f" ({len(facts) - 3} more)" if len(facts) > 3 else ""
-    verb = "holds" if len(found.wrong) == 1 else "hold"
     return (
-        f"{found.constants} {verb} another tensor of {found.reference_name} than the one that belongs there:"
-        f" {' '.join(facts[:3])}{more}"
+        f"{found.constants} {found.verb('holds', 'hold')} another tensor of {found.reference_name} than the one"
+        f" that belongs there: {' '.join(facts[:3])}{more}"
     )
 
 
@@ -97,9 +95,9 @@ def _of_another_layer(evidence: Evidence) -> Sequence[WrongConstant]:
     ]
 
 
-def _another_layer_said(found: Weights) -> str:
+def _another_layer_said(found: WrongWeights) -> str:
     here, there = (
-        listed([name.rpartition("/")[0] or name for name in names])
+        enumerated([found.evidence[layers].scope(name) for name in names])
         for names in ([each.constant for each in found.wrong], [each.node for each in found.wrong])
     )
     return f"Where the {found.reference_graph} has {there}, {found.export_name} has {here} with weights of their own."
@@ -139,12 +137,12 @@ def _checkpoint(wrong: Sequence[WrongConstant]) -> tuple[str, bool]:
     return (common or labels[0])[0], bool(common)
 
 
-def _stale_said(found: Weights) -> str:
+def _stale_said(found: WrongWeights) -> str:
     label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
     rest = "" if all_of_it else " or of others"
     return (
-        f"{found.constants} of {found.export_name} equal {label}{rest} bit for bit, not {found.reference_name}: it"
-        " was exported from another step."
+        f"{found.constants} of {found.export_name} {found.verb('equals', 'equal')} {label}{rest} bit for bit, not"
+        f" {found.reference_name}: it was exported from another step."
     )
 
 
@@ -170,7 +168,7 @@ STALE = weights_cause(
 )
 
 
-def _older_said(found: Weights) -> str:
+def _older_said(found: WrongWeights) -> str:
     story = found.evidence[unrestored]
     return (
         f"The weights of {found.export_name} are near those of {found.reference_name}{_angle(story)} but"
@@ -186,7 +184,9 @@ OLDER = weights_cause(
     ),
     says=_older_said,
     fix=lambda found: f"Export {found.reference_name} again.",
-    facts=lambda found: [f"{found.constants} differ, none is an initial value."],
+    facts=lambda found: [
+        f"{found.constants} {found.verb('differs and is no initial value', 'differ, none is an initial value')}."
+    ],
     whole=_is_whole,
     certain=False,
 )
@@ -195,7 +195,7 @@ OLDER = weights_cause(
 # --- nothing of the checkpoint, or not all of it
 
 
-def _initial_said(found: Weights) -> str:
+def _initial_said(found: WrongWeights) -> str:
     marks = found.evidence[unrestored].marks
     return (
         f"{found.export_name} holds initial values: none of its weights is that of {found.reference_name}, and"
@@ -215,7 +215,7 @@ INITIAL_VALUES = weights_cause(
 )
 
 
-def _foreign_said(found: Weights) -> str:
+def _foreign_said(found: WrongWeights) -> str:
     moved = any(len(each.held.shape) < 2 for each in found.wrong)
     doubt = "" if moved else " (Kernels alone do not tell another run from initial values.)"
     return (
@@ -229,14 +229,14 @@ FOREIGN = weights_cause(
     where=lambda evidence: evidence[unrestored].foreign if _is_whole(evidence) else (),
     says=_foreign_said,
     fix=lambda found: (
-        f"Export {found.reference_name}, or name the checkpoint that this export was made from."
+        f"Export {found.reference_name}, or state as the reference what this export was made from."
     ),
     whole=_is_whole,
     certain=False,
 )
 
 
-def _left_out_said(found: Weights) -> str:
+def _left_out_said(found: WrongWeights) -> str:
     marks = found.evidence[unrestored].marks
     marked = (
         "initial values"
@@ -245,22 +245,26 @@ def _left_out_said(found: Weights) -> str:
     )
     return (
         f"{found.layers} {'was' if len(found.scopes) == 1 else 'were'} not restored: {found.constants} of"
-        f" {found.export_name} are no tensor of {found.reference_name} but {marked}.{_others_right(found)}"
+        f" {found.export_name} {found.verb('is', 'are')} no tensor of {found.reference_name} but"
+        f" {marked}.{_others_right(found)}"
     )
 
 
-def _others_right(found: Weights) -> str:
+def _others_right(found: WrongWeights) -> str:
     """That nothing else is wrong with the weights, where that is so."""
     wrong = {each.constant for each in found.evidence[wrong_constants] if each.key is not None}
     alone = not found.evidence.explained and wrong == {each.constant for each in found.wrong}
-    return " All other weights are the checkpoint's." if alone else ""
+    return f" All other weights are the {found.reference_noun}'s." if alone else ""
 
 
 PARTIAL_RESTORE = weights_cause(
     id="partial-restore",
     where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].initial,
     says=_left_out_said,
-    fix="Restore all variables (no exclude, no ignore_missing_vars), under the names that the checkpoint has.",
+    fix=lambda found: (
+        "Restore all variables (no exclude, no ignore_missing_vars), under the names that the"
+        f" {found.reference_noun} has."
+    ),
 )
 
 
@@ -271,7 +275,7 @@ def _partial_stale(evidence: Evidence) -> Sequence[WrongConstant]:
     return () if _is_whole(evidence) or _of_another_checkpoint(evidence) else evidence[unrestored].older
 
 
-def _partial_stale_said(found: Weights) -> str:
+def _partial_stale_said(found: WrongWeights) -> str:
     return (
         f"{found.layers} of {found.export_name} {'is' if len(found.scopes) == 1 else 'are'} near what"
         f" {found.reference_name} holds{_angle(found.evidence[unrestored])} but not the same, and no initial values:"
@@ -279,16 +283,16 @@ def _partial_stale_said(found: Weights) -> str:
     )
 
 
-def _partial_equal_said(found: Weights) -> str:
+def _partial_equal_said(found: WrongWeights) -> str:
     label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
     rest = "" if all_of_it else " or others"
     return (
-        f"{found.layers}: {found.constants} of {found.export_name} equal {label}{rest} bit for bit, not"
-        f" {found.reference_name}.{_others_right(found)}"
+        f"{found.layers}: {found.constants} of {found.export_name} {found.verb('equals', 'equal')} {label}{rest} bit"
+        f" for bit, not {found.reference_name}.{_others_right(found)}"
     )
 
 
-def _partial_fix(found: Weights) -> str:
+def _partial_fix(found: WrongWeights) -> str:
     return f"Restore these layers from {found.reference_name} as well, in one restore, once."
 
 
@@ -308,7 +312,7 @@ _PARTIAL_NEAR = weights_cause(
 PARTIAL_STALE = Cause(id="partial-stale", ways=(*_PARTIAL_EQUAL.ways, *_PARTIAL_NEAR.ways))
 
 
-def _partial_foreign_said(found: Weights) -> str:
+def _partial_foreign_said(found: WrongWeights) -> str:
     moved = [each for each in found.wrong if len(each.held.shape) < 2 and each.kind == "unknown"]
     verb = "is a trained value, no initial one" if len(moved) == 1 else "are trained values, no initial ones"
     return (

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 from ...graph.align.divergence import Kind
+from ...graph.layer import layers_of
+from ..activations import activations
+from ..alignment import node_as_reference
+from ..cause import Suspicion
+from ..evidence import Evidence
 from ..places.divergences import Difference
 from ..places.transformations import SOFTMAX
 from ..places.undecided import undecided_norms
-from ..wording import listed
+from ..random_ops import export_random_ops
+from ..remaining import remaining
+from ..wording import enumerated
 from .kinds.graph import Differences, GraphCause
-from .kinds.sentences import constant_told, export_ops, named, names_of, reference_ops, shown
-from .measured import answers_otherwise
+from .kinds.sentences import constant_told, export_ops, fact_told, names_of, nodes_to_name, reference_ops
 from .weights import ANOTHER_LAYER
 
-_SAME_CODE = "Build the export graph with the code that the checkpoint was trained with, then export again."
+_SAME_CODE = "Build the export graph with the code of training, then export again."
 
 
 # --- an output without its softmax
@@ -42,12 +51,12 @@ MISSING_SOFTMAX = GraphCause(
 
 def _wiring_said(difference: Difference) -> str:
     if difference.kind is Kind.WIRING or difference.inside:
-        return f"{shown(difference)}."
+        return f"{fact_told(difference)}."
     (reference, export), reader = names_of(difference), difference.divergence.readers[0]
     if difference.kind is Kind.ONLY_IN_EXPORT:
         return f"{reader} reads {export_ops(difference)} in {export}, and what comes before in {reference}."
     if difference.foreign_weights:
-        held = listed(difference.foreign_weights)
+        held = enumerated(difference.foreign_weights)
         return (
             f"{reader} reads the weights {held} through {export_ops(difference)} in {export}; in {reference} it reads"
             f" {reference_ops(difference)}, which has none."
@@ -62,9 +71,9 @@ def _rewired(difference: Difference) -> tuple[str, ...]:
     if difference.elsewhere:
         return readers
     if difference.foreign_weights:
-        return (*named(difference), *difference.foreign_weights)
+        return (*nodes_to_name(difference), *difference.foreign_weights)
     bypassed = difference.kind is Kind.ONLY_IN_REFERENCE
-    return (*readers, *named(difference)) if bypassed else named(difference)
+    return (*readers, *nodes_to_name(difference)) if bypassed else nodes_to_name(difference)
 
 
 WIRING_DIFFERS = GraphCause(
@@ -115,12 +124,53 @@ def _op_said(difference: Difference) -> str:
         return f"{export} has {export_ops(difference)}, which {reference} has not."
     if difference.kind is Kind.OP:
         return f"{reference_ops(difference)} in {reference} is {export_ops(difference)} in {export}."
-    return f"{shown(difference)}."
+    return f"{fact_told(difference)}."
 
 
 def _op_fix(found: Differences) -> str:
     norms = [undecided_norms(each) for each in found.found]
     return _SAME_CODE if norms[0] is None or None in norms else norms[0].fix
+
+
+def answers_otherwise(evidence: Evidence) -> Iterator[Suspicion]:
+    """Nodes that answer differently to the same inputs: the last way to find anything, where all others found nothing.
+
+    The story is that of ``graph-op-differs``, another computation in the same place; here it is measured, not read.
+    """
+    if not _differs_still(evidence):
+        return
+    faulty = [
+        each
+        for each in evidence[activations].values()
+        if each.at_fault
+        and each.export not in evidence.explained
+        and each.export not in evidence[export_random_ops]
+    ]
+    if not faulty:
+        return
+    case = evidence.case
+    worst = max(faulty, key=lambda each: (each.own or 0.0) / each.scale if each.scale else math.inf)
+    names = [each.export for each in faulty]
+    grafts = [node_as_reference(evidence, name) for name in names]
+    yield Suspicion(
+        cause="graph-op-differs",
+        nodes=tuple(names),
+        scopes=layers_of(names),
+        message=f"{enumerated(names)} of {case.export_name} answer differently to the same inputs than the"
+        f" {case.reference_graph}: {worst.export} by {worst.own:.3g} (its largest value is {worst.scale:.3g}).",
+        fix="Compare these nodes with the code of training.",
+        certainty="suggestive",
+        repair=tuple(graft for graft in grafts if graft is not None),
+    )
+
+
+def _differs_still(evidence: Evidence) -> bool:
+    """Whether the export, with what was found so far put right, still fails."""
+    runner = evidence.case.runner
+    if runner is None or not runner.comparable or not runner.inputs:
+        return False
+    left = evidence[remaining]
+    return left is None or not left.passed
 
 
 OP_DIFFERS = GraphCause(

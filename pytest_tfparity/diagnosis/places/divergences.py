@@ -15,7 +15,7 @@ from ..evidence import Evidence
 from ..input_path import before_weights, export_after_inputs
 from ..needed import export_flow, known_nodes, reference_flow
 from ..query import query
-from ..random_numbers import RandomPlace, random_places
+from ..random_ops import RandomPlace, random_places
 from .surroundings import Surroundings
 from .transformations import ARRANGES, ARRANGING_ATTRIBUTES
 from .weights import provenances

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...graph.batch_norm.find import BatchNorm
-from ...graph.batch_norm.fold import ROUNDING, Fold, Linear, solve_fold
+from ...graph.batch_norm.fold import FOLD_ROUNDING, Fold, Linear, solve_fold
 from ...graph.graph import Array, Tensor
 from ..arrays import values
 
-Weights: TypeAlias = Mapping[str, Tensor]
+LayerWeights: TypeAlias = Mapping[str, Tensor]
 Matrix: TypeAlias = npt.NDArray[Any]
 
 _ROWS = 24
@@ -34,7 +34,7 @@ _TINY = 1e-7
 def solved(
     norm: BatchNorm,
     linear: Linear,
-    weights: Weights,
+    weights: LayerWeights,
     kernel: Matrix,
     offset: Array | None,
     *,
@@ -76,7 +76,7 @@ def solved(
     return None if found is None else replace(found, axis="input")
 
 
-def vectors(norm: BatchNorm, weights: Weights) -> list[Array | None]:
+def vectors(norm: BatchNorm, weights: LayerWeights) -> list[Array | None]:
     """Gamma, beta, mean and variance, flat."""
     return [
         values(weights[name]).reshape(-1) if name is not None and name in weights else None
@@ -84,7 +84,7 @@ def vectors(norm: BatchNorm, weights: Weights) -> list[Array | None]:
     ]
 
 
-def rounded(norm: BatchNorm, linear: Linear, weights: Weights, kernel: Matrix) -> str | None:
+def rounded(norm: BatchNorm, linear: Linear, weights: LayerWeights, kernel: Matrix) -> str | None:
     """The half precision that a right fold of ``weights`` went through to become ``kernel``, or None."""
     kind = next((each for each in HALVES if np.array_equal(kernel, as_low(kernel, each))), None)
     gamma, _, _, variance = vectors(norm, weights)
@@ -138,7 +138,7 @@ class Terms:
         return _scale(self.gamma, self.variance, self.epsilon)
 
 
-def terms(norm: BatchNorm, weights: Weights) -> Terms | None:
+def terms(norm: BatchNorm, weights: LayerWeights) -> Terms | None:
     """The terms of the fold of ``norm``; None where it has no statistics."""
     gamma, beta, mean, variance = (
         None if each is None else each.astype(np.float64) for each in vectors(norm, weights)
@@ -168,7 +168,7 @@ def channel_factors(before: Matrix, after: Matrix) -> Matrix | None:
     with np.errstate(all="ignore"):
         factors: Matrix = np.where(squares > 0, (one * other).sum(axis=0) / squares, np.nan)
     exact = one * np.nan_to_num(factors)
-    close = np.abs(other - exact) <= ROUNDING * np.abs(exact).max(axis=0)
+    close = np.abs(other - exact) <= FOLD_ROUNDING * np.abs(exact).max(axis=0)
     return factors if close.all() and np.isfinite(factors).sum() >= _FEWEST_CHANNELS else None
 
 
@@ -211,7 +211,7 @@ def misplaced_offset(given: Terms, offset: Matrix) -> Misfold | None:
         ]
     size = np.abs(beta) + (np.abs(bias) + np.abs(mean)) * np.maximum(np.abs(scale), 1.0)
     for exact, formula, fault in found:
-        if exact.shape == offset.shape and (np.abs(offset - exact) <= ROUNDING * size).all():
+        if exact.shape == offset.shape and (np.abs(offset - exact) <= FOLD_ROUNDING * size).all():
             return Misfold(formula=formula, fault=fault)
     return None
 
@@ -224,7 +224,7 @@ def _fits(factors: Matrix, scale: Matrix) -> bool:
     known = np.isfinite(factors)
     if scale.shape != factors.shape or not np.isfinite(scale[known]).all():
         return False
-    return bool((np.abs(factors - scale)[known] <= 2 * ROUNDING * np.abs(scale)[known]).all())
+    return bool((np.abs(factors - scale)[known] <= 2 * FOLD_ROUNDING * np.abs(scale)[known]).all())
 
 
 def _own_formulas(given: Terms) -> Iterator[_Formula]:
@@ -279,7 +279,7 @@ def _holds(before: Matrix, after: Matrix, gamma: Array | None, variance: Array, 
     exact = before.astype(np.float32) * (scale**fold.power).astype(np.float32)
     limit = np.abs(exact).max(axis=0)
     error = np.abs(after.astype(np.float32) - exact).max(axis=0)
-    return bool((error <= 2 * ROUNDING * limit).all())
+    return bool((error <= 2 * FOLD_ROUNDING * limit).all())
 
 
 def matrix(kernel: Array, linear: Linear, channels: int) -> Matrix | None:

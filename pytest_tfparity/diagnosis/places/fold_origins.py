@@ -14,12 +14,10 @@ from ..arrays import values
 from ..evidence import Evidence
 from ..tensor_names import averaged_by, shadow_of
 from .batch_norms import reference_norms
-from .fold_formula import HALVES, as_low
-
-Weights = Mapping[str, Tensor]
+from .fold_formula import HALVES, LayerWeights, as_low
 
 
-def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
+def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
     """Sets of weights that a restore may have put into the layer, the reference's first, each once.
 
     The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start,
@@ -34,7 +32,7 @@ def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
             yield weights
 
 
-def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
+def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
     names = [name for name in (norm.kernel, norm.bias, *norm.weights) if name is not None]
     statistics = [name for name in (norm.mean, norm.variance) if name is not None]
     expected = _held(evidence, names)
@@ -53,7 +51,7 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[Weights]:
     yield from _mistaken(evidence, norm, expected)
 
 
-def _held(evidence: Evidence, names: Iterable[str]) -> Weights:
+def _held(evidence: Evidence, names: Iterable[str]) -> LayerWeights:
     """What the reference has for each of ``names``, where it has anything."""
     held = ((name, evidence.reference.value(name)) for name in names)
     return {name: value for name, value in held if value is not None}
@@ -65,7 +63,9 @@ def _raw_keys(evidence: Evidence, names: Iterable[str]) -> Mapping[str, str]:
     return {name: averaged_by(key, tensors) or key for name in names if (key := keys.get(name))}
 
 
-def _restored(evidence: Evidence, expected: Weights, raw_keys: Mapping[str, str]) -> tuple[Weights, Weights]:
+def _restored(
+    evidence: Evidence, expected: LayerWeights, raw_keys: Mapping[str, str]
+) -> tuple[LayerWeights, LayerWeights]:
     """The layer as restored without averages, and with all of them."""
     tensors = evidence.case.checkpoint
     raw = {**expected, **{name: tensors[key] for name, key in raw_keys.items() if key in tensors}}
@@ -73,7 +73,7 @@ def _restored(evidence: Evidence, expected: Weights, raw_keys: Mapping[str, str]
     return raw, {**raw, **{name: tensors[key] for name, key in averages.items() if key is not None}}
 
 
-def _start(norm: BatchNorm, expected: Weights) -> Weights:
+def _start(norm: BatchNorm, expected: LayerWeights) -> LayerWeights:
     """The statistics at their initial values."""
     start = {norm.mean: np.float32(0), norm.variance: np.float32(1)}
     return {
@@ -87,7 +87,7 @@ def _lowered(value: Tensor, kind: str) -> Tensor:
     return tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
 
 
-def _mistaken(evidence: Evidence, norm: BatchNorm, expected: Weights) -> Iterator[Weights]:
+def _mistaken(evidence: Evidence, norm: BatchNorm, expected: LayerWeights) -> Iterator[LayerWeights]:
     """The layer with the kernel, and with all weights, of each other layer where they fit."""
     for other in evidence[reference_norms]:
         if other is norm:
@@ -100,7 +100,7 @@ def _mistaken(evidence: Evidence, norm: BatchNorm, expected: Weights) -> Iterato
             yield found
 
 
-def _in_the_roles_of(evidence: Evidence, norm: BatchNorm, other: BatchNorm) -> Weights:
+def _in_the_roles_of(evidence: Evidence, norm: BatchNorm, other: BatchNorm) -> LayerWeights:
     """The weights of ``other`` by the names that those of ``norm`` have; empty where either has one more."""
     roles = (norm.kernel, norm.bias, *norm.weights)
     sources = (other.kernel, other.bias, *other.weights)
@@ -113,7 +113,7 @@ def _in_the_roles_of(evidence: Evidence, norm: BatchNorm, other: BatchNorm) -> W
     }
 
 
-def _of(other: Weights, expected: Weights, raw_keys: Mapping[str, str]) -> Iterable[Weights]:
+def _of(other: LayerWeights, expected: LayerWeights, raw_keys: Mapping[str, str]) -> Iterable[LayerWeights]:
     """The weights of another checkpoint, raw and averaged, as far as it has them in the same shapes."""
     averages = {name: shadow_of(key, other) or key for name, key in raw_keys.items()}
     for keys in (raw_keys, averages):

@@ -20,7 +20,7 @@ from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query
 from .batch_norms import linears, reference_norms
-from .fold_formula import Matrix, Weights, as_low, matrix, rounded, solved
+from .fold_formula import LayerWeights, Matrix, as_low, matrix, rounded, solved
 from .fold_origins import origins
 from .unfold import Folded, right_fold
 
@@ -116,7 +116,7 @@ def other_kernel(evidence: Evidence, norm: BatchNorm, linear: Linear) -> Matrix 
 
 def _solutions(
     evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix, kept: BatchNorm | None
-) -> Iterator[tuple[Weights, bool, Fold, int]]:
+) -> Iterator[tuple[LayerWeights, bool, Fold, int]]:
     """Weights with the fold that makes ``kernel`` of them, whether these are the reference's own, and of how
     many sums behind ``linear`` the offset is."""
     for right in (True, False):

@@ -14,7 +14,7 @@ from ..arrays import values
 from ..evidence import Evidence
 from ..needed import reference_flow, taken_reference
 from .batch_norms import free_name
-from .weights import constants
+from .weights import export_constants
 
 _OF_SHAPE = frozenset({"ExpandDims", "Reshape", "Squeeze"})
 
@@ -33,7 +33,7 @@ def reshaped_weights(evidence: Evidence) -> Repair:
 
 
 def _unfolded(evidence: Evidence, divergence: Divergence, taken: list[str]) -> Iterator[Edit]:
-    held = evidence[constants].get(divergence.export[0]) if divergence.export else None
+    held = evidence[export_constants].get(divergence.export[0]) if divergence.export else None
     if divergence.kind is not Kind.OP or held is None or not divergence.reference:
         return
     top = TensorName(divergence.reference[0], 0)

@@ -90,7 +90,7 @@ def factor_of(flow: LiveGraph, nodes: Sequence[Node]) -> float | None:
     return factor
 
 
-def origin(flow: LiveGraph, tensor: TensorName) -> Node | None:
+def computed_by(flow: LiveGraph, tensor: TensorName) -> Node | None:
     """The node that computes a tensor, behind all that only passes it on."""
     return flow.node(flow.source(tensor))
 

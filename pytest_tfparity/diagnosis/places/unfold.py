@@ -14,7 +14,7 @@ from ..arrays import values
 from ..evidence import Evidence
 from ..needed import export_flow
 from .batch_norms import free_name, norm_graft
-from .fold_formula import Weights
+from .fold_formula import LayerWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Folded:
 
     norm: BatchNorm
     fold: Fold
-    weights: Weights
+    weights: LayerWeights
     expected: bool
     output: TensorName
     linear: Linear | None = None

@@ -17,6 +17,7 @@ from ..layers import layers
 from ..needed import live_export
 from ..provenance import Provenance, provenance
 from ..query import query, reference_query
+from ..relations.relation import Relation
 from ..tensor_names import averaged_by, is_statistic
 from .batch_norms import norm_of, reference_linears, reference_norms, statistics
 
@@ -46,6 +47,16 @@ class WrongConstant:
     def kind(self) -> str:
         """The kind of its origin; ``"graph"`` for a constant of the graph."""
         return self.origin.kind if self.origin is not None and self.key is not None else "graph"
+
+    @property
+    def relation(self) -> Relation | None:
+        """What the value is of :attr:`source`, where it is not equal to it."""
+        return self.origin.relation if self.origin is not None else None
+
+    @property
+    def source(self) -> str | None:
+        """The checkpoint's tensor whose value it is or is made of."""
+        return self.origin.source if self.origin is not None else None
 
     @property
     def edit(self) -> Constant:
@@ -158,7 +169,7 @@ def weight_nodes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[st
 
 
 @query
-def constants(evidence: Evidence) -> Tensors:
+def export_constants(evidence: Evidence) -> Tensors:
     """The live constants of the export, by node name."""
     found = {}
     for name, node in evidence[live_export].items():
@@ -172,7 +183,7 @@ def constants(evidence: Evidence) -> Tensors:
 def variable_of(evidence: Evidence) -> Mapping[str, str]:
     """Constant of the export to the checkpoint's (raw) variable in whose place it stands."""
     places = {}
-    for name in evidence[constants]:
+    for name in evidence[export_constants]:
         key = expected_key(evidence, name)
         if key is not None:
             places[name] = averaged_by(key, evidence[weight_tensors]) or key
@@ -195,7 +206,7 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
         name: key for name, key in keys.items() if name not in differing and key in evidence[weight_tensors]
     }
     found = provenance(
-        evidence[constants],
+        evidence[export_constants],
         evidence[weight_tensors],
         variables_of=evidence[variable_of],
         others=case.others if len(equal) < len(keys) else {},

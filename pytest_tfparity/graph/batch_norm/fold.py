@@ -23,7 +23,7 @@ from .statistics import LAYOUT, weight
 Axis: TypeAlias = Literal["output", "input"]
 Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
 
-ROUNDING = 4e-6
+FOLD_ROUNDING = 4e-6
 """Relative difference between two float32 folds done in another order, with a fast ``rsqrt``: 30 ulp."""
 
 _MOST_ADDED = 2
@@ -234,7 +234,7 @@ def _solve(
         return float(np.max(worst)) if np.isfinite(worst).all() else np.inf
 
     own = residual(epsilon)
-    if own <= ROUNDING:
+    if own <= FOLD_ROUNDING:
         return epsilon, True, own
     used = (size > 0) & (gamma != 0)
     if used.sum() < 2:
@@ -248,12 +248,12 @@ def _solve(
     candidates = [*(value for value in (0.0, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-2, 2e-5, 1e-12)), guess]
     candidates.append(float(f"{guess:.2g}"))
     fits = sorted((residual(value), value) for value in candidates if 0 <= value <= 1.0)
-    if not fits or fits[0][0] > ROUNDING:
+    if not fits or fits[0][0] > FOLD_ROUNDING:
         return None
     scales = np.abs(gamma[used] / np.sqrt(variance[used] + epsilon))
     if np.ptp(scales) <= 1e-3 * scales.max():
         return None
-    round_values = [value for error, value in fits if error <= ROUNDING and value in candidates[:-2]]
+    round_values = [value for error, value in fits if error <= FOLD_ROUNDING and value in candidates[:-2]]
     best = round_values[0] if round_values else fits[0][1]
     return best, False, residual(best)
 
@@ -279,9 +279,9 @@ def _bias_kind(
         added = np.zeros_like(given) if own_bias is None else np.asarray(own_bias, np.float64).reshape(-1)
         exact = shift + (added - middle) * scale
         terms = np.abs(shift) + (np.abs(added) + np.abs(middle)) * np.abs(scale)
-        if (np.abs(given - exact) <= ROUNDING * terms).all():
+        if (np.abs(given - exact) <= FOLD_ROUNDING * terms).all():
             return "correct"
-        if bias is not None and (np.abs(given - shift - added * scale) <= ROUNDING * terms).all():
+        if bias is not None and (np.abs(given - shift - added * scale) <= FOLD_ROUNDING * terms).all():
             return "beta only"
     if bias is None:
         return "absent"

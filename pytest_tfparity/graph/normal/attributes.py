@@ -30,7 +30,7 @@ _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 
 _FLOAT, _DOUBLE, _STRING, _BFLOAT16, _HALF = DType(1), DType(2), DType(7), DType(14), DType(19)
 _FLOATS = (_FLOAT, _DOUBLE, _BFLOAT16, _HALF)
-_COMPLEX = (DType(8), DType(18))
+_REALS = frozenset(map(DType, (1, 2, 3, 4, 5, 6, 9, 14, 17, 19, 22, 23)))
 
 
 def plain_op(op: str) -> str:
@@ -91,12 +91,18 @@ def _of_fused_batch_norm(attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     return {name: value for name, value in attrs.items() if name not in silent}
 
 
+_COMMUTATIVE = frozenset(
+    {"LogicalAnd", "LogicalOr", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Equal", "NotEqual"}
+)
+_SUMS = frozenset({"AddV2", "Mul", "SquaredDifference", "AddN"})
+"""Not Maximum and Minimum: of two zeros, and of NaN and a number, it is the order that decides."""
+
+
 def commutes(op: str, attrs: Mapping[str, Attr]) -> bool:
     """Whether exchanging both inputs changes no bit of the result (of a NaN at most the payload)."""
-    if op in ("LogicalAnd", "LogicalOr", "BitwiseAnd", "BitwiseOr", "BitwiseXor"):
+    if op in _COMMUTATIVE:
         return True
-    kind = attrs.get("T")
-    return op in ("AddV2", "Mul") and isinstance(kind, DType) and kind not in (*_COMPLEX, _STRING)
+    return op in _SUMS and attrs.get("T") in _REALS
 
 
 def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:

@@ -55,15 +55,17 @@ def normal_form(
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
     joined: bool = False,
+    live: Liveness | None = None,
 ) -> NormalGraph:
     """What ``outputs`` compute from ``inputs``.
 
     ``feeds`` are tensors held at a constant, ``variables`` the values of variable nodes; ``joined``
-    puts the parts of partitioned variables together (a concatenation of constants). Nothing is
+    puts the parts of partitioned variables together (a concatenation of constants). ``live`` is what
+    :func:`liveness` says of all these, if that is known already. Nothing is
     raised: what cannot be resolved is in ``NormalGraph.doubts``.
     """
     walk = _Walk(graph, variables or {}, Budget(graph.functions), joined=joined)
-    return walk.run(outputs, inputs, feeds or {})
+    return walk.run(outputs, inputs, feeds or {}, live=live)
 
 
 class _Walk:
@@ -101,8 +103,9 @@ class _Walk:
         feeds: Mapping[TensorName, Array],
         *,
         whole: bool = False,
+        live: Liveness | None = None,
     ) -> NormalGraph:
-        self.live: Liveness = liveness(
+        self.live: Liveness = live or liveness(
             self.graph,
             outputs,
             inputs=inputs,
@@ -127,6 +130,7 @@ class _Walk:
         doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
         doubts += mixed_frames(self.live.nodes)
         if not self.depth:
+            doubts += self.graph.demands
             doubts += flaws_of_functions(self.graph, self.live.nodes.values())
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))

@@ -2,16 +2,15 @@
 
 ``PREFIX.index`` is a sorted-string table of BundleEntryProto, one an entry; the values lie in
 ``PREFIX.data-00000-of-00001`` and its fellows, which are mapped and never copied. The checksums of
-the index are verified; of the data only the sizes are, since a checksum over 100 MB takes Python
-longer than the whole check may take. Format: tensorflow/core/util/tensor_bundle/tensor_bundle.h and
-tensorflow/core/protobuf/tensor_bundle.proto.
+the index are verified when it is read, that of a tensor when its values are. Format:
+tensorflow/core/util/tensor_bundle/tensor_bundle.h, tensorflow/core/protobuf/tensor_bundle.proto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +26,7 @@ from .checkpoints import find_checkpoint as find_checkpoint
 from .checkpoints import other_checkpoints as other_checkpoints
 from .mapped import mapped
 from .slices import FULL, Extent, Slice, assembled, resolved, slice_key, slice_shape, slice_spec
-from .table import read_table
+from .table import crc32c, masked, masked_crc32c, read_table
 from .tensors import STRING, dtype_name, from_bytes, numpy_dtype, packed_strings, shape_of, string_array
 from .wire import Malformed
 
@@ -47,6 +46,7 @@ class Entry:
     shard: int = 0
     offset: int = 0
     size: int = 0
+    checksum: int = 0
 
 
 class Bundle:
@@ -65,6 +65,7 @@ class Bundle:
             )
         self._entries, self._shard_count = _read_index(mapped(index, "checkpoint index"), str(index))
         self._shards: dict[int, memoryview] = {}
+        self._verified: set[bytes] = set()
         self._check_files()
         self.tensors: Mapping[str, Tensor] = {
             _text(key): Tensor(entry.dtype, entry.shape, partial(self._whole, key))
@@ -140,12 +141,28 @@ class Bundle:
         if numpy_dtype(entry.dtype) is None:
             raise self._unreadable(key, entry)
         if entry.dtype.number != STRING:
-            return from_bytes(view, entry.dtype, entry.shape, self._name)
+            array = from_bytes(view, entry.dtype, entry.shape, self._name)
+            self._verify(key, entry, partial(masked_crc32c, view))
+            return array
         try:
             # All lengths, their checksum (4 bytes), all contents: `WriteStringTensor`.
-            return string_array(packed_strings(view, prod(entry.shape), skipped=4), entry.shape)
+            strings = packed_strings(view, prod(entry.shape), skipped=4)
         except Malformed as error:
             raise ModelError(f"The strings {_text(key)!r} in {self._name} are damaged: {error}.") from None
+        self._verify(key, entry, partial(_checksum_of_strings, strings))
+        return string_array(strings, entry.shape)
+
+    def _verify(self, key: bytes, entry: Entry, checksum: Callable[[], int]) -> None:
+        """Once for each tensor. Raises ModelError if its bytes are not those that the index speaks of."""
+        if key in self._verified:
+            return
+        if checksum() != entry.checksum:
+            raise ModelError(
+                f"{self._shard_path(entry.shard)} is damaged, or belongs to another index: the checksum of"
+                f" {_text(key)!r} is not that in {checkpoint_file(self.prefix, '.index').name}. TensorFlow does not"
+                " restore it. Copy all files of the checkpoint again, together."
+            )
+        self._verified.add(key)
 
     def _unreadable(self, key: bytes, entry: Entry) -> UnreadableFile:
         return UnreadableFile(
@@ -153,7 +170,7 @@ class Bundle:
             " only TensorFlow can read that."
         )
 
-    @property
+    @cached_property
     def _name(self) -> str:
         return f"the checkpoint {checkpoint_text(self.prefix)}"
 
@@ -238,8 +255,21 @@ def _entry(key: bytes, raw: Any, source: str) -> Entry:
         for part in raw.slices
     )
     return Entry(
-        dtype=dtype, shape=shape, slices=slices, shard=raw.shard_id, offset=raw.offset, size=raw.size
+        dtype=dtype,
+        shape=shape,
+        slices=slices,
+        shard=raw.shard_id,
+        offset=raw.offset,
+        size=raw.size,
+        checksum=raw.crc32c,
     )
+
+
+def _checksum_of_strings(values: Sequence[bytes]) -> int:
+    """The checksum of all lengths, of what that makes, and of the contents: ``WriteStringTensor``."""
+    lengths = b"".join(len(each).to_bytes(4 if len(each) < 1 << 32 else 8, "little") for each in values)
+    crc = crc32c(lengths)
+    return masked(crc32c(masked(crc).to_bytes(4, "little") + b"".join(values), crc))
 
 
 def _listed(names: Iterable[str], most: int = 3) -> str:

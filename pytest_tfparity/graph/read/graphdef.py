@@ -10,8 +10,8 @@ tensorflow/core/protobuf.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ from .wire import BYTES, Malformed, fields
 
 _Read = TypeVar("_Read")
 _CHUNK = 1 << 20
+_KNOWN_TO_ALL = 1000
+"""Every TensorFlow that is supported is of a later version of the format (2.12 is of 2023, 1087 of 2022)."""
 _COLLECTIONS = (
     "variables",
     "local_variables",
@@ -171,7 +173,8 @@ def _guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
 def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
     reader = NodeReader(source)
     functions: dict[str, FunctionBody] = {}
-    producer = 0
+    versions = bytearray()
+    twice: set[str] = set()
     # Neighbouring small nodes are themselves a serialized GraphDef: parsed by the megabyte.
     chunk = chunk_end = start
     for field in fields(view, start, end):
@@ -187,13 +190,25 @@ def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
         elif field.number == 1:
             reader.add_large(view, field.start, field.end)
         elif field.number == 2 and field.wire == BYTES:
-            functions |= _functions(bytes(view[field.start : field.end]), reader)
+            for body in _functions(bytes(view[field.start : field.end]), reader):
+                if body.name in functions:
+                    twice.add(body.name)
+                functions[body.name] = body
         elif field.number in (3, 4):
-            producer = _producer(view[field.begin : field.end]) or producer
+            versions += view[field.begin : field.end]
     _add_nodes(reader, view, chunk, chunk_end)
     if not reader.nodes:
         raise ModelError(f"{source} holds a graph without any node.")
-    return Graph(reader.nodes, functions, producer, reader.colocated())
+    raw = messages.GraphDef.FromString(bytes(versions))
+    return Graph(
+        nodes=reader.nodes,
+        functions=functions,
+        producer=int(raw.versions.producer or raw.version),
+        colocated=reader.colocated,
+        devices=reader.devices,
+        refusals=("it has a negative version",) if raw.versions.producer < 0 else (),
+        demands=(*_demands(raw.versions), *(f"function {name} is there twice" for name in sorted(twice))),
+    )
 
 
 def _add_nodes(reader: NodeReader, view: memoryview, start: int, end: int) -> None:
@@ -202,15 +217,17 @@ def _add_nodes(reader: NodeReader, view: memoryview, start: int, end: int) -> No
             reader.add(raw)
 
 
-def _functions(data: bytes, reader: NodeReader) -> dict[str, FunctionBody]:
-    library = messages.RawFunctionDefLibrary.FromString(data)
-    bodies = (read_function(raw, reader) for raw in library.function)
-    return {body.name: body for body in bodies}
+def _functions(data: bytes, reader: NodeReader) -> Iterator[FunctionBody]:
+    for raw in messages.RawFunctionDefLibrary.FromString(data).function:
+        yield read_function(raw, reader)
 
 
-def _producer(data: memoryview) -> int:
-    graph = messages.GraphDef.FromString(bytes(data))
-    return int(graph.versions.producer or graph.version)
+def _demands(versions: Any) -> Iterator[str]:
+    """What a graph asks of the TensorFlow that reads it, where it is not known that each does it."""
+    if versions.min_consumer > _KNOWN_TO_ALL:
+        yield f"the graph is for readers of version {versions.min_consumer} of the format and later"
+    if versions.bad_consumers:
+        yield "the graph excludes readers of some versions of the format"
 
 
 def _meta(view: memoryview, source: str) -> MetaGraph:
@@ -230,10 +247,12 @@ def _meta_graph(view: memoryview, source: str) -> MetaGraph:
         raise ModelError(f"{source} holds no graph.")
     raw = messages.RawMetaGraphDef.FromString(bytes(rest))
     collections = _collections(raw.collection_def)
+    named = [_variable(variable) for found in collections.values() for variable in found]
+    refusals = [*_lacking_variables(graph, collections), *_lacking_saver(graph, raw)]
     return MetaGraph(
-        graph=graph,
+        graph=replace(graph, refusals=(*graph.refusals, *refusals)) if refusals else graph,
         saver=_saver(raw.saver_def),
-        variables=tuple({v.name: v for found in collections.values() for v in found}.values()),
+        variables=tuple({variable.name: variable for variable in named}.values()),
         trainable=_names(collections.get("trainable_variables", ())),
         averaged=_names(collections.get("moving_average_variables", ())),
     )
@@ -245,10 +264,33 @@ def _saver(raw: Any) -> Saver | None:
     return Saver(restore_op=raw.restore_op_name)
 
 
-def _collections(raw: Any) -> dict[str, list[Variable]]:
-    """The collections that hold variables, each a list of serialized VariableDefs."""
+def _lacking_variables(graph: Graph, collections: Mapping[str, Iterable[Any]]) -> Iterator[str]:
+    """What the variables of the collections name and the graph lacks: they cannot be made of it."""
+    for collection, variables in collections.items():
+        for variable in variables:
+            for name in (variable.variable_name, variable.initializer_name, variable.snapshot_name):
+                if name.partition(":")[0] not in graph.nodes:
+                    yield f"its collection {collection} speaks of {name!r}, which is not in the graph"
+
+
+def _lacking_saver(graph: Graph, raw: Any) -> Iterator[str]:
+    """What the saver names and the graph lacks."""
+    saver = raw.saver_def
+    if not raw.HasField("saver_def"):
+        return
+    if not saver.save_tensor_name or not saver.restore_op_name:
+        yield "its saver names no op to save or restore with"
+    elif saver.restore_op_name not in graph.nodes:
+        yield f"its saver restores with {saver.restore_op_name!r}, which is not in the graph"
+    node, port, _ = saver.filename_tensor_name.partition(":")
+    if not port or node not in graph.nodes:
+        yield f"its saver takes the file's name from {saver.filename_tensor_name!r}, which is no tensor of the graph"
+
+
+def _collections(raw: Any) -> dict[str, list[Any]]:
+    """The VariableDefs of each collection that holds variables."""
     return {
-        name: [_variable(messages.VariableDef.FromString(value)) for value in raw[name].bytes_list.value]
+        name: [messages.VariableDef.FromString(value) for value in raw[name].bytes_list.value]
         for name in _COLLECTIONS
         if name in raw
     }
@@ -269,5 +311,5 @@ def _slice_text(place: Any) -> str:
     return f"{' '.join(map(str, place.full_shape))} {':'.join(extents)}"
 
 
-def _names(variables: Iterable[Variable]) -> frozenset[str]:
-    return frozenset(variable.name for variable in variables)
+def _names(variables: Iterable[Any]) -> frozenset[str]:
+    return frozenset(_variable(variable).name for variable in variables)

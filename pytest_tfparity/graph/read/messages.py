@@ -327,6 +327,7 @@ RawNodeDef
   1 name string
   2 op string
   3 input *string
+  4 device string
   5 attr *bytes
 
 RawAttrEntry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from sys import intern
 from typing import Any
 
@@ -43,11 +44,14 @@ class NodeReader:
 
     def __init__(self, source: str) -> None:
         self.nodes: dict[str, Node] = {}
+        self.devices: dict[str, str] = {}
         self._source = source
         self._inputs: dict[str, TensorName | str] = {}
         self._entries: dict[bytes, tuple[str, Attr]] = {}
         self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
         self._classes: set[bytes] = set()
+        self.colocated = partial(_colocated, self._classes)
+        """The names of nodes beside which nodes that were added want to be placed."""
 
     def add(self, raw: Any, large: Mapping[str, Attr] | None = None) -> None:
         """Take in a ``RawNodeDef``, with the attributes ``large`` beside its own.
@@ -65,10 +69,10 @@ class NodeReader:
                 f"{self._source} holds two nodes named {name!r}; TensorFlow refuses such a graph."
                 " Export it again."
             )
+        if raw.device:
+            self.devices.setdefault(raw.device, name)
         inputs, controls = self._edges(raw.input)
-        attrs = self.attrs(raw.attr)
-        if len(attrs) < len(raw.attr):
-            self._classes.update(entry for entry in raw.attr if entry.startswith(_CLASS_ENTRY))
+        attrs = self.attrs(raw.attr, self._classes)
         if large:
             attrs = {**attrs, **large}
         self.nodes[name] = Node(name, intern(op), inputs, controls, attrs)
@@ -86,25 +90,26 @@ class NodeReader:
                 rest += view[field.begin : field.end]
         self.add(messages.RawNodeDef.FromString(bytes(rest)), large)
 
-    def attrs(self, raw: Iterable[bytes]) -> Mapping[str, Attr]:
-        """Serialized map entries as attributes by name; those that never matter left out."""
-        entries = tuple([entry for entry in raw if not entry.startswith(_DROPPED_ENTRIES)])
+    def attrs(self, raw: Iterable[bytes], classes: set[bytes] | None = None) -> Mapping[str, Attr]:
+        """Serialized map entries as attributes by name; those that never matter left out.
+
+        Entries of ``_class`` are added to ``classes``.
+        """
+        kept: list[bytes] = []
+        for entry in raw:
+            # The third byte is the first of the key: a slice is the cheaper test, and there are many entries.
+            if entry[2:3] != b"_" or not entry.startswith(_DROPPED_ENTRIES):
+                kept.append(entry)
+            elif classes is not None and entry.startswith(_CLASS_ENTRY):
+                classes.add(entry)
+        entries = tuple(kept)
         attrs = self._attrs.get(entries)
         if attrs is None:
-            attrs = dict(self._entry(entry) for entry in entries)
+            attrs = dict(map(self._entry, entries))
             for key in _DROPPED:
                 attrs.pop(key, None)
             self._attrs[entries] = attrs
         return attrs
-
-    def colocated(self) -> frozenset[str]:
-        """The names of nodes beside which nodes that were added want to be placed."""
-        texts = (
-            value.decode("utf-8", "replace")
-            for entry in self._classes
-            for value in messages.RawAttrEntry.FromString(entry).value.list.s
-        )
-        return frozenset(text.removeprefix(_COLOCATED) for text in texts if text.startswith(_COLOCATED))
 
     def default(self, raw: Any) -> Attr:
         """The default of a function's attribute, an ``AttrValue``."""
@@ -166,6 +171,16 @@ class NodeReader:
                 return raw.key, self._value(raw.value)
             tensor = large_tensor(view, parts[0].start, parts[0].end, self._source)
         return messages.RawAttrEntry.FromString(bytes(rest)).key, tensor
+
+
+def _colocated(classes: Iterable[bytes]) -> frozenset[str]:
+    """The nodes that attributes ``_class``, serialized, name as those beside which to place a node."""
+    texts = (
+        value.decode("utf-8", "replace")
+        for entry in classes
+        for value in messages.RawAttrEntry.FromString(entry).value.list.s
+    )
+    return frozenset(text.removeprefix(_COLOCATED) for text in texts if text.startswith(_COLOCATED))
 
 
 def _interned(source: TensorName) -> TensorName:

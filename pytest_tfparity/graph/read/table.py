@@ -7,12 +7,10 @@ block followed by its compression type and a masked CRC-32C
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
-from functools import cache
 from struct import unpack_from
-from sys import byteorder
 
+import google_crc32c
 import numpy as np
 
 from ...errors import ModelError, UnreadableFile
@@ -27,8 +25,8 @@ _MASK_DELTA = 0xA282EAD8
 def read_table(view: memoryview, source: str) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of the table, in order; ``source`` names it in messages.
 
-    Raises ModelError if it is damaged (every block's checksum is verified), UnreadableFile if it is
-    compressed.
+    Raises ModelError if it is damaged (every block's checksum is verified, and the order of the keys: a reader that
+    searches misses what is out of order), UnreadableFile if it is compressed.
     """
     if len(view) < _FOOTER or bytes(view[-8:]) != TABLE_MAGIC:
         raise ModelError(
@@ -39,9 +37,15 @@ def read_table(view: memoryview, source: str) -> Iterator[tuple[bytes, bytes]]:
         footer = len(view) - _FOOTER
         _, position = _handle(view, footer, len(view))
         index, _ = _handle(view, position, len(view))
-        for _, handle in _entries(_block(view, index, source)):
+        before: bytes | None = None
+        for last, handle in _entries(_block(view, index, source)):
             place, _ = _handle(handle, 0, len(handle))
-            yield from _entries(_block(view, place, source))
+            for key, value in _entries(_block(view, place, source)):
+                if key > last or (before is not None and key <= before):
+                    raise Malformed(f"the key {key.decode('utf-8', 'replace')!r} is out of order")
+                before = key
+                yield key, value
+            before = last
     except Malformed as error:
         raise ModelError(f"{source} is damaged: {error}. Copy it again.") from None
 
@@ -59,7 +63,7 @@ def _block(view: memoryview, place: tuple[int, int], source: str) -> bytes:
     if end + _TRAILER > len(view):
         raise Malformed(f"the block at byte {offset} does not end within the file")
     (stored,) = unpack_from("<I", view, end + 1)
-    if masked_crc32c(bytes(view[offset : end + 1])) != stored:
+    if masked_crc32c(view[offset : end + 1]) != stored:
         raise Malformed(f"the checksum of the block at byte {offset} is wrong")
     if view[end]:
         raise UnreadableFile(f"{source} is compressed; only TensorFlow's own reader knows that.")
@@ -85,32 +89,21 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield key, block[position - length : position]
 
 
-def masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: memoryview | bytes) -> int:
     """The CRC-32C of ``data``, rotated and shifted as tables store it (``crc32c::Mask``)."""
-    crc = crc32c(data)
+    return masked(crc32c(data))
+
+
+def masked(crc: int) -> int:
+    """A CRC-32C rotated and shifted."""
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def crc32c(data: bytes) -> int:
-    """The CRC-32C (Castagnoli, RFC 3720) of ``data``; some 50 MB/s: for the index, not for weights."""
-    bytewise, pairwise = _crc_tables()
-    crc = 0xFFFFFFFF
-    pairs = array("H", data[: len(data) & ~1])
-    if byteorder == "big":
-        pairs.byteswap()
-    for pair in pairs:
-        crc = pairwise[(crc ^ pair) & 0xFFFF] ^ (crc >> 16)
-    if len(data) & 1:
-        crc = bytewise[(crc ^ data[-1]) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
+def crc32c(data: memoryview | bytes, before: int = 0) -> int:
+    """The CRC-32C (Castagnoli, RFC 3720) of what has the checksum ``before`` followed by ``data``.
 
-
-@cache
-def _crc_tables() -> tuple[list[int], list[int]]:
-    """The remainders of all single bytes and of all pairs of bytes (little-endian)."""
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
-    pairs = np.arange(65536, dtype=np.uint32)
-    low = table[pairs & 0xFF] ^ (pairs >> 8)
-    return table.tolist(), (table[low & 0xFF] ^ (low >> 8)).tolist()
+    ``google-crc32c`` is a dependency for this alone: it uses the processor's own instruction (2.9 GB/s of cold memory,
+    7 GB/s of warm), where Python needs twenty times as long for a checkpoint as the whole proof.
+    """
+    # It takes no memoryview, but whatever is an array.
+    return int(google_crc32c.extend(before, np.frombuffer(data, np.uint8) if data else b""))

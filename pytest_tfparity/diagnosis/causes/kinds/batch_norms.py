@@ -10,7 +10,7 @@ from ....graph.edit.repair import Repair
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...places.batch_norms import norm_nodes, norm_pairs, norm_scopes, norms_as_reference
-from ...wording import listed
+from ...wording import enumerated
 from .group import Group, Sentence, suspicion
 
 
@@ -37,7 +37,7 @@ class BatchNorms(Group):
 
     def each(self, value: Callable[[BatchNormPair], str]) -> str:
         """``value`` of each pair, each once, in a few words."""
-        return listed([value(pair) for pair in self.pairs])
+        return enumerated([value(pair) for pair in self.pairs])
 
 
 def batch_norm_cause(

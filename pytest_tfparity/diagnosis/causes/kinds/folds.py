@@ -11,7 +11,7 @@ from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...places.folds import folds
 from ...places.unfold import Folded, unfolded
-from ...wording import listed
+from ...wording import enumerated
 from .group import Group, Sentence, suspicion
 
 
@@ -51,11 +51,11 @@ class Folds(Group):
     @property
     def kernels(self) -> str:
         """The kernels that hold the folds, in a few words."""
-        return listed([folded.linear.kernel for folded in self.folds if folded.linear is not None])
+        return enumerated([folded.linear.kernel for folded in self.folds if folded.linear is not None])
 
     def each(self, value: Callable[[Folded], str]) -> str:
         """``value`` of each fold, each once, in a few words."""
-        return listed([value(folded) for folded in self.folds])
+        return enumerated([value(folded) for folded in self.folds])
 
 
 def _as_in_export(folded: Folded) -> str:
@@ -67,7 +67,7 @@ def _as_in_export(folded: Folded) -> str:
 def _residual(found: Folds) -> tuple[str, ...]:
     worst = max(folded.fold.residual for folded in found.folds)
     return (
-        "Channel by channel the kernel is the checkpoint's times gamma / sqrt(variance + epsilon), to"
+        f"Channel by channel the kernel is the {found.reference_noun}'s times gamma / sqrt(variance + epsilon), to"
         f" {worst:.1g} of it.",
     )
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
+from ....graph.layer import common_layer
 from ...cause import Cause, Suspicion, Way
 from ...evidence import Evidence
 from ...places.divergences import Difference, differences, unexplained
 from ...places.repairs import as_reference_at
 from ...query import Query, query
-from ...scopes import common_scope
 from .group import Group, Sentence, suspicion
-from .sentences import SHOWN, named, op_of, shown
+from .sentences import MOST_NAMED, fact_told, nodes_to_name, op_of
 
 _TOLD = 2
 """How many places a message tells, each in a sentence."""
@@ -31,7 +31,7 @@ class GraphCause:
     where: Callable[[Difference], bool]
     says: Callable[[Difference], str]
     fix: Sentence[Differences]
-    nodes: Callable[[Difference], tuple[str, ...]] = named
+    nodes: Callable[[Difference], tuple[str, ...]] = nodes_to_name
     ways: tuple[Way, ...] = ()
 
 
@@ -50,14 +50,14 @@ class Differences(Group):
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes of all places, none inside another."""
-        scopes = [scope for each in self.found for scope in common_scope(self._nearby(each))]
+        scopes = [scope for each in self.found for scope in common_layer(self._nearby(each))]
         outer = [each for each in scopes if not any(each.startswith(f"{other}/") for other in scopes)]
         return tuple(dict.fromkeys(outer))
 
     def _nearby(self, difference: Difference) -> tuple[str, ...]:
         """The nodes to take the scope from: the reference's where the export's names have none."""
         nodes = self.cause.nodes(difference) or (difference.divergence.node,)
-        partners = difference.divergence.reference[:SHOWN]
+        partners = difference.divergence.reference[:MOST_NAMED]
         bare = not any("/" in name for name in nodes)
         return partners if bare and any("/" in name for name in partners) else nodes
 
@@ -76,7 +76,7 @@ class Differences(Group):
     @property
     def facts(self) -> tuple[str, ...]:
         """The differences themselves."""
-        return tuple(map(shown, self.found[:SHOWN]))
+        return tuple(map(fact_told, self.found[:MOST_NAMED]))
 
     @property
     def change(self) -> str:
@@ -86,8 +86,8 @@ class Differences(Group):
 
 def _change(difference: Difference) -> str:
     divergence = difference.divergence
-    right = " ".join(op_of(difference.reference, name) for name in divergence.reference[:SHOWN])
-    held = " ".join(op_of(difference.export, name) for name in divergence.export[:SHOWN])
+    right = " ".join(op_of(difference.reference, name) for name in divergence.reference[:MOST_NAMED])
+    held = " ".join(op_of(difference.export, name) for name in divergence.export[:MOST_NAMED])
     values = "" if divergence.values is None else f" {divergence.attribute} {divergence.values}"
     if difference.constants is not None:
         values = "".join(

@@ -10,7 +10,7 @@ from ....graph.edit.repair import Repair
 from ...case import Case
 from ...cause import Suspicion
 from ...evidence import Evidence
-from ...wording import listed
+from ...wording import enumerated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Group:
     @property
     def layers(self) -> str:
         """The scopes in a few words."""
-        return listed(self.scopes)
+        return enumerated(self.scopes)
 
     @property
     def case(self) -> Case:
@@ -57,6 +57,11 @@ class Group:
     def reference_name(self) -> str:
         """The reference as the user named it."""
         return self.case.reference_name
+
+    @property
+    def reference_noun(self) -> str:
+        """What the reference is, without an article: ``checkpoint``."""
+        return self.case.reference_noun
 
     @property
     def reference_graph(self) -> str:

@@ -10,18 +10,18 @@ from ....graph.align.divergence import Kind
 from ....graph.graph import Array
 from ...places.divergences import Difference
 from ...places.surroundings import Surroundings
-from ...wording import listed
+from ...wording import enumerated
 
-SHOWN = 6
+MOST_NAMED = 6
 """Nodes of one place that are named, the nearest to the output first."""
 _SPELT = 6
 """Up to so many numbers of a constant are written out."""
 
 
-def named(difference: Difference) -> tuple[str, ...]:
+def nodes_to_name(difference: Difference) -> tuple[str, ...]:
     """The nodes of a difference as the export has them; those of the reference where it lacks them."""
     divergence = difference.divergence
-    return (divergence.export or divergence.reference)[:SHOWN]
+    return (divergence.export or divergence.reference)[:MOST_NAMED]
 
 
 def reader(difference: Difference) -> str:
@@ -36,7 +36,7 @@ def names_of(difference: Difference) -> tuple[str, str]:
     return f"the {case.reference_graph}", case.export_name
 
 
-def shown(difference: Difference) -> str:
+def fact_told(difference: Difference) -> str:
     """The fact that a difference is."""
     reference, export = names_of(difference)
     if difference.kind is Kind.ONLY_IN_REFERENCE:
@@ -75,7 +75,7 @@ def _placed(difference: Difference, ops: str) -> str:
 
 
 def _ops(graph: Surroundings, names: Sequence[str]) -> str:
-    return listed([f"{op_of(graph, name)} {name}" for name in names], 2)
+    return enumerated([f"{op_of(graph, name)} {name}" for name in names], 2)
 
 
 def op_of(graph: Surroundings, name: str) -> str:
@@ -84,30 +84,34 @@ def op_of(graph: Surroundings, name: str) -> str:
     return found.op if found is not None else "node"
 
 
-def number(value: float) -> str:
+def short_number(value: float) -> str:
     """A number as short as it can be said."""
     return f"{value:.6g}"
 
 
-def spelt(array: Array) -> str:
+def as_written(array: Array) -> str:
     """A small constant as it would be written, a large one by its shape."""
     if array.dtype.kind in "fiub" and array.size == 1:
-        return number(float(array.reshape(-1)[0]))
+        return short_number(float(array.reshape(-1)[0]))
     if array.dtype.kind in "fiub" and array.size <= _SPELT:
-        return "[" + ", ".join(number(float(each)) for each in np.asarray(array).reshape(-1)) + "]"
+        return "[" + ", ".join(short_number(float(each)) for each in np.asarray(array).reshape(-1)) + "]"
     return f"{array.dtype} of shape {list(array.shape)}"
 
 
 def constant_told(difference: Difference) -> str:
     """Both values of a constant that differs; of a large one, how many of its values do and by how much."""
     if difference.constants is None:
-        return f"{shown(difference)}."
+        return f"{fact_told(difference)}."
     (right, held), node = difference.constants, difference.spot.divergence.node
     reference, export = names_of(difference)
     note = " (the same numbers reversed)" if _reversed(right, held) else ""
-    if (spelt(right), right.dtype) != (spelt(held), held.dtype) and max(right.size, held.size) <= _SPELT:
+    if (as_written(right), right.dtype) != (as_written(held), held.dtype) and max(
+        right.size, held.size
+    ) <= _SPELT:
         types = "" if right.dtype == held.dtype else f" ({right.dtype} and {held.dtype})"
-        return f"{node} is {spelt(right)} in {reference} and {spelt(held)} in {export}{note}{types}."
+        return (
+            f"{node} is {as_written(right)} in {reference} and {as_written(held)} in {export}{note}{types}."
+        )
     if right.shape != held.shape:
         return f"{node} has shape {list(right.shape)} in {reference} and {list(held.shape)} in {export}."
     if right.dtype != held.dtype:
@@ -124,7 +128,9 @@ def constant_told(difference: Difference) -> str:
 def _distance(right: Array, held: Array) -> str:
     if right.dtype.kind not in "fiu":
         return ""
-    return f", by up to {number(float(np.abs(right.astype(np.float64) - held.astype(np.float64)).max()))}"
+    return (
+        f", by up to {short_number(float(np.abs(right.astype(np.float64) - held.astype(np.float64)).max()))}"
+    )
 
 
 def _index(place: Sequence[np.intp]) -> str:

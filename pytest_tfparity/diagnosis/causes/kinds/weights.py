@@ -26,7 +26,7 @@ LOST = frozenset({"unknown", "initial"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights(Group):
+class WrongWeights(Group):
     """Wrong constants with one story. ``whole``: no weight at all is the checkpoint's, not even in a fold."""
 
     wrong: Sequence[WrongConstant]
@@ -60,6 +60,10 @@ class Weights(Group):
         """How many they are: ``3 constants``."""
         return counted(len(self.wrong), "constant")
 
+    def verb(self, one: str, several: str) -> str:
+        """The verb that goes with :attr:`constants`."""
+        return one if len(self.wrong) == 1 else several
+
     def _folds(self) -> Sequence[Folded]:
         return tuple(folded_over(self.evidence, {each.node for each in self.wrong if each.kind in LOST}))
 
@@ -68,9 +72,9 @@ def weights_cause(
     *,
     id: str,
     where: Callable[[Evidence], Sequence[WrongConstant]],
-    says: Sentence[Weights],
-    fix: Sentence[Weights],
-    facts: Callable[[Weights], Sequence[str]] | None = None,
+    says: Sentence[WrongWeights],
+    fix: Sentence[WrongWeights],
+    facts: Callable[[WrongWeights], Sequence[str]] | None = None,
     whole: Callable[[Evidence], bool] = lambda evidence: False,
     certain: bool = True,
     restored: Callable[[Evidence, WrongConstant], Repair] | None = None,
@@ -85,7 +89,7 @@ def weights_cause(
     def find(evidence: Evidence) -> Iterator[Suspicion]:
         wrong = where(evidence)
         if wrong:
-            group = Weights(evidence=evidence, wrong=wrong, whole=whole(evidence))
+            group = WrongWeights(evidence=evidence, wrong=wrong, whole=whole(evidence))
             edits = restored and tuple(edit for each in wrong for edit in restored(evidence, each))
             found = suspicion(id, group, says, fix, facts=facts, repair=edits, certain=certain)
             yield replace(found, provable=certain)

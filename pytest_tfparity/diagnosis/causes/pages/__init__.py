@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import resources
 
 
-def page(cause: str) -> str:
+def page_of(cause: str) -> str:
     """The page of the cause with the id ``cause``, as ``explain`` prints it. Raises FileNotFoundError."""
     return resources.files(__name__).joinpath(f"{cause}.md").read_text(encoding="utf-8")
 
 
-def title(cause: str) -> str:
+def title_of(cause: str) -> str:
     """What a cause is, in a few words: the heading of its page without its id."""
-    heading = page(cause).partition("\n")[0]
+    heading = page_of(cause).partition("\n")[0]
     return heading.removeprefix(f"# {cause}: ")

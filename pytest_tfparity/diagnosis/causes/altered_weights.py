@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..altered import Alteration
 from ..arrays import cosine, same, values
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.weights import WrongConstant, wrong_constants
-from ..wording import counted, listed
-from .kinds.weights import Weights, of_kind, statistics_of_kind, weights_cause
+from ..relations.relation import Relation
+from ..wording import counted, enumerated
+from .kinds.weights import WrongWeights, of_kind, statistics_of_kind, weights_cause
 from .weights import is_under_own_name
 
 _TOLD = 3
 """Tensors that a message tells one by one."""
 
 
-def _related(wrong: WrongConstant) -> Alteration | None:
-    return wrong.origin.relation if wrong.origin is not None else None
-
-
 def _source(wrong: WrongConstant) -> str:
     """The checkpoint's tensor that the constant was made of."""
-    return (wrong.origin.source if wrong.origin is not None else None) or wrong.key or wrong.node
+    return wrong.source or wrong.key or wrong.node
 
 
-def _each_told(found: Weights, tell: Callable[[Weights, WrongConstant], str]) -> str:
+def _each_told(found: WrongWeights, tell: Callable[[WrongWeights, WrongConstant], str]) -> str:
     """What became of the first few tensors, a sentence each, the largest first; and how many more there are."""
     largest = sorted(found.wrong, key=lambda each: -values(each.held).size)
     more = f" Likewise {counted(len(largest) - _TOLD, 'more tensor')}." if len(largest) > _TOLD else ""
@@ -37,14 +33,14 @@ def _each_told(found: Weights, tell: Callable[[Weights, WrongConstant], str]) ->
 # --- the same values in another order
 
 
-def _order_told(found: Weights, wrong: WrongConstant) -> str:
-    how = _order(_related(wrong))
+def _order_told(found: WrongWeights, wrong: WrongConstant) -> str:
+    how = _order(wrong.relation)
     return f"{wrong.constant} of {found.export_name} holds the values of {_source(wrong)} {how}."
 
 
-def _order(relation: Alteration | None) -> str:
+def _order(relation: Relation | None) -> str:
     """What was done to the order, after "the values of ..."."""
-    if relation is None:
+    if relation is None or _is_disorder(relation):
         return "in another order"
     if relation.kind == "flipped":
         return f"backwards along {_axes(relation.axes)}"
@@ -65,15 +61,20 @@ def _order(relation: Alteration | None) -> str:
     )
 
 
+def _is_disorder(relation: Relation) -> bool:
+    """Whether the values stand in an order that no axis explains."""
+    return relation.kind == "permuted" and relation.axis is None
+
+
 def _axes(axes: Sequence[int]) -> str:
-    return f"{'axis' if len(axes) == 1 else 'axes'} {listed([str(axis) for axis in axes])}"
+    return f"{'axis' if len(axes) == 1 else 'axes'} {enumerated([str(axis) for axis in axes])}"
 
 
-def _order_fix(found: Weights) -> str:
-    relations = [relation for each in found.wrong if (relation := _related(each)) is not None]
+def _order_fix(found: WrongWeights) -> str:
+    relations = [relation for each in found.wrong if (relation := each.relation) is not None]
     if any(relation.kind in ("flipped", "reordered") for relation in relations):
         return (
-            "Write the kernels into the export as the checkpoint holds them: a convolution is no correlation turned"
+            "Write the kernels into the export as they were trained: a convolution is no correlation turned"
             " round, and another layout takes a transpose, not a reshape."
         )
     if any(relation.blocks for relation in relations):
@@ -81,9 +82,7 @@ def _order_fix(found: Weights) -> str:
             "Keep the order of the blocks (the gates of a cell: i, c, f, o in one library is i, f, c, o in another)"
             " where the weights are written."
         )
-    return (
-        "Keep the order of the entries (classes, vocabulary, channels) that the checkpoint was trained with."
-    )
+    return "Keep the order of the entries (classes, vocabulary, channels) that the model was trained with."
 
 
 PERMUTED = weights_cause(
@@ -91,7 +90,7 @@ PERMUTED = weights_cause(
     where=lambda evidence: [
         each
         for each in of_kind("flipped", "permuted", "reordered")(evidence)
-        if not each.statistic or _related(each) is not None
+        if each.relation is not None and not (each.statistic and _is_disorder(each.relation))
     ],
     says=lambda found: _each_told(found, _order_told),
     fix=_order_fix,
@@ -101,11 +100,11 @@ PERMUTED = weights_cause(
 # --- changed value by value
 
 
-def _altered_told(found: Weights, wrong: WrongConstant) -> str:
-    relation, total = _related(wrong), values(wrong.held).size
+def _altered_told(found: WrongWeights, wrong: WrongConstant) -> str:
+    relation, total = wrong.relation, values(wrong.held).size
     here, there = f"{wrong.constant} of {found.export_name}", _source(wrong)
-    if relation is None or relation.kind in ("scaled", "mapped", "gridded"):
-        return f"{here} is {there} {_rule(wrong)}."
+    if relation is None or relation.kind not in ("zeroed", "masked", "clipped"):
+        return f"{here} is {there} {_rule(relation)}."
     some = f"{relation.changed:,} of {total:,} values of {here}"
     if relation.kind == "zeroed":
         return f"{some} are 0 where {there} has |w| < {relation.bound:.6g}; all others are equal."
@@ -115,24 +114,17 @@ def _altered_told(found: Weights, wrong: WrongConstant) -> str:
     return f"{some} are clipped: it is {there} between {low:.6g} and {high:.6g}."
 
 
-def _rule(wrong: WrongConstant) -> str:
+def _rule(relation: Relation | None) -> str:
     """What was done to every value, after the name of the tensor."""
-    relation = _related(wrong)
-    if relation is None:
-        number = wrong.origin.number if wrong.origin is not None else None
-        return "with the opposite sign" if number is None else f"times {number:.6g}"
+    if relation is None or relation.kind == "negated":
+        return "with the opposite sign"
     if relation.kind == "scaled":
+        return f"times {relation.number:.6g}"
+    if relation.kind == "channels scaled":
         low, high = min(relation.factors), max(relation.factors)
         return f"times one factor for each entry of axis {relation.axis}, from {low:.4g} to {high:.4g}"
-    if relation.kind == "gridded":
+    if relation.kind == "rounded":
         return f"rounded to equal steps of {relation.factors[0]:.4g}"
-    return _function(relation)
-
-
-def _function(relation: Alteration) -> str:
-    """A map of every value, after what it maps."""
-    if relation.function == "x*c":
-        return f"times {relation.number:.6g}"
     # A number that was added is known to the rounding of the sum alone.
     if relation.function == "x+c":
         return f"plus {relation.number:.3g}"
@@ -145,7 +137,7 @@ ALTERED = weights_cause(
     where=lambda evidence: [
         each
         for each in of_kind(
-            "zeroed", "masked", "clipped", "gridded", "scaled", "channels scaled", "mapped", "negated"
+            "zeroed", "masked", "clipped", "rounded", "scaled", "channels scaled", "mapped", "negated"
         )(evidence)
         if not each.statistic
     ],
@@ -160,26 +152,19 @@ ALTERED = weights_cause(
 # --- statistics that went through a function
 
 
-def _transformed(evidence: Evidence) -> Sequence[WrongConstant]:
-    return [
-        each
-        for each in statistics_of_kind("mapped", "scaled", "negated", "channels scaled")(evidence)
-        if each.kind in ("scaled", "negated") or _related(each) is not None
-    ]
-
-
-def _transformed_said(found: Weights) -> str:
-    rules = Counter((each.node.rpartition("/")[2], _rule(each)) for each in found.wrong)
+def _transformed_said(found: WrongWeights) -> str:
+    rules = Counter((each.node.rpartition("/")[2], _rule(each.relation)) for each in found.wrong)
     told = [
-        f"{count} times {name} is the checkpoint's {rule}" for (name, rule), count in rules.most_common(_TOLD)
+        f"{count} times {name} is the {found.reference_noun}'s {rule}"
+        for (name, rule), count in rules.most_common(_TOLD)
     ]
     more = f" ({len(rules) - _TOLD} more such rules)" if len(rules) > _TOLD else ""
-    return f"{found.layers}: in {found.export_name} {listed(told)}{more}."
+    return f"{found.layers}: in {found.export_name} {enumerated(told)}{more}."
 
 
 TRANSFORMED = weights_cause(
     id="bn-stats-transformed",
-    where=_transformed,
+    where=statistics_of_kind("mapped", "scaled", "negated", "channels scaled"),
     says=_transformed_said,
     fix=(
         "Convert the statistics as the library wants them: the variance, not the deviation; without epsilon; divided by"
@@ -202,7 +187,7 @@ def _unrelated(evidence: Evidence) -> Sequence[WrongConstant]:
     ]
 
 
-def _difference_told(found: Weights, wrong: WrongConstant) -> str:
+def _difference_told(found: WrongWeights, wrong: WrongConstant) -> str:
     held, right = values(wrong.held), values(wrong.right)
     if held.shape != right.shape:
         return f"{wrong.constant} has shape {list(held.shape)} for {list(right.shape)}."
@@ -212,7 +197,7 @@ def _difference_told(found: Weights, wrong: WrongConstant) -> str:
     return f"{changed:,} of {held.size:,} values of {wrong.constant} in {found.export_name} differ{near}."
 
 
-DIFFER = weights_cause(
+WEIGHTS_DIFFER = weights_cause(
     id="weights-differ",
     where=_unrelated,
     says=lambda found: _each_told(found, _difference_told),
@@ -224,5 +209,5 @@ DIFFER = weights_cause(
 )
 
 CAUSES: tuple[Cause, ...] = (PERMUTED, ALTERED, TRANSFORMED)
-LAST: tuple[Cause, ...] = (DIFFER,)
+LAST: tuple[Cause, ...] = (WEIGHTS_DIFFER,)
 """What is left of the weights once every cause that knows a story was asked."""

@@ -17,7 +17,8 @@ from .evidence import Evidence
 from .needed import live_export
 from .places.weights import WrongConstant, wrong_constants
 from .query import query
-from .relations import HALF_STEP, low_precision, quantised
+from .relations.half_precision import low_precision
+from .relations.steps import HALF_STEP, equal_step
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
@@ -31,7 +32,8 @@ _EIGHT_BITS = (250.0, 255.5)
 """Steps between smallest and largest value of 8 bits: 255, or 254 where -128 is left out, or a few less where the
 range was widened so that 0 is a level."""
 _NEAR_STEP = 0.02
-"""How near the largest value may lie to the step that it is: ``quantised`` allows for 0.05 over all steps."""
+"""How near the largest value may lie to the step that it is: values that float32 moves by half as much
+are on no steps (:mod:`.relations.steps`)."""
 _MOST_BEHIND = 24
 """How many nodes may turn a stored constant into the weight: a cast, a scale, an offset, a reshape. Measured: 5."""
 
@@ -82,7 +84,7 @@ def _image_of(evidence: Evidence, wrong: WrongConstant) -> LoweredConstant | Non
     found = low_precision(values(wrong.held), values(wrong.right))
     if found is not None:
         return _half(wrong, wrong.right, found.kind)
-    source = evidence.case.checkpoint.get(wrong.origin.source or "") if wrong.origin is not None else None
+    source = evidence.case.checkpoint.get(wrong.source or "")
     if source is None or source.shape != wrong.held.shape:
         return None
     return _half(wrong, source, wrong.kind)
@@ -136,9 +138,9 @@ def _step(wrong: WrongConstant) -> float | None:
     """The step between the values of a constant that was rounded to equal ones."""
     if not _same_shape(wrong):
         return None
-    relation = wrong.origin.relation if wrong.origin is not None else None
-    known = relation.factors[0] if relation is not None and relation.kind == "gridded" else None
-    return known or quantised(values(wrong.held), values(wrong.right))
+    relation = wrong.relation
+    known = relation.factors[0] if relation is not None and relation.kind == "rounded" else None
+    return known or equal_step(values(wrong.held), values(wrong.right))
 
 
 def _precision_of_steps(wrong: WrongConstant, count: float) -> Precision:
@@ -150,8 +152,8 @@ def _precision_of_steps(wrong: WrongConstant, count: float) -> Precision:
 
 def _by_channel(wrong: WrongConstant) -> bool:
     """Whether each channel is the nearest of at most 256 equal steps of its own."""
-    relation = wrong.origin.relation if wrong.origin is not None else None
-    return relation is not None and relation.kind == "gridded" and relation.axis is not None
+    relation = wrong.relation
+    return relation is not None and relation.kind == "rounded" and relation.axis is not None
 
 
 def _same_shape(wrong: WrongConstant) -> bool:

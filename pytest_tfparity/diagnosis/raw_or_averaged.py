@@ -94,9 +94,9 @@ def mixture_of_averages(evidence: Evidence) -> Mixture | None:
     """The weights that lie between a variable and its average, by the share that most of them have."""
     wrong = evidence[wrong_constants]
     shares = {
-        each.constant: each.origin.number
+        each.constant: each.relation.number
         for each in wrong
-        if each.origin is not None and each.kind == "mixture" and each.origin.number is not None
+        if each.kind == "mixture" and each.relation is not None and each.relation.number is not None
     }
     if not shares:
         return None
