@@ -72,10 +72,15 @@ def judge(
     the declared outputs is explained too. ``details`` adds what the pictures of a report need.
     """
     from .compared import compare_computed
+    from .exact import UNKNOWN, asks_for_rounding, exact_answers
 
     clock = Clock()
     pair = open_pair(spec, models)
-    outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference"))
+    exact = UNKNOWN
+    if asks_for_rounding(pair):
+        with clock("run"):
+            exact = exact_answers(pair, inputs or {}, list(reference))
+    outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference", exact))
     with clock("proof"):
         proof = try_proof(pair)
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
@@ -172,6 +177,7 @@ def _numbers(
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
+    from .exact import UNKNOWN, asks_for_rounding
     from .explain import explained, warned_of_other_weights, with_details
 
     if inputs is None:
@@ -182,7 +188,8 @@ def _numbers(
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
-    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference")
+    exact = run.exact(inputs) if asks_for_rounding(run.pair) else UNKNOWN
+    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
         result = explained(run, result, answers)
@@ -191,7 +198,12 @@ def _numbers(
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
     absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
-    notes = (*(absent if run.pair.reference is None and stands_in else ()), *drift, *result.notes)
+    notes = (
+        *(absent if run.pair.reference is None and stands_in else ()),
+        *drift,
+        *result.notes,
+        *exact.notes,
+    )
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
 
 

@@ -33,7 +33,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         reference_name=pair.spec.shown(reference.path),
         reference_noun=reference.noun,
         reference_graph=reference.graph_noun,
-        runner=None if answers is None else _runner(pair, answers),
+        runner=None if answers is None else _runner(pair, outputs, answers),
     )
 
 
@@ -77,14 +77,19 @@ class OtherCheckpoints(Mapping[str, Tensors]):
         return {self._spec.shown(path): tensors for path, tensors in self._weights.siblings().items()}
 
 
-def _runner(pair: Pair, answers: RunOutputs) -> ModelRunner:
+def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs) -> ModelRunner:
+    units = {output.reference: output.rounding or 0.0 for output in outputs}
     return ModelRunner(
         reference=pair.model("reference"),
         export=pair.export,
         reference_side=pair.side("reference"),
         input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),
         outputs=tuple(
-            ComparedOutput(reference=output.reference, export=output.export, tolerance=output.tolerance)
+            ComparedOutput(
+                reference=output.reference,
+                export=output.export,
+                tolerance=output.tolerance.within(units.get(output.reference, 0.0)),
+            )
             for output in pair.outputs
         ),
         inputs=answers.inputs,

@@ -19,6 +19,7 @@ from ..graph.read.restore import Ema, RestoredKey
 from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
+    from ..runtime.exact import Exact
     from ..runtime.session import SessionKind
 
 
@@ -211,6 +212,14 @@ class Rewritten(HasGraph, HasSession):
     @abstractmethod
     def write(self, path: Path) -> None:
         """Write it as a file of the format that it was made from."""
+
+
+class HasExactAnswer(Model):
+    """A model that can be computed in float64, so that the rounding of its answers is known."""
+
+    @abstractmethod
+    def run_exactly(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Exact:
+        """The exact values of those ``outputs`` that are floats. Raises as :meth:`run` does."""
 
 
 class Repairable(HasGraph):

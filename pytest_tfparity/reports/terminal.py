@@ -131,6 +131,9 @@ def _difference(output: OutputComparison) -> str:
 
 
 def _allowed(output: OutputComparison) -> str:
+    if output.rounding_allowed is not None:
+        times = "" if output.times_rounding is None else f"{number(float(output.times_rounding))} times "
+        return f"{times}the rounding {number(output.rounding)}, {output.rounding_allowed:g} allowed"
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")

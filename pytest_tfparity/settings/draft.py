@@ -79,7 +79,8 @@ def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield "outputs", ["outputs:", *(f"  - {_flow(output)}" for output in outputs)]
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
-    yield "atol", [f"atol: {_flow(spec.tolerance.atol)}"]
+    if spec.tolerance.rounding is None:
+        yield "atol", [f"atol: {_flow(spec.tolerance.atol)}"]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
         yield name, [f"{name}: {_flow(value)}"]

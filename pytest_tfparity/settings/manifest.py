@@ -16,7 +16,7 @@ from .document import read_document
 from .entries import InputEntry
 from .readers import READERS, read_model
 from .resolve import ModelEntry
-from .roles import setting
+from .roles import merged, setting
 from .rules import check, shown
 from .sections import read_section, sentence
 from .spec import NpzSource
@@ -121,7 +121,7 @@ def _model(path: Path, name: str, value: Written, defaults: Layer) -> tuple[Mode
             )
         }
     else:
-        reading.problems += check({**defaults, **own}, owner=entry.owner, place=place, root=path.parent)
+        reading.problems += check(merged((defaults, own)), owner=entry.owner, place=place, root=path.parent)
     return ModelEntry(name=name, place=place, own=own, defaults=defaults), reading.problems
 
 

@@ -1,0 +1,185 @@
+"""The tolerance that float32 itself sets: `rounding`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import MANIFEST, Project
+from faults.graphs import folded, hold, node_of, value_of
+
+tf = pytest.importorskip("tensorflow")
+v1 = tf.compat.v1
+
+
+def edited(project: Project, edit: Callable[[Any], None], name: str = "model.pb") -> None:
+    """Change the export's graph."""
+    path = project.path / name
+    graph = v1.GraphDef.FromString(path.read_bytes())
+    edit(graph)
+    path.write_bytes(graph.SerializeToString())
+
+
+def fold(graph: Any) -> None:
+    """Fold the batch norm, as a right export does."""
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    values = {f"block/bn/{name}": value_of(node_of(graph, f"block/bn/{name}")) for name in names}
+    folded("block/conv/kernel", "block/bn")(graph, values)
+
+
+def half(graph: Any) -> None:
+    """Round a kernel to float16."""
+    kernel = node_of(graph, "fc/kernel")
+    hold(kernel, value_of(kernel).astype(np.float16).astype(np.float32))
+
+
+def stated(tolerance: str) -> str:
+    return f"{MANIFEST}    {tolerance}\n"
+
+
+@pytest.fixture
+def folded_project(project: Project) -> Project:
+    edited(project, fold)
+    return project
+
+
+def checks(project: Project) -> list[dict[str, Any]]:
+    report: list[dict[str, Any]] = json.loads((project.path / "report/report.json").read_text())["checks"]
+    return report
+
+
+@pytest.mark.parametrize("tolerance", ["tolerance: rounding", "rounding: 8"])
+def test_a_right_fold_is_within_the_rounding(folded_project: Project, tolerance: str) -> None:
+    folded_project.write("tfparity.yaml", stated(tolerance))
+    result = folded_project.run("--tfparity-report=report")
+    result.assert_outcomes(passed=1)
+    (check,) = checks(folded_project)
+    assert check["verdict"] == "pass"
+    for output in check["outputs"]:
+        assert output["rounding_allowed"] == 8
+        assert 0 < output["times_rounding"] < 3
+        assert output["atol"] == 8 * output["rounding"]
+        assert output["rounding"] < 2e-6
+
+
+def test_float16_weights_are_not(folded_project: Project) -> None:
+    edited(folded_project, half)
+    folded_project.write("tfparity.yaml", stated("tolerance: rounding"))
+    result = folded_project.run("--tfparity-report=report")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net: export differs from checkpoint: * times the rounding *, 8 allowed)*"])
+    result.stdout.no_fnmatch_line("*Smallest tolerance*")
+    (check,) = checks(folded_project)
+    assert max(output["times_rounding"] for output in check["outputs"]) > 50
+
+
+def test_an_output_may_state_its_own(folded_project: Project) -> None:
+    manifest = MANIFEST.replace('"logits:0",', "{reference: logits, rounding: 4},")
+    folded_project.write("tfparity.yaml", f"{manifest}    atol: 0.5\n")
+    folded_project.run("--tfparity-report=report").assert_outcomes(passed=1)
+    logits, probabilities = checks(folded_project)[0]["outputs"]
+    assert logits["rounding_allowed"] == 4
+    assert (probabilities["rounding_allowed"], probabilities["atol"]) == (None, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "option", "stated_atol"),
+    [
+        (stated("rounding: 8"), "--tfparity-atol=0.25", 0.25),
+        (f"defaults: {{rounding: 8}}\n{stated('atol: 0.5')}", "-q", 0.5),
+    ],
+    ids=["an option over the manifest", "a model over the defaults"],
+)
+def test_a_stronger_atol_takes_its_place(
+    folded_project: Project, manifest: str, option: str, stated_atol: float
+) -> None:
+    folded_project.write("tfparity.yaml", manifest)
+    folded_project.run("--tfparity-report=report", option).assert_outcomes(passed=1)
+    for output in checks(folded_project)[0]["outputs"]:
+        assert (output["rounding_allowed"], output["atol"]) == (None, stated_atol)
+
+
+def test_a_stronger_rounding_takes_the_place_of_an_atol(folded_project: Project) -> None:
+    folded_project.write("tfparity.yaml", f"defaults: {{atol: 0}}\n{stated('rounding: 8')}")
+    folded_project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "says"),
+    [
+        (
+            "{rounding: 8, atol: 0.1}",
+            "'rounding' of model 'net' and 'atol' of model 'net' are two tolerances; *",
+        ),
+        (
+            "{rounding: 0.5}",
+            "'rounding' of model 'net' must be a finite number of at least 1, not the number 0.5.",
+        ),
+        ("{tolerance: 1e-5}", "'tolerance' of model 'net' must be rounding, not *atol, rtol or rounding."),
+        (
+            "{rounding: 4, tolerance: rounding}",
+            "'tolerance' of model 'net' states what 'rounding' of * does; *",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_said(folded_project: Project, tolerance: str, says: str) -> None:
+    lines = [f"    {entry.strip()}" for entry in tolerance.strip("{}").split(",")]
+    folded_project.write("tfparity.yaml", MANIFEST + "\n".join(lines) + "\n")
+    folded_project.run().stdout.fnmatch_lines([f"*{says}"])
+
+
+def test_a_proof_needs_no_rounding(project: Project) -> None:
+    project.write("tfparity.yaml", stated("tolerance: rounding"))
+    project.run("--tfparity-report=report").assert_outcomes(passed=1)
+    assert checks(project)[0]["verdict"] == "proven"
+
+
+def test_a_marker_and_its_eager_comparison_know_it(folded_project: Project) -> None:
+    folded_project.write(
+        "test_net.py",
+        """
+        from pytest_tfparity import parity, assert_parity
+
+        @parity("net", rounding=8)
+        def test_outputs(frozen_graph, checkpoint_session, golden_inputs):
+            assert frozen_graph.run(golden_inputs) == checkpoint_session.run(golden_inputs)
+
+        @parity("net", tolerance="rounding")
+        def test_engine(frozen_graph, checkpoint_session, golden_inputs):
+            result = assert_parity(frozen_graph, checkpoint_session, golden_inputs)
+            assert result.outputs[0].rounding_allowed == 8
+
+        @parity("net", rounding=8)
+        def test_other_outputs(frozen_graph, checkpoint_session, golden_inputs):
+            assert frozen_graph.run(golden_inputs, ["pool"]) == checkpoint_session.run(golden_inputs, ["pool"])
+        """.replace("\n        ", "\n"),
+    )
+    folded_project.run("test_net.py").assert_outcomes(passed=3)
+
+
+def test_a_repair_is_held_against_it_too(folded_project: Project) -> None:
+    edited(folded_project, half)
+    folded_project.write("tfparity.yaml", stated("rounding: 8"))
+    folded_project.run("--tfparity-report=report").assert_outcomes(failed=1)
+    (finding,) = checks(folded_project)[0]["findings"]
+    assert (finding["cause"], finding["certainty"]) == ("weights-fp16", "proven")
+
+
+def test_a_reference_that_has_hardly_a_digit_passes_nothing() -> None:
+    """bfloat16 has two digits: eight times its rounding is a quarter of the answer."""
+    from pytest_tfparity.comparison.rounding import compare_exactly
+    from pytest_tfparity.comparison.tolerance import Tolerance
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    exact = np.array([1.0, 3.0])
+    answer = exact.astype(ml_dtypes.bfloat16)
+    found = compare_exactly(
+        answer, answer, exact, Tolerance(rounding=8.0), reference_name="y:0", export_name="y:0"
+    )
+    assert not found.passed
+    assert found.problem is not None
+    assert "would allow anything; state atol" in found.problem
