@@ -19,7 +19,7 @@ FLOOR = 4
 and another order of summing is no fault."""
 
 
-_MOST = 0.1
+MOST = 0.1
 """Share of the output's scale from which on a tolerance is none: so much is wrong where one digit is."""
 
 
@@ -123,7 +123,7 @@ def compare_exactly(
     )
     found = replace(found, required_atol=None, required_rtol=None, rounding_allowed=tolerance.rounding)
     found = measured(found, rounding, export, exact)
-    if allowed.atol > _MOST * rounding.scale and (rounding.scale or rounding.error):
+    if allowed.atol > MOST * rounding.scale and (rounding.scale or rounding.error):
         problem = (
             f"a rounding is {rounding.unit:.3g} where the largest value is {rounding.scale:.3g}:"
             f" {tolerance.rounding:g} of them would allow anything; state atol"

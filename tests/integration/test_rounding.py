@@ -183,3 +183,51 @@ def test_a_reference_that_has_hardly_a_digit_passes_nothing() -> None:
     assert not found.passed
     assert found.problem is not None
     assert "would allow anything; state atol" in found.problem
+
+
+# --- a plain tolerance that no float32 can keep
+
+
+def test_a_right_fold_that_fails_is_told_so_and_nothing_else(folded_project: Project) -> None:
+    folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
+    result = folded_project.run("--tfparity-report=report")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["  *   rounding   decisive", "    Both sides are as exact as float32 allows on these inputs.*"]
+    )
+    result.stdout.no_fnmatch_line("*No known cause*")
+    (check,) = checks(folded_project)
+    assert [finding["cause"] for finding in check["findings"]] == ["rounding"]
+    assert check["findings"][0]["fix"].startswith("State `tolerance: rounding`, or atol: ")
+    assert check["notes"] == []
+
+
+def test_the_tolerance_that_is_proposed_is_kept(folded_project: Project) -> None:
+    folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
+    folded_project.run("--tfparity-report=report")
+    atol = checks(folded_project)[0]["findings"][0]["fix"].rpartition("atol: ")[2].rstrip(".")
+    folded_project.write("tfparity.yaml", stated(f"atol: {float(atol)!r}"))
+    folded_project.run().assert_outcomes(passed=1)
+
+
+def test_a_fault_is_told_as_what_it_is_with_how_many_times_the_rounding_it_costs(
+    folded_project: Project,
+) -> None:
+    edited(folded_project, half)
+    folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
+    folded_project.run("--tfparity-report=report").assert_outcomes(failed=1)
+    (check,) = checks(folded_project)
+    assert [finding["cause"] for finding in check["findings"]] == ["weights-fp16"]
+    assert max(output["times_rounding"] for output in check["outputs"]) > 50
+
+
+def test_a_difference_that_is_too_large_for_any_rounding_costs_no_run(
+    broken_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_tfparity.formats.graph_model import GraphModel
+
+    monkeypatch.delattr(GraphModel, "run_exactly")
+    broken_project.run("--tfparity-report=report").assert_outcomes(failed=1)
+    (check,) = checks(broken_project)
+    assert [finding["cause"] for finding in check["findings"]] == ["bn-training-mode"]
+    assert [output["rounding"] for output in check["outputs"]] == [None, None]
