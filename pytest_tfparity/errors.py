@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 
 class TfparityError(Exception):
@@ -20,7 +22,7 @@ class TfparityError(Exception):
     """
 
     def __str__(self) -> str:
-        return super().__str__().replace(f"{Path.cwd()}{os.sep}", "")
+        return printable(super().__str__().replace(f"{Path.cwd()}{os.sep}", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,27 @@ class HealthWarning(UserWarning):
 
 class TensorFlowMissing(TfparityError):
     """Something needs TensorFlow and it is not installed."""
+
+
+def printable(text: str) -> str:
+    """``text`` as a terminal may show it and a CI's log may read it, whatever names of files it quotes.
+
+    Control characters but for the end of a line, marks that turn the direction of writing and separators of lines
+    are spelt out (``\\x1b``). No line begins as a command of GitHub Actions does (``::error``, ``##[error]``).
+    """
+    if not text.isprintable():
+        text = "".join(
+            char if char == "\n" or category(char) not in _UNSAFE else _spelt(char) for char in text
+        )
+    return _COMMAND.sub(r"\1\\\2", text) if "::" in text or "##[" in text else text
+
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
+
+
+def _spelt(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii") if char != "\t" else "    "
 
 
 def shown_path(path: Path) -> str:

@@ -6,13 +6,17 @@ Field for field this is an entry of ``checks`` in ``report.json`` (schema 1).
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from .errors import printable
 
 if TYPE_CHECKING:
     from .result_details import Details
 
+T = TypeVar("T")
 Verdict: TypeAlias = Literal["proven", "pass", "fail", "error"]
 Certainty: TypeAlias = Literal["proven", "decisive", "suggestive"]
 
@@ -154,3 +158,21 @@ class ParityResult:
 
 def _tuple(value: Any) -> tuple[int, ...] | None:
     return None if value is None else tuple(value)
+
+
+def quotable(value: T) -> T:
+    """A result with all its texts as any reader may show them, see :func:`.errors.printable`."""
+    return _quotable(value)  # type: ignore[no-any-return]
+
+
+def _quotable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, tuple):
+        made = tuple([_quotable(each) for each in value])
+        return value if all(map(operator.is_, made, value)) else made
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    changed = {name: new for name, old in fields.items() if (new := _quotable(old)) is not old}
+    return dataclasses.replace(value, **changed) if changed else value

@@ -50,9 +50,9 @@ def _import_all(folder: Path) -> None:
     from pytest_tfparity.check.check import check
     from pytest_tfparity.formats.store import ModelStore
     from pytest_tfparity.plugin.session import ParitySession
-    from pytest_tfparity.reports.html import lacking
+    from pytest_tfparity.reports.html import missing_packages
 
-    if not lacking():
+    if not missing_packages():
         import pytest_tfparity.reports.html.page  # noqa: F401
     ParitySession(options={}, ini={}, top=folder).close()
     network = small_network(folder)

@@ -16,13 +16,12 @@ from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
-from ..result import ParityResult
+from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
-from .garbage_collection import paused_garbage_collection
 from .health import healthy, sound
-from .inputs import golden_inputs, golden_of, golden_outputs, golden_path, inputs_at_hand, load_inputs
+from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of_golden, load_inputs, outputs_of_golden
 from .pair import Pair, open_pair
-from .run import Clock, Run, RunOutputs
+from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def check(
         result = _decide(spec, models, draft, clock, inputs, update, details)
     except TfparityError as error:
         result = replace(draft, verdict="error", error=str(error))
-    return replace(said_once(result), seconds=clock.seconds())
+    return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
 def judge(
@@ -98,7 +97,7 @@ def judge(
             from .explain import with_details
 
             result = with_details(run, result, answers)
-    return replace(said_once(result), seconds=clock.seconds())
+    return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
 def write_goldens(spec: ParitySpec, models: ModelStore, update: Update, *, nodeid: str = "") -> ParityResult:
@@ -178,10 +177,10 @@ def _numbers(
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
     from .exact import UNKNOWN, asks_for_rounding
-    from .explain import explained, warned_of_other_weights, with_details
+    from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
-        inputs = golden_inputs(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
+        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
     else:
         golden = None  # goldens answer for their own inputs only
     stands_in = golden is not None and (run.pair.reference is None or unchanged)
@@ -194,7 +193,7 @@ def _numbers(
     if not alike:
         result = explained(run, result, answers)
     elif not run.proof.proven:
-        result = warned_of_other_weights(run, result)
+        result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
     absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
@@ -209,7 +208,7 @@ def _numbers(
 
 def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> RunOutputs:
     """What both sides answer to ``inputs``; ``golden`` stands in for the reference where it is given."""
-    reference = None if golden is None else golden_outputs(run.pair, golden)
+    reference = None if golden is None else outputs_of_golden(run.pair, golden)
     try:
         reference = run.reference(inputs) if reference is None else reference
         return RunOutputs(inputs=inputs, reference=reference, export=run.export(inputs))

@@ -11,7 +11,7 @@ from ..graph.graph import Array
 from ..result import OutputComparison
 from ..settings.spec import OutputSpec
 from .exact import UNKNOWN, ExactAnswers
-from .inputs import golden_outputs
+from .inputs import outputs_of_golden
 from .pair import Pair
 from .run import RunOutputs
 
@@ -110,7 +110,7 @@ def _alone(export: str, reference: str, atol: float, rtol: float, problem: str) 
 
 def drift_of(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tuple[OutputComparison, ...]:
     """How the reference's own answer compares with the goldens."""
-    stored = golden_outputs(pair, golden)
+    stored = outputs_of_golden(pair, golden)
     return tuple(
         _compared(output, stored[output.reference], reference[output.reference], output.reference, "golden")
         for output in pair.outputs

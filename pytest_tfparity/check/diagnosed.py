@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.runner import ComparedOutput, ModelRunner
-from ..formats.model import HasGraph, HasWeights
+from ..formats.model import HasGraph, HasSignatures, HasWeights, Repairable
+from ..graph.proof.proof import NormalSide
 from ..result import OutputComparison
 from .pair import Pair
 from .run import RunOutputs
@@ -33,6 +34,9 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         reference_name=pair.spec.shown(reference.path),
         reference_noun=reference.noun,
         reference_graph=reference.graph_noun,
+        remake=pair.export.remake if isinstance(pair.export, Repairable) else "freeze again",
+        unrestored=pair.graph_model("export").unrestored,
+        signatures=OtherSignatures(pair, pair.export) if isinstance(pair.export, HasSignatures) else {},
         runner=None if answers is None else _runner(pair, outputs, answers),
     )
 
@@ -75,6 +79,40 @@ class OtherCheckpoints(Mapping[str, Tensors]):
     @cached_property
     def _opened(self) -> dict[str, Tensors]:
         return {self._spec.shown(path): tensors for path, tensors in self._weights.siblings().items()}
+
+
+class OtherSignatures(Mapping[str, NormalSide]):
+    """What the export computes under its other signatures, of those that take and give the same by name or number."""
+
+    def __init__(self, pair: Pair, export: HasSignatures) -> None:
+        self._pair = pair
+        self._export = export
+
+    def __getitem__(self, name: str) -> NormalSide:
+        return self._opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._opened)
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    @cached_property
+    def _opened(self) -> dict[str, NormalSide]:
+        found = {}
+        for name, model in self._export.other_signatures().items():
+            outputs = _alike([output.export for output in self._pair.outputs], model.outputs())
+            inputs = _alike([entry.export for entry in self._pair.inputs], [*model.inputs(outputs or ())])
+            if outputs is not None and inputs is not None:
+                found[name] = self._pair.normal_of(model, inputs, outputs)
+        return found
+
+
+def _alike(wanted: Sequence[str], known: Sequence[str]) -> Sequence[str] | None:
+    """The names among ``known`` that are ``wanted``, or the only one for the only one; None where one is not there."""
+    if all(name in known for name in wanted):
+        return wanted
+    return known if len(known) == len(wanted) == 1 else None
 
 
 def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs) -> ModelRunner:

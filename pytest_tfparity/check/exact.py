@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from ..errors import ModelError
-from ..formats.model import HasExactAnswer
+from ..formats.model import GraphModel
 from ..graph.graph import Array
+from .outputs import digest_of
 from .pair import Pair, not_at_hand
 
 if TYPE_CHECKING:
     from ..graph.exact.scope import Island
+    from ..runtime.exact import Exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class ExactAnswers:
     notes: tuple[str, ...] = ()
 
 
+_answered: WeakKeyDictionary[GraphModel, dict[object, Exact]] = WeakKeyDictionary()
 UNKNOWN = ExactAnswers(outputs={})
 
 
@@ -47,20 +51,29 @@ def exact_answers(
             f"{name} is held against the exact answer (rounding), which its goldens do not have."
             f" {not_at_hand(pair.spec)}"
         )
-    if not isinstance(reference, HasExactAnswer):
+    if not isinstance(reference, GraphModel):
         raise ModelError(
             f"{name} is held against the exact answer (rounding), but {pair.spec.shown(reference.path)}"
             f" ({reference.noun}) cannot be computed in float64. State atol and rtol instead."
         )
     try:
         names = [output.reference for output in pair.outputs] if outputs is None else outputs
-        found = reference.run_exactly(inputs, names)
+        found = _once(reference, inputs, names)
     except ModelError as error:
         raise ModelError(
             f"{name} is held against the exact answer (rounding), which is not known: {error} State atol and rtol"
             " instead."
         ) from None
     return ExactAnswers(outputs=found.outputs, notes=tuple(_notes(found.islands)))
+
+
+def _once(reference: GraphModel, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Exact:
+    """The exact answers, computed once for several checks of a session that ask the same."""
+    known = _answered.setdefault(reference, {})
+    asked = tuple(outputs), digest_of(inputs)
+    if asked not in known:
+        known[asked] = reference.run_exactly(inputs, outputs)
+    return known[asked]
 
 
 def _notes(islands: tuple[Island, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is said beside a verdict: the causes of a failure, a warning about other weights, what pictures need.
+"""What is said beside a verdict: the causes of a failure, what a tolerance hides, what pictures need.
 
 Loaded by the check that has something to explain: all causes come with it.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, OTHER_WEIGHTS, UNLOADABLE
+from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, UNLOADABLE
 from ..diagnosis.diagnose import Diagnosis, diagnose
+from ..diagnosis.hidden import hidden_differences
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.model import HasGraph, Model
 from ..result import Health, OutputComparison, ParityResult
@@ -74,23 +75,23 @@ def _refused(pair: Pair, model: Model | None) -> str:
     return f"TensorFlow does not import {name}: {refusal(model)}."
 
 
-def warned_of_other_weights(run: Run, result: ParityResult) -> ParityResult:
-    """The result with a warning if the export is within tolerance, but with the weights of another step or run."""
+def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult:
+    """The result with a warning if the export is within tolerance, but not the same function as the reference."""
     if run.pair.reference is None or run.pair.without_graph() or run.pair.spec.health == "ignore":
         return result
     with run.clock("diagnosis"):
-        diagnosis = result_or_error(lambda: diagnose(case_of(run.pair, (), None), OTHER_WEIGHTS))
-    if isinstance(diagnosis, Exception):
-        return _noted(result, diagnosis, "Whose weights these are is not known")
-    found = tuple(
+        found = result_or_error(lambda: hidden_differences(case_of(run.pair, (), None)))
+    if isinstance(found, Exception):
+        return _noted(result, found, "What the tolerance may hide is not known")
+    warnings = tuple(
         Health(
             cause=finding.cause,
             scopes=finding.scopes,
-            message=f"The export is within tolerance, but its weights are others: {finding.message}",
+            message=f"The export is within tolerance, but it is not the same function: {finding.message}",
         )
-        for finding in diagnosis.findings
+        for finding in found
     )
-    return replace(result, health=(*result.health, *found))
+    return replace(result, health=(*result.health, *warnings))
 
 
 def with_details(

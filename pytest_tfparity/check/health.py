@@ -13,7 +13,7 @@ from ..graph.read.restore import SHADOW
 from ..result import Health, ParityResult
 from .pair import Pair
 
-NOT_FINITE = frozenset({"non-finite", "bn-variance-nonfinite"})
+NOT_FINITE_CAUSES = frozenset({"non-finite", "bn-variance-nonfinite"})
 """What the health of a checkpoint calls NaN or infinity in a weight."""
 
 
@@ -28,7 +28,7 @@ def healthy(pair: Pair) -> tuple[Health, ...]:
 def sound(pair: Pair, draft: ParityResult) -> bool:
     """Whether all weights are finite: two graphs that both answer NaN are the same function, and no parity."""
     if pair.spec.health != "ignore":
-        return not any(health.cause in NOT_FINITE for health in draft.health)
+        return not any(health.cause in NOT_FINITE_CAUSES for health in draft.health)
     try:
         return not _unsound_weights(pair)
     except UnreadableFile:

@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import InputError, did_you_mean
-from ..goldens.archive import ArchiveProblem, Array, foreign, read_tensors, string_array
+from ..goldens.archive import ArchiveProblem, Array, encoded_strings, foreign, read_tensors
 from ..settings.spec import BytesSource, CallSource, ImageSource, NpzSource
 
 
@@ -130,7 +130,7 @@ def _checked(array: Array, name: str, origin: str) -> Array:
         )
     if array.dtype.kind in "OSU":
         try:
-            return string_array(array)
+            return encoded_strings(array)
         except ArchiveProblem as error:
             raise InputError(f"Input {name}: {origin} {error}.") from None
     if array.dtype.kind in "Mm" or (array.dtype.names is not None and len(array.dtype.names) != 1):

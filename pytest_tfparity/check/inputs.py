@@ -71,7 +71,7 @@ def golden_of(spec: ParitySpec) -> Golden:
     return read_golden(golden_path(spec))
 
 
-def golden_inputs(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
+def inputs_of_golden(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
     """The inputs inside the goldens, which must be those that the manifest states where it states any."""
     from .outputs import digest_of
 
@@ -86,7 +86,7 @@ def golden_inputs(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
     return golden.inputs
 
 
-def golden_outputs(pair: Pair, golden: Golden) -> Mapping[str, Array]:
+def outputs_of_golden(pair: Pair, golden: Golden) -> Mapping[str, Array]:
     """The stored outputs, every one that the check needs; ``GoldenError`` if one is missing."""
     missing = [output.reference for output in pair.outputs if output.reference not in golden.outputs]
     if missing:

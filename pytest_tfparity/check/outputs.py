@@ -78,8 +78,8 @@ def _export_and_reference(left: Outputs, right: Outputs) -> tuple[Outputs, Outpu
     if export.origin.role != "export" or reference.origin.role == "export":
         raise UsageError(
             f"Both sides of == are outputs of the {left.origin.role} of {left.origin.model!r}: comparing them"
-            " says nothing about the export. Compare frozen_graph.run(...) with checkpoint_session.run(...)"
-            " or with golden_outputs."
+            " says nothing about the export. Compare export_model.run(...) with reference_model.run(...) or with"
+            " golden_outputs; frozen_graph and checkpoint_session are the same two fixtures."
         )
     if digest_of(left.origin.inputs) != digest_of(right.origin.inputs):
         raise UsageError(

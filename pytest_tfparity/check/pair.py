@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, did_you_mean
 from ..formats.format import ROLES, Role
-from ..formats.model import HasGraph, Model
+from ..formats.model import HasGraph, Model, Repairable
 from ..formats.registry import format_of
 from ..formats.store import ModelStore
 from ..graph.graph import Array, tensor_name
@@ -55,13 +55,11 @@ class Pair:
 
     def side(self, role: Role) -> Side:
         """One side as the proof wants it. Raises ModelError if it has no graph."""
-        model = self.graph_model(role)
-        return Side(
-            graph=model.graph,
-            outputs=tuple(tensor_name(getattr(output, role)) for output in self.outputs),
-            inputs=tuple(tensor_name(getattr(entry, role)) for entry in self.inputs),
-            feeds=model.feeds,
-            variables=model.restored,
+        return _side(
+            self.graph_model(role),
+            [getattr(entry, role) for entry in self.inputs],
+            [getattr(output, role) for output in self.outputs],
+            mended=role == "export",
         )
 
     def normal(self, role: Role) -> NormalSide:
@@ -69,6 +67,10 @@ class Pair:
         if role not in self._normal:
             self._normal[role] = normalised(self.side(role), self._contents)
         return self._normal[role]
+
+    def normal_of(self, model: HasGraph, inputs: Sequence[str], outputs: Sequence[str]) -> NormalSide:
+        """Another model in the place of the export. Raises ModelError if it cannot be read."""
+        return normalised(_side(model, inputs, outputs, mended=True), self._contents)
 
     def without_graph(self) -> Model | None:
         """The first of the models that has no graph: then nothing can be proven, aligned or diagnosed."""
@@ -93,6 +95,18 @@ class Pair:
         known = {entry.reference for entry in self.inputs}
         feeds.update({name: value for name, value in inputs.items() if name not in known})
         return model.run(feeds, [getattr(output, role) for output in self.outputs], session=self.spec.session)
+
+
+def _side(model: HasGraph, inputs: Sequence[str], outputs: Sequence[str], *, mended: bool) -> Side:
+    """``model`` for a proof; one that may be ``mended`` with its weights as constants where it can be."""
+    constant = model.constant_graph if mended and isinstance(model, Repairable) else model.graph
+    return Side(
+        graph=constant,
+        outputs=tuple(map(tensor_name, outputs)),
+        inputs=tuple(map(tensor_name, inputs)),
+        feeds=model.feeds,
+        variables=model.restored,
+    )
 
 
 def not_at_hand(spec: ParitySpec) -> str:

@@ -27,6 +27,8 @@ from ..comparison.dtypes import kind, small_dtype
 from ..errors import InputError
 from ..settings.spec import RandomSource
 
+_MOST = 1 << 28
+"""Random numbers of one input: 2 GiB as they are drawn."""
 Draw = Callable[[int], npt.NDArray[np.uint64]]
 
 
@@ -36,6 +38,11 @@ def random_array(source: RandomSource, name: str) -> npt.NDArray[Any]:
     dtype = _dtype(source, name)
     if min(source.shape, default=1) < 1:
         raise InputError(f"Input {name}: sizes of a shape are at least 1, but it is {list(source.shape)}.")
+    if count > _MOST:
+        raise InputError(
+            f"Input {name}: {count:,} random numbers are more than fit into a check ({_MOST:,}); give a smaller shape"
+            f" than {list(source.shape)}."
+        )
     bits = np.random.Philox(key=_key(source.seed, name))
 
     def draw(number: int) -> npt.NDArray[np.uint64]:

@@ -15,7 +15,7 @@ from .pair import open_pair
 from .run import RunOutputs
 
 
-def repair(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
+def write_repaired_export(spec: ParitySpec, models: ModelStore, path: Path) -> float | None:
     """Write the export of a failing check, repaired, to ``path``: the largest difference that is left.
 
     It is a file of the export's format with the outputs' own names. Nothing is written, and None returned, where

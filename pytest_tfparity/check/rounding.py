@@ -10,7 +10,7 @@ import numpy as np
 from ..comparison.dtypes import kind
 from ..comparison.rounding import MOST, measured, rounding_of
 from ..comparison.tolerance import ROUNDINGS
-from ..formats.model import HasExactAnswer
+from ..formats.model import GraphModel
 from ..graph.graph import Array
 from ..result import Finding, OutputComparison
 from .exact import ExactAnswers
@@ -25,7 +25,7 @@ def with_rounding(
     None where it cannot be, or where the difference is too large for any rounding. Raises ModelError where the exact
     answer is not to be had.
     """
-    if not isinstance(run.pair.reference, HasExactAnswer) or not answers.reference or not answers.export:
+    if not isinstance(run.pair.reference, GraphModel) or not answers.reference or not answers.export:
         return None
     failing = [output for output in outputs if not output.passed]
     if not all(_may_be_rounding(output, answers.reference[output.reference]) for output in failing):

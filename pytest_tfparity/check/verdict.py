@@ -9,7 +9,7 @@ from ..formats.model import HasGraph, Model
 from ..graph.proof.proof import Proof
 from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
-from .health import NOT_FINITE
+from .health import NOT_FINITE_CAUSES
 
 _NEAR = 0.5
 """From this share of a tolerance on a pass says so: twice the difference would be no parity."""
@@ -32,7 +32,7 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
 def refusal(model: Model | None) -> Flaw | None:
     """Why TensorFlow does not import a model as a whole file; None if it does, as far as can be read without it."""
     try:
-        return first_flaw(model.graph) if isinstance(model, HasGraph) else None
+        return first_flaw(model.imported_graph) if isinstance(model, HasGraph) else None
     except UnreadableFile:
         return None
 
@@ -61,7 +61,7 @@ def all_passed(outputs: tuple[OutputComparison, ...]) -> bool:
 def said_once(result: ParityResult) -> ParityResult:
     """What a finding says already is no warning as well: of the same cause, or of the same NaN."""
     said = {finding.cause for finding in result.findings}
-    unsound = NOT_FINITE | {"nan-in-both"}
+    unsound = NOT_FINITE_CAUSES | {"nan-in-both"}
     named = {scope for found in result.findings if found.cause in unsound for scope in found.scopes}
     return replace(
         result,
@@ -69,6 +69,6 @@ def said_once(result: ParityResult) -> ParityResult:
             health
             for health in result.health
             if health.cause not in said
-            and not (health.cause in NOT_FINITE and health.scopes and named.issuperset(health.scopes))
+            and not (health.cause in NOT_FINITE_CAUSES and health.scopes and named.issuperset(health.scopes))
         ),
     )

@@ -1,4 +1,4 @@
-"""``compare: weights``: a checkpoint that has no graph against the constants of the export."""
+"""``compare: weights``: a reference that has no graph against the constants of the export."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from dataclasses import replace
 from ..diagnosis.weights_parity import WeightsComparison, weights_parity
 from ..errors import ModelError, SettingsError
 from ..formats.model import HasGraph, HasWeights
+from ..formats.registry import formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Tensor
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
 
 _SHOWN = 8
+"""Differences that are listed, one a line; the others are counted. So that a failure fits on a screen."""
 
 
 def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -> ParityResult:
-    """State whether the export's constants are the {noun}'s, bit for bit.
+    """State whether the export's constants are the reference's, bit for bit.
 
     A pass is no proof of parity: how the constants are wired is not compared. Raises
-    ``SettingsError`` where the checkpoint holds moving averages and nobody said which were meant.
+    ``SettingsError`` where the reference holds moving averages and nobody said which were meant.
     """
+    usual = formats_for("reference")[0].noun
     if spec.reference is None:
-        raise SettingsError("`compare: weights` needs a checkpoint under `reference`.")
+        raise SettingsError(f"`compare: weights` needs a `reference`, such as a {usual}.")
     export = models.open(spec.export, spec.root)
     if not isinstance(export, HasGraph):
         raise SettingsError(f"`compare: weights` needs an export with a graph; {export.label} has none.")
     reference = models.open(spec.reference, spec.root)
     if not isinstance(reference, HasWeights):
         raise SettingsError(
-            "`compare: weights` needs a reference that holds weights by name, such as a checkpoint;"
+            f"`compare: weights` needs a reference that holds weights by name, such as a {usual};"
             f" {reference.label} ({reference.noun}) holds none."
         )
     constants = _constants(export, [output.export for output in spec.outputs])

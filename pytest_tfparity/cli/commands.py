@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..check.check import check as decide
-from ..check.check import try_proof
+from ..check.check import check, try_proof
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
 from ..formats.format import ROLES
@@ -27,16 +25,15 @@ from ..settings.roles import keywords
 from ..settings.spec import ParitySpec
 from ..settings.values import EMA
 from .defaults import completed
-from .parser import MANIFEST
 
 
-def check(options: argparse.Namespace) -> int:
+def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _spec(options)
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
             spec = _complete(spec, models)
-        result = decide(spec, models, nodeid=spec.name, details=options.report is not None)
+        result = check(spec, models, nodeid=spec.name, details=options.report is not None)
     print("\n".join(report(result)))
     if result.unproven and result.verdict == "pass":
         print(f"Not proven, but measured on these inputs: {result.unproven}.")
@@ -60,34 +57,32 @@ def init(options: argparse.Namespace) -> int:
     spec = _spec(options)
     with closing(ModelStore()) as models:
         spec = _proven_reading(_complete(spec, models), models)
-    from ..settings.draft import write_manifest
+    from ..settings.draft import command_for, write_manifest
 
     write_manifest(path, [spec])
     print(
         f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
     )
-    file = shlex.quote(shown_path(Path(os.path.abspath(path))))
-    stated = "" if path.name == MANIFEST else f" --tfparity-manifest={file}"
-    print(f"check it: pytest {file}{stated}")
+    print(f"check it: {command_for(shown_path(Path(os.path.abspath(path))))}")
     return 0
 
 
 def report_again(options: argparse.Namespace) -> int:
     """Make the page of one or several reports, merged."""
-    from ..reports.folder import merged, write_reports
-    from ..reports.html import lacking, write_page
+    from ..reports.folder import merged_reports, write_reports
+    from ..reports.html import missing_packages, write_page
 
     files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
     output: Path | None = options.output
     if output is None and len(files) > 1:
         raise SettingsError("Say where the merged report goes: --output DIR")
     try:
-        results, versions = merged(files)
+        results, versions = merged_reports(files)
     except OSError as error:
         raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    missing = lacking()
+    missing = missing_packages()
     if missing:
         raise SettingsError(
             f"A page needs {', '.join(missing)}. Install what it is made with: pip install 'pytest-tfparity[report]'"
@@ -119,10 +114,10 @@ def explain(options: argparse.Namespace) -> int:
 
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
-    from ..check.repaired_export import repair
+    from ..check.repaired_export import write_repaired_export
 
     with closing(ModelStore()) as models:
-        remaining = repair(spec, models, path)
+        remaining = write_repaired_export(spec, models, path)
     if remaining is None:
         return "Nothing was written: no repair restores parity."
     return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
@@ -145,7 +140,11 @@ def _proven_reading(spec: ParitySpec, models: ModelStore) -> ParitySpec:
 def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
     export = models.open(spec.export, spec.root)
     reference = models.open(spec.reference, spec.root) if spec.reference else None
-    return completed(spec, reference, export)
+    found = completed(spec, reference, export)
+    for model in filter(None, (reference, export)):
+        if model.taken:
+            print(f"{shown_path(model.path)}: {model.taken}")
+    return found
 
 
 def _spec(options: argparse.Namespace) -> ParitySpec:
@@ -184,8 +183,10 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _typed(key: Key, text: str) -> Any:
-    """An option of a format as a manifest would state it: a list of patterns where commas stand."""
-    return text.split(",") if key.kind == "ema" and text not in EMA else text
+    """An option of a format as a manifest would state it: a list where commas stand."""
+    if key.kind == "texts" or (key.kind == "ema" and text not in EMA):
+        return text.split(",")
+    return {"true": True, "false": False}.get(text, text) if key.kind == "boolean" else text
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

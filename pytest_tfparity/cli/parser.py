@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..settings.schema import MANIFEST_FILE
+
 if TYPE_CHECKING:
     from ..formats.format import Format
     from ..formats.section import Key
-
-MANIFEST = "tfparity.yaml"
-"""The name of a manifest that pytest collects without being told."""
 
 
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     """Every command and its options; those that open models have the keys of ``formats`` too."""
     made = argparse.ArgumentParser(
         prog="python -m pytest_tfparity",
-        description="Does an exported TensorFlow graph compute what its checkpoint computes?",
+        description="Does an exported model compute what its reference computes?",
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="compare an export with its reference, once")
+    check.set_defaults(function="check_files")
     _sides(check, formats)
     check.add_argument(
         "--inputs",
@@ -64,7 +64,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
     )
     init.add_argument(
-        "--manifest", metavar="FILE", type=Path, default=Path(MANIFEST), help="the file to write"
+        "--manifest", metavar="FILE", type=Path, default=Path(MANIFEST_FILE), help="the file to write"
     )
     return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -24,6 +24,8 @@ class Case:
     ``others`` are the other checkpoints of its folder by name. ``outputs`` is what was measured, empty where
     nothing was. ``export_name`` and ``reference_name`` are the files as the user named them, ``reference_noun`` what
     the reference is ("checkpoint") and ``reference_graph`` what its graph is called, neither with an article.
+    ``remake`` is how such an export is made again, an order. ``unrestored`` are variables that the export's own restore
+    leaves out, ``signatures`` what the export computes for the same inputs and outputs under other names of its own.
     ``runner`` runs both sides; None where only the files are to be looked at.
     """
 
@@ -38,6 +40,9 @@ class Case:
     reference_graph: str
     others: Mapping[str, Tensors] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    remake: str = "freeze again"
+    unrestored: Collection[str] = ()
+    signatures: Mapping[str, NormalSide] = field(default_factory=dict)
     runner: Runner | None = None
 
     @property

@@ -20,7 +20,8 @@ class Suspicion:
     right in memory; empty where nothing can be repaired. ``provable`` says that parity after the repair proves the
     whole sentence: the repair undoes what the message says and nothing else, or the message follows from bits. It is
     False where the reference's value would mend whatever happened to the place. ``change`` says what was changed but
-    not where, so that the same change of several places is known as one.
+    not where, so that the same change of several places is known as one. ``rewrite`` says that a pass that keeps the
+    function may leave the same trace, so that this is a fault only if parity needs its repair.
     """
 
     cause: str
@@ -33,6 +34,7 @@ class Suspicion:
     repair: Repair = ()
     provable: bool = True
     change: str = ""
+    rewrite: bool = False
 
 
 Way: TypeAlias = Callable[[Evidence], Iterable[Suspicion]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..graph.edit.repair import Constant
@@ -18,7 +18,7 @@ from .layers import layers
 from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
-from .repair_trials import Accepted, Repaired, attempted, effect_sizes, needed
+from .repair_trials import Accepted, Repaired, attempted, effects, needed
 from .wording import enumerated
 
 _LONG = 300
@@ -31,8 +31,8 @@ class Diagnosis:
 
     ``first_divergence`` is the divergent node nearest to the inputs, ``downstream`` how many nodes of the
     export differ only because of what comes before them. ``repaired`` is the export with all repairs
-    made, ``remaining`` how that compares (None where it could not be compared). ``evidence`` is what both
-    sides show before any repair. ``notes`` say what is left unexplained.
+    made, ``remaining`` how that compares (None where it could not be compared), ``alike`` whether nothing of both
+    graphs differs then. ``evidence`` is what both sides show before any repair. ``notes`` say what is left unexplained.
     """
 
     findings: tuple[Finding, ...]
@@ -40,6 +40,7 @@ class Diagnosis:
     downstream: int
     repaired: Side
     remaining: Remaining | None
+    alike: bool
     evidence: Evidence
     notes: tuple[str, ...] = ()
 
@@ -49,13 +50,18 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     given = Evidence.of(case)
     start = _without_right_rewrites(given)
     repaired = needed(start, _explained(start, causes))
-    weights = effect_sizes(start, repaired.accepted) if repaired.passed else {}
+    alone = effects(start, repaired.accepted) if repaired.passed else {}
+    weights = {index: _size(left) for index, left in alone.items()}
     ordered = sorted(enumerate(repaired.accepted), key=lambda item: -weights.get(item[0], 0.0))
     proof_of_all = repaired.remaining if repaired.passed else None
+    is_needed = _needed_by_parity(repaired.accepted, alone)
     felt = [(index, each) for index, each in ordered if _is_felt(index, repaired.accepted, weights)]
     findings = _merged(
         [
-            (_finding(given, each, proof_of_all, weights.get(index)), each.suspicion.change)
+            (
+                _finding(given, each, proof_of_all if is_needed(index) else None, alone.get(index)),
+                each.suspicion.change,
+            )
             for index, each in felt
         ]
     )
@@ -66,6 +72,7 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
         downstream=_downstream(given, findings),
         repaired=repaired.evidence.export,
         remaining=repaired.remaining,
+        alike=not repaired.evidence[divergences],
         evidence=given,
         notes=_notes(given, repaired, findings),
     )
@@ -97,6 +104,25 @@ def _constants(suspicion: Suspicion) -> set[str]:
     return {edit.node for edit in suspicion.repair if isinstance(edit, Constant)}
 
 
+def _needed_by_parity(accepted: Sequence[Accepted], alone: Mapping[int, Remaining]) -> Callable[[int], bool]:
+    """Which findings parity needs: without its repair, or that of another place of the same change, it does not return.
+
+    Where each can be done without, as long as the others are there, they are needed together.
+    """
+    spared = {index for index, left in alone.items() if left.passed}
+    changes = {
+        (each.suspicion.cause, each.suspicion.change)
+        for index, each in enumerate(accepted)
+        if index not in spared and each.suspicion.change
+    }
+
+    def is_needed(index: int) -> bool:
+        change = (accepted[index].suspicion.cause, accepted[index].suspicion.change)
+        return index not in spared or len(spared) == len(alone) or change in changes
+
+    return is_needed
+
+
 def _is_felt(index: int, accepted: Sequence[Accepted], effects: Mapping[int, float]) -> bool:
     """Whether a finding matters: what makes no difference by itself is none.
 
@@ -120,14 +146,21 @@ def _notes(given: Evidence, repaired: Repaired, findings: Sequence[Finding]) -> 
     return () if repaired.passed else (_left(repaired),)
 
 
+def _size(left: Remaining) -> float:
+    """How large a difference is; infinite where it is one of shape or type."""
+    return math.inf if left.max_abs is None else left.max_abs
+
+
 def _finding(
-    given: Evidence, accepted: Accepted, remaining: Remaining | None, effect: float | None
+    given: Evidence, accepted: Accepted, remaining: Remaining | None, effect: Remaining | None
 ) -> Finding:
-    """``remaining`` is how the repaired export compares, None where that is no parity."""
+    """``remaining`` is how the repaired export compares, None where that is no parity or this is not needed for it;
+    ``effect`` how it compares without this repair.
+    """
     suspicion = accepted.suspicion
     mended = accepted.repairable and remaining is not None
     proven = mended and suspicion.provable
-    alone = [f"by itself it makes {effect:.3g} of difference"] if effect and math.isfinite(effect) else []
+    alone = list(_effect(effect))
     if mended and not proven:
         alone.append(
             "With the reference's values in this place parity returns: that proves the place, not the story."
@@ -143,6 +176,13 @@ def _finding(
         evidence=(*suspicion.evidence, *alone),
         repaired_max_abs=remaining.max_abs if proven and remaining is not None else None,
     )
+
+
+def _effect(effect: Remaining | None) -> Iterator[str]:
+    """How much a finding makes by itself."""
+    if effect is not None and effect.max_abs and math.isfinite(effect.max_abs):
+        within = ", which is within tolerance" if effect.passed else ""
+        yield f"by itself it makes {effect.max_abs:.3g} of difference{within}"
 
 
 def _merged(findings: Sequence[tuple[Finding, str]]) -> list[Finding]:
@@ -213,8 +253,14 @@ def _unexplained(given: Evidence) -> str:
 
 
 def _left(repaired: Repaired) -> str:
-    """What is still different after every repair, in a sentence."""
+    """What is still different after every repair, in a sentence; where there was none to make, that."""
     parting, remaining = repaired.evidence[divergences], repaired.remaining
+    repairs = sum(each.repairable for each in repaired.accepted)
+    if not repairs:
+        first = f" Both graphs part first at {parting[0].node} ({parting[0].detail})." if parting else ""
+        return (
+            f"None of this can be repaired in memory, so whether it is all that differs is not proven.{first}"
+        )
     place = f"; it parts at {parting[0].node} ({parting[0].detail})" if parting else ""
     if remaining is None:
         return f"The repaired export could not be compared again{place}."
@@ -223,7 +269,9 @@ def _left(repaired: Repaired) -> str:
         if remaining.max_abs is not None and math.isfinite(remaining.max_abs)
         else "in shape or type"
     )
-    return f"With these repairs the export still differs {size}{place}."
+    return (
+        f"With {'this repair' if repairs == 1 else 'these repairs'} the export still differs {size}{place}."
+    )
 
 
 def _downstream(given: Evidence, findings: Sequence[Finding]) -> int:

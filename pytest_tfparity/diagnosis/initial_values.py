@@ -17,23 +17,15 @@ from .query import reference_query
 from .tensor_names import averaged_by
 
 _PASSED = frozenset({"Identity", "Reshape", "Cast", "Snapshot"})
-_RANDOM = {
-    "RandomUniform": (0.0, 1.0),
-    "StatelessRandomUniform": (0.0, 1.0),
-    "StatelessRandomUniformV2": (0.0, 1.0),
-    "TruncatedNormal": (-2.0, 2.0),
-    "StatelessTruncatedNormal": (-2.0, 2.0),
-    "StatelessTruncatedNormalV2": (-2.0, 2.0),
-}
-_UNBOUNDED = frozenset({"RandomStandardNormal", "StatelessRandomNormal", "StatelessRandomNormalV2"})
 _DEEPEST = 12
 """Bound of a recursion: the initialisers of TensorFlow are four ops deep (random, times, plus, an identity)."""
 _FEWEST = 16
+"""Values below which bounds are filled by chance, see ``_FILLED``."""
 _FILLED = 0.6
 """Share of the bounds that initial values must span. Of 20,000 draws of 16 uniform values 0.4% span less, of 32
 none; of as many draws of truncated normal ones 11% and 0.5%, of 64 none. Trained weights seldom stay within."""
 _SLACK = 1e-6
-"""Rounding of a bound in float32, in shares of the distance between both."""
+"""Rounding of a bound in float32, in shares of the distance between both: eight units in the last place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +83,13 @@ def _bounds(graph: Graph, name: str, depth: int) -> tuple[float, float] | None:
         return None
     if node.op == "Const":
         return _constant(node)
-    if node.op in _RANDOM:
-        return _RANDOM[node.op]
-    if node.op in _UNBOUNDED:
-        return (-math.inf, math.inf)
+    if node.op in ops.DRAWN_BETWEEN:
+        return ops.DRAWN_BETWEEN[node.op]
     if node.op == "Fill" and len(node.inputs) == 2:
         return _bounds(graph, node.inputs[1].node, depth - 1)
     if node.op in _PASSED and node.inputs:
         return _bounds(graph, node.inputs[0].node, depth - 1)
-    if node.op in ("Add", "AddV2", "Sub", "Mul") and len(node.inputs) == 2:
+    if node.op in ops.SUMS | {"Mul"} and len(node.inputs) == 2:
         one, other = (_bounds(graph, source.node, depth - 1) for source in node.inputs)
         return None if one is None or other is None else _computed(node.op, one, other)
     return None

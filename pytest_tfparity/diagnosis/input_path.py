@@ -19,13 +19,11 @@ from .query import query, reference_query
 Line: TypeAlias = "tuple[float, float]"
 """Slope and shift."""
 
-# Ops that move numbers about, or mix neighbours with weights that sum to 1: a straight line stays one.
-_KEEPS = frozenset(
-    {
-        "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "ReverseV2", "Slice", "StridedSlice",
-        "ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor", "ResizeArea", "Gather", "GatherV2",
-    }
-)  # fmt: skip
+_KEEPS = ops.RESHAPES | ops.GATHERS | ops.REVERSES | {
+    "Cast", "Transpose", "Slice", "StridedSlice",
+    "ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor", "ResizeArea",
+}  # fmt: skip
+"""Ops that move numbers about, or mix neighbours with weights that sum to 1: a straight line stays one."""
 
 
 def before_weights(evidence: Evidence, divergence: Divergence) -> bool:

@@ -24,7 +24,8 @@ Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
 HALF, BFLOAT16 = 19, 14
 _HALVES: Mapping[str, Precision] = {"float16": "float16", "bfloat16": "bfloat16"}
-_BYTES = frozenset({4, 6, 11, 12})  # uint8, int8, qint8, quint8
+_BYTES = frozenset({4, 6, 11, 12})
+"""uint8, int8, qint8 and quint8, as ``types.proto`` numbers them."""
 _FLOATS = frozenset({1, 2})
 _LEAST_STEPS = 2
 """Fewer steps are no rounding: every value is one of two."""

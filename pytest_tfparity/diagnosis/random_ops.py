@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..graph import ops
 from ..graph.graph import Node, TensorName
 from ..graph.live_graph import LiveGraph
 from ..graph.normal.form import NormalGraph
@@ -16,12 +17,8 @@ from .input_path import export_after_weights
 from .needed import export_flow
 from .query import query, reference_query
 
-_DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
-_SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3"})
-_COMPARISONS = frozenset({"Floor", "GreaterEqual", "Greater", "LessEqual", "Less", "Ceil"})
-_CHOICES = frozenset({"Select", "SelectV2"})
-_SUMS = frozenset({"Add", "AddV2", "Sub"})
-_PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
+_SHAPES = ops.OF_SHAPE | {"TensorArraySizeV3"}
+_THRESHOLDS = ops.INEQUALITIES | {"Floor", "Ceil"}
 _FEW = 4
 """Up to so many random numbers are a property of a whole picture, not noise in it: a brightness is one, the place
 of a crop two or three, a factor for each channel up to four."""
@@ -60,7 +57,7 @@ def _random_ops(form: NormalGraph) -> Mapping[str, str]:
     for index in (*form.doubtful(), *fixed):
         node = form.nodes[index]
         inner = {op for function in node.functions.values() for op in _ops(function)}
-        op = next((each for each in sorted({node.op, *inner}) if _draws(each)), None)
+        op = next((each for each in sorted({node.op, *inner}) if ops.draws(each)), None)
         if op is not None:
             found[node.name] = op
     return found
@@ -87,9 +84,11 @@ def _joins(evidence: Evidence, flow: LiveGraph, drawn: Mapping[str, str]) -> Ite
         pure = {source.node for source in node.inputs if source.node in noisy - data}
         if name in data and (pure or name in drawn):
             behind = _before(flow, pure, data)
-            ops = tuple(each for each in drawn if each in behind or each == name)
-            cause = _cause(flow, node, behind, [drawn[each] for each in ops], ops, name not in after_weights)
-            yield RandomPlace(join=name, drawn=ops, cause=cause, path=frozenset({name, *behind}))
+            names = tuple(each for each in drawn if each in behind or each == name)
+            cause = _cause(
+                flow, node, behind, [drawn[each] for each in names], names, name not in after_weights
+            )
+            yield RandomPlace(join=name, drawn=names, cause=cause, path=frozenset({name, *behind}))
 
 
 def _cause(
@@ -100,17 +99,17 @@ def _cause(
     if _masks(flow, join, behind, drawn) or (inside and any("RandomUniform" in op for op in drawn)):
         return "dropout-active"
     jitter = first and any(_few(flow, name) for name in names)
-    if jitter or (first and join.op not in _SUMS | _PRODUCTS):
+    if jitter or (first and join.op not in ops.SUMS | ops.PRODUCTS):
         return "random-augmentation"
     return "random-noise"
 
 
 def _masks(flow: LiveGraph, join: Node, behind: set[str], drawn: list[str]) -> bool:
     """Whether ``join`` drops what uniform random numbers, compared with a rate, say."""
-    ops = {flow.nodes[name].op for name in behind if name in flow.nodes} | {join.op}
-    if not ops & _COMPARISONS or any("Normal" in op for op in drawn):
+    found = {flow.nodes[name].op for name in behind if name in flow.nodes} | {join.op}
+    if not found & _THRESHOLDS or any("Normal" in op for op in drawn):
         return False
-    return join.op in _PRODUCTS or (join.op in _CHOICES and _else_constant(flow, join))
+    return join.op in ops.PRODUCTS or (join.op in ops.SELECTS and _else_constant(flow, join))
 
 
 def _else_constant(flow: LiveGraph, select: Node) -> bool:
@@ -167,10 +166,6 @@ def _before(flow: LiveGraph, first: Iterable[str], data: set[str]) -> set[str]:
                 found.add(source.node)
                 stack.append(source.node)
     return found
-
-
-def _draws(op: str) -> bool:
-    return any(word in op for word in _DRAWING) and not op.startswith("StatefulPartitionedCall")
 
 
 def _ops(form: NormalGraph) -> set[str]:

@@ -18,13 +18,15 @@ from .places.batch_norms import statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
 from .provenance import part_of
 from .query import query
+from .relations.relation import FLOAT32_ROUNDING
 from .tensor_names import shadow_of
 
 _ONE_SHARE = 1e-3
 """How far the shares of weights that were averaged together may lie apart: as far as rounding leaves a share
 unknown where variable and average are as near as they may be. Measured: 5e-7 at most."""
-_ROUNDING = 1e-5
-"""Share of the largest value by which a weight may miss the mixture: twenty times float32's rounding of it."""
+_ROUNDING = 4 * FLOAT32_ROUNDING
+"""Share of the largest value by which a weight may miss the mixture: its own rounding, and what that of the weights
+that tell the share does to it, each with as much room again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,8 +80,8 @@ def needed(start: Evidence, repaired: Repaired) -> Repaired:
     return _with_the_same_changes(start, found, repaired)
 
 
-def effect_sizes(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, float]:
-    """What each of a few findings explains: how much the export differs with all repairs but its own."""
+def effects(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, Remaining]:
+    """What each of a few findings explains: how the export compares with all repairs but its own."""
     repairable = [index for index, each in enumerate(accepted) if each.repairable]
     if not 2 <= len(repairable) <= _MOST_EFFECTS or not start.case.comparable:
         return {}
@@ -91,13 +90,17 @@ def effect_sizes(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, 
         without = replayed(start, (each for other, each in enumerate(accepted) if other != index))
         left = None if without is None else without.remaining
         if left is not None:
-            found[index] = math.inf if left.max_abs is None else left.max_abs
+            found[index] = left
     return found
 
 
 def _trials(start: Evidence, accepted: Sequence[Accepted]) -> Iterator[Sequence[Accepted]]:
     """Doubtful findings to leave out, those that several trials save one for first."""
-    doubtful = [each for each in accepted if each.repairable and each.suspicion.certainty == "suggestive"]
+    doubtful = [
+        each
+        for each in accepted
+        if each.repairable and (each.suspicion.certainty == "suggestive" or each.suspicion.rewrite)
+    ]
     if len(doubtful) > 1:
         yield doubtful
     if len(doubtful) > _MOST_TRIALS:  # too many to try each: one run says which nodes differ by themselves

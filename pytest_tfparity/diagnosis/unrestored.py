@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .places.batch_norms import reference_norms, statistics
 from .places.weights import WrongConstant, provenances, wrong_constants
 from .query import query
 
-Fate: TypeAlias = Literal["initial", "older", "foreign", "unknown"]
+Fate: TypeAlias = Literal["initial", "drawn", "older", "foreign", "unknown"]
 
 _LOST = ("unknown", "initial", "other shape", "other checkpoint")
 
@@ -30,7 +30,8 @@ NEAR = 0.5
 """From this cosine on two kernels are of one run: of 20,000 independent pairs of 30 weights 0.2% are above it, of
 100 weights none (0.40 at most). In the fault cases other runs reach 0.24, other steps of the same run 0.94."""
 _NEAR_ALONE = 0.9
-"""What a layer must reach that is of another step by itself: between this and ``NEAR`` much may have become of it."""
+"""What a layer must reach that is of another step by itself: between this and ``NEAR`` much may have become of it.
+In the fault cases such layers reach 0.94 at least."""
 _FEWEST = 30
 """Weights below which a cosine may be chance, see ``NEAR``."""
 
@@ -40,12 +41,13 @@ class Unrestored:
     """The weights of the export that are nothing that the checkpoint holds.
 
     ``groups`` are layers (a kernel with the batch norm behind it) by what became of them; ``whole`` says
-    that no weight at all is the checkpoint's. ``marks`` counts initial values. ``cosine`` is the median
-    over kernels.
+    that no weight at all is the checkpoint's. ``drawn`` are kernels of layers that hold nothing else to tell, and that
+    an initialiser may have drawn. ``marks`` counts initial values. ``cosine`` is the median over kernels.
     """
 
     whole: bool
     initial: tuple[WrongConstant, ...] = ()
+    drawn: tuple[WrongConstant, ...] = ()
     older: tuple[WrongConstant, ...] = ()
     foreign: tuple[WrongConstant, ...] = ()
     unknown: tuple[WrongConstant, ...] = ()
@@ -77,7 +79,7 @@ def _strange(evidence: Evidence) -> list[WrongConstant]:
 
 def _by_fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Mapping[Fate, list[WrongConstant]]:
     """What became of each layer that holds nothing of the checkpoint beside others that do."""
-    found: dict[Fate, list[WrongConstant]] = {"initial": [], "older": [], "foreign": [], "unknown": []}
+    found: dict[Fate, list[WrongConstant]] = {fate: [] for fate in get_args(Fate)}
     for group in _layers(evidence, wrong):
         if not all(each.statistic for each in group):
             found[_fate_alone(evidence, group)] += group
@@ -101,6 +103,7 @@ def _told(evidence: Evidence, fates: Mapping[Fate, Sequence[WrongConstant]], *, 
     return Unrestored(
         whole=whole,
         initial=initial,
+        drawn=tuple(fates.get("drawn", ())),
         older=tuple(fates.get("older", ())),
         foreign=tuple(fates.get("foreign", ())),
         unknown=tuple(fates.get("unknown", ())),
@@ -161,10 +164,14 @@ def _fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
 def _fate_alone(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
     """What became of one layer where others are right: said only with evidence that no other fate leaves."""
     fate = _fate(evidence, wrong)
-    if fate == "initial":
-        return fate
     kernels = [each for each in wrong if len(each.held.shape) > 1]
     near = _cosine(kernels)
+    if fate == "initial" and any(each.kind == "initial" for each in wrong):
+        return fate
+    if (
+        fate == "initial"
+    ):  # a trained kernel that was scaled or cut may lie within the bounds of an initialiser too
+        return "drawn" if near is None or abs(near) < NEAR else "unknown"
     if near is None or max(values(each.held).size for each in kernels) < _FEWEST:
         return "unknown"
     if fate == "older":

@@ -26,6 +26,7 @@ WeightProblem: TypeAlias = Literal["differs", "averaged", "raw", "not found", "u
 
 _STRING = 7
 _FLOATS = (1, 2, 14, 19)
+"""Numbers of dtypes in ``types.proto``: float, double, bfloat16 and half."""
 _SHORT = 4
 """A mean colour has three values, or four with alpha."""
 _WEIGHT_LIKE = re.compile(

@@ -1,8 +1,8 @@
-"""Words of messages: many scopes in a few, and files by their names."""
+"""Words of messages: many names in a few, and how many there are of a thing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 MOST_SCOPES = 3
 """How many scopes a message spells out."""
@@ -19,3 +19,8 @@ def enumerated(names: Sequence[str], most: int = MOST_SCOPES) -> str:
 def counted(count: int, thing: str) -> str:
     """``1 batch norm``, ``3 batch norms``."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def verb(things: Sized, one: str, several: str) -> str:
+    """The form of a verb that goes with ``things``."""
+    return one if len(things) == 1 else several

@@ -25,10 +25,9 @@ from ..graph.read.bundle import Bundle
 from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint, other_checkpoints
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
-from ..runtime.feeds import constants
+from ..runtime.feeds import constant_feeds
 from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
-from .graph_model import GraphModel
-from .model import HasWeights
+from .model import GraphModel, HasWeights
 from .section import Key, Section
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Checkpoint(GraphModel, HasWeights):
     @cached_property
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""
-        return MappingProxyType(constants(self._meta.graph, self._graph_label, self._stated_feeds))
+        return MappingProxyType(constant_feeds(self._meta.graph, self._graph_label, self._stated_feeds))
 
     @cached_property
     def restored(self) -> Mapping[str, Tensor]:
@@ -172,7 +171,7 @@ class Checkpoint(GraphModel, HasWeights):
             self.__dict__.pop("_meta_graph_def", None)
 
     def source(self) -> Source:
-        """See :meth:`.graph_model.GraphModel.source`. Only variables that the outputs need are restored.
+        """See :meth:`.model.GraphModel.source`. Only variables that the outputs need are restored.
 
         A part is refused with ModelError if the checkpoint lacks one of its variables or holds it with another
         shape or dtype.

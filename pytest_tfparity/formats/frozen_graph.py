@@ -16,13 +16,13 @@ from ..graph.proof.proof import Side
 from ..graph.read.file_kind import FileKind, kind_of
 from ..graph.read.graphdef import read_graph
 from ..graph.read.mapped import mapped
-from ..runtime.feeds import constants
+from ..runtime.feeds import constant_feeds
 from .format import FeedValue, Format, SideSpec
-from .graph_model import GraphModel
-from .model import Model, Repairable
+from .model import GraphModel, Model, Repairable
 from .section import Key, Section
 
 if TYPE_CHECKING:
+    from ..graph.edit.pruning import Part
     from ..runtime.session import Source
     from .rewritten_graph import RewrittenGraph
 
@@ -34,6 +34,7 @@ class FrozenGraph(GraphModel, Repairable):
     """A frozen graph. Read when first needed; run in sessions that stay open until ``close``."""
 
     noun = "frozen graph"
+    remake = "freeze again"
 
     def __init__(self, path: Path, *, feeds: Mapping[str, FeedValue] = MappingProxyType({})) -> None:
         self.label = str(path)
@@ -60,25 +61,35 @@ class FrozenGraph(GraphModel, Repairable):
     @cached_property
     def feeds(self) -> Mapping[TensorName, Array]:
         """The constant feeds, in their placeholders' dtypes. Raises FeedError."""
-        return MappingProxyType(constants(self._graph, self.label, self._stated_feeds))
+        return MappingProxyType(constant_feeds(self._graph, self.label, self._stated_feeds))
 
     def graph_def(self) -> Any:
         """See :meth:`.model.HasSession.graph_def`."""
         return self._graph_def
 
     def source(self) -> Source:
-        """See :meth:`.graph_model.GraphModel.source`. ModelError if the outputs need variables."""
+        """See :meth:`.model.GraphModel.source`. ModelError if the outputs need variables."""
         from ..runtime.session import Source
-        from .rewritten_graph import require_frozen
 
         return Source(
             label=self.label,
             graph=self._graph,
             graph_def=self.graph_def,
             constants=self.feeds,
-            check=lambda part: require_frozen(part, self.label),
+            check=lambda part: self.require_values(part, self.label),
             restore=lambda session, part: None,
         )
+
+    def require_values(self, part: Part, label: str) -> None:
+        """See :meth:`.model.Repairable.require_values`: nothing gives a variable a value."""
+        variables = [node.name for node in part.nodes.values() if node.op in ops.VARIABLES]
+        if variables:
+            count = f"{len(variables)} variables" if len(variables) > 1 else "1 variable"
+            are = "are still variables" if len(variables) > 1 else "is still a variable"
+            raise ModelError(
+                f"{label} is not frozen: {count} ({variables[0]}) {are}."
+                " Freeze it with convert_variables_to_constants."
+            )
 
     def rewritten(
         self, side: Side, donor: Model, names: Sequence[TensorName] | None = None

@@ -7,7 +7,8 @@ file, and says which evidence is missing where the answer is no.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,8 +20,9 @@ from ..graph.read.restore import Ema, RestoredKey
 from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
+    from ..graph.edit.pruning import Part
     from ..runtime.exact import Exact
-    from ..runtime.session import SessionKind
+    from ..runtime.session import SessionKind, Sessions, Source
 
 
 class Model(ABC):
@@ -79,6 +81,11 @@ class Model(ABC):
         return did_you_mean(name, self._known_tensors())
 
     @property
+    def taken(self) -> str:
+        """What of the file was taken, where that says more than its name; else empty. Raises ModelError."""
+        return ""
+
+    @property
     def graph_noun(self) -> str:
         """How messages call what has this side's tensors: the "checkpoint's graph", the "frozen graph"."""
         return self.noun
@@ -112,6 +119,11 @@ class HasGraph(Model):
         """The whole graph, read without TensorFlow. Raises UnreadableFile, ModelError."""
 
     @property
+    def imported_graph(self) -> Graph:
+        """The graph that TensorFlow imports as a whole: the file's own, where ``graph`` is made of it."""
+        return self.graph
+
+    @property
     def graph_file(self) -> Path | None:
         """The file that the graph is read from; None where a function built it."""
         return self.path
@@ -125,6 +137,11 @@ class HasGraph(Model):
     def restored(self) -> Mapping[str, Tensor]:
         """Variable node name to the value that the restore puts there; empty where weights are constants."""
         return {}
+
+    @property
+    def unrestored(self) -> Collection[str]:
+        """The variable nodes that the outputs need and that the model's own restore leaves out."""
+        return ()
 
     def outputs(self) -> Sequence[str]:
         """The tensors that the graph ends in: read by no other node, and the answer of a computing op."""
@@ -202,6 +219,57 @@ class HasSession(Model):
         """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
 
 
+class HasSignatures(Model):
+    """A model that answers under several signatures."""
+
+    @abstractmethod
+    def other_signatures(self) -> Mapping[str, HasGraph]:
+        """The same file under each of its other signatures. Raises ModelError."""
+
+
+class GraphModel(HasGraph, HasSession):
+    """A model that TensorFlow runs as a graph, in sessions that stay open until ``close``; each says what they run."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """What is imported and how its variables get their values. Raises ModelError."""
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
+    ) -> dict[str, Array]:
+        """See :meth:`.model.Model.run`; only the part of the graph that the outputs need is run."""
+        return self._sessions.run(inputs, outputs, session)
+
+    def run_exactly(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Exact:
+        """The exact values of those ``outputs`` that are floats, of the graph as it is written.
+
+        Raises as :meth:`.model.Model.run` does.
+        """
+        from ..runtime.exact import run_exactly
+
+        return run_exactly(self.source(), inputs, outputs)
+
+    def session(self, outputs: Sequence[str] | None = None) -> Any:
+        """See :meth:`.model.HasSession.session`."""
+        return self._sessions.session(outputs)
+
+    def close(self) -> None:
+        """Close the sessions."""
+        if self.is_open:
+            self.__dict__.pop("_sessions").close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether TensorFlow may hold the model."""
+        return "_sessions" in self.__dict__
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        from ..runtime.session import Sessions
+
+        return Sessions(self.source())
+
+
 class Rewritten(HasGraph, HasSession):
     """A changed model, in memory alone."""
 
@@ -214,16 +282,24 @@ class Rewritten(HasGraph, HasSession):
         """Write it as a file of the format that it was made from."""
 
 
-class HasExactAnswer(Model):
-    """A model that can be computed in float64, so that the rounding of its answers is known."""
+class Repairable(HasGraph, HasSession):
+    """A model that can be run and written with a changed graph, so that a repair can be tried."""
+
+    @property
+    def constant_graph(self) -> Graph:
+        """The graph with its weights as constants, which a repair exchanges."""
+        return self.graph
+
+    remake: ClassVar[str]
+    """How such a file is made again, after the model was built and its weights were read."""
 
     @abstractmethod
-    def run_exactly(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Exact:
-        """The exact values of those ``outputs`` that are floats. Raises as :meth:`run` does."""
+    def source(self) -> Source:
+        """What runs the model; of it a changed one takes how variables get their values. Raises ModelError."""
 
-
-class Repairable(HasGraph):
-    """A model that can be run and written with a changed graph, so that a repair can be tried."""
+    @abstractmethod
+    def require_values(self, part: Part, label: str) -> None:
+        """Raise ModelError unless the variables of ``part`` get values; ``label`` is what is to be run."""
 
     @abstractmethod
     def rewritten(self, side: Side, donor: Model, names: Sequence[TensorName] | None = None) -> Rewritten:

@@ -8,8 +8,10 @@ from ..errors import SettingsError, did_you_mean
 from .checkpoint import CheckpointFormat
 from .format import Format, Role
 from .frozen_graph import FrozenGraphFormat
+from .keras import KerasFormat
+from .saved_model import SavedModelFormat
 
-FORMATS: list[Format] = [CheckpointFormat(), FrozenGraphFormat()]
+FORMATS: list[Format] = [CheckpointFormat(), FrozenGraphFormat(), SavedModelFormat(), KerasFormat()]
 """In the order in which messages and pages list them."""
 
 

@@ -11,7 +11,7 @@ from ..graph.graph import DType, Node, Shape, Tensor
 from ..graph.read.restore import RestoredKey
 from ..graph.read.slices import resolved, slice_shape, slice_spec
 from ..graph.read.tensors import base_dtype
-from ..runtime.feeds import shape_text, spelt
+from ..runtime.feeds import dtype_text, shape_text
 
 _STATISTICS = ("moving_mean", "moving_variance")
 
@@ -80,7 +80,7 @@ def _misfits(
         elif isinstance(wanted, Shape) and not _fits(shape, wanted.dims, node):
             yield _differs(key.key, shape_text(shape), shape_text(wanted.dims))
         elif isinstance(dtype, DType) and base_dtype(dtype) != held.dtype:
-            yield _differs(key.key, spelt(held.dtype), spelt(dtype))
+            yield _differs(key.key, dtype_text(held.dtype), dtype_text(dtype))
 
 
 def _differs(key: str, held: str, wanted: str) -> str:
@@ -98,3 +98,22 @@ def _fits(shape: tuple[int, ...], dims: tuple[int, ...] | None, node: Node) -> b
 def _listed(names: Iterable[str], most: int = 4) -> str:
     known = list(names)
     return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+
+
+def require_restored(
+    part: Part, keys: Mapping[str, RestoredKey], values: Mapping[str, Tensor], label: str
+) -> None:
+    """Raise ModelError unless the SavedModel ``label`` restores each variable of ``part`` that is to be run."""
+    live = [name for name, node in part.nodes.items() if node.op in ops.VARIABLES]
+    lost = [keys[name].key for name in live if name in keys and name not in values]
+    if lost:
+        raise ModelError(
+            f"{label} restores {_listed(lost)}, which its variables folder does not hold. Copy the whole folder, or"
+            " save it again."
+        )
+    unrestored = [name for name in live if name not in keys]
+    if unrestored:
+        raise ModelError(
+            f"{label} does not restore {_listed(unrestored)}, which its outputs need: no value was saved for"
+            f" {'them' if len(unrestored) > 1 else 'it'}."
+        )

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..graph import ops
-from ..graph.edit.pruning import Part
 from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Graph, Node, TensorName
 from ..graph.proof.proof import Side
 from ..runtime.session import Source
 from ..runtime.tensorflow import tensorflow
-from .graph_model import GraphModel
-from .model import HasSession, Model, Rewritten
+from .model import GraphModel, HasSession, Model, Repairable, Rewritten
 
 
 class RewrittenGraph(GraphModel, Rewritten):
@@ -29,7 +26,7 @@ class RewrittenGraph(GraphModel, Rewritten):
     noun = "repaired frozen graph"
 
     def __init__(
-        self, original: GraphModel, side: Side, donor: Model, names: Sequence[TensorName] | None = None
+        self, original: Repairable, side: Side, donor: Model, names: Sequence[TensorName] | None = None
     ) -> None:
         self.label = f"{original.label} (repaired)"
         self._original = original
@@ -70,14 +67,14 @@ class RewrittenGraph(GraphModel, Rewritten):
         return found
 
     def source(self) -> Source:
-        """See :meth:`.graph_model.GraphModel.source`."""
+        """See :meth:`.model.GraphModel.source`."""
         return Source(
             label=self.label,
             graph=self.graph,
             graph_def=self.graph_def,
             constants=self.feeds,
-            check=lambda part: require_frozen(part, self.label),
-            restore=lambda session, part: None,
+            check=lambda part: self._original.require_values(part, self.label),
+            restore=self._original.source().restore,
         )
 
     def write(self, path: Path) -> None:
@@ -97,18 +94,6 @@ class RewrittenGraph(GraphModel, Rewritten):
         for node in self.graph.nodes.values():
             found.node.add().ParseFromString(node_bytes(node))
         return found
-
-
-def require_frozen(part: Part, label: str) -> None:
-    """Raise ModelError if a part that is to be run needs variables: nothing would give them values."""
-    variables = [node.name for node in part.nodes.values() if node.op in ops.VARIABLES]
-    if variables:
-        count = f"{len(variables)} variables" if len(variables) > 1 else "1 variable"
-        are = "are still variables" if len(variables) > 1 else "is still a variable"
-        raise ModelError(
-            f"{label} is not frozen: {count} ({variables[0]}) {are}."
-            " Freeze it with convert_variables_to_constants."
-        )
 
 
 def _named(side: Side, names: Sequence[TensorName]) -> Graph:

@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = {
     "tensors": "a tensor name, or a mapping such as {reference: 'a:0', export: 'b:0'}",
     "grad_cam": "a mapping such as {image: 'image:0', activations: 'conv:0', gradients: 'grad:0'}",
     "text": "text",
+    "texts": "text, or a list of texts",
     "shape": "a list of whole numbers such as [8, 28, 28, 1]",
     "dtype": "a dtype such as float32",
     "random": "a mapping such as {distribution: normal, shape: [8, 28, 28, 1]}",

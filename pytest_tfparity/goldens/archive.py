@@ -57,6 +57,8 @@ def read_archive(data: bytes) -> dict[str, Array]:
         raise ArchiveProblem(problem)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(data):
+                raise ArchiveProblem("is compressed, which goldens never are")
             return read_tensors(
                 [name.removesuffix(".npy") for name in archive.namelist()],
                 lambda key: _parse(archive.read(f"{key}.npy")),
@@ -90,7 +92,7 @@ def tensor_sha256(name: str, array: Array) -> str:
     return digest.hexdigest()
 
 
-def dtype_name(array: Array) -> str:
+def array_dtype_name(array: Array) -> str:
     """The field's name of the dtype: ``float32``, ``string``, ``bfloat16``, ``qint8``."""
     if array.dtype.kind in "OSU":
         return "string"
@@ -110,7 +112,7 @@ def foreign(data: bytes) -> str | None:
     return None
 
 
-def string_array(values: Array) -> Array:
+def encoded_strings(values: Array) -> Array:
     """``values`` (bytes or str, any shape) as an object array of ``bytes``."""
     strings = np.empty(values.shape, object)
     for index, value in enumerate(values.reshape(-1).tolist()):
@@ -125,11 +127,11 @@ def _entries(name: str, array: Array) -> list[tuple[str, bytes]]:
     if "#" in name:
         raise ArchiveProblem(f"cannot be stored under the name {name!r}, which has a #")
     if array.dtype.kind in "OSU":
-        strings = string_array(array).reshape(-1).tolist()
+        strings = encoded_strings(array).reshape(-1).tolist()
         ends = np.cumsum([len(text) for text in strings], dtype=np.int64).reshape(array.shape)
         joined = np.frombuffer(b"".join(strings), np.uint8)
         return [(f"{name}#bytes", _npy(joined)), (f"{name}#ends", _npy(ends))]
-    plain, encoding = array, dtype_name(array)
+    plain, encoding = array, array_dtype_name(array)
     if array.dtype.names is not None:
         if encoding not in _QUANTISED or len(array.dtype.names) != 1:
             raise ArchiveProblem(f"has dtype {array.dtype}, which cannot be stored")

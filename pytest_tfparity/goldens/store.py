@@ -21,7 +21,7 @@ from .files import Golden, identical, read_pair, storable, summary_path, write_p
 from .locking import locked
 from .summary import Summary, read_summary, tolerance_facts
 
-__all__ = ["Golden", "GoldenChange", "prune", "read_golden", "stale_goldens", "update_golden"]
+__all__ = ["Golden", "GoldenChange", "prune_goldens", "read_golden", "stale_goldens", "update_golden"]
 
 Action: TypeAlias = Literal["created", "updated", "unchanged"]
 
@@ -126,7 +126,7 @@ def stale_goldens(used: Iterable[Path]) -> list[Path]:
     return [path for path in found if _same(path) not in known and _is_ours(path)]
 
 
-def prune(paths: Iterable[Path]) -> list[Path]:
+def prune_goldens(paths: Iterable[Path]) -> list[Path]:
     """Remove goldens, each with its yaml file; returns those that were removed. Leaves what is not ours."""
     removed = []
     for path in paths:

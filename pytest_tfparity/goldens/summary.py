@@ -35,7 +35,7 @@ import yaml
 from ..comparison.deviation import CHUNK
 from ..comparison.dtypes import kind
 from ..comparison.tolerance import Tolerance
-from .archive import Array, dtype_name, string_array, tensor_sha256
+from .archive import Array, array_dtype_name, encoded_strings, tensor_sha256
 
 FORMAT = 1
 HEADER = (
@@ -133,10 +133,10 @@ def tolerance_facts(tolerance: Tolerance) -> dict[str, Any]:
 
 
 def _tensor_lines(name: str, array: Array) -> Iterator[str]:
-    yield f"dtype: {dtype_name(array)}"
+    yield f"dtype: {array_dtype_name(array)}"
     yield f"shape: [{', '.join(map(str, array.shape))}]"
-    if dtype_name(array) == "string":
-        yield f"bytes: {sum(map(len, string_array(array).reshape(-1).tolist()))}"
+    if array_dtype_name(array) == "string":
+        yield f"bytes: {sum(map(len, encoded_strings(array).reshape(-1).tolist()))}"
     else:
         yield from _statistics(array[array.dtype.names[0]] if array.dtype.names else array)
     yield f"sha256: {_text(tensor_sha256(name, array))}"

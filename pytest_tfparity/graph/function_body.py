@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from . import ops
@@ -35,6 +35,16 @@ class Body:
     arguments: tuple[TensorName, ...]
     returns: tuple[TensorName, ...]
     unknown: tuple[str, ...] = ()
+
+
+def named_functions(op: str, attrs: Mapping[str, Attr], library: Container[str]) -> Iterator[Function]:
+    """The functions that a node names: as its op, if it is a call of one of ``library``, and as attributes."""
+    if op in library:
+        yield Function(op, attrs)
+    for value in attrs.values():
+        for each in listed(value) or (value,):
+            if isinstance(each, Function):
+                yield each
 
 
 @dataclass(slots=True)

@@ -47,18 +47,18 @@ class Budget:
         while stack:
             name, finished = stack.pop()
             if finished:
-                parts = [self._sizes[each] for each in called(self._functions, name)]
+                parts = [self._sizes[each] for each in called_functions(self._functions, name)]
                 known = [part for part in parts if part is not None]
                 total = len(self._functions[name].nodes) + sum(known)
                 self._sizes[name] = min(total, self._limit + 1) if len(known) == len(parts) else None
             elif name not in self._sizes:
                 self._sizes[name] = None  # until what it calls is known: that must not be itself
                 stack.append((name, True))
-                stack.extend((each, False) for each in called(self._functions, name))
+                stack.extend((each, False) for each in called_functions(self._functions, name))
         return self._sizes[function]
 
 
-def called(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
+def called_functions(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
     """The functions that function ``name`` calls, each as often as it does."""
     found = []
     for node in functions[name].nodes:
@@ -71,7 +71,7 @@ def called(functions: Mapping[str, FunctionBody], name: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenOut:
     """What stands for a call: its nodes, and the tensor that each of its results is.
 
     ``unknown`` lists what could not be resolved, a clause each. ``switches`` are the nodes that choose a
@@ -93,14 +93,23 @@ class Inliner:
         self._taken = taken
         self._budget = budget
 
-    def call(self, node: Node, function: Function, arguments: Sequence[TensorName]) -> Written | None:
-        """``function`` in place of ``node``; None where it is not in the library or that would be too much."""
+    def call(
+        self,
+        node: Node,
+        function: Function,
+        arguments: Sequence[TensorName],
+        named: Callable[[str], str] | None = None,
+    ) -> WrittenOut | None:
+        """``function`` in place of ``node``; None where it is not in the library or that would be too much.
+
+        ``named`` gives the name of a node by that in the function; default: under the name of the call.
+        """
         body = self._body(function)
         if body is None:
             return None
-        return self._placed(self._free(node.name, body.nodes), body, arguments)
+        return self._placed(named or _under(self._free(node.name, body.nodes)), body, arguments)
 
-    def conditional(self, node: Node) -> Written | None:
+    def conditional(self, node: Node) -> WrittenOut | None:
         """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
         sides = [
             side
@@ -129,13 +138,18 @@ class Inliner:
         return prefix
 
     def _placed(
-        self, prefix: str, body: Body, arguments: Sequence[TensorName], gate: tuple[str, ...] = ()
-    ) -> Written:
-        """``body`` under ``prefix``; a node without inputs waits for ``gate``."""
-        placed = _placing(prefix, body, arguments)
+        self,
+        named: Callable[[str], str],
+        body: Body,
+        arguments: Sequence[TensorName],
+        gate: tuple[str, ...] = (),
+    ) -> WrittenOut:
+        """``body`` with its nodes ``named``; one without inputs waits for ``gate``."""
+        names = {inner.name: named(inner.name) for inner in body.nodes.values() if inner.op != ARGUMENT}
+        placed = _placing(lambda inner: names.get(inner) or named(inner), body, arguments)
         nodes = [
             Node(
-                f"{prefix}/{inner.name}",
+                names[inner.name],
                 inner.op,
                 tuple(map(placed, inner.inputs)),
                 (
@@ -148,9 +162,9 @@ class Inliner:
             if inner.op != ARGUMENT
         ]
         unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
-        return Written(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
+        return WrittenOut(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
 
-    def _lowered(self, node: Node, otherwise: Body, then: Body) -> Written:
+    def _lowered(self, node: Node, otherwise: Body, then: Body) -> WrittenOut:
         predicate, *arguments = node.inputs
         own = ["pivot", "else_pivot", "then_pivot", *(f"switch_{index}" for index in range(len(arguments)))]
         own += [f"merge_{port}" for port in range(len(then.returns))]
@@ -168,7 +182,7 @@ class Inliner:
         for port, (side, body) in enumerate((("else", otherwise), ("then", then))):
             gate = Node(f"{name}/{side}_pivot", "Identity", (TensorName(pivot.name, port),))
             inputs = [TensorName(switch.name, port) for switch in switches[1:]]
-            written = self._placed(f"{name}/{side}", body, inputs, (gate.name,))
+            written = self._placed(_under(f"{name}/{side}"), body, inputs, (gate.name,))
             nodes += [gate, *written.nodes]
             returned.append(written.returns)
             unknown += written.unknown
@@ -176,7 +190,7 @@ class Inliner:
             Node(f"{name}/merge_{port}", "Merge", sides)
             for port, sides in enumerate(zip(*returned, strict=False))
         ]
-        return Written(
+        return WrittenOut(
             nodes=[*nodes, *merges],
             returns=tuple(TensorName(merge.name, 0) for merge in merges),
             unknown=tuple(unknown),
@@ -184,14 +198,21 @@ class Inliner:
         )
 
 
-def _placing(prefix: str, body: Body, arguments: Sequence[TensorName]) -> Callable[[TensorName], TensorName]:
-    """Where a tensor of ``body`` is found: an argument with the caller, any other under ``prefix``."""
+def _under(prefix: str) -> Callable[[str], str]:
+    """Names of nodes below a scope."""
+    return lambda inner: f"{prefix}/{inner}"
+
+
+def _placing(
+    named: Callable[[str], str], body: Body, arguments: Sequence[TensorName]
+) -> Callable[[TensorName], TensorName]:
+    """Where a tensor of ``body`` is found: an argument with the caller, any other where its node is ``named``."""
 
     def placed(source: TensorName) -> TensorName:
         node = body.nodes.get(source.node)
         index = node.attrs.get("index") if node is not None and node.op == ARGUMENT else None
         if isinstance(index, int) and index + source.port < len(arguments):
             return arguments[index + source.port]
-        return TensorName(f"{prefix}/{source.node}", source.port)
+        return TensorName(named(source.node), source.port)
 
     return placed

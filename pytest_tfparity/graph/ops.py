@@ -1,7 +1,7 @@
 """The one table of op facts: what TensorFlow registers of an op, and what kind of op it is.
 
-Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15 and 2.21
-merged), written by ``tests/graph/op_registry.py``; a test compares it with the TensorFlow that is installed.
+Outputs, defaults and state come from ``ops.json``: TensorFlow's registry as plain data (1.15, 2.12 and 2.21
+merged), written by ``tests/graph/op_tables.py``; a test compares it with the TensorFlow that is installed.
 Kinds are told by name, for the ops of TensorFlow 1.0 to 2.21, so that a graph can be judged without
 TensorFlow, also where it holds ops that the installed one no longer knows.
 """
@@ -9,6 +9,7 @@ TensorFlow, also where it holds ops that the installed one no longer knows.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Op:
     ``outputs`` are pairs of an output's name and the attribute that says how many tensors it is
     (empty: one). ``pure`` means that the outputs depend on inputs and attributes alone. ``refers``
     means that an input is a reference to a variable or another resource, so that the op may change it.
+    ``commutes`` means that its inputs may change places, but for rounding.
     """
 
     outputs: tuple[tuple[str, str], ...]
@@ -35,6 +37,7 @@ class Op:
     pure: bool = True
     stateful: bool = False
     refers: bool = False
+    commutes: bool = False
 
 
 @cache
@@ -50,6 +53,7 @@ def registered(name: str) -> Op | None:
         pure=not entry.get("stateful") and not entry.get("impure"),
         stateful=bool(entry.get("stateful")),
         refers=bool(entry.get("refers")),
+        commutes=bool(entry.get("commutes")),
     )
 
 
@@ -102,6 +106,12 @@ def _value(kind: str, value: Any) -> Attr:
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 """Ops that give a variable (their first input) the value that is their second."""
+SUBTRACTING_ASSIGNS = frozenset({"AssignSub", "AssignSubVariableOp"})
+"""Ops that take their second input from a variable, their first."""
+REFERENCE_VARIABLES = frozenset({"Variable", "VariableV2"})
+"""Variables of which a reference is given, not a resource; the two are one kind of storage."""
+RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
+"""Ops that read a checkpoint: its prefix, the names of tensors, and, but for ``Restore``, which slices of them."""
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 TABLES = frozenset({"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2"})
 ARRAYS = frozenset(
@@ -112,6 +122,9 @@ ARRAYS = frozenset(
     }
 )  # fmt: skip
 """Ops on an array that lives for one run, in the order of their flow inputs."""
+
+ARRAY_WRITES = frozenset({"TensorArrayScatterV3", "TensorArraySplitV3", "TensorArrayWriteV3"})
+"""Those of them that change the array."""
 
 SWITCHES = frozenset({"Switch", "RefSwitch"})
 MERGES = frozenset({"Merge", "RefMerge"})
@@ -127,6 +140,13 @@ PASS_THROUGH = IDENTITIES | {
 """Ops whose output 0 is their input 0, whatever else they do."""
 CARRIERS = IDENTITIES | SWITCHES | MERGES | ENTERS | EXITS | NEXT_ITERATIONS
 """Ops that hand on whatever they are given: a reference, a resource, an array."""
+
+GIVE_VALUES = frozenset(
+    {
+        "Const", "Identity", "Placeholder", "PlaceholderWithDefault", "Switch", "Merge", "Enter", "ReadVariableOp",
+    }
+)  # fmt: skip
+"""Ops that stand where a variable or a reference to one did, and give a value."""
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """Ops that run the function ``f``."""
@@ -152,6 +172,24 @@ LINEAR = frozenset(
 """Convolutions and products; their second input is the kernel."""
 FUSED_PADS = frozenset({"FusedPadConv2D", "FusedResizeAndPadConv2D"})
 """Convolutions that TensorFlow's passes make; their kernel is the last input."""
+ADDITIONS = frozenset({"Add", "AddV2", "BiasAdd"})
+"""Sums of two tensors; the second of ``BiasAdd`` is a vector of channels."""
+DIVISIONS = frozenset({"Div", "RealDiv"})
+"""Quotients, of floats and complex numbers the same."""
+RESHAPES = frozenset({"ExpandDims", "Reshape", "Squeeze"})
+"""Ops that give the numbers of their first input in the same order, in another shape."""
+RANKS = {
+    "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
+    "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
+}  # fmt: skip
+"""The rank of what ops with a rank of their own give."""
+KEEP_RANK = frozenset(
+    {
+        "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast",
+        "SquaredDifference", "Square", "Sub", "Mul",
+    }
+)  # fmt: skip
+"""Ops whose result has the rank of their first input, but for what broadcasting makes of that."""
 OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """What reads of a tensor how large it is, none of its numbers."""
 
@@ -269,6 +307,42 @@ def initialises_table(op: str) -> bool:
     return _INITIALISERS.match(op) is not None
 
 
-def origin(op: str) -> str | None:
+def library_of(op: str) -> str | None:
     """The library that an op unknown to TensorFlow is known from; None if none is."""
     return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)
+
+
+# --- what ops compute, for what is told of the places where both sides part
+
+SUMS = frozenset({"Add", "AddV2", "Sub"})
+PRODUCTS = frozenset({"Mul", "Div", "RealDiv"})
+INEQUALITIES = frozenset({"Less", "LessEqual", "Greater", "GreaterEqual"})
+SELECTS = frozenset({"Select", "SelectV2"})
+PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
+SPLITS = frozenset({"Split", "SplitV", "Unpack"})
+REVERSES = frozenset({"Reverse", "ReverseV2"})
+GATHERS = frozenset({"Gather", "GatherV2"})
+RESHAPES = frozenset({"Reshape", "ExpandDims", "Squeeze"})
+"""What gives a tensor another shape, with the same numbers in the same order."""
+REDUCTIONS = frozenset(
+    {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"}
+)
+"""What reduces over the axes that the second input tells, or runs along them."""
+
+DRAWN_BETWEEN = {
+    **dict.fromkeys(("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"), (0.0, 1.0)),
+    **dict.fromkeys(
+        ("TruncatedNormal", "StatelessTruncatedNormal", "StatelessTruncatedNormalV2"), (-2.0, 2.0)
+    ),
+    **dict.fromkeys(
+        ("RandomStandardNormal", "StatelessRandomNormal", "StatelessRandomNormalV2"), (-math.inf, math.inf)
+    ),
+}
+"""Bounds of the random numbers that an op draws."""
+_DRAWING = ("Random", "Multinomial", "SampleDistortedBoundingBox", "TruncatedNormal", "Stateful")
+
+
+def draws(op: str) -> bool:
+    """Whether ``op`` gives random numbers, other ones in each run or not; no for a call, whatever it runs."""
+    return any(word in op for word in _DRAWING) and op not in CALLS

@@ -13,8 +13,8 @@ from functools import cache
 from typing import NamedTuple
 
 from . import ops
-from .function_body import ARGUMENT
-from .graph import Attr, Function, FunctionBody, FunctionNode, Node, TensorName, listed
+from .function_body import ARGUMENT, named_functions
+from .graph import Attr, FunctionBody, FunctionNode, Node, TensorName
 from .loops import Lookup
 from .signatures import ANY, REFERENCE, signature, types_of
 from .variables import Storage, storage_of
@@ -182,12 +182,9 @@ def _keeps(op: str) -> bool:
 
 
 def _named(op: str, attrs: Mapping[str, Attr], functions: Container[str]) -> Iterator[str]:
-    """The functions of the library that a node of ``op`` runs, by any of its attributes."""
-    if op in functions:
-        yield op
-    for value in attrs.values():
-        for each in listed(value) or (value,):
-            if isinstance(each, Function):
-                if each.name in functions:
-                    yield each.name
-                yield from _named("", each.attrs, functions)
+    """The functions of the library that a node of ``op`` names, and those that attributes of these name."""
+    for function in named_functions(op, attrs, functions):
+        if function.name in functions:
+            yield function.name
+        if function.attrs is not attrs:
+            yield from _named("", function.attrs, functions)

@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .graph import Attr, DType, Tensor
+from .ops import DIVISIONS
 
 Scalar: TypeAlias = Any
 """A numpy scalar: a bool, an integer or a float."""
 
-KINDS: Mapping[int, type[np.generic]] = {
+SCALAR_TYPES: Mapping[int, type[np.generic]] = {
     1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 5: np.int16, 6: np.int8, 9: np.int64, 10: np.bool_,
     17: np.uint16, 22: np.uint32, 23: np.uint64,
 }  # fmt: skip
@@ -41,15 +42,14 @@ _SUMS: Mapping[str, Callable[..., Scalar]] = {
     "Sub": np.subtract,
     "Mul": np.multiply,
 }
-_QUOTIENTS = frozenset({"RealDiv", "Div"})
 
-FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *_QUOTIENTS, "Cast"})
+FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *DIVISIONS, "Cast"})
 """Ops whose result is known where those of their inputs are; a scalar where all of these are."""
 
 
 def scalar_of(tensor: Tensor) -> Scalar | None:
     """A constant of shape ``()`` as a numpy scalar; None for other shapes and for types that are not followed."""
-    kind = KINDS.get(tensor.dtype.number)
+    kind = SCALAR_TYPES.get(tensor.dtype.number)
     return None if kind is None or tensor.shape != () else kind(tensor.array[()])
 
 
@@ -81,8 +81,8 @@ def _of_one_kind(op: str, inputs: Sequence[Scalar]) -> Scalar | None:
     if op in _ORDERS:
         return _ORDERS[op](*inputs)
     if issubclass(kind, np.floating):
-        return _float_result(np.divide if op in _QUOTIENTS else _SUMS[op], inputs)
-    return None if op in _QUOTIENTS else _integer_result(_SUMS[op], kind, inputs)
+        return _float_result(np.divide if op in DIVISIONS else _SUMS[op], inputs)
+    return None if op in DIVISIONS else _integer_result(_SUMS[op], kind, inputs)
 
 
 def _float_result(function: Callable[..., Scalar], inputs: Sequence[Scalar]) -> Scalar | None:
@@ -107,7 +107,7 @@ def _in_range(value: int, kind: type[np.generic]) -> Scalar | None:
 
 
 def _cast(target: Attr, value: Scalar) -> Scalar | None:
-    kind = KINDS.get(target.number) if isinstance(target, DType) else None
+    kind = SCALAR_TYPES.get(target.number) if isinstance(target, DType) else None
     if kind is None or not np.isfinite(value):
         return None
     if kind is np.bool_:

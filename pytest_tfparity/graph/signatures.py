@@ -1,8 +1,8 @@
 """What TensorFlow registers of each op's arguments: their number, their types, and what its attributes may be.
 
-``signatures.tsv`` is TensorFlow's registry as a table, an op a line (2.21, with the ops of 1.15 that it has dropped),
-written by ``tests/soundness/signatures.py``; a test compares it with the TensorFlow that is installed. Only the lines
-of ops that are asked for are parsed.
+``signatures.tsv`` is TensorFlow's registry as a table, an op a line (2.21, with the ops of 1.15 and 2.12 that it has
+dropped), written by ``tests/graph/op_tables.py``; a test compares it with the TensorFlow that is installed. Only the
+lines of ops that are asked for are parsed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 
-from .function_body import ARGUMENT, body_of
+from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
 from .read.tensors import base_dtype, dtype_name
@@ -89,8 +89,8 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
     while stack:
         node = stack.pop()
         found += _settings(node)
-        for function in _functions(graph, node):
-            if function.name in seen:
+        for function in named_functions(node.op, node.attrs, graph.functions):
+            if function.name in seen or function.name not in graph.functions:
                 continue
             seen.add(function.name)
             body = body_of(graph.functions, graph.functions[function.name], function.attrs)
@@ -98,16 +98,6 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
             found += [f"in function {function.name}, {flaw}" for flaw in (*body.unknown, *flaws(inner))]
             stack += body.nodes.values()
     return found
-
-
-def _functions(graph: Graph, node: Node) -> Iterator[Function]:
-    """The functions of the library that a node names, or is a call of."""
-    if node.op in graph.functions:
-        yield Function(node.op, node.attrs)
-    for value in node.attrs.values():
-        for each in listed(value) or (value,):
-            if isinstance(each, Function) and each.name in graph.functions:
-                yield each
 
 
 _EXECUTORS = (b"", b"DEFAULT", b"SINGLE_THREADED_EXECUTOR")
@@ -259,7 +249,7 @@ def _is_shape(value: Shape) -> bool:
 
 def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
     if isinstance(value, AttrReference):
-        return None
+        return f"has no {name}, but a place for one"
     values: Sequence[Attr] = [value]
     kind = told.kind
     if kind.startswith("list("):

@@ -106,7 +106,7 @@ def storage_of(node: Node | FunctionNode) -> Storage:
     shared = _text(node.attrs.get("shared_name"))
     if node.op == "VarHandleOp":
         return Storage("resource", container, shared)
-    kind = "reference" if node.op in ("Variable", "VariableV2") else node.op
+    kind = "reference" if node.op in ops.REFERENCE_VARIABLES else node.op
     return Storage(kind, container, shared or node.name)
 
 

@@ -98,14 +98,14 @@ class Closing:
 
     def _unused_goldens(self) -> list[str]:
         """Goldens that lie beside used ones and that no check uses; ``--tfparity-prune`` removes them."""
-        from ..goldens.store import prune, stale_goldens
+        from ..goldens.store import prune_goldens, stale_goldens
 
         stale = stale_goldens({Path(path) for _, attachment in self.reports for path in attachment.goldens})
         if not stale:
             return []
         names = [os.path.relpath(path, self.config.invocation_params.dir) for path in stale]
         if self.config.getoption("--tfparity-prune"):
-            prune(stale)
+            prune_goldens(stale)
             return [f"removed {name}" for name in names]
         return [f"goldens that no check uses (remove them with --tfparity-prune): {', '.join(names)}"]
 

@@ -62,9 +62,14 @@ def manifest_setting(config: pytest.Config) -> Path | None:
     """The manifest that an option or ini value names: an option counts from where pytest was started."""
     option = config.getoption("--tfparity-manifest")
     if option:
-        return Path(config.invocation_params.dir, option).absolute()
+        return _absolute(config.invocation_params.dir, option)
     ini = config.getini("tfparity_manifest")
-    return Path(config.rootpath, ini).absolute() if ini else None
+    return _absolute(config.rootpath, ini) if ini else None
+
+
+def _absolute(folder: Path, path: str) -> Path:
+    """``path`` in ``folder``, without ``..``: so pytest spells the paths of the files that it collects."""
+    return Path(os.path.abspath(folder / path))
 
 
 def option_settings(config: pytest.Config) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from ..result import ParityResult
 from ..settings.manifest import Manifest, load_manifest
 from ..settings.resolve import ModelEntry, resolve
 from ..settings.roles import stated_file
+from ..settings.schema import MANIFEST_FILE
 from ..settings.spec import ParitySpec
 from .marker import marked_models, marked_settings
 from .options import ini_settings, manifest_setting, option_settings, verbosity
@@ -23,8 +24,6 @@ from .options import ini_settings, manifest_setting, option_settings, verbosity
 if TYPE_CHECKING:
     from ..check.worker import Worker
     from .sides import Bench
-
-MANIFEST = "tfparity.yaml"
 
 
 class ParitySession:
@@ -84,8 +83,8 @@ class ParitySession:
         if self._manifest is not None:
             return self._manifest
         for place in (folder, *folder.parents):
-            if (place / MANIFEST).is_file():
-                return place / MANIFEST
+            if (place / MANIFEST_FILE).is_file():
+                return place / MANIFEST_FILE
             if place == self._top:
                 break
         return None
@@ -103,7 +102,7 @@ class ParitySession:
             export = stated_file(marker, "export")
             if export is None:
                 raise SettingsError(
-                    f"{_place(file, line)}: this test names no model, and no {MANIFEST} was found in"
+                    f"{_place(file, line)}: this test names no model, and no {MANIFEST_FILE} was found in"
                     f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init REFERENCE"
                     " EXPORT`), name the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override"
                     " parity_model."
@@ -113,7 +112,7 @@ class ParitySession:
         path = self.find_manifest(file.parent)
         if path is None:
             raise SettingsError(
-                f"{_place(file, line)}: the test is about model {name!r}, but there is no {MANIFEST} in"
+                f"{_place(file, line)}: the test is about model {name!r}, but there is no {MANIFEST_FILE} in"
                 f" {shown_path(file.parent)} or above."
             )
         models = self.manifest(path).models

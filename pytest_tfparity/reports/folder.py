@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import SettingsError
 from ..result import ParityResult
-from .html import lacking, write_page
+from .html import missing_packages, write_page
 from .json import read_report, write_report
 from .model_explorer import write_overlays
 from .thinning import fitted
@@ -26,7 +26,7 @@ def write_reports(folder: Path, results: Sequence[ParityResult], environment: Ma
         raise SettingsError(
             f"The report cannot be written into {folder}: {error.strerror}. Name another folder."
         ) from None
-    if lacking():
+    if missing_packages():
         return f"{path} (for a page to look at: pip install 'pytest-tfparity[report]')"
     try:
         return f"{write_page(folder, results, environment)}, {path}"
@@ -34,7 +34,7 @@ def write_reports(folder: Path, results: Sequence[ParityResult], environment: Ma
         return f"{path} (the page could not be made: {type(error).__name__}: {error})"
 
 
-def merged(paths: Iterable[Path]) -> tuple[list[ParityResult], dict[str, str]]:
+def merged_reports(paths: Iterable[Path]) -> tuple[list[ParityResult], dict[str, str]]:
     """The checks of several ``report.json``, each once, and what was installed where they were made.
 
     Raises ValueError in a sentence, OSError.

@@ -6,10 +6,11 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-comm
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 from ..result import Finding, ParityResult
-from .terminal import VERDICTS, headline, number, repair
+from .terminal import VERDICTS, headline, number_text, repair_sentence
 
 
 def annotation(result: ParityResult, file: str, line: int) -> str:
@@ -37,15 +38,15 @@ def summary(results: Sequence[ParityResult]) -> str:
 
 def _row(result: ParityResult) -> str:
     differences = [output.max_abs for output in result.outputs if output.max_abs is not None]
-    largest = number(max(differences)) if differences else ""
+    largest = number_text(max(differences)) if differences else ""
     causes = ", ".join(f"`{finding.cause}`" for finding in result.findings)
     verdict = VERDICTS[result.verdict] if result.passed else f"**{VERDICTS[result.verdict]}**"
     return f"| {_text(result.model)} | {verdict} | {largest} | {causes} |"
 
 
 def _finding(finding: Finding) -> list[str]:
-    proof = [repair(finding)] if repair(finding) else []
-    places = ", ".join(f"`{scope}`" for scope in finding.scopes[:8])
+    proof = [repair_sentence(finding)] if repair_sentence(finding) else []
+    places = ", ".join(map(_code, finding.scopes[:8]))
     return [
         "",
         f"- **{finding.cause}** ({finding.certainty}): {places}",
@@ -55,7 +56,12 @@ def _finding(finding: Finding) -> list[str]:
 
 def _text(text: str) -> str:
     """``text`` with what Markdown would take for a table's or HTML's own marks taken out of the way."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    """``text`` as code: in HTML's own mark, which no backtick ends."""
+    return f"`{text}`" if "`" not in text and "|" not in text else f"<code>{html.escape(text)}</code>"
 
 
 def _data(text: str) -> str:

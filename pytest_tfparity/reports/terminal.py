@@ -97,7 +97,7 @@ def _sections(result: ParityResult, width: int, verbosity: int, paint: Paint) ->
     yield _indented([f"{health.cause}: {health.message}" for health in result.health], width)
 
 
-def number(value: float | int | str | None) -> str:
+def number_text(value: float | int | str | None) -> str:
     """A number as people write it: three significant digits; ``none`` where there is none."""
     if value is None:
         return "none"
@@ -127,13 +127,13 @@ def _difference(output: OutputComparison) -> str:
     share = f"{output.failing} of {output.total} values of {output.export}"
     if output.max_abs is None:
         return share
-    return f"{share}, max abs {number(output.max_abs)} ({_allowed(output)})"
+    return f"{share}, max abs {number_text(output.max_abs)} ({_allowed(output)})"
 
 
 def _allowed(output: OutputComparison) -> str:
     if output.rounding_allowed is not None:
-        times = "" if output.times_rounding is None else f"{number(float(output.times_rounding))} times "
-        return f"{times}the rounding {number(output.rounding)}, {output.rounding_allowed:g} allowed"
+        times = "" if output.times_rounding is None else f"{number_text(float(output.times_rounding))} times "
+        return f"{times}the rounding {number_text(output.rounding)}, {output.rounding_allowed:g} allowed"
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")
@@ -150,7 +150,7 @@ def _outputs(result: ParityResult, width: int) -> Iterator[str]:
         place = f"[{', '.join(map(str, worst.worst_index))}]"
         yield (
             f"  worst element {worst.export}{place}:"
-            f" {worst.against} {number(worst.worst_reference)}, export {number(worst.worst_export)}"
+            f" {worst.against} {number_text(worst.worst_reference)}, export {number_text(worst.worst_export)}"
         )
     for output in failing[1:8]:
         yield from _indented([_difference(output)], width)
@@ -166,7 +166,7 @@ def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
     yield from _wrapped(finding.message, width, "    ")
     for evidence in finding.evidence:
         yield from _wrapped(evidence, width, "    ")
-    if repaired := repair(finding):
+    if repaired := repair_sentence(finding):
         yield f"    {repaired}"
     yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
 
@@ -176,13 +176,13 @@ def places_of(finding: Finding) -> tuple[str, ...]:
     return finding.scopes or finding.nodes or ("graph",)
 
 
-def repair(finding: Finding) -> str:
+def repair_sentence(finding: Finding) -> str:
     """What became of the repair, in a sentence; empty where none was tried."""
     if finding.repaired_max_abs is None:
         return ""
     if finding.repaired_max_abs == 0:
         return "Repaired in memory, the export computes exactly what the reference computes."
-    return f"Repaired in memory, the export matches to {number(finding.repaired_max_abs)}."
+    return f"Repaired in memory, the export matches to {number_text(finding.repaired_max_abs)}."
 
 
 def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterator[str]:
@@ -203,7 +203,7 @@ def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterato
 
 
 def _cell(value: float | None) -> str:
-    return "-" if value is None else number(float(value))
+    return "-" if value is None else number_text(float(value))
 
 
 def _clipped(name: str, width: int) -> str:
@@ -232,7 +232,7 @@ def _closest(outputs: Sequence[OutputComparison]) -> str:
     if not finite:
         return ""
     worst = max(finite, key=lambda output: output.used or 0.0)
-    return f" to {number(worst.max_abs)} ({_allowed(worst)})"
+    return f" to {number_text(worst.max_abs)} ({_allowed(worst)})"
 
 
 def _badness(output: OutputComparison) -> float:

@@ -32,10 +32,10 @@ class TensorSpec:
     dims: tuple[int, ...] | None
 
     def __str__(self) -> str:
-        return f"{spelt(self.dtype) if self.dtype is not None else 'any dtype'} {shape_text(self.dims)}"
+        return f"{dtype_text(self.dtype) if self.dtype is not None else 'any dtype'} {shape_text(self.dims)}"
 
 
-def spelt(dtype: DType) -> str:
+def dtype_text(dtype: DType) -> str:
     """A dtype's name as users of TensorFlow know it: ``float32``, ``string``, ``bfloat16``."""
     plain = numpy_dtype(dtype)
     return (
@@ -100,7 +100,7 @@ def existing(graph: Graph, label: str, name: str) -> TensorName:
     return tensor
 
 
-def constants(
+def constant_feeds(
     graph: Graph, label: str, feeds: Mapping[str, object]
 ) -> dict[TensorName, np.ndarray[Any, Any]]:
     """Constant feeds as arrays of their placeholders' dtypes. Raises FeedError where that loses something."""
@@ -181,7 +181,7 @@ def _dtype_fits(given: np.ndarray[Any, Any], dtype: DType | None) -> bool:
         return True
     if dtype.number == _STRING:
         return given.dtype == object and all(isinstance(each, bytes) for each in given.flat)
-    return str(given.dtype.name) == spelt(dtype)  # bfloat16 too, as ml_dtypes names it
+    return str(given.dtype.name) == dtype_text(dtype)  # bfloat16 too, as ml_dtypes names it
 
 
 def _cast(given: np.ndarray[Any, Any], dtype: DType | None) -> np.ndarray[Any, Any] | None:

@@ -160,7 +160,7 @@ def _require_known_ops(label: str, graph: Graph, part: Part) -> None:
 
 
 def _unknown(op: str, nodes: list[str]) -> str:
-    library = ops.origin(op)
+    library = ops.library_of(op)
     more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
     return f"{op} (node {nodes[0]}{more}{f'; from {library}' if library else ''})"
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
 from ..graph import ops
-from ..graph.edit.pruning import Part, effects, harmless, prune
-from ..graph.graph import Array, Graph, TensorName, tensor_name
+from ..graph.edit.pruning import Effect, Part, does_more, effects_of_part, endless_calls, harmless, prune
+from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
+from ..graph.read.tensors import STRING
 from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
 from .feeds import checked, tensor_spec
@@ -87,6 +90,7 @@ class Sessions:
         if key not in self._open:
             part = prune(graph, tensors)
             self._refuse_effects(part, tensors)
+            self._refuse_more(part, tensors)
             if outputs is not None:
                 self.source.check(part)
             self._open[key] = self._import(part, tensors, {}, "graph", feed_weights=False)
@@ -112,6 +116,7 @@ class Sessions:
         part = prune(self.source.graph, wanted, feeds.keys(), known)
         self._refuse_effects(part, wanted)
         self._refuse_missing(part, wanted, feeds)
+        self._refuse_more(part, wanted)
         self.source.check(part)
         return part
 
@@ -206,7 +211,7 @@ class Sessions:
 
     def _refuse_effects(self, part: Part, wanted: Sequence[TensorName]) -> None:
         graph, label = self.source.graph, self.source.label
-        effect = next(effects(graph, part), None)
+        effect = next(effects_of_part(graph, part), None)
         if effect is None:
             return
         output = _output_of(graph, effect.node, wanted)
@@ -221,6 +226,37 @@ class Sessions:
             f"Running {output} of {label} also runs {place}, which changes {variable or 'its state'}: what it"
             " computes is not a function of its inputs. Use the inference graph, without update ops."
         )
+
+    def _refuse_more(self, part: Part, wanted: Sequence[TensorName]) -> None:
+        """Raise ModelError for what does more than compute, and for calls without an end."""
+        graph, label = self.source.graph, self.source.label
+        found = next(
+            (each for each in does_more(graph, part.nodes.values()) if not self._fills(part, each)), None
+        )
+        if found is not None:
+            place = f"{found.op} ({found.node}{f', in function {found.function}' if found.function else ''})"
+            raise ModelError(
+                f"Running {_output_of(graph, found.node, wanted)} of {label} also runs {place}, which does more than"
+                " compute: what reads files, calls other programs or waits for them is never run. Compare outputs"
+                " that do not need it, or feed the tensor that it makes."
+            )
+        endless = endless_calls(graph, part)
+        if endless is not None:
+            raise ModelError(f"{label} cannot be run: {endless}. Export the model without such functions.")
+
+    def _fills(self, part: Part, found: Effect) -> bool:
+        """Whether this fills a lookup table from a file of the folder that the tests run in, or below it."""
+        inputs = part.nodes[found.node].inputs
+        if found.node not in part.initialisers or found.function is not None or len(inputs) < 2:
+            return False
+        file = self.source.graph.nodes.get(inputs[1].node)
+        value = file.attrs.get("value") if file is not None and file.op == "Const" else None
+        if not isinstance(value, Tensor) or value.shape or value.dtype.number != STRING:
+            return False
+        try:
+            return Path(os.fsdecode(value.array.item())).resolve().is_relative_to(Path.cwd().resolve())
+        except (OSError, ValueError):  # a name that no file can have
+            return False
 
     def _refuse_missing(self, part: Part, wanted: Sequence[TensorName], feeds: Arrays) -> None:
         graph, label = self.source.graph, self.source.label

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import ops
+from ..graph.edit.pruning import does_more
 from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Node, TensorName
 from ..graph.proof.proof import Side
@@ -43,8 +44,13 @@ class SideBySide:
 
     def load(self) -> None:
         """Import both graphs; where TensorFlow refuses that, with an open number of rows, and with the
-        reference's values only in places of the same shape."""
+        reference's values only in places of the same shape. Raises ModelError, also for a node that is never run."""
         tf = tensorflow()
+        for half in (self.splice.reference, self.splice.export):
+            for more in does_more(half.side.graph, half.nodes.values()):
+                if more.node in half.part.initialisers:
+                    continue
+                raise ModelError(f"{more.op} ({more.node}) does more than compute, and is not run.")
         attempts = [(False, True), (True, True), (False, False), (True, False)]
         for open_rows, any_shape in attempts:
             self.graph, self.feeds, self.unmatched = tf.Graph(), {}, set()

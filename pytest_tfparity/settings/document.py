@@ -19,8 +19,11 @@ import yaml
 
 from .stated import Written, Wrong, described
 
-DEPTH = 60
-SIZE = 1_000_000
+DEEPEST = 60
+"""Lists and mappings inside one another: eight times what a manifest needs (7, for the shape of a random input), and
+below what Python's recursion allows to those who read the values."""
+MOST_VALUES = 1_000_000
+"""Values that a document may unfold to, aliases included: a hundred for each of 10,000 models."""
 
 
 def read_document(path: Path) -> Written:
@@ -100,8 +103,8 @@ class _Builder:
             self._add(*self._alias(event, line), None)
         elif isinstance(event, yaml.CollectionStartEvent):
             _plain_tag(event, line)
-            if len(self.stack) >= DEPTH:
-                raise Wrong(f"nested more than {DEPTH} levels deep.", line)
+            if len(self.stack) >= DEEPEST:
+                raise Wrong(f"nested more than {DEEPEST} levels deep.", line)
             if event.anchor:
                 self.anchors[event.anchor] = None
             self.stack.append(_Open(event, line))
@@ -128,7 +131,7 @@ class _Builder:
             return
         parent = self.stack[-1]
         parent.size += size
-        if parent.size > SIZE:
+        if parent.size > MOST_VALUES:
             raise Wrong("too large: its aliases unfold to more than a million values.", parent.line)
         if not parent.is_mapping:
             parent.items.append(value)

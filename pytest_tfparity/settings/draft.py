@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..errors import SettingsError
 from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of
 from . import schema
-from .roles import described
+from .roles import side_description
 from .spec import (
     BytesSource,
     CallSource,
@@ -31,7 +32,7 @@ from .spec import (
 
 def write_manifest(path: Path, specs: Sequence[ParitySpec]) -> None:
     """Write a manifest of ``specs``. Raises SettingsError if the file exists."""
-    text = manifest_text(specs, Path(os.path.abspath(path)).parent)
+    text = manifest_text(specs, Path(os.path.abspath(path)))
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
@@ -43,10 +44,18 @@ def write_manifest(path: Path, specs: Sequence[ParitySpec]) -> None:
         raise SettingsError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def manifest_text(specs: Sequence[ParitySpec], folder: Path) -> str:
-    """The text of a manifest in ``folder``, with what each part is for beside the first model."""
+def command_for(manifest: str) -> str:
+    """What checks a manifest: pytest collects a file of another name only where an option says so."""
+    file = shlex.quote(manifest)
+    return f"pytest {file}{'' if Path(manifest).name == schema.MANIFEST_FILE else f' --tfparity-manifest={file}'}"
+
+
+def manifest_text(specs: Sequence[ParitySpec], path: Path) -> str:
+    """The text of a manifest at ``path`` (absolute), with what each part is for beside the first model."""
+    folder = path.parent
     lines = [
-        "# Each export must match its reference within the tolerance. Check them: pytest tfparity.yaml",
+        "# Each export must match its reference within the tolerance.",
+        f"# Check them: {command_for(path.name)}",
         "models:",
     ]
     for spec in specs:
@@ -63,7 +72,7 @@ def _purpose(spec: ParitySpec, name: str) -> str:
     for role in ROLES:
         side = spec.side(role)
         if name == role and side is not None:
-            return described(role, [format_of(side.format)])
+            return side_description(role, [format_of(side.format)])
     return schema.MODEL.by_name[name].description
 
 

@@ -26,7 +26,7 @@ from .spec import (
     TensorPair,
 )
 from .stated import Layer, Place, Reading, Written, Wrong, must_be
-from .values import listed, tensor_of, text_of, top_k_of
+from .values import list_of, tensor_of, text_of, top_k_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +71,13 @@ def read_images(reading: Reading, value: Written, key: Key, owner: str) -> Image
 def read_random(reading: Reading, value: Written, key: Key, owner: str) -> RandomSource | None:
     """A random source; None if something in it is wrong."""
     settings = read_section(reading, schema.RANDOM, value, f"'random' of {owner}")
-    return random_source(values_of(settings)) if complete(settings) else None
+    return random_source_of(values_of(settings)) if complete(settings) else None
 
 
 _MEANINGLESS = {"normal": ("low", "high"), "uniform": ("mean", "stddev"), "integers": ("mean", "stddev")}
 
 
-def random_source(plain: Mapping[str, Any]) -> RandomSource:
+def random_source_of(plain: Mapping[str, Any]) -> RandomSource:
     """The settings of a ``random`` section as a source. Raises :class:`Wrong` if they do not fit together."""
     distribution = plain.get("distribution", "normal")
     dtype = plain.get("dtype", "int64" if distribution == "integers" else "float32")
@@ -188,7 +188,7 @@ def _output(reading: Reading, item: Written, owner: str) -> OutputEntry | None:
     return OutputEntry(reference=plain["reference"], export=plain.get("export", plain["reference"]), own=own)
 
 
-def read_tensors(reading: Reading, value: Written, key: Key, owner: str) -> TensorPair | None:
+def read_tensor_names(reading: Reading, value: Written, key: Key, owner: str) -> TensorPair | None:
     """A tensor of both sides; None if something in it is wrong."""
     if not isinstance(value.value, dict):
         name = tensor_of(text_of(value, KINDS[key.kind]))
@@ -216,7 +216,7 @@ def read_grad_cam(reading: Reading, value: Written, key: Key, owner: str) -> Gra
 def read_paths(reading: Reading, value: Written, key: Key, owner: str) -> tuple[Path, ...]:
     """The files, sorted within a pattern. A pattern that matches nothing is kept as it is written."""
     found: list[Path] = []
-    for item in listed(value, KINDS[key.kind]):
+    for item in list_of(value, KINDS[key.kind]):
         path = reading.path(text_of(item, KINDS[key.kind]))
         matches = [] if os.path.isfile(path) else _matches(reading.root, text_of(item, KINDS[key.kind]))
         found.extend(map(Path, matches or [str(path)]))

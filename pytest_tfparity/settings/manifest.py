@@ -14,10 +14,10 @@ from ..formats.section import KINDS, Key
 from . import schema
 from .document import read_document
 from .entries import InputEntry
-from .readers import READERS, read_model
+from .readers import SECTION_READERS, read_model
 from .resolve import ModelEntry
 from .roles import merged, setting
-from .rules import check, shown
+from .rules import problems_of, shown_from
 from .sections import read_section, sentence
 from .spec import NpzSource
 from .stated import Layer, Place, Reading, Stated, Written, Wrong, must_be
@@ -71,7 +71,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _reading(path: Path) -> Reading:
-    return Reading(file=path, root=path.parent, readers={**READERS, "defaults": _defaults, "models": _models})
+    return Reading(
+        file=path, root=path.parent, readers={**SECTION_READERS, "defaults": _defaults, "models": _models}
+    )
 
 
 def _top(reading: Reading, document: Written) -> dict[str, Stated]:
@@ -121,7 +123,9 @@ def _model(path: Path, name: str, value: Written, defaults: Layer) -> tuple[Mode
             )
         }
     else:
-        reading.problems += check(merged((defaults, own)), owner=entry.owner, place=place, root=path.parent)
+        reading.problems += problems_of(
+            merged((defaults, own)), owner=entry.owner, place=place, root=path.parent
+        )
     return ModelEntry(name=name, place=place, own=own, defaults=defaults), reading.problems
 
 
@@ -137,7 +141,7 @@ def _goldens(models: Mapping[str, ModelEntry]) -> list[tuple[str | None, Problem
         if first is not entry:
             message = (
                 f"{entry.owner} and {first.owner} (line {first.line}) write one golden, "
-                f"{shown(golden, entry.root)}; give each its own."
+                f"{shown_from(golden, entry.root)}; give each its own."
             )
             found.append((entry.name, _problem(entry, "golden", message)))
     for entry in models.values():
@@ -147,7 +151,7 @@ def _goldens(models: Mapping[str, ModelEntry]) -> list[tuple[str | None, Problem
             if isinstance(source, NpzSource) and source.path in writers:
                 writer = writers[source.path]
                 message = (
-                    f"{given.label} is read from {shown(source.path, entry.root)}, which is the golden of "
+                    f"{given.label} is read from {shown_from(source.path, entry.root)}, which is the golden of "
                     f"{writer.owner}: an update would overwrite it. Give the golden another name."
                 )
                 found.append(

@@ -54,7 +54,7 @@ def _side(reading: Reading, value: Written, key: Key, owner: str) -> dict[str, S
     return read_section(reading, side_section(role), value, f"the {role} of {owner}")
 
 
-READERS: Mapping[str, SectionReader] = {
+SECTION_READERS: Mapping[str, SectionReader] = {
     "path": _path,
     "graph": _path,
     "array": _suffixed(".npz", ".npy"),
@@ -68,7 +68,7 @@ READERS: Mapping[str, SectionReader] = {
     "random": entries.read_random,
     "inputs": entries.read_inputs,
     "outputs": entries.read_outputs,
-    "tensors": entries.read_tensors,
+    "tensors": entries.read_tensor_names,
     "grad_cam": entries.read_grad_cam,
 }
 
@@ -80,7 +80,7 @@ def read_model(reading: Reading, value: Written, owner: str) -> dict[str, Stated
 
 def reading_of(file: Path, root: Path) -> Reading:
     """A reading of ``file`` whose paths are relative to ``root``."""
-    return Reading(file=file, root=root, readers=READERS)
+    return Reading(file=file, root=root, readers=SECTION_READERS)
 
 
 def read_marker(

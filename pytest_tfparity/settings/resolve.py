@@ -20,7 +20,7 @@ from ..formats.format import SideSpec
 from .entries import InputEntry, OutputEntry
 from .readers import read_configuration, read_marker, reading_of
 from .roles import merged, side_spec
-from .rules import check
+from .rules import problems_of
 from .schema import CONDUCT, TOLERANCE
 from .spec import OutputSpec, ParitySpec
 from .stated import Layer, Place
@@ -104,7 +104,7 @@ def resolve(
     )
     problems = [*marked_in.problems, *ini_in.problems, *options_in.problems]
     settings = layers.together
-    problems += check(
+    problems += problems_of(
         settings,
         owner=entry.owner if entry else owner,
         place=entry.place if entry else place,

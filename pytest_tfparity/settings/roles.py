@@ -23,7 +23,7 @@ _FEEDS: Mapping[Role, Key] = {
 _OPTIONAL = Key(
     "optional",
     "boolean",
-    "Whether the golden stands in for the checkpoint where that is not at hand.",
+    "Whether the golden stands in for the reference where that is not at hand.",
     default="false",
 )
 
@@ -33,7 +33,7 @@ def setting(role: Role, name: str) -> str:
     return f"{role}.{name}"
 
 
-def described(role: Role, formats: list[Format]) -> str:
+def side_description(role: Role, formats: list[Format]) -> str:
     """A side in one of ``formats``, as pages and written manifests say it."""
     return f"{_CLAUSES[role]}: {', or '.join(each.section.description for each in formats)}."
 
@@ -48,7 +48,7 @@ def side_section(role: Role) -> Section:
     return Section(
         name=role,
         home=f"'{role}'",
-        description=described(role, formats),
+        description=side_description(role, formats),
         keys=tuple(key._replace(sets=setting(role, name)) for name, key in keys.items()),
     )
 
@@ -101,7 +101,8 @@ def flattened(reading: Reading, layer: Layer, owner: str) -> dict[str, Stated]:
         words = [each.word for each in formats_for(role)]
         if not any(setting(role, word) in side for word in words):
             if nested.value is not None:
-                needed = " or ".join(map(repr, words))
+                *others, last = map(repr, words)
+                needed = f"{', '.join(others)} or {last}" if others else last
                 reading.problem(nested.place.line, f"the {role} of {owner} needs {needed}.")
             lost = Stated(value=None, place=nested.place, label=nested.label)
             side = {**side, setting(role, words[0]): lost}

@@ -19,7 +19,7 @@ from .spec import BytesSource, ImageSource, NpzSource
 from .stated import Layer, Place
 
 
-def check(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Problem]:
+def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Problem]:
     """Every problem of a check's settings. ``owner`` names it, ``place`` is where it begins.
 
     A setting whose value is None was wrong already and is not complained about again. Paths in
@@ -77,7 +77,7 @@ def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iter
     golden = settings.get("golden")
     if golden is None or golden.value is None or os.path.isfile(golden.value):
         return
-    names = f"{golden.label} names {shown(golden.value, root)}, which does not exist"
+    names = f"{golden.label} names {shown_from(golden.value, root)}, which does not exist"
     form, side = stated_format(settings, "reference"), side_spec(settings, "reference")
     if form is None:
         yield golden.place, f"{names}, and without a reference nothing can write it."
@@ -85,7 +85,7 @@ def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iter
         yield (
             golden.place,
             (
-                f"{names}, and neither does the optional {form.noun} {shown(side.path, root)}: "
+                f"{names}, and neither does the optional {form.noun} {shown_from(side.path, root)}: "
                 "there is nothing to compare the export with."
             ),
         )
@@ -93,7 +93,7 @@ def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iter
 
 def _named_rightly(form: Format, side: SideSpec, root: Path) -> bool:
     """Whether the file of a side is there, as far as its name alone tells."""
-    wrong = form.wrong_files(side, lambda path: shown(path, root))
+    wrong = form.wrong_files(side, lambda path: shown_from(path, root))
     return not any(each.missing and each.key == form.word for each in wrong)
 
 
@@ -136,14 +136,14 @@ def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterat
         form, side = stated_format(settings, role), side_spec(settings, role)
         if form is None or side is None:
             continue
-        for wrong in form.wrong_files(side, lambda path: shown(path, root)):
+        for wrong in form.wrong_files(side, lambda path: shown_from(path, root)):
             named = wrong.key == form.word
             path = side.path if named else side.options[wrong.key]
             stated = settings[setting(role, wrong.key)]
             stands_in = "golden" in settings if named else _has_golden(settings)
             if not (wrong.missing and side.optional and stands_in):
                 hint = _golden_hint(settings) if named and wrong.missing and role == "reference" else ""
-                yield stated.place, f"{stated.label} names {shown(path, root)}{wrong.clause}{hint}"
+                yield stated.place, f"{stated.label} names {shown_from(path, root)}{wrong.clause}{hint}"
 
 
 def _has_golden(settings: Layer) -> bool:
@@ -166,10 +166,10 @@ def _input_files(settings: Layer, owner: str, place: Place, root: Path) -> Itera
         paths += source.paths if isinstance(source, ImageSource | BytesSource) else ()
         for path in paths:
             if clause := missing_file(path):
-                yield entry.place, f"{entry.label} names {shown(path, root)}{clause}"
+                yield entry.place, f"{entry.label} names {shown_from(path, root)}{clause}"
 
 
-def shown(path: Path, root: Path) -> str:
+def shown_from(path: Path, root: Path) -> str:
     """A path in quotes, relative to ``root`` where it lies in it."""
     try:
         return repr(path.relative_to(root).as_posix())

@@ -51,7 +51,7 @@ CONDUCT = (
     Key(
         "compare",
         "choice",
-        "What must agree: the outputs, or only the weights, for a checkpoint that has no graph.",
+        "What must agree: the outputs, or only the weights, for a reference that has no graph.",
         choices=("outputs", "weights"),
         default="outputs",
     ),
@@ -81,7 +81,7 @@ CONDUCT = (
     Key(
         "health",
         "choice",
-        "What happens when the checkpoint itself is unsound although parity holds.",
+        "What happens when the reference itself is unsound although parity holds.",
         choices=("warn", "error", "ignore"),
         default="warn",
         configurable=True,
@@ -237,6 +237,9 @@ MODEL = Section(
         *CONDUCT,
     ),
 )
+
+MANIFEST_FILE = "tfparity.yaml"
+"""The name of a manifest that is found, and collected, without being told."""
 
 MANIFEST = Section(
     name="manifest",

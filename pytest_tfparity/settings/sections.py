@@ -9,7 +9,7 @@ from typing import Any
 from ..formats.section import Key, Section
 from .roles import sections
 from .stated import Layer, Place, Reading, Stated, Written, Wrong, described
-from .values import READERS
+from .values import VALUE_READERS
 
 
 def possessive(owner: str) -> Callable[[str], str]:
@@ -66,8 +66,8 @@ def _unknown(name: str, section: Section, owner: str, others: list[str]) -> str:
 
 def _read(reading: Reading, key: Key, item: Written, label: str, owner: str) -> Any:
     try:
-        if key.kind in READERS:
-            return READERS[key.kind](item, key)
+        if key.kind in VALUE_READERS:
+            return VALUE_READERS[key.kind](item, key)
         return reading.readers[key.kind](reading, item, key, owner)
     except Wrong as wrong:
         reading.problem(item.line if wrong.line is None else wrong.line, sentence(f"{label} {wrong}"))

@@ -209,6 +209,10 @@ def _ema(value: Written, key: Key) -> str | tuple[str, ...]:
     raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)
 
 
+def _texts(value: Written, key: Key) -> tuple[str, ...]:
+    return tuple(text_of(each, KINDS[key.kind]) for each in list_of(value, KINDS[key.kind]))
+
+
 def _shape(value: Written, key: Key) -> tuple[int, ...]:
     given = value.value
     if not isinstance(given, list):
@@ -252,7 +256,7 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
     return TopK(k=settings["k"], agree=settings.get("agree", 1.0))
 
 
-READERS: Mapping[str, Callable[[Written, Key], Any]] = {
+VALUE_READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "tolerance": _tolerance,
     "atol": _atol,
     "rounding": _rounding,
@@ -266,6 +270,7 @@ READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "dtype": _dtype,
     "statistic": _statistic,
     "text": _text,
+    "texts": _texts,
     "tensor": _tensor,
     "function": _function,
     "ema": _ema,
@@ -274,7 +279,7 @@ READERS: Mapping[str, Callable[[Written, Key], Any]] = {
 """Readers of the kinds that need neither a folder nor a section of their own."""
 
 
-def listed(value: Written, expected: str) -> Sequence[Written]:
+def list_of(value: Written, expected: str) -> Sequence[Written]:
     """The items of a list, or the one item that is written without brackets."""
     given = value.value
     if isinstance(given, list):

@@ -63,6 +63,11 @@ def test_random_numbers_are_the_same_everywhere(source: RandomSource, digest: st
     assert not array.flags.writeable
 
 
+def test_more_random_numbers_than_a_check_can_hold_are_refused_before_one_is_drawn() -> None:
+    with pytest.raises(InputError, match=r"1,000,000,000,000 random numbers are more than fit into a check"):
+        load(random("normal", 100_000, 100_000, 100))
+
+
 def test_random_numbers_depend_on_the_seed_and_on_the_name() -> None:
     source, reseeded = random("normal", 4), random("normal", 4, seed=1)
     assert not np.array_equal(load(source), load(reseeded))

@@ -9,7 +9,9 @@ import numpy as np
 from graphs.fake_runner import FakeRunner
 from graphs.layers import FLOAT, Layers, case, findings, only
 from graphs.staged import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
+from pytest_tfparity.diagnosis.cause import Cause, Suspicion
 from pytest_tfparity.diagnosis.diagnose import diagnose
+from pytest_tfparity.graph.edit.repair import Constant, Repair, tensor_of
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import OutputComparison
 
@@ -154,6 +156,35 @@ def test_a_difference_without_a_cause_is_told_with_its_place() -> None:
     )
     same = replace(case(reference, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
     assert "both sides compute the same" in diagnose(same, ()).notes[0]
+
+
+def test_what_cannot_be_repaired_is_not_said_to_have_been() -> None:
+    sides = staged(frozen=False, middle=op("Tanh", "act")), staged(frozen=True, middle=op("Elu", "act"))
+    held = replace(
+        case(*sides), outputs=(compared(1.0),), runner=FakeRunner(comparison=lambda side: (compared(1.0),))
+    )
+
+    def seen(repair: Repair) -> tuple[str, ...]:
+        one = Suspicion(
+            cause="graph-op-differs",
+            nodes=("act",),
+            scopes=("act",),
+            message="It differs.",
+            fix="",
+            repair=repair,
+        )
+        return diagnose(held, (Cause(id="graph-op-differs", ways=(lambda evidence: [one],)),)).notes
+
+    place = "at act (Tanh act in the reference, Elu act in the export)"
+    assert seen(()) == (
+        "None of this can be repaired in memory, so whether it is all that differs is not proven. Both graphs part"
+        f" first {place}.",
+    )
+    other = tensor_of(VALUES["first/conv/kernel"] + np.float32(1))
+    (note,) = seen((Constant(node="first/conv/kernel", value=other),))
+    assert note.startswith(
+        "With this repair the export still differs by up to 1; it parts at first/conv/kernel"
+    )
 
 
 # --- outputs and inputs

@@ -27,7 +27,7 @@ import yaml
 import pytest_tfparity
 from docs.pages import Block, Chapter, blocks, chapters, matches, shortened
 from pytest_tfparity.__main__ import main
-from pytest_tfparity.reports.html import lacking
+from pytest_tfparity.reports.html import missing_packages
 from pytest_tfparity.settings import schema
 from pytest_tfparity.settings.manifest import load_manifest
 from pytest_tfparity.settings.roles import marker_section, sections
@@ -93,7 +93,7 @@ def test_a_chapter_holds_what_it_shows(chapter: Chapter, reader: Reader) -> None
     if chapter.project is not None:
         reader.open(chapter.project)
     for block in chapter.blocks:
-        if "not run" not in block.notes and not ("with the extra" in block.notes and lacking()):
+        if "not run" not in block.notes and not ("with the extra" in block.notes and missing_packages()):
             reader.follow(block)
 
 

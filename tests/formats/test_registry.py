@@ -63,8 +63,18 @@ def test_a_meta_graph_is_no_frozen_graph(files: Path) -> None:
 
 
 def test_what_usually_stands_on_a_side_comes_first_there() -> None:
-    assert [each.word for each in formats_for("reference")] == ["checkpoint", "frozen_graph"]
-    assert [each.word for each in formats_for("export")] == ["frozen_graph", "checkpoint"]
+    assert [each.word for each in formats_for("reference")] == [
+        "checkpoint",
+        "keras",
+        "frozen_graph",
+        "saved_model",
+    ]
+    assert [each.word for each in formats_for("export")] == [
+        "frozen_graph",
+        "saved_model",
+        "checkpoint",
+        "keras",
+    ]
 
 
 def test_a_word_that_is_no_format_is_told_with_those_that_there_are() -> None:
@@ -164,4 +174,4 @@ def test_the_keys_of_the_formats_are_options_of_what_opens_models() -> None:
         assert "REFERENCE EXPORT" in done.stdout
         for form in FORMATS:
             for key in form.section.keys[1:]:
-                assert f"--{key.name} " in done.stdout
+                assert f"--{key.name.replace('_', '-')} " in done.stdout

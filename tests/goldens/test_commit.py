@@ -19,7 +19,7 @@ import pytest
 from pytest_tfparity.comparison.tolerance import Tolerance
 from pytest_tfparity.errors import GoldenError
 from pytest_tfparity.goldens import commit
-from pytest_tfparity.goldens.store import prune, read_golden, stale_goldens, update_golden
+from pytest_tfparity.goldens.store import prune_goldens, read_golden, stale_goldens, update_golden
 
 OLD, NEW = np.float32([1, 2, 3]), np.float32([4, 5, 6])
 Trace = Callable[[FrameType, str, Any], Any]
@@ -118,7 +118,7 @@ def test_a_kill_before_any_line_of_a_first_update_leaves_nothing_or_a_golden(pat
         there = path.exists()
         assert update(path, NEW) == ("unchanged" if there else "created")
         assert files(path) == ["g.npz", "g.yaml"]
-        prune([path])
+        prune_goldens([path])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the writer is a fork of the test")
@@ -232,5 +232,5 @@ def test_a_golden_of_which_only_the_summary_is_left_is_stale_and_pruned(path: Pa
     update(used, OLD)
     path.unlink()
     assert stale_goldens([used]) == [path]
-    assert prune([path]) == [path]
+    assert prune_goldens([path]) == [path]
     assert files(path) == ["used.npz", "used.yaml"]

@@ -26,7 +26,7 @@ from pytest_tfparity.goldens import store
 from pytest_tfparity.goldens.archive import ArchiveProblem, read_archive, write_archive
 from pytest_tfparity.goldens.store import (
     GoldenChange,
-    prune,
+    prune_goldens,
     read_golden,
     stale_goldens,
     update_golden,
@@ -280,6 +280,13 @@ def test_an_archive_of_somebody_else_is_foreign(path: Path) -> None:
         read_golden(path)
 
 
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(path: Path) -> None:
+    update(path)
+    np.savez_compressed(path, **{"image:0": np.zeros(10**7, np.float32)})
+    with pytest.raises(GoldenError, match="is compressed, which goldens never are"):
+        read_golden(path)
+
+
 def test_equal_arrays_in_an_archive_of_somebody_else_are_refused(path: Path) -> None:
     update(path)
     np.savez(path, **{"image:0": IMAGE, "net/logits:0": LOGITS})
@@ -398,7 +405,7 @@ def test_stale_goldens_are_found_in_the_folders_of_used_ones(path: Path, tmp_pat
     assert stale_goldens([path, old]) == []
     assert stale_goldens([path.parent / ".." / "goldens" / "digits.npz"]) == [old]
     assert stale_goldens([]) == []
-    assert prune([old, foreign]) == [old]
+    assert prune_goldens([old, foreign]) == [old]
     assert sorted(os.listdir(path.parent)) == ["digits.npz", "digits.yaml", "photos.npz"]
 
 

@@ -2,7 +2,8 @@
 
 ``python tests/graph/op_registry.py OUT [OTHER...]`` writes the table of the installed TensorFlow to OUT,
 merged with tables written elsewhere by another TensorFlow (an older one knows ops that the newest
-has dropped). It runs on Python 3.6 and TensorFlow 1.15 too.
+has dropped; what one of them says against a proof holds). ``op_tables.py`` does all of it. It runs on Python 3.6
+and TensorFlow 1.15 too.
 """
 
 import json
@@ -28,6 +29,9 @@ IMPURE_FAMILIES = (
     "Outfeed",
     "Collective",
 )
+
+AGAINST = ("stateful", "impure", "refers")
+"""What is true of an op if one TensorFlow says so."""
 
 
 def registered_ops():
@@ -100,6 +104,8 @@ def describe(op):
         entry["impure"] = True
     if refers(op):
         entry["refers"] = True
+    if op.is_commutative:
+        entry["commutes"] = True
     return entry
 
 
@@ -136,9 +142,13 @@ def main():
                 if mine.get("defaults", {}).get(attr) != default:
                     print("default differs", name, attr, mine.get("defaults", {}).get(attr), default)
                     mine.get("defaults", {}).pop(attr, None)
-            for flag in ("stateful", "impure", "refers"):
+            for flag in AGAINST:
                 if entry.get(flag) and not mine.get(flag):
                     print(flag, "only in the other", name)
+                    mine[flag] = True
+            if mine.get("commutes") and not entry.get("commutes"):
+                print("commutes only in this", name)
+                del mine["commutes"]
     with open(sys.argv[1], "w") as file:
         file.write(
             "{\n"

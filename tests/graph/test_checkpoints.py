@@ -110,3 +110,17 @@ def test_files_and_text_of_a_prefix(tmp_path):
     assert checkpoint_file(tmp_path / "a.b", ".meta") == tmp_path / "a.b.meta"
     assert checkpoint_text(tmp_path / "a.b") == str(tmp_path / "a.b")
     assert checkpoint_text(tmp_path) == f"{tmp_path}/"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000])
+def test_a_latest_checkpoint_that_no_file_can_be_called_is_said_and_cut(folder, name):
+    path = state(folder, name)
+    said = message_of(folder)
+    assert said.startswith(f"{path} says that the latest checkpoint is {name[:100]}..., of which there is no")
+    assert len(said) < 1000
+
+
+def test_thousands_of_other_checkpoints_are_not_read(folder):
+    path = state(folder, "model.ckpt-2")
+    path.write_text(path.read_text() + 'all_model_checkpoint_paths: "not parsed\n' * 100_000)
+    assert find_checkpoint(folder) == folder / "model.ckpt-2"

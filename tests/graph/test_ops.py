@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from graph.op_registry import describe, registered_ops
+from graph.op_registry import AGAINST, describe, registered_ops
 from pytest_tfparity.graph import ops
-from pytest_tfparity.graph.graph import DType, Shape
+from pytest_tfparity.graph.graph import DType, Node, Shape
+from pytest_tfparity.graph.normal.walk import doubt
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,21 @@ def test_defaults_and_outputs_are_those_of_tensorflow(registry):
             assert then.get("defaults", {}).get(attr, default) == default, (name, attr)
         checked += 1
     assert checked > 1000
+
+
+def test_every_fact_against_a_proof_that_tensorflow_tells_is_known(registry):
+    table = ops._table()
+    for name, op in registry.items():
+        if name in table:
+            told = describe(op)
+            assert [flag for flag in AGAINST if told.get(flag) and not table[name].get(flag)] == [], name
+            assert told.get("commutes") or not table[name].get("commutes"), name
+
+
+def test_an_op_that_only_tensorflow_knows_is_not_proven(registry):
+    unknown = [name for name in registry if ops.registered(name) is None]
+    assert unknown
+    assert [name for name in unknown if doubt(Node("y", name)) is None] == []
 
 
 def test_defaults_are_attributes():
@@ -91,7 +107,7 @@ def test_an_op_that_hands_its_input_on_has_as_many_outputs_as_inputs_that_it_han
     "ask",
     [
         ops.is_random, ops.writes, ops.may_write, ops.wants_reference, ops.calls_python, ops.has_effect,
-        ops.reads_data, ops.initialises_table, ops.function_attributes, ops.origin,
+        ops.reads_data, ops.initialises_table, ops.function_attributes, ops.library_of,
     ],
 )  # fmt: skip
 def test_of_an_op_that_it_does_not_know_every_question_is_answered_with_nothing(ask):

@@ -125,6 +125,17 @@ def test_a_shape_that_fits_no_memory_is_an_error_and_not_a_crash():
         small_tensor(proto("DT_FLOAT", [2**40, 2**20]), "a.pb").load()
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("DT_FLOAT", {"float_val": [1]}), ("DT_INT8", {"int_val": [1]}), ("DT_STRING", {"string_val": [b"x"]})],
+)
+def test_a_value_is_not_repeated_without_a_bound(kind, values):
+    large = [2**36] if kind != "DT_STRING" else [2**25]
+    with pytest.raises(ModelError, match=r"in a\.pb does not fit in memory: a value of it is to be repeated"):
+        small_tensor(proto(kind, large, **values), "a.pb").load()
+    assert small_tensor(proto(kind, [1000], **values), "a.pb").load().shape == (1000,)
+
+
 def test_an_unknown_dimension_is_an_error():
     with pytest.raises(ModelError, match="not known"):
         small_tensor(proto("DT_FLOAT", [-1], float_val=[1]), "a.pb").load()

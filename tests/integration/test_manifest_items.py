@@ -72,3 +72,9 @@ def test_an_isolated_check_gives_the_same_verdict(broken_project: Project) -> No
     result = broken_project.run_apart("--tfparity-isolate=true")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["net: export differs from checkpoint: *"])
+
+
+def test_a_manifest_of_another_name_is_found_however_its_path_is_spelt(project: Project) -> None:
+    (project.path / "exports").mkdir()
+    (project.path / "tfparity.yaml").rename(project.path / "models.yaml")
+    project.run("models.yaml", "--tfparity-manifest=exports/../models.yaml").assert_outcomes(passed=1)

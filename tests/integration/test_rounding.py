@@ -224,7 +224,7 @@ def test_a_fault_is_told_as_what_it_is_with_how_many_times_the_rounding_it_costs
 def test_a_difference_that_is_too_large_for_any_rounding_costs_no_run(
     broken_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytest_tfparity.formats.graph_model import GraphModel
+    from pytest_tfparity.formats.model import GraphModel
 
     monkeypatch.delattr(GraphModel, "run_exactly")
     broken_project.run("--tfparity-report=report").assert_outcomes(failed=1)

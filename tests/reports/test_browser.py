@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_tfparity.reports.html import lacking
+from pytest_tfparity.reports.html import missing_packages
 from reports.results import ENVIRONMENT, broken, failing, passing
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -18,7 +18,9 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no chromium on the path: apt-get install chromium"),
-    pytest.mark.skipif(bool(lacking()), reason=f"the extra report is not installed: {lacking()}"),
+    pytest.mark.skipif(
+        bool(missing_packages()), reason=f"the extra report is not installed: {missing_packages()}"
+    ),
 ]
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 LONG = "InceptionV3/InceptionV3/Mixed_6d/Branch_2/Conv2d_0c_1x7_" + "with_a_name_that_does_not_end_" * 4

@@ -9,10 +9,12 @@ import pytest
 
 from pytest_tfparity.reports import folder as report_folder
 from pytest_tfparity.reports import html
-from pytest_tfparity.reports.html import lacking
+from pytest_tfparity.reports.html import missing_packages
 from reports.results import ENVIRONMENT, broken, failing, passing
 
-pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"the extra report is not installed: {lacking()}")
+pytestmark = pytest.mark.skipif(
+    bool(missing_packages()), reason=f"the extra report is not installed: {missing_packages()}"
+)
 
 
 class Page(HTMLParser):
@@ -43,7 +45,7 @@ class Page(HTMLParser):
 
 
 def page(*results: object) -> str:
-    from pytest_tfparity.reports.html.page import page as made
+    from pytest_tfparity.reports.html.page import report_page as made
 
     return made(results, ENVIRONMENT)  # type: ignore[arg-type]
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from pytest_tfparity.__main__ import main
-from pytest_tfparity.reports.folder import merged, write_reports
-from pytest_tfparity.reports.html import lacking
+from pytest_tfparity.reports.folder import merged_reports, write_reports
+from pytest_tfparity.reports.html import missing_packages
 from pytest_tfparity.reports.json import read_report, write_report
 from pytest_tfparity.reports.thinning import LIMIT, fitted
 from pytest_tfparity.result import ParityResult
 from pytest_tfparity.result_details import Details
 from reports.results import ENVIRONMENT, failing, passing
 
-needs_page = pytest.mark.skipif(bool(lacking()), reason=f"the extra report is not installed: {lacking()}")
+needs_page = pytest.mark.skipif(
+    bool(missing_packages()), reason=f"the extra report is not installed: {missing_packages()}"
+)
 
 
 def test_details_survive_a_trip_through_a_file(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_each_number_of_the_details_takes_no_line(tmp_path: Path) -> None:
 def test_reports_of_several_jobs_become_one(tmp_path: Path) -> None:
     write_report(tmp_path / "a", [failing("a"), passing("both")], ENVIRONMENT)
     write_report(tmp_path / "b", [failing("b"), passing("both")], {**ENVIRONMENT, "python": "3.12.1"})
-    results, environment = merged([tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"])
+    results, environment = merged_reports([tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"])
     assert sorted(result.model for result in results) == ["a", "b", "both"]
     assert environment["python"] == "3.11.7 / 3.12.1"
     assert environment["numpy"] == "2.4.6"

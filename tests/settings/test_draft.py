@@ -104,10 +104,22 @@ def read_back(path: Path, name: str) -> ParitySpec:
     return dataclasses.replace(spec, manifest=None, line=None)
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("tfparity.yaml", "pytest tfparity.yaml"),
+        ("my models.yaml", "pytest 'my models.yaml' --tfparity-manifest='my models.yaml'"),
+    ],
+)
+def test_a_written_manifest_says_how_to_check_it(folder: Path, name: str, command: str) -> None:
+    assert f"# Check them: {command}\n" in manifest_text([small(folder)], folder / name)
+
+
 def test_a_written_manifest_is_tidy(folder: Path) -> None:
-    assert manifest_text([small(folder)], folder) == (
+    assert manifest_text([small(folder)], folder / "tfparity.yaml") == (
         """\
-# Each export must match its reference within the tolerance. Check them: pytest tfparity.yaml
+# Each export must match its reference within the tolerance.
+# Check them: pytest tfparity.yaml
 models:
   digits:
     # The side that is right: a checkpoint and the graph to run it in.
@@ -143,7 +155,7 @@ def test_a_written_manifest_means_what_it_was_written_from(folder: Path) -> None
 
 
 def test_other_readers_of_yaml_see_the_same_numbers(folder: Path) -> None:
-    model = yaml.safe_load(manifest_text([small(folder)], folder))["models"]["digits"]
+    model = yaml.safe_load(manifest_text([small(folder)], folder / "tfparity.yaml"))["models"]["digits"]
     assert model["atol"] == 1e-5
     assert model["outputs"] == ["logits:0"]
 

@@ -18,9 +18,11 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from pytest_tfparity.errors import TfparityError
+from pytest_tfparity.graph.proof.fingerprint import Contents
+from pytest_tfparity.graph.proof.proof import normalised
 from pytest_tfparity.graph.valid import first_flaw
 from soundness.networks import batches
-from soundness.pairs import Written, prove
+from soundness.pairs import Written, prove_normal
 
 SWAPS = {
     "Relu": "Relu6", "Relu6": "Relu", "Tanh": "Sigmoid", "Sigmoid": "Tanh", "Elu": "Selu", "Selu": "Elu",
@@ -35,8 +37,9 @@ SWAPS = {
 """Ops that take the same inputs and attributes and compute something else."""
 
 
-UNTOUCHED = ("value", "_output_shapes", "_class", "_lower_using_switch_merge")
-"""Attributes that stay: what others change, remarks, and how a loop is run, which decides how kernels round."""
+LOWERED = "_lower_using_switch_merge"
+UNTOUCHED = ("value", "_output_shapes", "_class", LOWERED)
+"""Attributes that stay: what others change, and remarks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +188,19 @@ def _control(node: Any, body: Any, dice: random.Random) -> bool:
     return True
 
 
+def _lowering(node: Any, _: Any, __: random.Random) -> bool:
+    """A conditional or loop runs as a function, or written out."""
+    if LOWERED not in node.attr:
+        return False
+    node.attr[LOWERED].b = not node.attr[LOWERED].b
+    return True
+
+
+ROUNDED = ("lowering",)
+"""Kinds that leave it open which kernels run: oneDNN takes nodes of the graph, and none of a function that stays one.
+
+Without oneDNN (``TF_ENABLE_ONEDNN_OPTS=0``) the bits are the same."""
+
 KINDS: dict[str, Callable[[Any, Any, random.Random], bool]] = {
     "op": _op,
     "attribute": _attribute,
@@ -193,6 +209,7 @@ KINDS: dict[str, Callable[[Any, Any, random.Random], bool]] = {
     "arity": _arity,
     "constant": _constant,
     "control": _control,
+    "lowering": _lowering,
 }
 
 
@@ -236,14 +253,15 @@ def attack(name: str, model: Written, count: int, seed: int, score: Score) -> No
         if found is None:
             continue
         made += 1
-        score.add(name, found, original.fate_of(found.model))
+        score.add(name, found, original.fate_of(found.model, rounded=found.kind in ROUNDED))
 
 
 class _Original:
     """A network, and what TensorFlow answers to the inputs that it takes."""
 
     def __init__(self, model: Written, seed: int) -> None:
-        self.side = model.side
+        self.contents = Contents()
+        self.side = normalised(model.side, self.contents)
         self.answers: list[tuple[np.ndarray, list[np.ndarray]]] = []
         with model.running() as run:
             for batch in batches(model, seed):
@@ -251,41 +269,41 @@ class _Original:
                     self.answers.append((batch, run(batch)))
         assert self.answers, "TensorFlow runs the network on none of its inputs"
 
-    def fate_of(self, other: Written) -> str:
-        """What becomes of a mutant: what is proven of it, and whether that is so."""
+    def fate_of(self, other: Written, *, rounded: bool = False) -> str:
+        """What becomes of a mutant: what is proven of it, and whether that is so, or nearly, if ``rounded``."""
         try:
             changed = other.side
-            if not prove(self.side, changed).proven:
+            if not prove_normal(self.side, normalised(changed, self.contents)).proven:
                 return "not proven"
             if first_flaw(changed.graph) is not None:
                 return "unloadable"
         except TfparityError:
             return "refused by the reader"
-        return self._run_beside(other)
+        return self._run_beside(other, rounded)
 
-    def _run_beside(self, other: Written) -> str:
+    def _run_beside(self, other: Written, rounded: bool) -> str:
         try:
-            return self._compared(other)
+            return self._compared(other, rounded)
         except (
             ValueError
         ):  # shape inference: it looks at nodes that no output needs, which the proof does not
             needed = [*other.inputs, *other.outputs]
             pruned = tf.compat.v1.graph_util.extract_sub_graph(other.definition, needed)
-            fate = self._compared(replace(other, definition=pruned))
+            fate = self._compared(replace(other, definition=pruned), rounded)
             return "proven, an unneeded node is refused" if fate == "proven and equal" else fate
 
-    def _compared(self, other: Written) -> str:
+    def _compared(self, other: Written, rounded: bool) -> str:
         try:
             with other.running() as run:
                 for batch, expected in self.answers:
-                    if not all(equal(a, b) for a, b in zip(expected, run(batch), strict=True)):
+                    if not all(equal(a, b, rounded) for a, b in zip(expected, run(batch), strict=True)):
                         return "proven and different"
         except (tf.errors.OpError, TypeError, KeyError):
             return "proven, TensorFlow refuses"
         return "proven and equal"
 
 
-def equal(one: np.ndarray, other: np.ndarray) -> bool:
+def equal(one: np.ndarray, other: np.ndarray, rounded: bool = False) -> bool:
     """Whether two results are one. Threads of TensorFlow flush subnormal numbers to zero or do not: both are zero."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
@@ -293,6 +311,8 @@ def equal(one: np.ndarray, other: np.ndarray) -> bool:
         return bool(np.array_equal(one, other))
     smallest = np.finfo(one.dtype).smallest_normal
     one, other = (np.where(np.abs(each) < smallest, 0, each) for each in (one, other))
+    if rounded:
+        return bool(np.allclose(one, other, rtol=1e-5, atol=1e-6, equal_nan=True))
     return bool(np.array_equal(one, other, equal_nan=True))
 
 

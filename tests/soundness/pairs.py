@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pytest_tfparity.graph.graph import DType, Graph, Tensor, tensor_name
 from pytest_tfparity.graph.proof.fingerprint import Contents
-from pytest_tfparity.graph.proof.proof import Proof, Side, normalised
+from pytest_tfparity.graph.proof.proof import NormalSide, Proof, Side, normalised
 from pytest_tfparity.graph.proof.proof import prove as _prove
 from pytest_tfparity.graph.read.graphdef import read_graph
 
@@ -111,10 +111,15 @@ def written(
 
 
 def prove(reference: Side, export: Side) -> Proof:
-    """The proof that a check asks for; what holds from left to right holds from right to left."""
+    """The proof that a check asks for."""
     contents = Contents()
-    made = _prove(normalised(reference, contents), normalised(export, contents))
-    assert _prove(normalised(export, contents), normalised(reference, contents)).proven is made.proven
+    return prove_normal(normalised(reference, contents), normalised(export, contents))
+
+
+def prove_normal(reference: NormalSide, export: NormalSide) -> Proof:
+    """:func:`prove` of sides in normal form; what holds from left to right holds from right to left."""
+    made = _prove(reference, export)
+    assert _prove(export, reference).proven is made.proven
     return made
 
 

@@ -1,24 +1,14 @@
 """Read what TensorFlow's registry says of each op's arguments, to write and to check ``graph/signatures.tsv``.
 
-``python tests/soundness/signatures.py OUT [OLDER...]`` writes the table of the installed TensorFlow to OUT, with the
-ops of older tables that this TensorFlow has dropped. It runs on Python 3.6 and TensorFlow 1.15 too.
+``PYTHONPATH=tests python tests/soundness/signatures.py OUT [OLDER...]`` writes the table of the installed TensorFlow to
+OUT, with the ops of older tables that this TensorFlow has dropped; ``tests/graph/op_tables.py`` does all of it. It runs
+on Python 3.6 and TensorFlow 1.15 too.
 """
 
 import json
 import sys
 
-
-def registered_ops():
-    from tensorflow.python.framework import op_def_registry
-
-    if hasattr(op_def_registry, "get_registered_ops"):
-        return dict(op_def_registry.get_registered_ops())
-    from tensorflow.core.framework import op_def_pb2
-    from tensorflow.python.client import pywrap_tf_session
-
-    ops = op_def_pb2.OpList()
-    ops.ParseFromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
-    return {op.name: op for op in ops.op}
+from graph.op_registry import registered_ops
 
 
 def argument(arg):

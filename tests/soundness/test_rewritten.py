@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from graph.op_registry import registered_ops
+from pytest_tfparity.graph.graph import DType
+from pytest_tfparity.graph.normal.attributes import commutes
 from soundness.networks import network
-from soundness.pairs import Written, differ, prove, written
+from soundness.pairs import AS_WRITTEN, Written, differ, prove, written
 from soundness.rewrites import grappler
 
 v1 = tf.compat.v1
@@ -169,6 +173,40 @@ def test_operands_of_a_maximum_do_not_change_places() -> None:
     one = of(lambda x: raw.Reciprocal(x=raw.Maximum(x=x, y=tf.constant(0.0))))
     other = of(lambda x: raw.Reciprocal(x=raw.Maximum(x=tf.constant(0.0), y=x)))
     assert not prove(one.side, other.side).proven
+
+
+STRANGERS = np.resize(np.float32([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 3e38, -1.0, 0.5]), 4000)
+COMMUTATIVE = {name: op for name, op in registered_ops().items() if op.is_commutative and hasattr(raw, name)}
+
+
+@pytest.mark.parametrize("op", sorted(COMMUTATIVE.keys() - {"AccumulateNV2", "RiscAdd"}))
+def test_operands_that_may_change_places_change_no_bit(op: str) -> None:
+    random = np.random.default_rng(5)
+    pairs = {
+        tf.bool: random.random((2, 4000)) < 0.5,
+        tf.int32: random.integers(-(2**31), 2**31, (2, 4000)).astype(np.int32),
+        tf.float32: np.stack([STRANGERS, random.permutation(STRANGERS)]),
+        tf.float64: random.normal(0, 9, (2, 4000)),
+    }
+    tried = 0
+    for dtype, pair in pairs.items():
+        with suppress(TypeError, tf.errors.InvalidArgumentError):  # not for every type
+            one, other = (_of_pair(op, dtype, operands) for operands in (pair, pair[::-1]))
+            numbers = ~np.isnan(one.astype(np.float64))
+            assert one[numbers].tobytes() == other[numbers].tobytes()
+            assert np.array_equal(numbers, ~np.isnan(other.astype(np.float64)))
+            assert commutes(op, {"T": DType(dtype.as_datatype_enum)})
+            tried += 1
+    assert tried
+
+
+def _of_pair(op: str, dtype: Any, values: Any) -> np.ndarray:
+    with tf.Graph().as_default() as graph:
+        pair = [v1.placeholder(dtype, None) for _ in values]
+        kernel = getattr(raw, op)
+        made = kernel(inputs=pair) if op == "AddN" else kernel(x=pair[0], y=pair[1])
+        with v1.Session(graph=graph, config=AS_WRITTEN) as session:
+            return np.asarray(session.run(made, dict(zip(pair, values, strict=True))))
 
 
 def test_adding_zero_is_something() -> None:

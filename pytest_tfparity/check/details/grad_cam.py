@@ -23,8 +23,9 @@ from .numbers import short
 
 MOST_IMAGES = 4
 MOST_CLASSES = 3
+"""What a page shows: each image and class is a row of three pictures, kept in report.json too."""
 _SIDE = 224
-"""Pixels that an image of the report is wide or high at most."""
+"""Pixels that an image of the report is wide or high at most: the input of most image networks, shown as it is."""
 
 GradCamArrays: TypeAlias = tuple[Array, Array, Array]
 """Image, activations, gradients."""

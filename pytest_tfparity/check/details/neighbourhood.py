@@ -15,6 +15,7 @@ from ...result_details import Drawing, DrawnNode, Neighbourhood, NodeRole
 MOST_FINDINGS = 10
 MOST_NODES = 12
 MOST_STEPS = 2
+"""What a drawing can show and still be read: nodes, and how far they are from the one that is at fault."""
 MOST_READERS = 4
 """Readers of a node that are followed: a constant that everything reads explains nothing."""
 

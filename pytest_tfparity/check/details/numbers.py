@@ -10,6 +10,7 @@ from ...graph.graph import Array
 from ...result_details import Quantiles
 
 FEW = 5
+"""As many numbers as the quantiles are: fewer are given as they are."""
 
 
 def short(value: float) -> float:

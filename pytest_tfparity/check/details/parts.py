@@ -18,7 +18,7 @@ from .grad_cam import grad_cam
 from .neighbourhood import neighbourhoods
 from .values import output_differences
 
-MOST_NODES = 500
+MOST_DIFFERENCES = 500
 """Nodes that the picture of the depth shows at most."""
 MOST_NORMS = 200
 """Rows of the table of batch norms at most: more than ResNet-152 has (151)."""
@@ -48,7 +48,7 @@ def details_of(
         evidence, findings = diagnosis.evidence, diagnosis.findings
         parts |= {
             "The picture of the depth": lambda: _counted(
-                "nodes", node_differences(evidence, findings, MOST_NODES)
+                "nodes", node_differences(evidence, findings, MOST_DIFFERENCES)
             ),
             "The table of batch norms": lambda: _counted(
                 "batch_norms", batch_norm_rows(evidence, MOST_NORMS)

@@ -31,29 +31,28 @@ from . import (
     weights,
     wiring,
 )
-from .kinds.graph import classified
+from .kinds.graph import GraphCause, classified
 
-GRAPH: tuple[Cause, ...] = classified(
-    (
-        wiring.MISSING_SOFTMAX,
-        preprocessing.CHANNEL_ORDER,
-        preprocessing.DECODE_ATTRIBUTE,
-        preprocessing.RESIZE_ATTRIBUTE,
-        preprocessing.RESIZE_METHOD,
-        layout.PADDING,
-        layout.FLATTEN_ORDER,
-        layout.AXIS_TRANSPOSED,
-        preprocessing.INPUT_SCALING,
-        preprocessing.PREPROCESS_CONSTANT,
-        preprocessing.PREPROCESS_MISSING,
-        random_numbers.DROPOUT_SCALING,
-        wiring.WIRING_DIFFERS,
-        wiring.OP_MISSING,
-        wiring.GRAPH_CONSTANT,
-        wiring.OP_DIFFERS,
-    )
+DIFFERENCES: tuple[GraphCause, ...] = (
+    wiring.MISSING_SOFTMAX,
+    preprocessing.CHANNEL_ORDER,
+    preprocessing.DECODE_ATTRIBUTE,
+    preprocessing.RESIZE_ATTRIBUTE,
+    preprocessing.RESIZE_METHOD,
+    layout.PADDING,
+    layout.FLATTEN_ORDER,
+    layout.AXIS_TRANSPOSED,
+    preprocessing.INPUT_SCALING,
+    preprocessing.PREPROCESS_CONSTANT,
+    preprocessing.PREPROCESS_MISSING,
+    random_numbers.DROPOUT_SCALING,
+    wiring.WIRING_DIFFERS,
+    wiring.OP_MISSING,
+    wiring.GRAPH_CONSTANT,
+    wiring.OP_DIFFERS,
 )
 """The causes that are differences of the graphs: a difference speaks for the first one that fits it."""
+GRAPH: tuple[Cause, ...] = classified(DIFFERENCES)
 
 CAUSES: tuple[Cause, ...] = (
     *loading.CAUSES,
@@ -92,9 +91,6 @@ def by_id(*ids: str) -> tuple[Cause, ...]:
     """The causes with these ids. Raises KeyError for an id that is none."""
     return tuple(CATALOGUE[each] for each in ids)
 
-
-OTHER_WEIGHTS: tuple[Cause, ...] = by_id("stale-export", "other-run")
-"""The causes that an export can show although it passes: it is within tolerance of weights that are not its own."""
 
 UNLOADABLE: tuple[Cause, ...] = by_id("pb-unloadable-ref-edges")
 """What keeps TensorFlow from importing a file, although the part that the outputs need can be run."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ..arrays import cosine, same, values
 from ..cause import Cause
 from ..evidence import Evidence
+from ..places.batch_norms import norm_pairs, reference_norms
 from ..places.weights import WrongConstant, wrong_constants
 from ..relations.relation import Relation
 from ..wording import counted, enumerated
@@ -132,15 +133,26 @@ def _rule(relation: Relation | None) -> str:
     return f"through {relation.function.replace('+c', f' + {number}')}"
 
 
+_SCALED = ("scaled", "channels scaled")
+
+
+def _altered(evidence: Evidence) -> Sequence[WrongConstant]:
+    """Weights that were changed by one rule, where nothing else in the graph can make up for it.
+
+    Factors of a kernel whose batch norm the export has in some other form may be those of the fold.
+    """
+    kept = {pair.reference.node for pair in evidence[norm_pairs]}
+    folded = {norm.kernel for norm in evidence[reference_norms] if norm.node not in kept}
+    return [
+        each
+        for each in of_kind("zeroed", "masked", "clipped", "rounded", *_SCALED, "mapped", "negated")(evidence)
+        if not each.statistic and not (each.kind in _SCALED and each.node in folded)
+    ]
+
+
 ALTERED = weights_cause(
     id="weights-altered",
-    where=lambda evidence: [
-        each
-        for each in of_kind(
-            "zeroed", "masked", "clipped", "rounded", "scaled", "channels scaled", "mapped", "negated"
-        )(evidence)
-        if not each.statistic
-    ],
+    where=_altered,
     says=lambda found: _each_told(found, _altered_told),
     fix=lambda found: (
         "Leave out the step that changes the weights on their way into the export (pruning, clipping, scaling, a fold"

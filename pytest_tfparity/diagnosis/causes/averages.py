@@ -13,6 +13,7 @@ from ..places.weights import WrongConstant, wrong_constants
 from ..raw_or_averaged import averages, in_layers_of, mixture_of_averages
 from ..tensor_names import slot_of
 from ..unrestored import NEAR
+from ..wording import verb
 from .kinds.group import suspicion
 from .kinds.weights import WrongWeights, weights_cause
 
@@ -131,7 +132,7 @@ def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others:
     return suspicion(
         "ema-partially-applied",
         found,
-        f"{found.layers} {'is' if len(found.scopes) == 1 else 'are'} {held} in {found.export_name}; the other"
+        f"{found.layers} {verb(found.scopes, 'is', 'are')} {held} in {found.export_name}; the other"
         f" {others}, as all are in the reference.",
         "Restore all of them through one map, ema.variables_to_restore(), and fail on missing names.",
         facts=_example,
@@ -187,9 +188,8 @@ _COPIES = ("variable", "other variable", "shadow", "other shadow")
 def _other_said(found: WrongWeights) -> str:
     first = found.wrong[0]
     return (
-        f"{found.constants} of {found.export_name} {found.verb('holds', 'hold')} another average of the same variables"
-        " than the reference:"
-        f" {first.constant} holds {first.source}, not {first.key}."
+        f"{found.constants} of {found.export_name} {verb(found.wrong, 'holds', 'hold')} another average of the same"
+        f" variables than the reference: {first.constant} holds {first.source}, not {first.key}."
     )
 
 

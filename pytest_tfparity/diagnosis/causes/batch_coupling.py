@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from ...graph import ops
 from ...graph.edit.repair import Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layers_of
@@ -17,11 +18,6 @@ from ..needed import live_export, live_reference
 from ..places.batch_norms import export_norms, nodes_inside
 from ..places.repairs import as_reference_at
 from ..wording import enumerated
-
-_REDUCTIONS = frozenset(
-    ["Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"]
-)
-"""Ops that reduce over the axes that they are told."""
 
 
 def _coupled(evidence: Evidence) -> Iterator[Suspicion]:
@@ -93,7 +89,7 @@ def _moved(evidence: Evidence) -> Mapping[TensorName, float | None]:
 
 def _over_batch(evidence: Evidence, node: Node, *, reference: bool = False) -> bool:
     """Whether a node reduces over axis 0 of something that depends on the inputs."""
-    if node.op not in _REDUCTIONS or len(node.inputs) < 2:
+    if node.op not in ops.REDUCTIONS or len(node.inputs) < 2:
         return False
     side = evidence.reference if reference else evidence.export
     reduced = side.graph.nodes.get(node.inputs[0].node)

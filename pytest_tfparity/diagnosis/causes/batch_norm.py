@@ -35,8 +35,12 @@ def _same_mode(pair: BatchNormPair) -> bool:
 
 def _other_epsilon(evidence: Evidence, pair: BatchNormPair) -> bool:
     reference, export = pair.reference.epsilon, pair.export.epsilon
-    largest = max(abs(reference), abs(export))
-    return _same_mode(pair) and abs(reference - export) > _SAME_EPSILON * largest
+    return _same_mode(pair) and not same_epsilon(reference, export)
+
+
+def same_epsilon(one: float, other: float) -> bool:
+    """Whether two epsilons are one that is spelt in two ways."""
+    return abs(one - other) <= _SAME_EPSILON * max(abs(one), abs(other))
 
 
 def _epsilon(found: BatchNorms) -> str:
@@ -156,7 +160,7 @@ def _unused_said(found: BatchNorms) -> str:
 def _unused_fix(found: BatchNorms) -> str:
     missing = {name for pair in found.pairs for name in _unused(found.evidence, pair)}
     flags = " and ".join(option for name, option in _OPTIONS.items() if name in missing)
-    return f"Build the batch norms of the export graph with {flags}, restore, freeze again."
+    return f"Build the batch norms of the export graph with {flags}, restore, {found.case.remake}."
 
 
 def _with_weights(evidence: Evidence, pair: BatchNormPair) -> Repair:

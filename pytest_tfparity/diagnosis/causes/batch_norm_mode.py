@@ -23,9 +23,6 @@ TRAINING_MODE = "bn-training-mode"
 KERAS = "keras-learning-phase"
 
 _KERAS_PLACEHOLDER = "keras_learning_phase"
-_RANDOM = frozenset(
-    {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "StatelessRandomUniform"}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +117,7 @@ def _drawn_no_more(evidence: Evidence, repair: Repair) -> tuple[str, ...]:
     except Ungraftable:
         return ()
     nodes = evidence[export_flow].nodes.values()
-    drawn = [node.name for node in nodes if node.op in _RANDOM and node.name not in after]
+    drawn = [node.name for node in nodes if ops.draws(node.op) and node.name not in after]
     return tuple(dict.fromkeys(map(layer_around_conditional, drawn)))
 
 
@@ -168,7 +165,7 @@ def _built(found: _Training) -> str:
     """How to build the graph where no feed is enough."""
     constants = [f"{switch.node}={switch.value}" for switch in found.switches if not switch.placeholder]
     flag = f"with {enumerated(constants)}" if constants and not found.rest else "with training=False"
-    graph = f"Build the export graph {flag}, {found.case.restored}, freeze again."
+    graph = f"Build the export graph {flag}, {found.case.restored}, {found.case.remake}."
     flows = found.evidence[reference_flow], found.evidence[export_flow]
     if not found.rest or not _draws(flows[1]) or _draws(flows[0]):
         return graph
@@ -176,7 +173,7 @@ def _built(found: _Training) -> str:
 
 
 def _draws(flow: LiveGraph) -> bool:
-    return any(node.op in _RANDOM for node in flow.nodes.values())
+    return any(ops.draws(node.op) for node in flow.nodes.values())
 
 
 def _facts(found: _Training) -> tuple[str, ...]:

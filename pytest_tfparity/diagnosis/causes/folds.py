@@ -9,7 +9,7 @@ from ..evidence import Evidence
 from ..places.fold_formula import Misfold
 from ..places.unfold import Folded
 from ..places.wrong_folds import wrong_folds
-from ..wording import enumerated
+from ..wording import enumerated, verb
 from .kinds.folds import Folds, fold_cause
 from .kinds.group import suspicion
 
@@ -112,11 +112,10 @@ def _misfolded(evidence: Evidence) -> Iterator[Suspicion]:
 
 
 def _formula_said(found: Folds, misfold: Misfold, offset: bool) -> str:
-    what = "an offset of" if offset else ""
-    verb = "was" if len(found.folds) == 1 else "were"
+    what = "an offset of " if offset else ""
     return (
-        f"{found.layers} {verb} folded in {found.export_name} with {what}{' ' if what else ''}{misfold.formula}:"
-        f" {misfold.fault}."
+        f"{found.layers} {verb(found.folds, 'was', 'were')} folded in {found.export_name} with"
+        f" {what}{misfold.formula}: {misfold.fault}."
     )
 
 

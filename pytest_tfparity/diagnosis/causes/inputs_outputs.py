@@ -9,7 +9,7 @@ from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.layer import common_layer, layer_of
-from ...graph.proof.proof import Side
+from ...graph.proof.proof import Side, prove
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
 from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
@@ -116,6 +116,38 @@ def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
         )
 
 
+def _wrong_signature(evidence: Evidence) -> Iterator[Suspicion]:
+    """Another signature of the export computes what the reference computes."""
+    case, reference = evidence.case, evidence.reference
+    for name, other in case.signatures.items():
+        if not prove(case.reference, other).proven:
+            continue
+        outputs = [output.node for output in evidence.export.outputs]
+        yield Suspicion(
+            cause="wrong-signature",
+            nodes=tuple(outputs),
+            scopes=(),
+            message=f"The signature of {case.export_name} that is compared is another function; signature {name} of the"
+            " same file computes what the reference computes.",
+            fix=f"State `signature: {name}` for the export; or, if servers ask for the other one, export the right"
+            " function under that name.",
+            evidence=(f"under signature {name} the export is proven to be the reference",),
+            repair=tuple(
+                Graft(
+                    export=got,
+                    reference=evidence[reference_flow].source(right),
+                    at=lambda tensor: None,
+                    graph=evidence[taken_reference],
+                    into=index,
+                )
+                for index, (right, got) in enumerate(
+                    zip(reference.outputs, evidence.export.outputs, strict=True)
+                )
+            ),
+        )
+        return
+
+
 def _misplaced(evidence: Evidence) -> bool:
     """Whether outputs may stand in the wrong place at all: more differs than settings and values."""
     reference, export = evidence.reference, evidence.export
@@ -185,6 +217,7 @@ def _between(evidence: Evidence, start: TensorName, end: TensorName) -> list[str
 
 
 CAUSES: tuple[Cause, ...] = (
+    Cause(id="wrong-signature", ways=(_wrong_signature,)),
     Cause(id="wrong-input-node", ways=(_wrong_input,)),
     Cause(id="wrong-output-node", ways=(_wrong_output,)),
     Cause(id="inputs-swapped", ways=(_inputs_swapped,)),

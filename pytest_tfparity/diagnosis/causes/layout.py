@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ...graph import ops
 from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
-from ..places.transformations import FLATTENERS, PADS, TURNS, any_of, slides
+from ..places.transformations import FLATTENERS, TURNS, any_of, slides
 from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import as_written, export_ops, fact_told, names_of, nodes_to_name, reader, reference_ops
 
@@ -15,8 +16,8 @@ def _pads_otherwise(difference: Difference) -> bool:
     if difference.kind is Kind.ATTRIBUTE:
         return difference.divergence.attribute in ("padding", "explicit_paddings")
     if difference.kind is Kind.CONSTANT:
-        return any_of(difference.readers, PADS)
-    only_pads = bool(difference.nodes) and all(node.op in PADS for node in difference.nodes)
+        return any_of(difference.readers, ops.PADS)
+    only_pads = bool(difference.nodes) and all(node.op in ops.PADS for node in difference.nodes)
     return only_pads and (difference.kind is Kind.OP or any(map(slides, difference.readers)))
 
 

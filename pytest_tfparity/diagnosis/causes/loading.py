@@ -18,8 +18,6 @@ from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
 from ..wording import counted, enumerated
 
-_READS = frozenset({"ReadVariableOp"})
-
 
 def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
     """Variables are left on the way to the outputs."""
@@ -27,7 +25,7 @@ def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
     left = [
         node.name
         for node in Half.of(export).part.nodes.values()
-        if node.op in ops.VARIABLES and node.name not in export.variables
+        if node.op in ops.VARIABLES and node.name not in {*export.variables, *case.unrestored}
     ]
     if not left:
         return
@@ -39,6 +37,26 @@ def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
         message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({enumerated(left)})"
         f" {are}, without a value in the file.",
         fix=f"In one session, {case.restored}, then freeze with convert_variables_to_constants.",
+        repair=tuple(_values(evidence, left)),
+    )
+
+
+def _not_restored(evidence: Evidence) -> Iterator[Suspicion]:
+    """Variables that the outputs need, and that the export's own restore function leaves out."""
+    export, case = evidence.export, evidence.case
+    left = [name for name in Half.of(export).part.nodes if name in case.unrestored]
+    if not left:
+        return
+    them = "them" if len(left) > 1 else "it"
+    yield Suspicion(
+        cause="saved-model-variable-not-restored",
+        nodes=tuple(left),
+        scopes=layers_of(left),
+        message=f"{case.export_name} computes its outputs from {counted(len(left), 'variable')} ({enumerated(left)})"
+        f" that its restore function puts no value into: whoever loads it finds {them} uninitialised.",
+        fix="Let the exported object hold every layer as an attribute (or in a list that is one) before it is"
+        " exported; in TensorFlow 1, save all of tf.global_variables().",
+        evidence=(f"no RestoreV2 leads to an assignment to {enumerated(left)}",),
         repair=tuple(_values(evidence, left)),
     )
 
@@ -58,7 +76,7 @@ def _values(evidence: Evidence, variables: Iterable[str]) -> Iterator[Constant]:
             yield Constant(node=name, value=value)
             continue
         for reader, _ in readers.get(TensorName(name, 0), ()):
-            if nodes[reader].op in _READS:
+            if nodes[reader].op == "ReadVariableOp":
                 yield Constant(node=reader, value=value)
 
 
@@ -166,7 +184,7 @@ def _called(node: Node) -> set[str]:
 
 
 def _described(op: str, name: str) -> str:
-    library = ops.origin(op)
+    library = ops.library_of(op)
     return f"{op} ({name}{f'; from {library}' if library else ''})"
 
 
@@ -182,5 +200,6 @@ LOST_REFERENCES = Cause(id="pb-unloadable-ref-edges", ways=(_lost_references,), 
 CAUSES: tuple[Cause, ...] = (
     LOST_REFERENCES,
     Cause(id="export-not-frozen", ways=(_not_frozen,)),
+    Cause(id="saved-model-variable-not-restored", ways=(_not_restored,)),
     Cause(id="unregistered-op", ways=(_unregistered,)),
 )

@@ -18,7 +18,7 @@ from ..needed import live_export, live_reference
 from ..places.repairs import as_reference_at
 from ..places.weights import WrongConstant, wrong_constants
 from ..runner import OutputArrays
-from ..wording import enumerated
+from ..wording import enumerated, verb
 from .kinds.weights import WrongWeights, weights_cause
 
 NAN_IN_BOTH = "nan-in-both"
@@ -60,8 +60,10 @@ def _origin_of_nan(evidence: Evidence) -> tuple[tuple[str, ...], str]:
     if weights:
         keys = enumerated([evidence.case.keys.get(name, name) for name in weights])
         nodes = tuple(evidence[alignment].nodes.get(name, name) for name in weights)
-        verb = "is" if len(weights) == 1 else "are"
-        return nodes, f"{keys} in the {evidence.case.reference_noun} {verb} NaN already."
+        return (
+            nodes,
+            f"{keys} in the {evidence.case.reference_noun} {verb(weights, 'is', 'are')} NaN already.",
+        )
     first = _first_not_finite(evidence, both=True)
     if first is not None:
         return (first,), f"Both turn finite values into NaN at {first}."
@@ -93,7 +95,7 @@ def not_finite_said(found: WrongWeights) -> str:
         for each in found.wrong
     ]
     return (
-        f"{enumerated(bad)} of {found.export_name} {found.verb('holds', 'hold')} NaN or infinity; in"
+        f"{enumerated(bad)} of {found.export_name} {verb(found.wrong, 'holds', 'hold')} NaN or infinity; in"
         f" {found.reference_name} all values there are finite."
     )
 

@@ -18,9 +18,7 @@ from ..needed import export_flow, live_export, reference_flow
 from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
 from ..places.folds import folds
 from ..places.unfold import Folded, unfolded
-from ..wording import enumerated
-
-_PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+from ..wording import enumerated, verb
 
 
 def _shared_output(evidence: Evidence) -> Iterator[Suspicion]:
@@ -49,7 +47,8 @@ def _shared_output(evidence: Evidence) -> Iterator[Suspicion]:
 
 def _feeds(convolutions: Sequence[str], others: Sequence[str]) -> str:
     outside = [name for name in others if name not in convolutions]
-    said = f"feeds {enumerated(outside)}" if outside else "is an output"
+    outputs = verb(convolutions, "is an output", "are outputs")
+    said = f"{verb(convolutions, 'feeds', 'feed')} {enumerated(outside)}" if outside else outputs
     return f"{enumerated(convolutions)} {said}"
 
 
@@ -67,7 +66,8 @@ def _shared_kernel(evidence: Evidence) -> Iterator[Suspicion]:
         nodes=tuple(dict.fromkeys([*kernels, *wrong])),
         scopes=layers_of([*kernels, *wrong]),
         message=(
-            f"{enumerated(kernels)} holds the scale of {norms}, which was folded into it, and {enumerated(wrong)} uses"
+            f"{enumerated(kernels)} {verb(kernels, 'holds', 'hold')} the scale of {norms}, which was folded in, and"
+            f" {enumerated(wrong)} {verb(wrong, 'uses', 'use')}"
             " the same kernel."
         ),
         fix=f"Duplicate {enumerated(kernels)} before folding, or skip fold_batch_norms for it.",
@@ -156,7 +156,7 @@ def _before_convolution(flow: LiveGraph, convolution: Node, fused: str) -> tuple
     """The resize before a convolution, where ``fused`` is of an op that holds one, and what both read."""
     source = flow.source(convolution.inputs[0])
     before = flow.node(source)
-    if before is not None and before.op in _PADS:
+    if before is not None and before.op in ops.PADS:
         source = flow.source(before.inputs[0])
         before = flow.node(source)
     if before is not None and fused == "FusedResizeAndPadConv2D" and before.op.startswith("Resize"):
@@ -178,11 +178,11 @@ def _fused_pad(evidence: Evidence) -> Iterator[Suspicion]:
     """Fused pad and convolution, which on CPU ignore the batch."""
     found = [each for each in _fused_pads(evidence) if not each.half_pixel]
     if found:
-        ops = enumerated([each.node.op for each in found])
+        fused = enumerated([each.node.op for each in found])
         yield _fused(
             "pass-fused-pad-conv-batch",
             found,
-            f"{enumerated([each.node.name for each in found])} ({ops}): on CPU this op evaluates only the first"
+            f"{enumerated([each.node.name for each in found])} ({fused}): on CPU this op evaluates only the first"
             f" sample of a batch and repeats its answer for all others.{_seen(evidence)}",
             # With a batch of one it is right, and something else is wrong.
             certain=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ...graph import ops
 from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
 from ...graph.layer import layer_of, scope_of
@@ -24,10 +25,11 @@ from ..lowered import (
 from ..needed import live_export
 from ..places.repairs import as_reference_at
 from ..places.weights import provenances, wrong_constants
-from ..wording import counted, enumerated
+from ..wording import counted, enumerated, verb
 from .kinds.group import Group, Sentence, suspicion
 
-_READS = frozenset({"Identity", "Cast", "ReadVariableOp", "Enter", "RefEnter", "ExpandDims", "Reshape"})
+_READS = ops.IDENTITIES | ops.ENTERS | ops.RESHAPES | {"Cast", "ReadVariableOp"}
+"""What may stand between a weight and the op that computes with it."""
 
 
 # --- weights
@@ -116,7 +118,7 @@ QUANTISED = _lowered_cause(
     precision="8 bit",
     says=lambda found: (
         f"{counted(len(found.lowered), 'weight')} of {found.export_name}"
-        f" {'holds' if len(found.lowered) == 1 else 'hold'} no more than 8 bits: each value is one of at most 256 equal"
+        f" {verb(found.lowered, 'holds', 'hold')} no more than 8 bits: each value is one of at most 256 equal"
         " steps, of its tensor or of its channel."
     ),
     fix="Do not quantise, or loosen the tolerance.",
@@ -126,8 +128,8 @@ QUANTISED = _lowered_cause(
 def _rounded_said(found: LoweredWeights) -> str:
     steps = min(each.steps for each in found.lowered if each.steps is not None)
     return (
-        f"{found.share} of {found.export_name} are rounded to about {steps:.0f} equal steps between smallest and"
-        " largest value."
+        f"{found.share} of {found.export_name} {verb(found.lowered, 'is', 'are')} rounded to about {steps:.0f} equal"
+        " steps between smallest and largest value."
     )
 
 
@@ -155,7 +157,8 @@ def _half(evidence: Evidence) -> Iterator[Suspicion]:
         cause="compute-fp16",
         nodes=tuple(nodes),
         scopes=tuple(scopes),
-        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(list(scopes))}) compute in half"
+        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(list(scopes))})"
+        f" {verb(nodes, 'computes', 'compute')} in half"
         f" precision; the {case.reference_graph} computes them in float.",
         fix="Export the float graph, or loosen the tolerance.",
         repair=_in_float(evidence, nodes),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from ...graph import ops
 from ...graph.align.divergence import Kind
 from ..input_path import first_layer_map
 from ..places.divergences import Difference
 from ..places.transformations import (
     AFFINE,
     COMPARES,
-    GATHERS,
-    JOINS,
-    PARTS,
     any_of,
     computed_by,
     decodes,
@@ -28,7 +26,7 @@ from .kinds.sentences import constant_told, fact_told, names_of, op_of, referenc
 def _reorders_channels(difference: Difference) -> bool:
     if difference.kind is Kind.CONSTANT:
         orders = difference.constants is not None and all(map(permutes, difference.constants))
-        return orders and any_of(difference.readers, GATHERS)
+        return orders and any_of(difference.readers, ops.GATHERS)
     if not difference.first:
         return False
     if difference.kind is Kind.WIRING:
@@ -41,7 +39,7 @@ def _joins_parts(difference: Difference) -> bool:
     """Whether channels that were taken apart are put together again, in another order."""
     flow, nodes = difference.sides[0]
     parts = (computed_by(flow, source) for node in nodes for source in node.inputs)
-    return any_of(nodes, JOINS) and any_of(filter(None, parts), PARTS | {"StridedSlice"})
+    return any_of(nodes, ops.JOINS) and any_of(filter(None, parts), ops.SPLITS | {"StridedSlice"})
 
 
 def _channels_said(difference: Difference) -> str:
@@ -109,7 +107,7 @@ RESIZE_METHOD = GraphCause(
 def _counts(difference: Difference) -> bool:
     """Whether a whole number is added to, compared with or looked up by whole numbers: ids, labels, lengths."""
     whole = difference.constants is not None and all(each.dtype.kind in "iu" for each in difference.constants)
-    return whole and any_of(difference.readers, AFFINE | COMPARES | GATHERS)
+    return whole and any_of(difference.readers, AFFINE | COMPARES | ops.GATHERS)
 
 
 def _scales_otherwise(difference: Difference) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
@@ -16,9 +17,9 @@ from ..evidence import Evidence
 from ..needed import export_flow
 from ..places.divergences import Difference, differences, unexplained
 from ..places.repairs import as_reference_at
-from ..places.transformations import SCALES, factor_of
+from ..places.transformations import factor_of
 from ..random_ops import RandomPlace, export_random_ops, random_places
-from ..wording import counted, enumerated
+from ..wording import counted, enumerated, verb
 from .kinds.graph import GraphCause
 from .kinds.group import Group, Sentence, suspicion
 from .kinds.sentences import fact_told, names_of, nodes_to_name, short_number
@@ -106,7 +107,7 @@ def _switched(found: Chances) -> str:
 
 
 def _dropout_said(found: Chances) -> str:
-    live = "is a live dropout" if len(found.met) == 1 else "are live dropouts"
+    live = verb(found.met, "is a live dropout", "are live dropouts")
     why = f" {fact_told(found.differences[0])}." if found.switches else ""
     return f"{enumerated(found.joins)} {live} in {found.export_name}: values are dropped at random.{why}"
 
@@ -141,23 +142,31 @@ RANDOM_NOISE = _random_cause(
 
 
 def _factor(difference: Difference) -> float | None:
-    """The one number that the export alone multiplies by."""
-    only = difference.kind is Kind.ONLY_IN_EXPORT
-    return factor_of(difference.export.flow, difference.export_nodes) if only else None
+    """What the export alone multiplies by, where it multiplies or divides by one number that may be a keep_prob."""
+    nodes = difference.export_nodes
+    if difference.kind is not Kind.ONLY_IN_EXPORT or len(nodes) != 1:
+        return None
+    factor = factor_of(difference.export.flow, nodes)
+    keep_prob = factor if nodes[0].op == "Mul" or not factor else 1 / factor
+    return factor if keep_prob is not None and 0 < keep_prob < 1 else None
 
 
 def _factor_said(difference: Difference) -> str:
     factor = _factor(difference.spot)
     by = "" if factor is None else f" by {short_number(factor)}"
     node, (_, export) = nodes_to_name(difference.spot)[0], names_of(difference)
-    return f"{node} multiplies{by} in {export} alone: a keep_prob of a dropout, by its place."
+    return f"{node} multiplies{by} in {export} alone; what the dropout of old code leaves is such a factor."
 
 
 DROPOUT_SCALING = GraphCause(
     id="dropout-scaling",
     where=lambda difference: _factor(difference) is not None,
     says=_factor_said,
-    fix="Remove it: since tf.nn.dropout scales in training, inference needs no factor.",
+    fix=(
+        "Remove it if it is a dropout's keep_prob (since tf.nn.dropout scales in training, inference needs no factor);"
+        " else build the export graph with the code that the checkpoint was trained with."
+    ),
+    certain=False,
 )
 
 
@@ -173,8 +182,8 @@ def _facts(found: Chances) -> Sequence[str]:
     flow = found.evidence[export_flow]
     facts = []
     for chance in found.met[:_SHOWN]:
-        ops = enumerated([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
-        facts.append(f"{ops} reaches the outputs through {chance.join}")
+        drawn = enumerated([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
+        facts.append(f"{drawn} reaches the outputs through {chance.join}")
     if len(found.met) > _SHOWN:
         facts.append(f"and {counted(len(found.met) - _SHOWN, 'more place')}")
     if found.evidence[export_repeats] is False:
@@ -200,7 +209,7 @@ def _cut(evidence: Evidence, chance: RandomPlace) -> Iterator[Wire]:
         return
     data = kept[0]
     scaled = flow.node(flow.source(data))
-    if chance.cause == "dropout-active" and scaled is not None and scaled.op in SCALES:
+    if chance.cause == "dropout-active" and scaled is not None and scaled.op in ops.PRODUCTS:
         single = [flow.constant(source) is not None for source in scaled.inputs]
         data = scaled.inputs[single.index(False)] if sum(single) == 1 else data
     for name, reader in evidence.export.graph.nodes.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...graph import ops
-from ...graph.edit.pruning import effects
+from ...graph.edit.pruning import effects_of_part
 from ...graph.layer import layers_of
 from ...graph.variables import written_variable
 from ...runtime.matching import Half
@@ -21,7 +21,7 @@ def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
     """Running the reference changes it."""
     graph = evidence.reference.graph
     part = Half.of(evidence.reference).part
-    found = [each for each in effects(graph, part) if ops.writes(each.op)]
+    found = [each for each in effects_of_part(graph, part) if ops.writes(each.op)]
     if not found:
         return
     variables = [each.variable or written_variable(graph, each.node) or each.node for each in found]

@@ -10,7 +10,7 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from ..wording import enumerated
+from ..wording import enumerated, verb
 from . import arrangement
 from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
 
@@ -70,7 +70,7 @@ def _mapped_said(found: WrongWeights) -> str:
     ]
     more = f" ({len(facts) - 3} more)" if len(facts) > 3 else ""
     return (
-        f"{found.constants} {found.verb('holds', 'hold')} another tensor of {found.reference_name} than the one"
+        f"{found.constants} {verb(found.wrong, 'holds', 'hold')} another tensor of {found.reference_name} than the one"
         f" that belongs there: {' '.join(facts[:3])}{more}"
     )
 
@@ -141,8 +141,8 @@ def _stale_said(found: WrongWeights) -> str:
     label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
     rest = "" if all_of_it else " or of others"
     return (
-        f"{found.constants} of {found.export_name} {found.verb('equals', 'equal')} {label}{rest} bit for bit, not"
-        f" {found.reference_name}: it was exported from another step."
+        f"{found.constants} of {found.export_name} {verb(found.wrong, 'equals', 'equal')} {label}{rest} bit for bit,"
+        f" not {found.reference_name}: it was exported from another step."
     )
 
 
@@ -185,7 +185,7 @@ OLDER = weights_cause(
     says=_older_said,
     fix=lambda found: f"Export {found.reference_name} again.",
     facts=lambda found: [
-        f"{found.constants} {found.verb('differs and is no initial value', 'differ, none is an initial value')}."
+        f"{found.constants} {verb(found.wrong, 'differs and is no initial value', 'differ, none is an initial value')}."
     ],
     whole=_is_whole,
     certain=False,
@@ -237,15 +237,12 @@ FOREIGN = weights_cause(
 
 
 def _left_out_said(found: WrongWeights) -> str:
-    marks = found.evidence[unrestored].marks
-    marked = (
-        "initial values"
-        if marks == len(found.wrong)
-        else f"initial values ({marks} of them to be seen as such)"
-    )
+    marks, one = found.evidence[unrestored].marks, len(found.wrong) == 1
+    what = "an initial value" if one else "initial values"
+    marked = what if marks == len(found.wrong) else f"{what} ({marks} of them to be seen as such)"
     return (
-        f"{found.layers} {'was' if len(found.scopes) == 1 else 'were'} not restored: {found.constants} of"
-        f" {found.export_name} {found.verb('is', 'are')} no tensor of {found.reference_name} but"
+        f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored: {found.constants} of"
+        f" {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of {found.reference_name} but"
         f" {marked}.{_others_right(found)}"
     )
 
@@ -257,15 +254,35 @@ def _others_right(found: WrongWeights) -> str:
     return f" All other weights are the {found.reference_noun}'s." if alone else ""
 
 
-PARTIAL_RESTORE = weights_cause(
+def _drawn_said(found: WrongWeights) -> str:
+    return (
+        f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of"
+        f" {found.reference_name}, and {verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws"
+        f" from{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
+    )
+
+
+def _restore_all(found: WrongWeights) -> str:
+    return (
+        "Restore all variables (no exclude, no ignore_missing_vars), under the names that the"
+        f" {found.reference_noun} has."
+    )
+
+
+_LEFT_OUT = weights_cause(
     id="partial-restore",
     where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].initial,
     says=_left_out_said,
-    fix=lambda found: (
-        "Restore all variables (no exclude, no ignore_missing_vars), under the names that the"
-        f" {found.reference_noun} has."
-    ),
+    fix=_restore_all,
 )
+_DRAWN = weights_cause(
+    id="partial-restore",
+    where=lambda evidence: () if _is_whole(evidence) else evidence[unrestored].drawn,
+    says=_drawn_said,
+    fix=_restore_all,
+    certain=False,
+)
+PARTIAL_RESTORE = Cause(id="partial-restore", ways=(*_LEFT_OUT.ways, *_DRAWN.ways))
 
 
 # --- some layers of another step or run
@@ -277,7 +294,7 @@ def _partial_stale(evidence: Evidence) -> Sequence[WrongConstant]:
 
 def _partial_stale_said(found: WrongWeights) -> str:
     return (
-        f"{found.layers} of {found.export_name} {'is' if len(found.scopes) == 1 else 'are'} near what"
+        f"{found.layers} of {found.export_name} {verb(found.scopes, 'is', 'are')} near what"
         f" {found.reference_name} holds{_angle(found.evidence[unrestored])} but not the same, and no initial values:"
         f" of another step of the run, most likely an older one.{_others_right(found)}"
     )
@@ -287,8 +304,8 @@ def _partial_equal_said(found: WrongWeights) -> str:
     label, all_of_it = _checkpoint([each for each in found.wrong if each.kind == "other checkpoint"])
     rest = "" if all_of_it else " or others"
     return (
-        f"{found.layers}: {found.constants} of {found.export_name} {found.verb('equals', 'equal')} {label}{rest} bit"
-        f" for bit, not {found.reference_name}.{_others_right(found)}"
+        f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'equals', 'equal')} {label}{rest}"
+        f" bit for bit, not {found.reference_name}.{_others_right(found)}"
     )
 
 
@@ -314,11 +331,11 @@ PARTIAL_STALE = Cause(id="partial-stale", ways=(*_PARTIAL_EQUAL.ways, *_PARTIAL_
 
 def _partial_foreign_said(found: WrongWeights) -> str:
     moved = [each for each in found.wrong if len(each.held.shape) < 2 and each.kind == "unknown"]
-    verb = "is a trained value, no initial one" if len(moved) == 1 else "are trained values, no initial ones"
+    trained = verb(moved, "is a trained value, no initial one", "are trained values, no initial ones")
     return (
-        f"{found.layers} of {found.export_name} {'has' if len(found.scopes) == 1 else 'have'} nothing in common with"
+        f"{found.layers} of {found.export_name} {verb(found.scopes, 'has', 'have')} nothing in common with"
         f" the weights of the reference{_angle(found.evidence[unrestored])}, and"
-        f" {len(moved)} of their biases, scales and statistics {verb}: they come from another training"
+        f" {len(moved)} of their biases, scales and statistics {trained}: they come from another training"
         f" run.{_others_right(found)}"
     )
 

@@ -11,7 +11,16 @@ from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm, find_batch_norms
 from ...graph.batch_norm.fold import Linear, fold_candidates
 from ...graph.batch_norm.pairs import BatchNormPair, pair_batch_norms
-from ...graph.edit.repair import Constant, Feed, Graft, Repair, Rewrite, Ungraftable, constant_node, tensor_of
+from ...graph.edit.repair import (
+    Constant,
+    Feed,
+    Graft,
+    Repair,
+    Rewrite,
+    Ungraftable,
+    constant_node,
+    tensor_of_array,
+)
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.live_graph import LiveGraph
 from ...graph.proof.proof import Side
@@ -87,7 +96,7 @@ def _in_shape(evidence: Evidence, right: str, held: str, constants: list[Rewrite
     if int(np.prod(reference.shape)) != int(np.prod(export.shape)):
         return None
     name = free_name(evidence, f"{held}/reshaped")
-    reshaped = tensor_of(values(export).reshape(reference.shape), export.dtype)
+    reshaped = tensor_of_array(values(export).reshape(reference.shape), export.dtype)
     constants.append(Rewrite(node=constant_node(name, reshaped)))
     return name
 
@@ -131,7 +140,7 @@ def _held(node: Node, value: bool) -> tuple[Repair, bool | int | float]:
         if bool(held.array) == value:
             return (), value
         array = np.asarray(value, held.array.dtype)
-        return (Constant(node=node.name, value=tensor_of(array, held.dtype)),), array.item()
+        return (Constant(node=node.name, value=tensor_of_array(array, held.dtype)),), array.item()
     if not node.op.startswith("Placeholder"):
         return (), value
     dtype = getattr(node.attrs.get("dtype"), "number", 10)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.graph import Array, Node, TensorName
+from ...graph.graph import Array, Attr, DType, Node, TensorName, listed
 from ...graph.live_graph import LiveGraph
 from ..alignment import alignment, divergences, reference_of
 from ..evidence import Evidence
@@ -17,7 +17,7 @@ from ..needed import export_flow, known_nodes, reference_flow
 from ..query import query
 from ..random_ops import RandomPlace, random_places
 from .surroundings import Surroundings
-from .transformations import ARRANGES, ARRANGING_ATTRIBUTES
+from .transformations import ACTIVATIONS, ARRANGES, ARRANGING_ATTRIBUTES, changes_nothing, takes_numbers
 from .weights import provenances
 
 _ONE_SIDED = (Kind.ONLY_IN_REFERENCE, Kind.ONLY_IN_EXPORT)
@@ -167,6 +167,48 @@ class Difference:
         return any(flow.source(source).node in self.reference.values for source in node.inputs)
 
     @property
+    def is_setting(self) -> bool:
+        """Whether both sides have the same nodes here, and a constant or an attribute of them differs."""
+        if self.inside:
+            return all(each.is_setting for each in self.inside)
+        if self.kind is Kind.ATTRIBUTE:
+            return self.divergence.values is not None and not any(map(_types, self.divergence.values))
+        return self.kind is Kind.CONSTANT
+
+    @property
+    def spelling(self) -> bool:
+        """Whether it may only say the same in another way: an attribute that arranges, a shape, an axis.
+
+        An integer is more than that where it is a number, an amount or an order, by what reads it.
+        """
+        if self.inside:
+            return any(each.spelling for each in self.inside)
+        return self.harmless and not self._counts
+
+    @property
+    def _counts(self) -> bool:
+        """Whether it is an integer that all its readers take for a number, no shape and no axis."""
+        source, flow = self.divergence.export[0], self.export.flow
+        places = [
+            (node, position)
+            for node in self.readers
+            for position, read in enumerate(node.inputs)
+            if flow.source(read).node == source
+        ]
+        return self.kind is Kind.CONSTANT and bool(places) and all(takes_numbers(*place) for place in places)
+
+    @property
+    def neutral(self) -> bool:
+        """Whether its nodes add 0 or multiply by 1."""
+        return all(changes_nothing(flow, node) for flow, nodes in self.sides for node in nodes)
+
+    @property
+    def activates(self) -> bool:
+        """Whether another activation or another pooling stands in one place."""
+        ops = [{node.op for node in nodes} for _, nodes in self.sides]
+        return self.kind is Kind.OP and all(len(each) == 1 and each <= ACTIVATIONS for each in ops)
+
+    @property
     def harmless(self) -> bool:
         """Whether it could change no number: another spelling, another arrangement."""
         if self.kind is Kind.ATTRIBUTE:
@@ -176,6 +218,12 @@ class Difference:
         if self.kind is Kind.WIRING or self.elsewhere:
             return False
         return self.kind is Kind.OP or all(node.op in ARRANGES for node in self.nodes)
+
+
+def _types(value: Attr) -> bool:
+    """Whether an attribute says of what types, so how many, the inputs of its node are."""
+    several = listed(value)
+    return any(isinstance(each, DType) for each in (several if several is not None else (value,)))
 
 
 @query
@@ -206,7 +254,14 @@ def differences(evidence: Evidence) -> tuple[Difference, ...]:
             chance=_chance(evidence[random_places], each),
         )
         for each in evidence[divergences]
+        if not _is_of_a_repair(evidence, each)
     )
+
+
+def _is_of_a_repair(evidence: Evidence, divergence: Divergence) -> bool:
+    """Whether it tells of a node that a repair brought into the graph: nothing of the file."""
+    made = evidence.export.graph.nodes.keys() - evidence.case.export.side.graph.nodes.keys()
+    return divergence.kind is not Kind.CONSTANT and not made.isdisjoint(divergence.export)
 
 
 def _chance(met: Iterable[RandomPlace], divergence: Divergence) -> str | None:

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from ...graph.batch_norm.find import BatchNorm
-from ...graph.edit.repair import tensor_of
+from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Tensor
 from ..arrays import values
 from ..evidence import Evidence
@@ -77,14 +77,14 @@ def _start(norm: BatchNorm, expected: LayerWeights) -> LayerWeights:
     """The statistics at their initial values."""
     start = {norm.mean: np.float32(0), norm.variance: np.float32(1)}
     return {
-        name: tensor_of(np.full(value.shape, start[name], values(value).dtype))
+        name: tensor_of_array(np.full(value.shape, start[name], values(value).dtype))
         for name, value in expected.items()
         if name in start
     }
 
 
 def _lowered(value: Tensor, kind: str) -> Tensor:
-    return tensor_of(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
+    return tensor_of_array(as_low(values(value), kind)) if values(value).dtype == np.float32 else value
 
 
 def _mistaken(evidence: Evidence, norm: BatchNorm, expected: LayerWeights) -> Iterator[LayerWeights]:
@@ -96,7 +96,8 @@ def _mistaken(evidence: Evidence, norm: BatchNorm, expected: LayerWeights) -> It
         if found and all(
             name in found and found[name].shape == value.shape for name, value in expected.items()
         ):
-            yield {**expected, norm.kernel or "": found[norm.kernel or ""]}
+            if norm.kernel is not None:
+                yield {**expected, norm.kernel: found[norm.kernel]}
             yield found
 
 

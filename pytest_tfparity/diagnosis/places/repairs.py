@@ -12,7 +12,7 @@ import numpy as np
 
 from ...graph import ops
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.edit.repair import Attribute, Constant, Graft, Repair, tensor_of
+from ...graph.edit.repair import Attribute, Constant, Graft, Repair, tensor_of_array
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.normal.attributes import commutes, plain_op, respelled
 from ..alignment import alignment, counterpart, node_as_reference, reference_of
@@ -71,7 +71,7 @@ def _fed(evidence: Evidence, divergence: Divergence) -> Tensor | None:
     held = evidence.export.value(divergence.export[0])
     if fed is None or held is None:
         return None
-    return tensor_of(np.asarray(fed).astype(held.array.dtype), held.dtype)
+    return tensor_of_array(np.asarray(fed).astype(held.array.dtype), held.dtype)
 
 
 def _attribute(evidence: Evidence, divergence: Divergence) -> Repair:

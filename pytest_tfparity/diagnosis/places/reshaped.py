@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...graph import ops
 from ...graph.align.divergence import Divergence, Kind
-from ...graph.edit.repair import Edit, Graft, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Edit, Graft, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Node, TensorName
 from ..alignment import divergences
 from ..arrays import values
@@ -15,8 +16,6 @@ from ..evidence import Evidence
 from ..needed import reference_flow, taken_reference
 from .batch_norms import free_name
 from .weights import export_constants
-
-_OF_SHAPE = frozenset({"ExpandDims", "Reshape", "Squeeze"})
 
 
 def reshaped_weights(evidence: Evidence) -> Repair:
@@ -44,7 +43,9 @@ def _unfolded(evidence: Evidence, divergence: Divergence, taken: list[str]) -> I
     if int(np.prod(value.shape)) != int(np.prod(held.shape)):
         return
     taken.append(free_name(evidence, found, taken))
-    yield Rewrite(node=constant_node(taken[-1], tensor_of(values(held).reshape(value.shape), held.dtype)))
+    yield Rewrite(
+        node=constant_node(taken[-1], tensor_of_array(values(held).reshape(value.shape), held.dtype))
+    )
     edges = {TensorName(found, 0): TensorName(taken[-1], 0)}
     flow = evidence[reference_flow]
     yield Graft(
@@ -60,7 +61,7 @@ def _variable(evidence: Evidence, tensor: TensorName) -> str | None:
     flow = evidence[reference_flow]
     node: Node | None = flow.nodes.get(tensor.node)
     while node is not None and node.name not in evidence.reference.variables:
-        if node.op not in _OF_SHAPE:
+        if node.op not in ops.RESHAPES:
             return None
         node = flow.nodes.get(flow.source(node.inputs[0]).node)
     return None if node is None else node.name

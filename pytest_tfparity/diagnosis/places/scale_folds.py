@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...graph import ops
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import solve_fold
 from ...graph.graph import Array, Node, TensorName
@@ -17,7 +18,7 @@ from .fold_formula import vectors
 from .fold_origins import origins
 from .unfold import Folded
 
-_SUMS = frozenset({"Add", "AddV2", "BiasAdd", "Sub"})
+_SUMS = ops.SUMS | {"BiasAdd"}
 
 
 def scale_fold(evidence: Evidence, norm: BatchNorm) -> Folded | None:

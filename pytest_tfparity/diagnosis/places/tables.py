@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...graph import ops
-from ...graph.edit.repair import Edit, Repair, Rewrite, Wire, constant_node, tensor_of
+from ...graph.edit.repair import Edit, Repair, Rewrite, Wire, constant_node, tensor_of_array
 from ...graph.graph import Array, DType, Graph, Node, Tensor, TensorName
 from ...graph.read.tensors import numpy_dtype
 from ..alignment import alignment
@@ -67,7 +67,7 @@ def as_reference(evidence: Evidence, other: OtherTable) -> Repair:
     taken: list[str] = []
     for position, name, value in ((1, "keys", other.right.keys), (2, "values", other.right.values)):
         taken.append(free_name(evidence, f"{other.table}/{name}", taken))
-        edits.append(Rewrite(node=constant_node(taken[-1], tensor_of(value))))
+        edits.append(Rewrite(node=constant_node(taken[-1], tensor_of_array(value))))
         edits.append(Wire(node=other.held.initialiser, position=position, source=TensorName(taken[-1], 0)))
     return tuple(edits)
 

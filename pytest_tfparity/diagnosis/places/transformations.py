@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ...graph import ops
 from ...graph.graph import Array, Node, TensorName
 from ...graph.live_graph import LiveGraph
 
@@ -13,20 +14,9 @@ _RESIZES = ("Resize", "ScaleAndTranslate", "CropAndResize", "QuantizedResize")
 _DECODERS = ("Decode", "ExtractJpeg")
 _SLIDES = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "Dilation2D", "Erosion2D", "ExtractImagePatches")
 
-PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
-AFFINE = frozenset({"Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Neg", "Cast"})
-COMPARES = frozenset(
-    {
-        "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "Maximum", "Minimum", "FloorMod",
-        "FloorDiv", "OneHot",
-    }
-)  # fmt: skip
-SCALES = frozenset({"Mul", "Div", "RealDiv"})
-JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
-PARTS = frozenset({"Split", "SplitV", "Unpack"})
-REVERSES = frozenset({"Reverse", "ReverseV2"})
+AFFINE = ops.SUMS | ops.PRODUCTS | {"Neg", "Cast"}
+COMPARES = ops.INEQUALITIES | {"Equal", "NotEqual", "Maximum", "Minimum", "FloorMod", "FloorDiv", "OneHot"}
 FLATTENERS = frozenset({"Reshape"})
-GATHERS = frozenset({"Gather", "GatherV2"})
 TURNS = frozenset({"Transpose", "Reshape", "Identity", "Shape"})
 """What stands in a place that does nothing but exchange axes and flatten."""
 
@@ -55,6 +45,48 @@ _MOST_CHANNELS = 16
 """Up to so many indices may be an order of colour channels or bands; more are rows of a table."""
 
 
+ACTIVATIONS = frozenset(
+    {
+        "Relu",
+        "Relu6",
+        "Elu",
+        "Selu",
+        "LeakyRelu",
+        "Tanh",
+        "Sigmoid",
+        "Softplus",
+        "Softsign",
+        "MaxPool",
+        "AvgPool",
+    }
+)
+"""Ops none of which computes what another one of them does."""
+
+_NUMBERS: Mapping[str, tuple[int, ...]] = {
+    "Fill": (1,), "Transpose": (1,), "TopKV2": (1,), "OneHot": (1, 2, 3), "SpaceToBatchND": (1, 2),
+    "BatchToSpaceND": (1, 2), **dict.fromkeys(ops.PADS, (1,)),
+    **{f"NonMaxSuppressionV{version}": (2,) for version in (2, 3, 4, 5)}, "NonMaxSuppression": (2,),
+}  # fmt: skip
+"""Which inputs of an op are integers that mean one thing, unlike a shape (-1: any size) or an axis (-1: the last)."""
+
+
+def takes_numbers(node: Node, position: int) -> bool:
+    """Whether another integer at an input of ``node`` is another computation, whatever the shapes are."""
+    return node.op in AFFINE | COMPARES or position in _NUMBERS.get(node.op, ())
+
+
+def changes_nothing(flow: LiveGraph, node: Node) -> bool:
+    """Whether ``node`` adds 0, subtracts 0, or multiplies or divides by 1."""
+    neutral = 1.0 if node.op in ops.PRODUCTS else 0.0 if node.op in AFFINE else None
+    second = [flow.constant(source) for source in node.inputs[1:]]
+    first = (
+        [flow.constant(source) for source in node.inputs[:1]] if node.op in ("Add", "AddV2", "Mul") else []
+    )
+    return neutral is not None and any(
+        each is not None and each.size > 0 and bool((each == neutral).all()) for each in (*first, *second)
+    )
+
+
 def resizes(node: Node) -> bool:
     """Whether ``node`` makes a picture larger or smaller."""
     return node.op.startswith(_RESIZES)
@@ -70,14 +102,14 @@ def slides(node: Node) -> bool:
     return node.op.startswith(_SLIDES)
 
 
-def any_of(nodes: Iterable[Node], ops: frozenset[str]) -> bool:
-    """Whether one of ``nodes`` has one of ``ops``."""
-    return any(node.op in ops for node in nodes)
+def any_of(nodes: Iterable[Node], wanted: frozenset[str]) -> bool:
+    """Whether one of ``nodes`` has one of the ops ``wanted``."""
+    return any(node.op in wanted for node in nodes)
 
 
 def factor_of(flow: LiveGraph, nodes: Sequence[Node]) -> float | None:
     """The one number that ``nodes`` multiply the data by; None if they do anything else."""
-    if not nodes or any(node.op not in SCALES for node in nodes):
+    if not nodes or any(node.op not in ops.PRODUCTS for node in nodes):
         return None
     factor = 1.0
     for node in nodes:
@@ -104,18 +136,18 @@ def permutes(values: Array) -> bool:
 
 def reorders(flow: LiveGraph, nodes: Sequence[Node]) -> bool:
     """Whether nodes do nothing but put channels into another order."""
-    ops = {node.op for node in nodes}
-    if ops <= JOINS | PARTS and ops & JOINS and ops & PARTS:
+    found = {node.op for node in nodes}
+    if found <= ops.JOINS | ops.SPLITS and found & ops.JOINS and found & ops.SPLITS:
         return True
     return bool(nodes) and all(_reorders(flow, node) for node in nodes)
 
 
 def _reorders(flow: LiveGraph, node: Node) -> bool:
-    if node.op in REVERSES:
+    if node.op in ops.REVERSES:
         # ReverseV2 is told its axes, Reverse a flag for each of the four axes of a batch of pictures.
         axes = flow.constant(node.inputs[1])
         return axes is not None and axes.size in (1, 4)
-    if node.op in GATHERS:
+    if node.op in ops.GATHERS:
         indices = flow.constant(node.inputs[1])
         return indices is not None and permutes(indices)
     if node.op == "StridedSlice":

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
-from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of
+from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Tensor, TensorName
 from ..arrays import values
 from ..evidence import Evidence
@@ -25,7 +27,8 @@ class Folded:
     a sum do (``scale`` is the node of the former). ``output`` is the export's tensor in the place of the norm's
     output, None where the norm is still there (``kept``, that of the export). ``weights`` are the values
     that it was made of, by node of the reference; ``expected`` says that these are the reference's own.
-    ``added`` is how many constants the offset is the sum of. ``output_shared`` are other nodes of the export
+    ``added`` is how many constants the offset is the sum of, ``later`` the constant that holds it where it is added
+    after something else. ``output_shared`` are other nodes of the export
     that read the raw output, ``kernel_shared`` other convolutions that read the kernel.
     """
 
@@ -38,6 +41,7 @@ class Folded:
     scale: str | None = None
     kept: BatchNorm | None = None
     added: int = 0
+    later: str | None = None
     output_shared: tuple[str, ...] = ()
     kernel_shared: tuple[str, ...] = ()
 
@@ -90,6 +94,9 @@ def _kernel(
     norm = folded.norm
     edges[TensorName(norm.linear or "", 0)] = TensorName(linear.node, 0)
     yield Constant(node=linear.kernel, value=_shaped(evidence, linear, folded))
+    offset = evidence.export.value(folded.later)
+    if folded.later is not None and offset is not None:
+        yield Constant(node=folded.later, value=tensor_of_array(np.zeros_like(values(offset)), offset.dtype))
     if norm.bias is not None and norm.bias in folded.weights and folded.added > 1:
         own = linear.added[0].bias  # the first sum is that of the own bias
         edges[TensorName(norm.bias, 0)] = TensorName(own, 0)
@@ -112,4 +119,4 @@ def _shaped(evidence: Evidence, linear: Linear, folded: Folded) -> Tensor:
     held = evidence.export.value(linear.kernel)
     if held is None or held.shape == kernel.shape:
         return kernel
-    return tensor_of(values(kernel).reshape(held.shape), kernel.dtype)
+    return tensor_of_array(values(kernel).reshape(held.shape), kernel.dtype)

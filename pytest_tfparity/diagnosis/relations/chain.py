@@ -9,11 +9,11 @@ import numpy as np
 
 from ...graph.graph import Array
 from ..arrays import is_float, same
-from .elementwise import channels_scaled, cut, mapped, negated, scaled
+from .elementwise import channels_scaled, cut, function_of_each, negated, scaled
 from .half_precision import low_precision
 from .order import relaid, reordered
 from .relation import ENOUGH, Relation, head
-from .steps import rounded
+from .steps import to_equal_steps
 
 _Find: TypeAlias = "Callable[[Array, Array], Relation | None]"
 
@@ -27,7 +27,9 @@ def relation_of(array: Array, original: Array) -> Relation | None:
         return found
     if array.size < ENOUGH or not np.isfinite(original).all() or not np.isfinite(array).all():
         return None
-    return _first((_by_head(scaled), cut, rounded, channels_scaled, _by_head(mapped)), array, original)
+    return _first(
+        (_by_head(scaled), cut, to_equal_steps, channels_scaled, _by_head(function_of_each)), array, original
+    )
 
 
 def _first(finds: tuple[_Find, ...], array: Array, original: Array) -> Relation | None:

@@ -108,7 +108,7 @@ _FUNCTIONS: dict[str, Callable[[Doubles], Doubles]] = {
 }
 
 
-def mapped(array: Array, original: Array) -> Relation | None:
+def function_of_each(array: Array, original: Array) -> Relation | None:
     """One function of every value."""
     held, right = doubles(array), doubles(original)
     if np.unique(right).size < ENOUGH:

@@ -21,7 +21,7 @@ HALF_STEP = 0.5 + _COARSE
 """How far a rounded value may lie from the original, in steps."""
 
 
-def rounded(array: Array, original: Array) -> Relation | None:
+def to_equal_steps(array: Array, original: Array) -> Relation | None:
     """``array`` as the nearest equal steps to ``original``, with one width for all, else one for each channel."""
     step = equal_step(array, original)
     if step is not None:

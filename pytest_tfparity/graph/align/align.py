@@ -17,7 +17,7 @@ from ..normal.attributes import attribute, commutes, encoded
 from ..normal.form import Edge, NormalGraph
 from ..proof.proof import NormalSide, comparable
 from .divergence import Alignment, Divergence, Kind, constants_told, nodes_told, shown
-from .view import View
+from .view import View, unnumbered
 
 NodePair: TypeAlias = "tuple[int, int]"
 _NEAR = 24
@@ -107,7 +107,18 @@ class _Walk:
         if reference.op != export.op:
             return False
         weights = self.reference.weights(a)
-        return reference.name == export.name or bool(weights and weights == self.export.weights(b))
+        return self.namesakes(a, b) or bool(weights and weights == self.export.weights(b))
+
+    def namesakes(self, a: int, b: int) -> bool:
+        """Whether two nodes have one name, and no node was added or removed that would have shifted its number."""
+        return self.reference.nodes[a].name == self.export.nodes[b].name and self.name_tells(
+            self.reference.nodes[a].name
+        )
+
+    def name_tells(self, name: str) -> bool:
+        """Whether both sides have as many nodes of this name with one number or another."""
+        like = unnumbered(name)
+        return self.reference.names_like[like] == self.export.names_like[like]
 
     def constant(self, a: int, b: int, reader: NodePair | None) -> None:
         self.pair(a, b)
@@ -199,7 +210,8 @@ class _Walk:
             same = self.reference.edge(first) == self.export.edge(second)
             mine, other = self.reference.nodes[first.node], self.export.nodes[second.node]
             alike = self.reference.skeletons[first.node] == self.export.skeletons[second.node]
-            return 8 * same + 4 * alike + 2 * (mine.op == other.op) + (mine.name == other.name)
+            named = self.namesakes(first.node, second.node)
+            return 8 * same + 4 * alike + 2 * (mine.op == other.op) + named
 
         (x, y), (u, v) = reference.inputs, export.inputs
         return fit(x, v) + fit(y, u) > fit(x, u) + fit(y, v)
@@ -289,11 +301,7 @@ class _Walk:
         mine, other = self.reference, self.export
         signs: list[tuple[_Sign, _Sign, bool]] = [
             (mine.prints.get, other.prints.get, False),
-            (
-                lambda i: (mine.nodes[i].op, mine.nodes[i].name),
-                lambda i: (other.nodes[i].op, other.nodes[i].name),
-                False,
-            ),
+            (lambda i: self.telling_name(mine, i), lambda i: self.telling_name(other, i), False),
             (mine.skeletons.get, other.skeletons.get, True),
             (lambda i: mine.weights(i) or None, lambda i: other.weights(i) or None, True),
             (mine.outline, other.outline, False),
@@ -309,6 +317,11 @@ class _Walk:
                     found[first] = second
                     taken.add(second)
         return found
+
+    def telling_name(self, view: View, index: int) -> tuple[str, str] | None:
+        """Op and name of a node of either side, None where its number may have shifted."""
+        node = view.nodes[index]
+        return (node.op, node.name) if self.name_tells(node.name) else None
 
     # --- bookkeeping
 

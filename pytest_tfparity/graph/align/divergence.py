@@ -12,6 +12,7 @@ from ..read.tensors import dtype_name
 from .view import View
 
 _SHOWN = 8
+"""Nodes that a sentence names; the others are counted. So that it stays a sentence."""
 
 
 class Kind(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -11,7 +12,7 @@ from ..graph import Shape
 from ..normal.attributes import encoded
 from ..normal.form import Edge, NormalGraph, NormalNode
 from ..proof.fingerprint import (
-    SIZE,
+    DIGEST_SIZE,
     Contents,
     Fingerprint,
     edge_fingerprint,
@@ -46,7 +47,7 @@ class View:
         elif node.op == "Input":
             text.append(encoded(node.attrs["index"]))
         text += [self.skeletons.get(source, b"loop") + b"%d" % port for source, port in node.inputs]
-        self.skeletons[index] = hashlib.blake2b(b" ".join(text), digest_size=SIZE).digest()
+        self.skeletons[index] = hashlib.blake2b(b" ".join(text), digest_size=DIGEST_SIZE).digest()
         # An op without inputs that is no constant (a placeholder, say) may be anything.
         if node.op != "Const" and (
             not node.inputs or any(edge.node in self._varying for edge in node.inputs)
@@ -102,6 +103,11 @@ class View:
         return Counter(self.prints[index] for index in self.live if index in self._varying)
 
     @cached_property
+    def names_like(self) -> Counter[str]:
+        """How many nodes have a name, whatever number stands behind it: ``mul``, ``mul_1`` and ``mul_2`` are three."""
+        return Counter(unnumbered(self.nodes[index].name) for index in self.live)
+
+    @cached_property
     def by_skeleton(self) -> dict[bytes, int]:
         """The nodes whose structure occurs once."""
         found: dict[bytes, int] = {}
@@ -149,6 +155,12 @@ class View:
         return found
 
 
+def unnumbered(name: str) -> str:
+    """A name without the number that TensorFlow puts behind one that is taken."""
+    return _NUMBER.sub("", name)
+
+
+_NUMBER = re.compile(r"_\d+$")
 _TELLING = 8
 """Numbers from which a constant is taken to tell one layer from another: fewer are strides, axes and paddings."""
 

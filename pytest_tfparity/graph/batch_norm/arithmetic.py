@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .. import ops
 from ..graph import Array, Node, TensorName
 from ..live_graph import LiveGraph
 from .statistics import LAYOUT, statistic
@@ -20,8 +21,6 @@ from .statistics import LAYOUT, statistic
 Monomial: TypeAlias = tuple[TensorName, ...]
 Polynomial: TypeAlias = Mapping[Monomial, float]
 
-_SUMS = frozenset({"Add", "AddV2", "BiasAdd"})
-_QUOTIENTS = frozenset({"RealDiv", "Div"})
 _ROOT = TensorName("1/sqrt(variance + epsilon)", 0)
 _MOST_TERMS = 6
 """Twice the terms of a batch norm; the longest that is met on the way to one has 5."""
@@ -100,7 +99,7 @@ def _roots(live: LiveGraph) -> Iterable[_Root]:
 
 def _without_epsilon(live: LiveGraph, tensor: TensorName) -> tuple[TensorName, float]:
     node = live.node(live.source(tensor))
-    if node is not None and node.op in _SUMS and len(node.inputs) == 2:
+    if node is not None and node.op in ops.ADDITIONS and len(node.inputs) == 2:
         for this, other in (node.inputs, node.inputs[::-1]):
             value = live.constant(other)
             if value is not None and value.size == 1 and value.dtype.kind == "f":
@@ -172,9 +171,9 @@ def _polynomial(
     left, right = node.inputs
     if node.op == "Mul":
         return _product(operand(left), operand(right))
-    if node.op in _QUOTIENTS and live.source(right).node in divisors:
+    if node.op in ops.DIVISIONS and live.source(right).node in divisors:
         return _product(operand(left), {(_ROOT,): 1.0})
-    if node.op in _SUMS:
+    if node.op in ops.ADDITIONS:
         return _sum(operand(left), operand(right), 1.0)
     return _sum(operand(left), operand(right), -1.0) if node.op == "Sub" else None
 

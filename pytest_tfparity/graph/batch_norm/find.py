@@ -260,7 +260,7 @@ def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> t
     """The convolution or product before ``tensor``, its kernel, and the bias that is added in between."""
     node = live.node(live.source(tensor))
     bias = None
-    if node is not None and node.op in ("BiasAdd", "Add", "AddV2") and len(node.inputs) == 2:
+    if node is not None and node.op in ops.ADDITIONS and len(node.inputs) == 2:
         bias = weight(live, node.inputs[1], variables)
     if node is not None and bias is not None:
         node = live.node(live.source(node.inputs[0]))

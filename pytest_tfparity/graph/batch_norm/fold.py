@@ -26,6 +26,13 @@ Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
 FOLD_ROUNDING = 4e-6
 """Relative difference between two float32 folds done in another order, with a fast ``rsqrt``: 30 ulp."""
 
+_USUAL_EPSILONS = (0.0, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-2, 2e-5, 1e-12)
+"""Epsilons that people write: the defaults of Keras and TF-Slim (1e-3), PyTorch (1e-5) and the fused op (1e-4), other
+powers of ten, Chainer's 2e-5, BERT's 1e-12. One of them is told in place of a number that fits as well."""
+_ONE_FACTOR = 1e-3
+"""Channels whose factors differ by no greater share have one factor, which some epsilon always fits: 250 times
+``FOLD_ROUNDING``, so that what tells an epsilon from a factor is not rounding."""
+
 _MOST_ADDED = 2
 """What a fold leaves behind a convolution: the bias that was there, and that of the batch norm."""
 
@@ -154,7 +161,7 @@ def _sums(live: LiveGraph, node: Node) -> tuple[tuple[Added, ...], TensorName, i
 
 def _addend(live: LiveGraph, node: Node) -> str | None:
     """The constant that ``node`` adds to something else."""
-    if node.op not in ("BiasAdd", "Add", "AddV2") or len(node.inputs) != 2:
+    if node.op not in ops.ADDITIONS or len(node.inputs) != 2:
         return None
     return weight(live, node.inputs[1]) or weight(live, node.inputs[0])
 
@@ -245,15 +252,14 @@ def _solve(
         each = inverse**2 - variance[used]
     # The channel with the smallest variance shows epsilon best.
     guess = float(each[np.argmin(variance[used])]) if np.isfinite(each).all() else -1.0
-    candidates = [*(value for value in (0.0, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-2, 2e-5, 1e-12)), guess]
-    candidates.append(float(f"{guess:.2g}"))
+    candidates = [*_USUAL_EPSILONS, guess, float(f"{guess:.2g}")]
     fits = sorted((residual(value), value) for value in candidates if 0 <= value <= 1.0)
     if not fits or fits[0][0] > FOLD_ROUNDING:
         return None
     scales = np.abs(gamma[used] / np.sqrt(variance[used] + epsilon))
-    if np.ptp(scales) <= 1e-3 * scales.max():
+    if np.ptp(scales) <= _ONE_FACTOR * scales.max():
         return None
-    round_values = [value for error, value in fits if error <= FOLD_ROUNDING and value in candidates[:-2]]
+    round_values = [value for error, value in fits if error <= FOLD_ROUNDING and value in _USUAL_EPSILONS]
     best = round_values[0] if round_values else fits[0][1]
     return best, False, residual(best)
 

@@ -13,29 +13,17 @@ from ..variables import written_variable
 
 StatisticKind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
 
-LAYOUT = frozenset({"Reshape", "Squeeze", "ExpandDims", "BroadcastTo", "Cast"})
+LAYOUT = ops.RESHAPES | {"BroadcastTo", "Cast"}
 """Ops that change how a vector of channels lies, not what it holds."""
 
 _REDUCTIONS = frozenset({"Mean", "Sum"})
+"""The reductions that moments are made of."""
 _CONSTANTS = ops.VARIABLES | {"Const", "Fill", "Range"}
+"""What a statistic that is stored may be."""
 
 _FARTHEST = 64
 """Tensors between a statistic and the reductions that made it; ``tf.nn.weighted_moments`` and ``E[x^2] - mean^2``
 written by hand have 3 and 4."""
-
-_RANKS = {
-    "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
-    "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,
-}  # fmt: skip
-_KEEPS_RANK = frozenset(
-    {
-        "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "BiasAdd", "Pad", "Cast",
-        "SquaredDifference", "Square", "Sub", "Mul",
-    }
-)  # fmt: skip
-
-
-_UPDATES = frozenset({"AssignSub", "AssignSubVariableOp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +141,7 @@ def rank_of(live: LiveGraph, tensor: TensorName) -> int | None:
         node = live.nodes.get(live.source(tensor).node)
         if node is None:
             return None
-        if node.op not in _KEEPS_RANK:
+        if node.op not in ops.KEEP_RANK:
             return _own_rank(live, node)
         tensor = node.inputs[0]
     return None
@@ -161,8 +149,8 @@ def rank_of(live: LiveGraph, tensor: TensorName) -> int | None:
 
 def _own_rank(live: LiveGraph, node: Node) -> int | None:
     """The rank that a node's op or attributes tell, whatever it reads."""
-    if node.op in _RANKS:
-        return _RANKS[node.op]
+    if node.op in ops.RANKS:
+        return ops.RANKS[node.op]
     if node.op.startswith("Placeholder"):
         shape = node.attrs.get("shape")
         return len(shape.dims) if isinstance(shape, Shape) and shape.dims else None
@@ -217,7 +205,7 @@ def momenta(graph: Graph) -> dict[str, float]:
     """Variable to momentum, from the update ``AssignSub(v, (v - batch) * (1 - momentum))``."""
     found: dict[str, float] = {}
     for node in graph.nodes.values():
-        if node.op not in _UPDATES or len(node.inputs) != 2:
+        if node.op not in ops.SUBTRACTING_ASSIGNS or len(node.inputs) != 2:
             continue
         for decay in _factors(graph, node.inputs[1].node):
             target = written_variable(graph, node.name)

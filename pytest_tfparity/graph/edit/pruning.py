@@ -9,14 +9,17 @@ something harmless of the same branch or loop (:mod:`.control_flow`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .. import ops
+from ..computing import computes
 from ..graph import Array, Attr, Function, Graph, Node, TensorName
+from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import opens_loop
+from ..read.restore import run_by
 from ..references import References, Writer
 from ..variables import written_variable
 from .control_flow import context_of
@@ -125,6 +128,16 @@ def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node
     return merges
 
 
+def executed(graph: Graph, outputs: Iterable[str]) -> Graph:
+    """``graph`` without what no run of the nodes ``outputs`` executes, by data or control inputs; tables are filled."""
+    found = {node.name: node for output in outputs for node in run_by(graph, output)}
+    for node in graph.nodes.values():
+        if ops.initialises_table(node.op) and node.inputs and node.inputs[0].node in found:
+            found.update((each.name, each) for each in run_by(graph, node.name))
+    nodes = {name: node for name, node in graph.nodes.items() if name in found}
+    return replace(graph, nodes=nodes, colocated=frozenset)
+
+
 def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
     """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
     bad = {node.name for node in graph.nodes.values() if not _is_harmless(graph, node, known)}
@@ -145,22 +158,48 @@ def _is_harmless(graph: Graph, node: Node, known: Container[str]) -> bool:
         return False
     if ops.has_effect(node.op) or _lost_reference(graph, node):
         return False
-    return _effect_in(graph, _functions(graph, [node])) is None
+    if not computes(node.op) and node.op not in graph.functions:
+        return False
+    called = _functions(graph, [node])
+    return _effect_in(graph, called) is None and _more_in(graph, called) is None
 
 
-def effects(graph: Graph, part: Part) -> Iterator[Effect]:
+def effects_of_part(graph: Graph, part: Part) -> Iterator[Effect]:
     """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
 
     And those that a read of the variable that they change waits for: what is read is what they wrote.
     """
     yield from part.awaited
     for node in part.nodes.values():
-        if ops.has_effect(node.op) and node.name not in part.initialisers:
+        found = None if node.name in part.initialisers else effect_of(graph, node)
+        if found is not None:
+            yield found
+
+
+def effect_of(graph: Graph, node: Node) -> Effect | None:
+    """What ``node`` does beside computing, by itself or in a function that it runs; None if that is nothing."""
+    if ops.has_effect(node.op):
+        return Effect(node.name, node.op)
+    inner = _effect_in(graph, _functions(graph, [node]))
+    return None if inner is None else Effect(node.name, inner.op, inner.function)
+
+
+def does_more(graph: Graph, nodes: Iterable[Node]) -> Iterator[Effect]:
+    """Each of ``nodes`` that does more than compute (:func:`..computing.computes`), functions included."""
+    for node in nodes:
+        if not computes(node.op) and node.op not in graph.functions:
             yield Effect(node.name, node.op)
-        elif called := _functions(graph, [node]):
-            inner = _effect_in(graph, called)
-            if inner is not None:
-                yield Effect(node.name, inner.op, inner.function)
+        elif (inner := _more_in(graph, _functions(graph, [node]))) is not None:
+            yield Effect(node.name, inner.op, inner.function)
+
+
+def endless_calls(graph: Graph, part: Part) -> str | None:
+    """Why TensorFlow cannot write out the functions that ``part`` calls, a clause; None if it can.
+
+    It does so before it runs them, and does not ask how far that leads.
+    """
+    budget = Budget(graph.functions)
+    return next(filter(None, map(budget.refusal, sorted(part.functions))), None)
 
 
 def _awaited(
@@ -310,8 +349,16 @@ def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
 
 
 def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
+    return _first_in(graph, functions, ops.has_effect)
+
+
+def _more_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
+    return _first_in(graph, functions, lambda op: not computes(op) and op not in graph.functions)
+
+
+def _first_in(graph: Graph, functions: Iterable[str], wanted: Callable[[str], bool]) -> Effect | None:
     for name in sorted(functions):
         for node in graph.functions[name].nodes:
-            if ops.has_effect(node.op):
+            if wanted(node.op):
                 return Effect(node.name, node.op, name)
     return None

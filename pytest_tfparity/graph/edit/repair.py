@@ -5,18 +5,20 @@ A repair is data; ``repaired`` applies it to a side and leaves the original as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from .. import ops
-from ..graph import Array, Attr, DType, Function, FunctionBody, Graph, Node, Tensor, TensorName
+from ..function_body import named_functions
+from ..graph import Array, Attr, DType, FunctionBody, Graph, Node, Tensor, TensorName
 from ..proof.proof import Side
 from ..read.tensors import dtype_of
 
-_LOOPED = frozenset({"Identity", "Switch", "Merge", "Enter"})
+_LOOPED = ops.IDENTITIES | ops.SWITCHES | ops.MERGES | ops.ENTERS
+"""What a constant waits for only to be in a loop with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +146,9 @@ class _Patch:
         library, wanted = self.functions, self.reference.graph.functions
         if not wanted:
             return
-        for name in called(node, wanted):
+        for name in reached_functions(node, wanted):
             if name in library and library[name] != wanted[name]:
-                callers = [each for each in self.nodes.values() if name in called(each, library)]
+                callers = [each for each in self.nodes.values() if name in reached_functions(each, library)]
                 if any(each.name != node.name for each in callers):
                     raise Ungraftable(f"both sides have a function {name}, and they are not the same")
             library[name] = wanted[name]
@@ -248,7 +250,7 @@ class _Copy:
         if source not in self.constants:
             value = self.patch.reference.feeds[source]
             name = self.fresh(source.node)
-            self.patch.nodes[name] = constant_node(name, tensor_of(value))
+            self.patch.nodes[name] = constant_node(name, tensor_of_array(value))
             self.added.add(name)
             self.constants[source] = TensorName(name, 0)
         return self.constants[source]
@@ -298,27 +300,18 @@ class _Copy:
         return candidate
 
 
-def called(node: Node, functions: Mapping[str, FunctionBody]) -> set[str]:
+def reached_functions(node: Node, functions: Mapping[str, FunctionBody]) -> set[str]:
     """The functions of the library that ``node`` calls, and those that these call."""
     found: set[str] = set()
-    stack = list(_names(node.op, node.attrs.values()))
+    stack = [each.name for each in named_functions(node.op, node.attrs, functions)]
     while stack:
         name = stack.pop()
         if name in found or name not in functions:
             continue
         found.add(name)
         for inner in functions[name].nodes:
-            stack.extend(_names(inner.op, inner.attrs.values()))
+            stack.extend(each.name for each in named_functions(inner.op, inner.attrs, functions))
     return found
-
-
-def _names(op: str, values: Iterable[object]) -> Iterator[str]:
-    yield op
-    for value in values:
-        if isinstance(value, Function):
-            yield value.name
-        elif isinstance(value, tuple):
-            yield from (item.name for item in value if isinstance(item, Function))
 
 
 def constant_node(name: str, value: Tensor) -> Node:
@@ -326,7 +319,7 @@ def constant_node(name: str, value: Tensor) -> Node:
     return Node(name=name, op="Const", attrs={"dtype": value.dtype, "value": value})
 
 
-def tensor_of(array: Array, dtype: DType | None = None) -> Tensor:
+def tensor_of_array(array: Array, dtype: DType | None = None) -> Tensor:
     """An array as a constant; ``dtype`` is told for those that numpy does not know."""
     fixed = np.asarray(array)
     return Tensor(dtype=dtype or dtype_of(fixed), shape=fixed.shape, load=lambda: fixed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..edit.repair import constant_node, tensor_of
+from ..edit.repair import constant_node, tensor_of_array
 from ..graph import Attr, DType, Node, TensorName
 from ..signatures import signature
 from .types import DOUBLE
@@ -66,7 +66,7 @@ class Spelling:
     def constant(self, value: object, dtype: type = np.float64) -> TensorName:
         """A constant that is there whenever the node is."""
         name = f"{PREFIX}{self.node.name}/{len(self.emitter.nodes)}_constant"
-        made = constant_node(name, tensor_of(np.asarray(value, dtype=dtype)))
+        made = constant_node(name, tensor_of_array(np.asarray(value, dtype=dtype)))
         return self.emitter.add(name, "Const", (), made.attrs, (self.beside,))
 
     def add(self, one: TensorName, other: TensorName) -> TensorName:

@@ -30,6 +30,7 @@ _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 
 _FLOAT, _DOUBLE, _STRING, _BFLOAT16, _HALF = DType(1), DType(2), DType(7), DType(14), DType(19)
 _FLOATS = (_FLOAT, _DOUBLE, _BFLOAT16, _HALF)
+_OF_ANY_TYPE = frozenset({"LogicalAnd", "LogicalOr", "Equal", "NotEqual"})
 _REALS = frozenset(map(DType, (1, 2, 3, 4, 5, 6, 9, 14, 17, 19, 22, 23)))
 
 
@@ -91,18 +92,17 @@ def _of_fused_batch_norm(attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     return {name: value for name, value in attrs.items() if name not in silent}
 
 
-_COMMUTATIVE = frozenset(
-    {"LogicalAnd", "LogicalOr", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Equal", "NotEqual"}
-)
-_SUMS = frozenset({"AddV2", "Mul", "SquaredDifference", "AddN"})
-"""Not Maximum and Minimum: of two zeros, and of NaN and a number, it is the order that decides."""
-
-
 def commutes(op: str, attrs: Mapping[str, Attr]) -> bool:
-    """Whether exchanging both inputs changes no bit of the result (of a NaN at most the payload)."""
-    if op in _COMMUTATIVE:
-        return True
-    return op in _SUMS and attrs.get("T") in _REALS
+    """Whether exchanging both inputs changes no bit of the result (of a NaN at most the payload).
+
+    As TensorFlow registers it; an addition of texts or of lists of tensors is left out, and what is done to complex
+    numbers, whose parts are rounded in an order. Maximum and Minimum are not registered so: of two zeros, and of a
+    number and NaN, they may take the first.
+    """
+    known = ops.registered(op)
+    if known is None or not known.commutes:
+        return False
+    return op in _OF_ANY_TYPE or attrs.get("T") in _REALS
 
 
 def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:

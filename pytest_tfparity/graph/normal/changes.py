@@ -9,8 +9,8 @@ from ..references import Writer
 from ..variables import Storage
 from .form import Edge, NormalGraph
 
-_WRITERS = frozenset({"TensorArrayWriteV3", "TensorArrayScatterV3", "TensorArraySplitV3"})
-_CARRIERS = frozenset({"Identity", "Merge", "Enter", "Exit", "NextIteration"})
+_CARRIERS = ops.CARRIERS - ops.SWITCHES
+"""What hands on an array or a flow, as its output 0."""
 _JOINS = _CARRIERS | {"AddN"}
 """What hands on a flow; its value says nothing, so one may be a sum of several."""
 
@@ -81,7 +81,7 @@ class _Array:
         stray = self._collect()
         if stray is not None:
             return f"array {name} is given to {self.nodes[stray].op} ({self.nodes[stray].name})"
-        if not any(self.nodes[each].op in _WRITERS for each in self.ops):
+        if not any(self.nodes[each].op in ops.ARRAY_WRITES for each in self.ops):
             return None
         reached: set[int] = set()
         stack = [Edge(self.index, 1)]
@@ -129,7 +129,7 @@ class _Array:
     def _flows(self, index: int) -> Iterator[Edge]:
         """The flows that come out of an op on the array, or of a ``Switch``."""
         op = self.nodes[index].op
-        if op in _WRITERS or op == "Switch":
+        if op in ops.ARRAY_WRITES or op == "Switch":
             yield Edge(index, 0)
         if op == "Switch":
             yield Edge(index, 1)
@@ -139,7 +139,7 @@ class _Array:
         stack, seen = [index], {index}
         while stack:
             each = stack.pop()
-            if self.nodes[each].op in _WRITERS:
+            if self.nodes[each].op in ops.ARRAY_WRITES:
                 return True
             onward = {first for flow in self._flows(each) for first in self._firsts(flow)} - seen
             seen |= onward

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..graph import Array, Attr, DType, Tensor
 from ..read.tensors import numpy_dtype
-from ..scalars import KINDS
+from ..scalars import SCALAR_TYPES
 from ..signatures import types_of
 from .attributes import attribute
 from .form import whole
@@ -372,7 +372,7 @@ def _elementwise(function: Callable[..., Any], arguments: int, kinds: str, to_bo
     return kernel
 
 
-_KIND = {np.dtype(kind): True for kind in KINDS.values()}
+_KIND = {np.dtype(kind): True for kind in SCALAR_TYPES.values()}
 
 
 def _of_floats(function: Callable[..., Any], arrays: Sequence[Array]) -> Array | None:

@@ -42,6 +42,7 @@ Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
 """What a node became: one normal node, port by port; a tensor for each port; None if it never runs."""
 
 _INT = DType(3)
+_RESOURCE = DType(20)
 _DEEPEST = 30
 """Conditionals and loops inside one another whose functions are compared, each a walk inside another's."""
 _FUSED_OUTPUTS = 6
@@ -368,7 +369,8 @@ class _Walk:
 
     def keep_functions(self, made: NormalNode, node: Node) -> None:
         """Give a conditional or loop that stays whole the normal forms of its functions."""
-        made.attrs = {name: value for name, value in made.attrs.items() if name not in _named(node)}
+        attrs = self.types_read(made, node)
+        made.attrs = {name: value for name, value in attrs.items() if name not in _named(node)}
         forms: dict[str, NormalGraph] = {}
         for name, function in _functions(node):
             found = self.form_of(function)
@@ -381,6 +383,24 @@ class _Walk:
         if not forms and made.refusal is None:
             made.refusal = f"{made.spelling} ({made.name}) names no function"
         made.functions = forms
+
+    def types_read(self, made: NormalNode, node: Node) -> Mapping[str, Attr]:
+        """The attributes of a conditional or loop, with the type of the value for a variable that it is given.
+
+        Nothing that runs changes such a variable, or it were none with a known value: a function that reads it gets
+        that value, as it would if it were given the value (freezing writes that).
+        """
+        key, first = ("T", 0) if node.op in ops.WHILES else ("Tin", 1)
+        types = listed(made.attrs.get(key))
+        edges = made.inputs[first:]
+        if types is None or len(types) != len(edges):
+            return made.attrs
+        values = [self.nodes[edge.node].value if edge.node in self.restored else None for edge in edges]
+        read = [
+            value.dtype if value is not None and given == _RESOURCE else given
+            for given, value in zip(types, values, strict=True)
+        ]
+        return {**made.attrs, key: tuple(read)}
 
     def form_of(self, function: Function) -> tuple[NormalGraph, list[str]] | None:
         """The normal form of a function on any arguments, with its doubts; None if it is missing or too deep."""

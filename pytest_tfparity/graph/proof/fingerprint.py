@@ -18,7 +18,7 @@ from ..normal.attributes import commutes, encoded
 from ..normal.form import Edge, NormalGraph, NormalNode, components
 
 Fingerprint = bytes
-SIZE = 16
+DIGEST_SIZE = 16
 _SMALL = 4096
 """Bytes up to which a constant is hashed outright: that takes 3 us, less than looking for one that is equal."""
 _CHUNK = 1 << 20
@@ -123,7 +123,7 @@ def _described(
     """The description of a loop as seen from ``root``, and the numbers that its nodes have there."""
     numbers = {root: 0}
     order = [root]
-    text = hashlib.blake2b(b"loop", digest_size=SIZE)
+    text = hashlib.blake2b(b"loop", digest_size=DIGEST_SIZE)
     for index in order:
         node = graph.nodes[index]
         text.update(b"%d;" % len(own[index]) + own[index] + b"%d;%d;" % (len(node.inputs), len(node.guards)))
@@ -231,8 +231,8 @@ def _hash(head: bytes, *parts: Any) -> bytes:
     made = hashlib.sha256(b"%d;" % len(head) + head)
     for part in parts:
         made.update(part)
-    return made.digest()[:SIZE]
+    return made.digest()[:DIGEST_SIZE]
 
 
 def _blake2b(*parts: bytes) -> Fingerprint:
-    return hashlib.blake2b(b"".join(parts), digest_size=SIZE).digest()
+    return hashlib.blake2b(b"".join(parts), digest_size=DIGEST_SIZE).digest()

@@ -18,6 +18,8 @@ from .file_kind import TABLE_MAGIC
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _STATE = "checkpoint"
+_LONGEST = 100
+"""Characters of a name that no file can have in a message."""
 
 
 def checkpoint_file(prefix: Path, suffix: str) -> Path:
@@ -131,7 +133,10 @@ def _state(path: Path) -> str | None:
     """``model_checkpoint_path`` of a ``checkpoint`` file; None if the file is none."""
     message = messages.CheckpointState()
     try:
-        text_format.Parse(path.read_text("utf-8"), message, allow_unknown_field=True)
+        lines = path.read_text("utf-8").splitlines()
+        # Of others there may be thousands, and they are not asked for.
+        wanted = "\n".join(line for line in lines if not line.startswith("all_model_checkpoint_"))
+        text_format.Parse(wanted, message, allow_unknown_field=True)
     except (text_format.ParseError, ValueError, OSError):
         return None
     return message.model_checkpoint_path or None
@@ -144,13 +149,16 @@ def _latest(state: Path, latest: str) -> Path:
     candidates = [folder / given, folder / base]
     if latest.endswith(("/", "\\")):
         candidates = [folder / given, folder / base, folder]
-    for prefix in candidates:
-        if _has_index(prefix):
-            return prefix
-    for prefix in candidates:
-        error = v1_error(prefix)
-        if error is not None:
-            raise error
+    try:
+        for prefix in candidates:
+            if _has_index(prefix):
+                return prefix
+        for prefix in candidates:
+            error = v1_error(prefix)
+            if error is not None:
+                raise error
+    except (OSError, ValueError):  # a name that no file can have
+        latest = latest if len(latest) <= _LONGEST else f"{latest[:_LONGEST]}..."
     known = _prefixes(folder)
     there = f"There are: {_names(known)}." if known else "There is no other checkpoint in its folder."
     raise ModelError(

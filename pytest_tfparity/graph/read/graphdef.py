@@ -28,6 +28,8 @@ from .wire import BYTES, Malformed, fields
 
 _Read = TypeVar("_Read")
 _CHUNK = 1 << 20
+"""Bytes of small nodes that protobuf parses at once. Measured on 100,000 nodes: the time is the same from 16 KiB to
+64 MiB, and all in one piece takes 27 MiB more memory."""
 _KNOWN_TO_ALL = 1000
 """Every TensorFlow that is supported is of a later version of the format (2.12 is of 2023, 1087 of 2022)."""
 _COLLECTIONS = (
@@ -90,7 +92,7 @@ def read_graph(path: Path) -> Graph:
     """
     source = str(path)
     view = _message(mapped(path, "frozen graph"), source, FileKind.GRAPH)
-    return _guarded(view, source, lambda: _graph(view, 0, len(view), source))
+    return guarded(view, source, lambda: _graph(view, 0, len(view), source))
 
 
 def read_meta(path: Path) -> MetaGraph:
@@ -159,8 +161,8 @@ def _text_kind(view: memoryview) -> FileKind | None:
     return FileKind.GRAPH if first in (b"node", b"library", b"versions", b"version") else None
 
 
-def _guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
-    """``read()``, with what the parsers raise said in a sentence."""
+def guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
+    """``read()``, with what the parsers raise said in a sentence. Raises ModelError."""
     try:
         return read()
     except (Malformed, DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
@@ -232,10 +234,11 @@ def _demands(versions: Any) -> Iterator[str]:
 
 def _meta(view: memoryview, source: str) -> MetaGraph:
     view = _message(view, source, FileKind.META_GRAPH)
-    return _guarded(view, source, lambda: _meta_graph(view, source))
+    return guarded(view, source, lambda: meta_graph(view, source))
 
 
-def _meta_graph(view: memoryview, source: str) -> MetaGraph:
+def meta_graph(view: memoryview, source: str) -> MetaGraph:
+    """The message in ``view``. Raises ModelError, and what the parsers raise (see :func:`guarded`)."""
     graph: Graph | None = None
     rest = bytearray()
     for field in fields(view, 0, len(view)):

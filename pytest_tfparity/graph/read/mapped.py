@@ -12,6 +12,8 @@ from pathlib import Path
 from ...errors import ModelError
 
 _SMALL = 1 << 20
+"""Bytes below which a file is read. Measured: up to here reading takes no longer than mapping (0.5 ms, both with one
+pass over the bytes); at 16 MiB it takes one and a half times as long."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _FOREIGN = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights or a Keras model)"),

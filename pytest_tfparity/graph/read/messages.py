@@ -274,6 +274,10 @@ CooSparse
   2 indices_tensor_name string
   3 dense_shape_tensor_name string
 
+SavedModel
+  1 saved_model_schema_version int64
+  2 meta_graphs *MetaGraphDef
+
 AssetFileDef
   1 tensor_info TensorInfo
   2 filename string
@@ -369,9 +373,26 @@ RawFunctionDef
   4 ret string>string
 
 RawMetaGraphDef
+  1 meta_info_def RawMetaInfoDef
   3 saver_def SaverDef
   4 collection_def string>CollectionDef
   5 signature_def string>SignatureDef
+  6 asset_file_def *AssetFileDef
+
+RawMetaInfoDef
+  4 tags *string
+  5 tensorflow_version string
+
+TrackableObjectGraph
+  1 nodes *TrackableObject
+
+TrackableObject
+  2 attributes *SerializedTensor
+
+SerializedTensor
+  1 name string
+  2 full_name string
+  3 checkpoint_key string
 """
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -454,6 +475,7 @@ AttrValue: Any = _message_class("AttrValue")
 TensorProto: Any = _message_class("TensorProto")
 FunctionDefLibrary: Any = _message_class("FunctionDefLibrary")
 MetaGraphDef: Any = _message_class("MetaGraphDef")
+SavedModel: Any = _message_class("SavedModel")
 VariableDef: Any = _message_class("VariableDef")
 BundleHeaderProto: Any = _message_class("BundleHeaderProto")
 BundleEntryProto: Any = _message_class("BundleEntryProto")
@@ -463,6 +485,7 @@ RawNodeDef: Any = _message_class("RawNodeDef")
 RawAttrEntry: Any = _message_class("RawAttrEntry")
 RawFunctionDefLibrary: Any = _message_class("RawFunctionDefLibrary")
 RawMetaGraphDef: Any = _message_class("RawMetaGraphDef")
+TrackableObjectGraph: Any = _message_class("TrackableObjectGraph")
 
 
 def data_types() -> dict[str, int]:

@@ -3,20 +3,7 @@
 from __future__ import annotations
 
 from ..graph import Graph
-from ..ops import wants_reference
-
-_GIVES_VALUE = frozenset(
-    [
-        "Const",
-        "Identity",
-        "Placeholder",
-        "PlaceholderWithDefault",
-        "Switch",
-        "Merge",
-        "Enter",
-        "ReadVariableOp",
-    ]
-)
+from ..ops import GIVE_VALUES, wants_reference
 
 
 def lost_references(graph: Graph) -> list[str]:
@@ -29,7 +16,7 @@ def lost_references(graph: Graph) -> list[str]:
         while name not in found:
             node = graph.nodes.get(name)
             if node is None or not wants_reference(node.op) or not node.inputs:
-                found[name] = node is not None and node.op in _GIVES_VALUE
+                found[name] = node is not None and node.op in GIVE_VALUES
                 break
             trail.append(name)
             found[name] = False  # until its input is known: a cycle is no constant

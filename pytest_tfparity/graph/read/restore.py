@@ -111,7 +111,7 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
             f"The saver of the meta graph restores through {start!r}, which is not in its graph."
             f"{did_you_mean(start, graph.nodes)}"
         )
-    run = _run_by(graph, start)
+    run = run_by(graph, start)
     if any(node.op in ops.SWITCHES for node in run):
         return {}
     references = References(graph.nodes.get, graph.functions)
@@ -141,7 +141,7 @@ def _assigned(graph: Graph, writer: Node, lists: dict[str, _Lists]) -> tuple[str
     return variable.name, _restored_from(graph, writer.inputs[1], lists)
 
 
-def _run_by(graph: Graph, start: str) -> list[Node]:
+def run_by(graph: Graph, start: str) -> list[Node]:
     """Every node that runs with ``start``: what it and they read or wait for."""
     seen, stack = {start}, [start]
     found: list[Node] = []
@@ -193,7 +193,7 @@ def _restored_from(graph: Graph, source: TensorName, lists: dict[str, _Lists]) -
 
 def _read_by(graph: Graph, node: Node) -> _Lists:
     """What each output of a restore op is; nothing if the op is none, or its names are not constant."""
-    if node.op not in ("RestoreV2", "Restore", "RestoreSlice") or len(node.inputs) < 2:
+    if node.op not in ops.RESTORES or len(node.inputs) < 2:
         return [], []
     names = _strings(graph, node.inputs[1])
     return names, _strings(graph, node.inputs[2]) if len(node.inputs) > 2 else [""] * len(names)

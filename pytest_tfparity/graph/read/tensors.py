@@ -34,6 +34,10 @@ _VALUES = {
     18: "dcomplex_val", 19: "half_val", 22: "uint32_val", 23: "uint64_val",
     24: "float8_val", 25: "float8_val", 26: "float8_val", 27: "float8_val", 28: "float8_val",
 }  # fmt: skip
+_MOST_BYTES = 1 << 31
+"""Bytes of a constant of which the last value is repeated: what a GraphDef that spelt it out could hold."""
+_MOST_STRINGS = 1 << 24
+"""The same for strings, each of them an object."""
 _NAMES = {number: name for name, number in messages.data_types().items()}
 
 
@@ -165,10 +169,8 @@ def _filled(values: Array, shape: tuple[int, ...], kind: np.dtype[Any], source: 
     if len(values) == count:
         return _sealed(values.reshape(shape))
     last = values[-1] if len(values) else np.zeros((), kind)[()]
-    try:
-        array = np.full(count, last, kind)
-    except (MemoryError, ValueError):
-        raise ModelError(f"A constant of shape {list(shape)} in {source} does not fit in memory.") from None
+    _require_room(count * kind.itemsize, _MOST_BYTES, shape, source)
+    array = np.full(count, last, kind)
     kept = values[:count]
     array[: len(kept)] = kept
     return _sealed(array.reshape(shape))
@@ -185,8 +187,19 @@ def _strings(proto: Any, shape: tuple[int, ...], source: str) -> Array:
             raise ModelError(f"A string constant in {source} is damaged; write the file again.") from None
     else:
         values = list(proto.string_val[:count])
+        if len(values) < count:
+            _require_room(count, _MOST_STRINGS, shape, source)
         values += [values[-1] if values else b""] * (count - len(values))
     return string_array(values, shape)
+
+
+def _require_room(needed: int, most: int, shape: tuple[int, ...], source: str) -> None:
+    """Raise ModelError before one value is repeated more often than any model needs it."""
+    if needed > most:
+        raise ModelError(
+            f"A constant of shape {list(shape)} in {source} does not fit in memory: a value of it is to be repeated"
+            " until the shape is full. The file is damaged; write or copy it again."
+        )
 
 
 def packed_strings(data: memoryview | bytes, count: int, *, skipped: int) -> list[bytes]:

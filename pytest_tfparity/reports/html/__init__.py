@@ -13,18 +13,18 @@ _NEEDED = {"jinja2": "Jinja2", "pygal": "pygal", "grandalf": "grandalf", "PIL": 
 """What the page is made with: the page, its charts, the layout of small graphs, the heat maps over images."""
 
 
-def lacking() -> list[str]:
+def missing_packages() -> list[str]:
     """The packages that are missing for a page."""
     return [package for module, package in _NEEDED.items() if find_spec(module) is None]
 
 
 def write_page(folder: Path, results: Sequence[ParityResult], environment: Mapping[str, str]) -> Path:
     """Write ``folder/index.html``, replacing an older one in one step; return its path."""
-    from .page import page
+    from .page import report_page
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
     draft = folder / f".index.html.{os.getpid()}"
-    draft.write_text(page(results, environment), "utf-8")
+    draft.write_text(report_page(results, environment), "utf-8")
     os.replace(draft, path)
     return path

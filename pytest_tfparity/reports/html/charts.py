@@ -21,7 +21,7 @@ from pygal.style import Style
 
 from ...result import OutputComparison
 from ...result_details import NodeDifference, OutputDifferences
-from ..terminal import number
+from ..terminal import number_text
 
 # pygal leaves a finder of old make behind, for plugins of its own: with it every later import warns.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
@@ -70,7 +70,7 @@ def histogram(output: OutputDifferences, comparison: OutputComparison | None) ->
     bars: tuple[list[Any], list[Any]] = ([], [])
     for count, low, high in zip(output.counts, output.edges, output.edges[1:], strict=False):
         if count:
-            title = f"{count} of {output.total} values differ by {number(low)} to {number(high)}"
+            title = f"{count} of {output.total} values differ by {number_text(low)} to {number_text(high)}"
             place = (count, math.log10(low), math.log10(high))
             bars[0.0 < atol * (1 + 1e-6) < high].append({"value": place, "tooltip": title})
     chart = _chart(pygal.Histogram, 480, 280, x_labels=scale.labels, xrange=scale.range, max_scale=6)
@@ -86,7 +86,8 @@ def scatter(output: OutputDifferences, comparison: OutputComparison | None) -> M
     groups: tuple[list[Any], list[Any]] = ([], [])
     for reference, export in reversed(output.points):  # the worst on top
         title = (
-            f"reference {number(reference)}, export {number(export)}, difference {number(export - reference)}"
+            f"reference {number_text(reference)}, export {number_text(export)},"
+            f" difference {number_text(export - reference)}"
         )
         groups[_outside(reference, export, comparison)].append(_point(reference, export, title))
     chart = _chart(pygal.XY, 480, 280, show_x_guides=True, max_scale=6)
@@ -137,12 +138,12 @@ class _Scale:
 
 def _node_title(node: NodeDifference) -> str:
     parts = [f"{node.name} ({node.op})", f"accumulated {_size(node.accumulated)}"]
-    parts.append("own not measured" if node.own is None else f"own {number(node.own)}")
+    parts.append("own not measured" if node.own is None else f"own {number_text(node.own)}")
     return "\n".join(["culprit: " + parts[0] if node.culprit else parts[0], *parts[1:]])
 
 
 def _size(value: float | None) -> str:
-    return "not finite, or of another shape" if value is None else number(value)
+    return "not finite, or of another shape" if value is None else number_text(value)
 
 
 def _point(x: float, y: float, title: str) -> dict[str, Any]:
@@ -162,9 +163,9 @@ def _chart(kind: Any, width: int, height: int, **options: Any) -> Any:
         stroke=False,
         allow_interruptions=True,
         disable_xml_declaration=True,
-        formatter=number,
-        x_value_formatter=number,
-        value_formatter=number,
+        formatter=number_text,
+        x_value_formatter=number_text,
+        value_formatter=number_text,
         **options,
     )
 

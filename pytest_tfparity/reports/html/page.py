@@ -12,14 +12,14 @@ from markupsafe import Markup, escape
 
 from ...result import OutputComparison, ParityResult, Verdict
 from ...result_details import BatchNormRow, NodeDifference, OutputDifferences, Quantiles, WeightSummary
-from ..terminal import VERDICTS, at_least, headline, number, places_of, repair
+from ..terminal import VERDICTS, at_least, headline, number_text, places_of, repair_sentence
 from . import charts, drawings, heat
 
 ORDER: tuple[Verdict, ...] = ("fail", "error", "pass", "proven")
 """The verdicts in the order in which their checks stand on the page."""
 
 
-def page(results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
+def report_page(results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
     """The whole page; checks that fail come first."""
     ordered = sorted(results, key=lambda result: (ORDER.index(result.verdict), result.nodeid))
     counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in ORDER}
@@ -58,7 +58,11 @@ def _templates() -> Environment:
         plural=_plural,
     )
     templates.filters.update(
-        number=number, name=_breakable, verdict_line=_verdict_line, at_least=at_least, repair=repair
+        number=number_text,
+        name=_breakable,
+        verdict_line=_verdict_line,
+        at_least=at_least,
+        repair=repair_sentence,
     )
     return templates
 
@@ -135,5 +139,5 @@ def _box(side: str, found: Quantiles, percent: Callable[[float], float]) -> _Box
         inner_low=percent(inner[0]),
         inner_high=percent(inner[1]),
         middle=percent(middle),
-        title=f"{side}: {number(ordered[0])} to {number(ordered[-1])}, median {number(middle)}",
+        title=f"{side}: {number_text(ordered[0])} to {number_text(ordered[-1])}, median {number_text(middle)}",
     )

@@ -75,13 +75,13 @@ RANDOM = (
         name="a factor of keep_prob is left in",
         reference=RESIDUAL,
         edit=scaled("net/pool", 0.8),
-        findings=found("dropout-scaling", "net/pool|net"),
+        findings=found("dropout-scaling", "net/pool|net", certainty="suggestive"),
     ),
     Case(
         name="a factor of dropout is left in a dense network",
         reference=TABULAR,
         changes={"tower/drop": lambda x, name: tf.multiply(x, 0.5, name=name)},
-        findings=found("dropout-scaling", at("tower/drop")),
+        findings=found("dropout-scaling", at("tower/drop"), certainty="suggestive"),
     ),
 )
 

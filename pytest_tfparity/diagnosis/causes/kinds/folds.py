@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.layer import layer_of
@@ -93,6 +93,6 @@ def fold_cause(
         )
         if found:
             group = Folds(evidence=evidence, folds=found, by_norm=by_norm)
-            yield suspicion(id, group, says, fix, facts=_residual)
+            yield replace(suspicion(id, group, says, fix, facts=_residual), rewrite=True)
 
     return Cause(id=id, ways=(find,))

@@ -24,7 +24,8 @@ class GraphCause:
     """A cause seen in the differences ``where`` holds for, unless one that comes before it speaks for them.
 
     ``says`` is what is wrong at one place, a sentence, ``fix`` what to change, ``nodes`` which nodes to name for one
-    place. ``ways`` are further ways to find the cause, asked about what is left of the export then.
+    place. ``ways`` are further ways to find the cause, asked about what is left of the export then. ``certain`` is
+    False where the story is one of several that leave the same difference.
     """
 
     id: str
@@ -33,6 +34,7 @@ class GraphCause:
     fix: Sentence[Differences]
     nodes: Callable[[Difference], tuple[str, ...]] = nodes_to_name
     ways: tuple[Way, ...] = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +98,12 @@ def _change(difference: Difference) -> str:
     return f"{divergence.kind.value} {right} {held}{values}"
 
 
-def classified(entries: Sequence[GraphCause]) -> tuple[Cause, ...]:
+def classified(
+    entries: Sequence[GraphCause], among: Callable[[Difference], bool] = lambda difference: True
+) -> tuple[Cause, ...]:
     """The causes of ``entries``, which are in the order of their priority; the last takes whatever is left.
+
+    Only differences ``among`` holds for are asked.
 
     A difference speaks for the first entry that its own predicate holds for. One inside a function's body is asked the
     same, with the body's graphs around it; where a body holds several that do not agree, it is the last entry's.
@@ -108,7 +114,7 @@ def classified(entries: Sequence[GraphCause]) -> tuple[Cause, ...]:
     def spoken_for(evidence: Evidence) -> Mapping[str, list[Difference]]:
         found: dict[str, list[Difference]] = {}
         for each in evidence[differences]:
-            if each.chance is None:
+            if each.chance is None and among(each):
                 found.setdefault(_spoken_for(entries, each).id, []).append(each)
         return found
 
@@ -144,6 +150,12 @@ def _suspicion(
 ) -> Suspicion:
     group = Differences(evidence=evidence, cause=entry, found=found)
     seen = suspicion(
-        entry.id, group, group.message, entry.fix, facts=lambda found: found.facts, certain=certain
+        entry.id,
+        group,
+        group.message,
+        entry.fix,
+        facts=lambda found: found.facts,
+        certain=certain and entry.certain,
     )
-    return replace(seen, change=group.change)
+    rewrite = not all(each.is_setting for each in found)
+    return replace(seen, change=group.change, rewrite=rewrite, provable=entry.certain)

@@ -60,10 +60,6 @@ class WrongWeights(Group):
         """How many they are: ``3 constants``."""
         return counted(len(self.wrong), "constant")
 
-    def verb(self, one: str, several: str) -> str:
-        """The verb that goes with :attr:`constants`."""
-        return one if len(self.wrong) == 1 else several
-
     def _folds(self) -> Sequence[Folded]:
         return tuple(folded_over(self.evidence, {each.node for each in self.wrong if each.kind in LOST}))
 

@@ -1,0 +1,58 @@
+"""A SavedModel: the folder that TensorFlow 1 and 2 write for servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .format import Format, SideSpec, WrongFile
+from .section import Key, Section
+
+if TYPE_CHECKING:
+    from .saved_signature import SavedModel
+
+# What reads and runs one is imported when it is needed: this module is loaded with all formats.
+
+
+class SavedModelFormat(Format):
+    """A folder with ``saved_model.pb``, of TensorFlow 1 or 2."""
+
+    section = Section(
+        name="saved_model",
+        description="a SavedModel",
+        keys=(
+            Key("saved_model", "path", "The SavedModel: the folder that holds saved_model.pb."),
+            Key("signature", "text", "The signature that is compared.", default="serving_default"),
+            Key("tags", "texts", "The tags of the graph that is loaded.", default="[serve]"),
+        ),
+    )
+    noun = "SavedModel"
+    usually = "export"
+
+    def open(self, spec: SideSpec, root: Path) -> SavedModel:
+        """See :meth:`.format.Format.open`."""
+        from .saved_signature import SavedModel
+
+        return SavedModel(spec.path, feeds=spec.feeds, **spec.options)
+
+    def recognises(self, path: Path) -> bool:
+        """Whether this is a folder with a ``saved_model.pb``."""
+        from ..graph.read.saved_model import saved_model_file
+
+        return path.is_dir() and saved_model_file(path) is not None
+
+    def files(self, spec: SideSpec) -> Sequence[Path]:
+        """The graphs and the index of the variables."""
+        from ..graph.read.saved_model import saved_model_file
+
+        found = saved_model_file(spec.path) or spec.path / "saved_model.pb"
+        return [found, spec.path / "variables" / "variables.index"]
+
+    def wrong_files(self, spec: SideSpec, shown: Callable[[Path], str]) -> Iterator[WrongFile]:
+        """A folder that is not there, or that holds no SavedModel."""
+        from ..graph.read.saved_model import not_a_saved_model, saved_model_file
+
+        if saved_model_file(spec.path) is None:
+            missing = not spec.path.exists()
+            yield WrongFile("saved_model", not_a_saved_model(spec.path).replace(":", ",", 1), missing=missing)

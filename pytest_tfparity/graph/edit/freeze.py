@@ -1,0 +1,62 @@
+"""Variables of a graph as constants, as freezing writes them: so that a repair can exchange their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..graph import Attr, DType, Graph, Node, Tensor, TensorName
+from .repair import constant_node, tensor_of_array
+
+_INT32 = DType(3)
+_READS = {"VarHandleOp": frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"})}
+_REFERENCE_READS = frozenset({"Identity"})
+
+
+def frozen(graph: Graph, values: Mapping[str, Tensor]) -> Graph:
+    """``graph`` with the variables that have one of ``values`` and are only read as constants of their names.
+
+    A variable that anything else refers to, a loop or what assigns to it, stays one. Of a gather the axis is a
+    constant beside it, as ``convert_variables_to_constants`` writes it.
+    """
+    readers: dict[str, list[Node]] = {name: [] for name in values if name in graph.nodes}
+    for node in graph.nodes.values():
+        for position, source in enumerate(node.inputs):
+            if source.node in readers:
+                variable = graph.nodes[source.node]
+                reads = node.op in _READS.get(variable.op, _REFERENCE_READS) and not position
+                readers[source.node].append(node if reads else variable)
+    kept = {name for name, found in readers.items() if graph.nodes[name] in found}
+    nodes = dict(graph.nodes)
+    for name, found in readers.items():
+        if name not in kept:
+            waits = graph.nodes[name].controls
+            nodes[name] = replace(constant_node(name, values[name]), controls=waits)
+            for node in found:
+                nodes.update(_read(nodes[node.name], values[name], nodes))
+    return replace(graph, nodes=nodes)
+
+
+def _read(node: Node, value: Tensor, taken: Mapping[str, Node]) -> dict[str, Node]:
+    """What reads a constant as ``node`` reads a variable."""
+    if node.op in ("Identity", "ReadVariableOp"):
+        return {node.name: replace(node, op="Identity", attrs={"T": value.dtype})}
+    if node.op == "VariableShape":
+        return {node.name: replace(node, op="Shape", attrs={**_kept(node, "out_type"), "T": value.dtype})}
+    indices = _kept(node, "Tindices")
+    if node.op == "ResourceGatherNd":
+        return {node.name: replace(node, op="GatherNd", attrs={**indices, "Tparams": value.dtype})}
+    name, number = f"{node.name}/axis", 0
+    while name in taken:
+        number += 1
+        name = f"{node.name}/axis_{number}"
+    axis = constant_node(name, tensor_of_array(np.array(0, np.int32)))
+    attrs = {**indices, **_kept(node, "batch_dims"), "Tparams": value.dtype, "Taxis": _INT32}
+    gather = replace(node, op="GatherV2", inputs=(*node.inputs, TensorName(name, 0)), attrs=attrs)
+    return {node.name: gather, name: axis}
+
+
+def _kept(node: Node, name: str) -> dict[str, Attr]:
+    return {name: node.attrs[name]} if name in node.attrs else {}

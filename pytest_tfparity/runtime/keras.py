@@ -1,0 +1,199 @@
+"""A Keras model traced in inference mode and saved for servers: from there on it is a SavedModel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from .importing import first_line
+from .project import call_project
+from .tensorflow import tensorflow
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def trace(
+    path: Path, label: str, folder: Path, *, root: Path, custom_objects: str | None, trusted: bool
+) -> None:
+    """Write what the model in ``path`` computes in inference mode as a SavedModel into ``folder``.
+
+    Its signature ``serving_default`` has the model's inputs by their names and its outputs as ``output_0``,
+    ``output_1``, or under the keys of a dict, as ``model.export`` writes them. ``custom_objects``
+    (``"module:function"``, imported with ``root`` on the path) returns the classes and functions of the project by
+    name. Python code that lies in the file is run only if it is ``trusted``. Raises ModelError.
+    """
+    zipped = zipfile.is_zipfile(path)
+    config = _config(path, label, zipped=zipped)
+    if not trusted and _holds_code(config):
+        raise ModelError(
+            f"{label} holds a Lambda layer with Python code of its own, which loading it would run. State"
+            " `trusted: true` beside the file if you know where it comes from, or make the lambda a layer class."
+        )
+    model = _loaded(path, label, folder, root, custom_objects, trusted=trusted, zipped=zipped)
+    tf = tensorflow()
+    try:
+        module, serve = _serving(tf, model, label)
+        tf.saved_model.save(module, str(folder / "model"), signatures={"serving_default": serve})
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a layer of the user's raises while it is traced
+        raise ModelError(f"{label} cannot be traced in inference mode: {first_line(error)}.") from error
+
+
+def _config(path: Path, label: str, *, zipped: bool) -> Any:
+    """The architecture that the file states. Raises ModelError where it has none."""
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            if "config.json" not in archive.namelist():
+                raise ModelError(f"{label} is a zip archive without config.json, not a .keras model.")
+            return json.loads(archive.read("config.json"))
+    with path.open("rb") as file:
+        if file.read(len(_HDF5)) != _HDF5:
+            raise ModelError(
+                f"{label} is no Keras model: neither a .keras archive nor an HDF5 file. Save it with model.save(...)."
+            )
+    tensorflow()
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            held = file.attrs.get("model_config")
+    except OSError as error:
+        raise ModelError(f"{label} is a damaged HDF5 file: {first_line(error)}. Copy it again.") from None
+    if held is None:
+        raise ModelError(
+            f"{label} holds weights alone, no model to run them in. Save the whole model: model.save(...), not"
+            " model.save_weights(...)."
+        )
+    return json.loads(held)
+
+
+def _holds_code(config: Any) -> bool:
+    """Whether a configuration holds Python bytecode, as Keras 2 and 3 write lambdas."""
+    return any(
+        each.get("class_name") == "__lambda__" or each.get("function_type") == "lambda"
+        for each in _mappings(config)
+    )
+
+
+def _mappings(config: Any) -> Iterator[Mapping[str, Any]]:
+    stack = [config]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, Mapping):
+            yield each
+            stack.extend(each.values())
+        elif isinstance(each, list):
+            stack.extend(each)
+
+
+def _loaded(
+    path: Path,
+    label: str,
+    folder: Path,
+    root: Path,
+    custom_objects: str | None,
+    *,
+    trusted: bool,
+    zipped: bool,
+) -> Any:
+    """The model, loaded by the Keras that TensorFlow brings. Raises ModelError."""
+    keras = tensorflow().keras
+    if (
+        hasattr(keras, "backend")
+        and getattr(keras.backend, "backend", lambda: "tensorflow")() != "tensorflow"
+    ):
+        raise ModelError(
+            f"{label} cannot be traced: Keras runs on {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
+        )
+    known = None
+    if custom_objects is not None:
+        known = call_project(
+            custom_objects, root, subject=f"custom_objects {custom_objects}", error=ModelError
+        )
+    suffixes = (".keras",) if zipped else (".h5", ".hdf5")
+    file = path
+    if path.suffix not in suffixes:  # Keras tells its formats by the name of the file
+        file = folder / f"model{suffixes[0]}"
+        shutil.copyfile(path, file)
+    try:
+        return keras.models.load_model(str(file), custom_objects=known, compile=False, safe_mode=not trusted)
+    except Exception as error:  # TypeError, ValueError, KeyError, OSError, as Keras pleases
+        raise ModelError(
+            f"Keras {keras.__version__} does not load {label}{_made_with(path, keras.__version__, zipped)}:"
+            f" {first_line(error)}. If it needs classes of your own, name a function that returns them under"
+            " `custom_objects`."
+        ) from error
+
+
+def _made_with(path: Path, installed: str, zipped: bool) -> str:
+    """Which Keras wrote the file, where it is a newer one."""
+    if not zipped:
+        return ""
+    with zipfile.ZipFile(path) as archive:
+        if "metadata.json" not in archive.namelist():
+            return ""
+        version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+    return f", which Keras {version} wrote" if _numbers(version) > _numbers(installed) else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+
+
+def _serving(tf: Any, model: Any, label: str) -> tuple[Any, Any]:
+    """A module that holds the model, and the function that a server calls."""
+    structure = getattr(model, "_inputs_struct", None)
+    tensors = tf.nest.flatten(structure) if structure is not None else getattr(model, "inputs", None)
+    if not tensors:
+        raise ModelError(
+            f"{label} does not say what its inputs are: it is a subclassed model, or one that was saved before it was"
+            " built. Export it with model.export(...) and name that as a saved_model."
+        )
+    names = _names(tensors)
+    specs = [
+        tf.TensorSpec(each.shape, each.dtype, name=name) for each, name in zip(tensors, names, strict=True)
+    ]
+
+    def serve(*values: Any) -> dict[str, Any]:
+        given = tf.nest.pack_sequence_as(structure, list(values)) if structure is not None else list(values)
+        return _outputs(
+            tf, model(given if structure is not None or len(values) > 1 else given[0], training=False)
+        )
+
+    module = tf.Module()
+    module.model = model
+    # What is saved is what a module of TensorFlow knows: of Keras 3 the variable that a Keras variable wraps.
+    module.weights = [each if isinstance(each, tf.Variable) else each.value for each in _variables(model)]
+    return module, tf.function(serve, input_signature=specs)
+
+
+def _variables(model: Any) -> list[Any]:
+    """Every variable of the model, states of random generators included."""
+    return list(getattr(model, "_all_variables", None) or model.variables)
+
+
+def _names(tensors: Any) -> list[str]:
+    """The names of the inputs, each once, without what stands after a colon."""
+    found: list[str] = []
+    for each in tensors:
+        name = free = str(each.name).partition(":")[0]
+        number = 0
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found
+
+
+def _outputs(tf: Any, answer: Any) -> dict[str, Any]:
+    if isinstance(answer, Mapping) and not any(
+        isinstance(each, list | tuple | dict) for each in answer.values()
+    ):
+        return {str(key): value for key, value in answer.items()}
+    return {f"output_{number}": value for number, value in enumerate(tf.nest.flatten(answer))}

@@ -1,0 +1,244 @@
+"""Keras models as sides of a check, and what is wrong with their exports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import Project
+from graphs.saved_models import checked, frozen_of
+from pytest_tfparity.errors import ModelError
+from pytest_tfparity.formats.traced import KerasModel
+from pytest_tfparity.result import ParityResult
+
+tf = pytest.importorskip("tensorflow")
+keras = tf.keras
+L = keras.layers
+
+
+def network(*, epsilon: float = 1e-3, scale: float = 1.0, seed: int = 5, later: float = 0.0) -> Any:
+    """Convolution, batch norm, dropout and two heads, with weights and statistics that no initialiser gives.
+
+    ``later`` is how far training has moved them on.
+    """
+    image = keras.Input((6, 6, 2), name="image")
+    x = L.Rescaling(scale)(image) if scale != 1.0 else image
+    x = L.Conv2D(4, 3, padding="same", name="conv")(x)
+    x = L.BatchNormalization(epsilon=epsilon, name="bn")(x)
+    x = L.Dropout(0.5, name="drop")(L.ReLU()(x))
+    x = L.GlobalAveragePooling2D()(x)
+    net = keras.Model(image, [L.Dense(3, name="first")(x), L.Dense(3, name="second")(x)])
+    numbers = np.random.default_rng(seed)
+    for weight in net.weights:
+        if "seed" not in weight.path:
+            values = (
+                numbers.normal(size=weight.shape)
+                if len(weight.shape) > 1
+                else numbers.uniform(0.5, 1.5, weight.shape)
+            )
+            weight.assign((values + later * numbers.normal(size=weight.shape)).astype("float32"))
+    return net
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The network as Keras saves it."""
+    network().save(tmp_path / "net.keras")
+    return tmp_path / "net.keras"
+
+
+def exported(net: Any, folder: Path, call: Callable[[Any], Any] | None = None) -> dict[str, Path]:
+    """A SavedModel of ``net`` that servers load; ``call`` is what it computes, in place of inference."""
+    if call is None:
+        net.export(folder, verbose=False)
+        return {"saved_model": folder}
+    archive = keras.export.ExportArchive()
+    archive.track(net)
+    spec = [tf.TensorSpec((None, 6, 6, 2), tf.float32, name="image")]
+    archive.add_endpoint("serving_default", lambda image: call(image), input_signature=spec)
+    archive.write_out(folder, verbose=False)
+    return {"saved_model": folder}
+
+
+def test_a_model_is_proven_to_be_its_saved_model_and_that_its_frozen_graph(
+    saved: Path, tmp_path: Path
+) -> None:
+    sides = exported(keras.models.load_model(saved), tmp_path / "export")
+    assert checked({"keras": saved}, sides).verdict == "proven"
+    assert checked(**frozen_of(tmp_path / "export", tmp_path / "export.pb")).verdict == "proven"
+
+
+def test_its_hdf5_file_is_proven_too(saved: Path, tmp_path: Path) -> None:
+    net = keras.models.load_model(saved)
+    net.save(tmp_path / "net.h5")
+    shutil.copy(tmp_path / "net.h5", tmp_path / "net.model")  # by its content, not by its name
+    assert checked({"keras": saved}, {"keras": tmp_path / "net.model"}).verdict == "proven"
+
+
+def test_it_answers_as_keras_does(saved: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")
+    expected = keras.models.load_model(saved)(images, training=False)
+    found = KerasModel(saved, saved.parent).run({"image": images}, ["output_0", "output_1"])
+    for value, name in zip(expected, found, strict=True):
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+
+
+def cause_of(result: ParityResult) -> tuple[str, str, tuple[str, ...]]:
+    finding = result.findings[0]
+    return finding.cause, finding.certainty, finding.scopes
+
+
+WRONG: dict[str, tuple[Callable[[Path, Path], dict[str, Path]], str, str, str]] = {
+    "training mode": (
+        lambda saved, folder: exported(
+            net := keras.models.load_model(saved), folder, lambda image: _trained(net, image, bn=True)
+        ),
+        "bn-training-mode",
+        "proven",
+        "bn",
+    ),
+    "dropout": (
+        lambda saved, folder: exported(
+            net := keras.models.load_model(saved), folder, lambda image: _trained(net, image, drop=True)
+        ),
+        "dropout-active",
+        "proven",
+        "drop",
+    ),
+    "epsilon": (
+        lambda saved, folder: exported(network(epsilon=1e-1), folder),
+        "bn-epsilon-mismatch",
+        "proven",
+        "bn",
+    ),
+    "another run": (
+        lambda saved, folder: exported(network(seed=9), folder),
+        "other-run",
+        "suggestive",
+        "conv",
+    ),
+    "stale": (
+        lambda saved, folder: exported(network(later=0.05), folder),
+        "stale-export",
+        "suggestive",
+        "conv",
+    ),
+    "preprocessing": (
+        lambda saved, folder: exported(network(scale=2.0), folder),
+        "input-scaling",
+        "proven",
+        "rescaling",
+    ),
+    "outputs exchanged": (
+        lambda saved, folder: exported(
+            net := keras.models.load_model(saved), folder, lambda image: net(image, training=False)[::-1]
+        ),
+        "wrong-output-node",
+        "proven",
+        "",
+    ),
+}
+
+
+def _trained(net: Any, image: Any, *, bn: bool = False, drop: bool = False) -> Any:
+    x = net.get_layer("bn")(net.get_layer("conv")(image), training=bn)
+    x = net.get_layer("drop")(tf.nn.relu(x), training=drop)
+    x = tf.reduce_mean(x, [1, 2])
+    return [net.get_layer("first")(x), net.get_layer("second")(x)]
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_wrong_export_is_explained(saved: Path, tmp_path: Path, fault: str) -> None:
+    export, cause, certainty, scope = WRONG[fault]
+    result = checked({"keras": saved}, export(saved, tmp_path / "export"))
+    assert result.verdict in ("fail", "error")
+    found = cause_of(result)
+    assert found[0] == cause, [(each.cause, each.message) for each in result.findings]
+    assert found[1] == certainty
+    assert any(scope in each for each in (*found[2], *result.findings[0].nodes))
+
+
+# --- what is wrong with a file
+
+
+def error(file: Path, **options: Any) -> str:
+    with pytest.raises(ModelError) as caught:
+        KerasModel(file, file.parent, **options).outputs()
+    return str(caught.value)
+
+
+def test_code_in_the_file_is_not_run_unless_it_is_trusted(tmp_path: Path) -> None:
+    vector = keras.Input((3,), name="vector")
+    net = keras.Model(vector, L.Lambda(lambda x: x * 2.0)(vector))
+    for name in ("net.keras", "net.h5"):
+        net.save(tmp_path / name)
+        said = error(tmp_path / name)
+        assert "holds a Lambda layer with Python code of its own, which loading it would run" in said
+        assert "`trusted: true`" in said
+        model = KerasModel(tmp_path / name, tmp_path, trusted=True)
+        assert model.run({"vector": np.ones((1, 3), "float32")}, ["output_0"])["output_0"].tolist() == [
+            [2, 2, 2]
+        ]
+
+
+CLASSES = """
+import keras
+
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return x * 2.0
+
+def classes():
+    return {"Twice": Twice}
+"""
+
+
+def test_classes_of_the_project_are_named(empty_project: Project) -> None:
+    empty_project.write("mine.py", CLASSES)
+    space: dict[str, Any] = {}
+    exec(CLASSES, space)
+    vector = keras.Input((3,), name="vector")
+    net = keras.Model(vector, space["Twice"]()(vector))
+    net.save(empty_project.path / "net.keras")
+    said = error(empty_project.path / "net.keras")
+    assert "does not load" in said
+    assert "`custom_objects`" in said
+    net.export(empty_project.path / "net", verbose=False)
+    empty_project.write(
+        "tfparity.yaml",
+        "models:\n  net:\n    reference: {keras: net.keras, custom_objects: 'mine:classes'}\n"
+        "    export: {saved_model: net}\n    inputs: {vector: {random: {distribution: normal, shape: [2, 3]}}}\n",
+    )
+    empty_project.run("tfparity.yaml").assert_outcomes(passed=1)
+
+
+def test_wrong_files_are_told_in_a_sentence(saved: Path, tmp_path: Path) -> None:
+    assert "does not exist" in error(tmp_path / "none.keras")
+    network().save_weights(tmp_path / "net.weights.h5")
+    assert "holds weights alone, no model to run them in" in error(tmp_path / "net.weights.h5")
+    (tmp_path / "text.h5").write_text("no model")
+    assert "is no Keras model: neither a .keras archive nor an HDF5 file" in error(tmp_path / "text.h5")
+    (tmp_path / "pointer.keras").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert "is a Git LFS pointer" in error(tmp_path / "pointer.keras")
+    (tmp_path / "folder.keras").mkdir()
+    assert "is a directory" in error(tmp_path / "folder.keras")
+    np.savez(tmp_path / "arrays.keras", x=np.zeros(2))
+    (tmp_path / "arrays.keras.npz").rename(tmp_path / "arrays.keras")
+    assert "is a zip archive without config.json" in error(tmp_path / "arrays.keras")
+    with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(tmp_path / "newer.keras", "w") as newer:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name == "metadata.json":
+                data = json.dumps({**json.loads(data), "keras_version": "99.1.0"}).encode()
+            newer.writestr(
+                name,
+                data.replace(b"BatchNormalization", b"NoSuchLayerYet") if name == "config.json" else data,
+            )
+    assert "which Keras 99.1.0 wrote" in error(tmp_path / "newer.keras")
