@@ -176,7 +176,7 @@ def _numbers(
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
-    from .exact import UNKNOWN, asks_for_rounding
+    from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
     from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
@@ -187,7 +187,9 @@ def _numbers(
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
-    exact = run.exact(inputs) if asks_for_rounding(run.pair) else UNKNOWN
+    exact = exact_of_golden(run.pair, golden) if golden is not None and stands_in else UNKNOWN
+    if asks_for_rounding(run.pair) and not exact.outputs:
+        exact = run.exact(inputs)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
@@ -251,6 +253,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
     from .environment import environment
+    from .exact import asks_for_rounding
 
     spec = run.pair.spec
     if run.pair.reference is None:
@@ -268,6 +271,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
+        exact=run.exact(inputs).outputs if asks_for_rounding(run.pair) else {},
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..comparison.compare import compare
-from ..comparison.rounding import compare_exactly
+from ..comparison.rounding import compare_exactly, measured, rounding_of
 from ..graph.graph import Array
 from ..result import OutputComparison
 from ..settings.spec import OutputSpec
@@ -43,17 +43,18 @@ def _compared(
     against: Against,
     exact: ExactAnswers = UNKNOWN,
 ) -> OutputComparison:
-    if output.tolerance.rounding is not None and output.reference in exact.outputs:
+    value = exact.outputs.get(output.reference)
+    if output.tolerance.rounding is not None and value is not None:
         return compare_exactly(
             expected,
             got,
-            exact.outputs[output.reference],
+            value,
             output.tolerance,
             reference_name=output.reference,
             export_name=name,
             against=against,
         )
-    return compare(
+    found = compare(
         expected,
         got,
         output.tolerance,
@@ -61,6 +62,8 @@ def _compared(
         export_name=name,
         against=against,
     )
+    rounding = None if value is None else rounding_of(expected, value)
+    return found if value is None or rounding is None else measured(found, rounding, got, value)
 
 
 def compare_computed(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from ..comparison.dtypes import kind
 from ..errors import ModelError
 from ..formats.model import GraphModel
 from ..graph.graph import Array
@@ -14,6 +15,7 @@ from .outputs import digest_of
 from .pair import Pair, not_at_hand
 
 if TYPE_CHECKING:
+    from ..goldens.store import Golden
     from ..graph.exact.scope import Island
     from ..runtime.exact import Exact
 
@@ -38,6 +40,13 @@ def asks_for_rounding(pair: Pair) -> bool:
     return any(output.tolerance.rounding is not None for output in pair.outputs)
 
 
+def exact_of_golden(pair: Pair, golden: Golden) -> ExactAnswers:
+    """The exact answers that are stored, if they are of every output that is held against one."""
+    wanted = [output.reference for output in pair.outputs if output.tolerance.rounding is not None]
+    floats = [name for name in wanted if kind(golden.outputs[name].dtype) in ("float", "complex")]
+    return ExactAnswers(outputs=golden.exact) if all(name in golden.exact for name in floats) else UNKNOWN
+
+
 def exact_answers(
     pair: Pair, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
 ) -> ExactAnswers:
@@ -48,8 +57,8 @@ def exact_answers(
     reference, name = pair.reference, pair.spec.name
     if reference is None:
         raise ModelError(
-            f"{name} is held against the exact answer (rounding), which its goldens do not have."
-            f" {not_at_hand(pair.spec)}"
+            f"{name} is held against the exact answer (rounding), which its goldens do not have. Update them where"
+            f" their reference is: pytest --tfparity-update. {not_at_hand(pair.spec)}"
         )
     if not isinstance(reference, GraphModel):
         raise ModelError(

@@ -231,3 +231,98 @@ def test_a_difference_that_is_too_large_for_any_rounding_costs_no_run(
     (check,) = checks(broken_project)
     assert [finding["cause"] for finding in check["findings"]] == ["bn-training-mode"]
     assert [output["rounding"] for output in check["outputs"]] == [None, None]
+
+
+# --- goldens
+
+GOLDEN = stated("rounding: 8\n    golden: goldens/net.npz")
+
+
+def yaml_of(project: Project) -> str:
+    return (project.path / "goldens/net.yaml").read_text("utf-8")
+
+
+@pytest.fixture
+def golden_project(folded_project: Project) -> Project:
+    """A project whose goldens were written under a rounding."""
+    folded_project.write("tfparity.yaml", GOLDEN)
+    folded_project.run("--tfparity-update").assert_outcomes(passed=1)
+    return folded_project
+
+
+def test_goldens_hold_the_exact_answer_and_the_rounding(golden_project: Project) -> None:
+    with np.load(golden_project.path / "goldens/net.npz") as stored:
+        exact, plain = stored["logits:0 exact"], stored["logits:0"]
+    assert exact.dtype == np.float64
+    assert 0 < np.abs(exact - plain).max() < 1e-5
+    text = yaml_of(golden_project)
+    assert text.count("    rounding: ") == text.count("    exact: ") == 2
+    assert "    tolerance: {rounding: 8.0}" in text
+
+
+def without_checkpoint(project: Project) -> None:
+    for file in project.path.glob("model.ckpt*"):
+        file.unlink()
+    text = (project.path / "tfparity.yaml").read_text("utf-8")
+    project.write(
+        "tfparity.yaml",
+        text.replace("{checkpoint: model.ckpt-7}", "{checkpoint: model.ckpt-7, optional: true}"),
+    )
+
+
+def test_a_session_without_the_checkpoint_has_them(golden_project: Project) -> None:
+    without_checkpoint(golden_project)
+    golden_project.run("--tfparity-report=report").assert_outcomes(passed=1)
+    for output in checks(golden_project)[0]["outputs"]:
+        assert (output["against"], output["rounding_allowed"]) == ("golden", 8)
+        assert 0 < output["times_rounding"] < 3
+    edited(golden_project, half)
+    result = golden_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net: export differs from golden: * times the rounding *, 8 allowed)*"])
+
+
+def test_unchanged_goldens_answer_without_a_run_of_the_reference(
+    golden_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_tfparity.formats.model import GraphModel
+
+    monkeypatch.delattr(GraphModel, "run_exactly")
+    golden_project.run("--tfparity-report=report").assert_outcomes(passed=1)
+    assert checks(golden_project)[0]["outputs"][0]["times_rounding"] > 0
+
+
+def test_goldens_without_an_exact_answer_are_not_enough(folded_project: Project) -> None:
+    folded_project.write("tfparity.yaml", GOLDEN.replace("rounding: 8", "atol: 1.0e-4"))
+    folded_project.run("--tfparity-update").assert_outcomes(passed=1)
+    assert "exact" not in yaml_of(folded_project)
+    folded_project.write("tfparity.yaml", GOLDEN)
+    kept = [(file, file.read_bytes()) for file in folded_project.path.glob("model.ckpt*")]
+    without_checkpoint(folded_project)
+    result = folded_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*held against the exact answer (rounding), which its goldens do not have.*"]
+    )
+    for file, data in kept:
+        file.write_bytes(data)
+    folded_project.run().assert_outcomes(passed=1)
+    folded_project.run("--tfparity-update").stdout.fnmatch_lines(["*1 updated*"])
+    assert yaml_of(folded_project).count("    exact: ") == 2
+
+
+def test_a_second_update_changes_nothing(golden_project: Project) -> None:
+    before = yaml_of(golden_project)
+    golden_project.run("--tfparity-update").stdout.fnmatch_lines(["*1 unchanged*"])
+    assert yaml_of(golden_project) == before
+
+
+def test_an_exact_answer_that_was_changed_is_refused(golden_project: Project) -> None:
+    path = golden_project.path / "goldens/net.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["logits:0 exact"] = arrays["logits:0 exact"] + 1e-3
+    np.savez(path, **arrays)
+    result = golden_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the hash of logits:0 exact is another*"])

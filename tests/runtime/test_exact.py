@@ -15,7 +15,7 @@ from pytest_tfparity.runtime.exact import Exact, run_exactly
 from pytest_tfparity.runtime.protobuf import plain_graph
 from pytest_tfparity.runtime.session import Sessions, Source
 from soundness.networks import FAMILIES, network
-from soundness.pairs import Written, _restore, written
+from soundness.pairs import Written, restore, written
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -26,10 +26,10 @@ Answer = tuple[dict[str, np.ndarray], Exact]
 
 
 def source(model: Written) -> Source:
-    def restore(session: Any, part: Any) -> None:
+    def restored(session: Any, part: Any) -> None:
         with session.graph.as_default():
             live = {name: value for name, value in model.variables.items() if name in part.nodes}
-            session.run([_restore(session.graph, name, value) for name, value in live.items()])
+            session.run([restore(session.graph, name, value) for name, value in live.items()])
 
     return Source(
         label="model",
@@ -37,7 +37,7 @@ def source(model: Written) -> Source:
         graph_def=lambda: model.definition,
         constants={},
         check=lambda part: None,
-        restore=restore,
+        restore=restored,
     )
 
 
