@@ -239,7 +239,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
         if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
             continue
         array = values(tensor)
-        bad = array.size - int(np.isfinite(array).sum()) if is_float(array) else 0
+        bad = array.size - np.count_nonzero(np.isfinite(array)) if is_float(array) else 0
         if bad:
             statistic = is_statistic(averaged_by(name, tensors) or name)
             yield Health(

@@ -187,6 +187,16 @@ def _is_mark(evidence: Evidence, wrong: WrongConstant) -> bool:
     return start is not None and start.may_be(values(wrong.held)) and not start.may_be(values(wrong.right))
 
 
+def _is_spread_so(evidence: Evidence, wrong: WrongConstant) -> bool:
+    """Whether a kernel looks drawn by its initialiser, and the checkpoint's does not."""
+    start = evidence[starts].get(wrong.node)
+    return (
+        start is not None
+        and start.is_spread_so(values(wrong.held))
+        and not start.is_spread_so(values(wrong.right))
+    )
+
+
 def _is_moved(evidence: Evidence, wrong: WrongConstant) -> bool:
     """Whether training moved this, in whatever run: a bias, scale or statistic of many values."""
     return len(wrong.held.shape) < 2 and wrong.kind == "unknown" and not _is_mark(evidence, wrong)

@@ -176,8 +176,6 @@ ADDITIONS = frozenset({"Add", "AddV2", "BiasAdd"})
 """Sums of two tensors; the second of ``BiasAdd`` is a vector of channels."""
 DIVISIONS = frozenset({"Div", "RealDiv"})
 """Quotients, of floats and complex numbers the same."""
-RESHAPES = frozenset({"ExpandDims", "Reshape", "Squeeze"})
-"""Ops that give the numbers of their first input in the same order, in another shape."""
 RANKS = {
     "Conv2D": 4, "DepthwiseConv2dNative": 4, "MaxPool": 4, "AvgPool": 4, "Conv2DBackpropInput": 4,
     "MatMul": 2, "Conv3D": 5, "MaxPool3D": 5, "AvgPool3D": 5,

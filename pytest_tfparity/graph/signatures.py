@@ -53,12 +53,16 @@ class AttributeDef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """An op as its OpDef says. ``gone`` is the producer version from which on TensorFlow refuses it."""
+    """An op as its OpDef says. ``gone`` is the producer version from which on TensorFlow refuses it.
+
+    ``required`` are the attributes that must be there.
+    """
 
     inputs: tuple[Argument, ...]
     outputs: tuple[Argument, ...]
     attrs: Mapping[str, AttributeDef] = field(default_factory=dict)
     gone: int | None = None
+    required: tuple[str, ...] = ()
 
 
 @cache
@@ -70,11 +74,13 @@ def signature(op: str) -> Signature | None:
         return None
     start += len(op.encode()) + 2
     entry = json.loads(table[start : table.index(b"\n", start)])
+    attrs = {name: _attribute(told) for name, told in entry["attrs"].items()}
     return Signature(
         inputs=tuple(map(_argument, entry["inputs"])),
         outputs=tuple(map(_argument, entry["outputs"])),
-        attrs={name: _attribute(told) for name, told in entry["attrs"].items()},
+        attrs=attrs,
         gone=entry.get("gone"),
+        required=tuple(name for name, told in attrs.items() if told.required),
     )
 
 

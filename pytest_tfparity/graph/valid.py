@@ -168,7 +168,7 @@ def _is_sorted(graph: Graph) -> bool:
         for source in node.inputs:
             if source.node not in placed:
                 return False
-        if not placed.issuperset(node.controls):
+        if node.controls and not placed.issuperset(node.controls):
             return False
         placed.add(name)
     return True
@@ -217,14 +217,18 @@ def _read(graph: Graph, node: Node) -> _Node:
 
 def _attributes(op: str, attrs: Mapping[str, Attr], told: Signature) -> str | None:
     for name, value in attrs.items():
-        if name not in told.attrs:  # TensorFlow passes over what it does not know
+        known = told.attrs.get(name)
+        if known is None:  # TensorFlow passes over what it does not know
             continue
-        reason = _refused(name, value, told.attrs[name])
+        # Most attributes are types that the op allows.
+        if type(value) is DType and known.kind == "type" and value.number in (known.allowed or ()):
+            continue
+        reason = _refused(name, value, known)
         if reason is not None:
             return reason
-    missing = [name for name, each in told.attrs.items() if each.required and name not in attrs]
-    if missing:
-        return f"lacks its attribute {missing[0]}"
+    for name in told.required:
+        if name not in attrs:
+            return f"lacks its attribute {name}"
     return None
 
 
@@ -304,8 +308,10 @@ def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
             continue
         if wanted > REFERENCE or given - REFERENCE != wanted:
             return f"reads {source} as {_type(wanted)}, and it is {_type(given)}"
-    missing = next((control for control in node.controls if control not in told), None)
-    return None if missing is None else f"waits for {missing}, which is not in the graph"
+    for control in node.controls:
+        if control not in told:
+            return f"waits for {control}, which is not in the graph"
+    return None
 
 
 def _type(number: int) -> str:

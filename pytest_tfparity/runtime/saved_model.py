@@ -13,7 +13,7 @@ from ..errors import FeedError, ModelError, TensorNotFound
 from ..graph import ops
 from ..graph.edit.pruning import effect_of
 from ..graph.edit.writer import node_bytes
-from ..graph.graph import Array, Graph, Node, TensorName, tensor_name
+from ..graph.graph import Array, Graph, TensorName, tensor_name
 from ..graph.read.restore import run_by
 from ..graph.read.served import Served
 from ..graph.references import References
@@ -53,7 +53,7 @@ class Server:
         than filling tables and setting variables.
         """
         graph = self._served.graph
-        self._refuse_initialisers(graph)
+        self._refuse_effects_of_loading(graph)
         nodes = {tensor_name(name).node for name in outputs}
         ran = {node.name: node for name in nodes for node in run_by(graph, name)}
         references = References(graph.nodes.get, graph.functions)
@@ -81,6 +81,10 @@ class Server:
         graph, served = self._served.graph, self._served
         fetches = {name: self._tensor(name) for name in outputs}
         given = {**checked(graph, self._label, inputs), **self._constants}
+        for tensor in given:
+            if tensor.node not in served.inputs or tensor.port:
+                known = ", ".join(served.inputs)
+                raise FeedError(f"{tensor} of {self._label} is no input of its signature, which has {known}.")
         self._refuse_missing(graph, outputs, given)
         cut = cut_inputs(graph, self._label, given)
         session = self.session(kind)
@@ -182,18 +186,19 @@ class Server:
                     " no server can answer. Export a signature that takes it, or a graph without it."
                 )
 
-    def _refuse_initialisers(self, graph: Graph) -> None:
-        for start in self._served.initialisers:
+    def _refuse_effects_of_loading(self, graph: Graph) -> None:
+        for start in self._served.loading:
             for node in run_by(graph, start):
-                if ops.has_effect(node.op) and not _initialises(node):
+                effect = effect_of(graph, node)
+                if effect is not None and (effect.function or not _initialises(effect.op)):
                     raise ModelError(
-                        f"Loading {self._label} runs {node.op} ({node.name}), which does more than compute and set"
+                        f"Loading {self._label} runs {effect.op} ({node.name}), which does more than compute and set"
                         " variables: it is not run here. Export the model without it."
                     )
 
 
-def _initialises(node: Node) -> bool:
-    return ops.initialises_table(node.op) or node.op in ops.ASSIGNS
+def _initialises(op: str) -> bool:
+    return ops.initialises_table(op) or op in ops.ASSIGNS
 
 
 def _anything(graph: Graph, name: str) -> Array:

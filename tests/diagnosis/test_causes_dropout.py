@@ -83,11 +83,17 @@ def test_one_random_number_for_a_whole_picture_is_augmentation() -> None:
 
 
 def test_a_factor_in_the_export_alone_is_what_a_dropout_left() -> None:
-    finding = only(
-        findings(REFERENCE, staged(frozen=True, middle=multiplied("drop/mul", 0.8))), "dropout-scaling"
-    )
+    """It is one factor of many that such code may have: the place is certain, the story is not."""
+    (finding,) = findings(REFERENCE, staged(frozen=True, middle=multiplied("drop/mul", 0.8)))
+    assert (finding.cause, finding.certainty) == ("dropout-scaling", "suggestive")
     assert finding.scopes == ("drop",)
     assert "multiplies by 0.8 in model.pb alone" in finding.message
+
+
+@pytest.mark.parametrize("factor", [2.0, -0.5])
+def test_a_factor_that_is_no_probability_is_no_dropout(factor: float) -> None:
+    found = findings(REFERENCE, staged(frozen=True, middle=multiplied("gate/mul", factor)))
+    assert only(found, "graph-op-differs").scopes == ("gate",)
 
 
 def test_a_factor_for_each_channel_is_no_dropout() -> None:

@@ -11,7 +11,7 @@ from graphs.layers import FLOAT, Layers, case, findings, only
 from graphs.staged import VALUES, Stage, all_of, dropout, multiplied, op, set_by, shifted, staged, with_inputs
 from pytest_tfparity.diagnosis.cause import Cause, Suspicion
 from pytest_tfparity.diagnosis.diagnose import diagnose
-from pytest_tfparity.graph.edit.repair import Constant, Repair, tensor_of
+from pytest_tfparity.graph.edit.repair import Constant, Repair, tensor_of_array
 from pytest_tfparity.graph.proof.proof import Side
 from pytest_tfparity.result import OutputComparison
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_repaired_is_not_said_to_have_been() -> None:
         "None of this can be repaired in memory, so whether it is all that differs is not proven. Both graphs part"
         f" first {place}.",
     )
-    other = tensor_of(VALUES["first/conv/kernel"] + np.float32(1))
+    other = tensor_of_array(VALUES["first/conv/kernel"] + np.float32(1))
     (note,) = seen((Constant(node="first/conv/kernel", value=other),))
     assert note.startswith(
         "With this repair the export still differs by up to 1; it parts at first/conv/kernel"

@@ -360,6 +360,98 @@ def test_printing_is_left_out_of_a_run(tmp_path: Path, capfd: pytest.CaptureFixt
     assert "asked" not in capfd.readouterr().err
 
 
+def test_two_names_of_one_variable_are_one(tmp_path: Path) -> None:
+    def build(v1: Any) -> dict[str, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        kernel = v1.get_variable("kernel", initializer=np.float32(2), use_resource=True)
+        other = tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name="kernel", name="other")
+        write = tf.raw_ops.AssignVariableOp(resource=other, value=np.float32(7))
+        with tf.control_dependencies([write]):
+            y = x * tf.raw_ops.ReadVariableOp(resource=kernel.handle, dtype=tf.float32)
+        return {"inputs": {"x": x}, "outputs": {"scores": y}}
+
+    def plain(v1: Any) -> dict[str, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        kernel = v1.get_variable("kernel", initializer=np.float32(2), use_resource=True)
+        return {"inputs": {"x": x}, "outputs": {"scores": x * kernel}}
+
+    written, right = write_v1(tmp_path / "written", build), write_v1(tmp_path / "right", plain)
+    assert SavedModel(written).constant_graph.nodes["kernel"].op == "VarHandleOp"
+    result = checked({"saved_model": right}, {"saved_model": written})
+    assert result.verdict == "error"
+    assert "changes kernel, and they are computed from it" in (result.error or "")
+
+
+def test_loading_that_touches_the_machine_is_refused(tmp_path: Path) -> None:
+    def build(v1: Any) -> dict[str, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        tf.raw_ops.WriteFile(filename=str(tmp_path / "written.txt"), contents="x", name="writes")
+        return {"inputs": {"x": x}, "outputs": {"scores": x * 2}}
+
+    def init_op() -> Any:
+        return tf.compat.v1.get_default_graph().get_operation_by_name("writes")
+
+    model = SavedModel(write_v1(tmp_path / "writes", build, main_op=init_op))
+    with pytest.raises(
+        ModelError, match=r"Loading .* runs WriteFile \(writes\), which does more than compute"
+    ):
+        model.run({"x": X}, ["scores"])
+    assert not (tmp_path / "written.txt").exists()
+
+
+# --- causes that only a SavedModel has
+
+
+def test_a_variable_that_is_not_restored_is_named_and_its_value_proven(tmp_path: Path) -> None:
+    whole = write_v1(tmp_path / "whole", dense_v1)
+    lacking = write_v1(tmp_path / "lacking", dense_v1, saved=["dense/kernel"])
+    assert SavedModel(lacking).unrestored == {"dense/bias"}
+    result = checked({"saved_model": whole}, {"saved_model": lacking})
+    (finding,) = result.findings
+    assert (result.verdict, finding.cause, finding.certainty) == (
+        "error",
+        "saved-model-variable-not-restored",
+        "proven",
+    )
+    assert (finding.nodes, finding.scopes) == (("dense/bias",), ("dense",))
+
+
+def test_another_signature_that_is_right_is_named(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable(KERNEL, name="kernel")
+    spec = tf.TensorSpec([None, 3], tf.float32, name="x")
+    scores = tf.function(lambda x: {"out": tf.matmul(x, module.kernel)}, input_signature=[spec])
+    shares = tf.function(
+        lambda x: {"out": tf.nn.softmax(tf.matmul(x, module.kernel))}, input_signature=[spec]
+    )
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures={"serving_default": scores})
+    signatures = {"serving_default": shares, "scores": scores}
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures=signatures)
+    result = checked({"saved_model": tmp_path / "one"}, {"saved_model": tmp_path / "two"})
+    (finding,) = result.findings
+    assert (result.verdict, finding.cause, finding.certainty) == ("fail", "wrong-signature", "proven")
+    assert "signature scores of the same file computes what the reference computes" in finding.message
+    named = {"saved_model": tmp_path / "two", "signature": "scores"}
+    assert checked({"saved_model": tmp_path / "one"}, named).verdict == "proven"
+
+
+def test_where_no_signature_is_right_none_is_named(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable(KERNEL, name="kernel")
+    spec = tf.TensorSpec([None, 3], tf.float32, name="x")
+    scores = tf.function(lambda x: {"out": tf.matmul(x, module.kernel)}, input_signature=[spec])
+    twice = tf.function(lambda x: {"out": tf.matmul(x, module.kernel) * 2.0}, input_signature=[spec])
+    shares = tf.function(
+        lambda x: {"out": tf.nn.softmax(tf.matmul(x, module.kernel))}, input_signature=[spec]
+    )
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures={"serving_default": scores})
+    signatures = {"serving_default": shares, "twice": twice}
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures=signatures)
+    result = checked({"saved_model": tmp_path / "one"}, {"saved_model": tmp_path / "two"})
+    assert result.verdict == "fail"
+    assert "wrong-signature" not in {finding.cause for finding in result.findings}
+
+
 # --- what is wrong with a file
 
 

@@ -9,7 +9,7 @@ ordinary and adversarial inputs, and how many of those are proven.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -71,8 +71,18 @@ def subjects(seeds: range = range(2)) -> Iterator[tuple[str, Subject]]:
             outputs=network.outputs,
             variables=dict(_values(shapes)),
         )
-        feeds = [tuple(network.inputs.values()), tuple(each[:1] for each in network.inputs.values())]
+        inputs = tuple(network.inputs.values())
+        feeds = [inputs, tuple(each[:1] for each in inputs), tuple(map(_strange, inputs))]
         yield name, Subject(reference=model, frozen=frozen(model), feeds=feeds)
+
+
+def _strange(values: np.ndarray) -> np.ndarray:
+    """Numbers that rewrites treat otherwise, in the place of others; what is no float stays."""
+    if values.dtype.kind != "f":
+        return values
+    random = np.random.default_rng(11)
+    special = np.array([0.0, -0.0, np.nan, np.inf, 1e-40, 3e38], values.dtype)
+    return np.where(random.random(values.shape) < 0.02, random.choice(special, values.shape), values)
 
 
 def _values(shapes: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, np.ndarray]]:
@@ -126,6 +136,8 @@ def _stripped(model: Written) -> Any:
 
 
 OFF = rewriter_config_pb2.RewriterConfig.OFF
+EXACT = ("constant folding", "common subexpressions", "functions", "dependencies", "default, no remapper")
+"""Tools that mean to change no bit, and mostly do not."""
 
 TOOLS: Mapping[str, Tool] = {
     "freezing": lambda model: model.definition,
@@ -185,7 +197,7 @@ def weigh(name: str, subject: Subject, tool: Tool, tally: Tally) -> None:
         tally.failed.append(f"{name}: {str(error).splitlines()[0][:90]}")
         return
     made = replace(subject.frozen, definition=definition)
-    tally.changed += definition != subject.frozen.definition
+    tally.changed += _nodes(definition) != _nodes(subject.frozen.definition)
     proof = prove(subject.reference.side, made.side)
     is_same = same(subject.reference, made, subject.feeds)
     tally.exact += is_same
@@ -194,6 +206,11 @@ def weigh(name: str, subject: Subject, tool: Tool, tally: Tally) -> None:
         tally.false.append(name)
     if is_same and not proof.proven:
         tally.open.append(f"{name}: {proof.reason}")
+
+
+def _nodes(definition: Any) -> set[bytes]:
+    """The nodes of a graph in any order."""
+    return {node.SerializeToString(deterministic=True) for node in definition.node}
 
 
 def table(tallies: Mapping[str, Tally]) -> str:
@@ -206,14 +223,19 @@ def table(tallies: Mapping[str, Tally]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)) for row in rows)
 
 
-def main(names: Sequence[str]) -> None:
-    tallies = {name: Tally() for name in TOOLS}
-    for name, subject in subjects():
-        if names and name not in names:
-            continue
-        for tool, apply in TOOLS.items():
+def applied(
+    subjects: Iterable[tuple[str, Subject]], tools: Mapping[str, Tool] = TOOLS
+) -> Mapping[str, Tally]:
+    """What becomes of every network with every tool."""
+    tallies = {name: Tally() for name in tools}
+    for name, subject in subjects:
+        for tool, apply in tools.items():
             weigh(name, subject, apply, tallies[tool])
-        print(name, file=sys.stderr, flush=True)
+    return tallies
+
+
+def main(names: Sequence[str]) -> None:
+    tallies = applied(each for each in subjects() if not names or each[0] in names)
     print(table(tallies))
     for tool, tally in tallies.items():
         for told in (*tally.open, *(f"FALSE {each}" for each in tally.false), *tally.failed):

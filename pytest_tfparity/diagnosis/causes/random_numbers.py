@@ -162,9 +162,9 @@ DROPOUT_SCALING = GraphCause(
     id="dropout-scaling",
     where=lambda difference: _factor(difference) is not None,
     says=_factor_said,
-    fix=(
+    fix=lambda found: (
         "Remove it if it is a dropout's keep_prob (since tf.nn.dropout scales in training, inference needs no factor);"
-        " else build the export graph with the code that the checkpoint was trained with."
+        f" else build the export graph with the code that the {found.reference_noun} was trained with."
     ),
     certain=False,
 )

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..graph import Attr, DType, Graph, Node, Tensor, TensorName
+from ..references import References
+from ..variables import Variables, storage_of
 from .repair import constant_node, tensor_of_array
 
 _INT32 = DType(3)
@@ -18,10 +20,20 @@ _REFERENCE_READS = frozenset({"Identity"})
 def frozen(graph: Graph, values: Mapping[str, Tensor]) -> Graph:
     """``graph`` with the variables that have one of ``values`` and are only read as constants of their names.
 
-    A variable that anything else refers to, a loop or what assigns to it, stays one. Of a gather the axis is a
-    constant beside it, as ``convert_variables_to_constants`` writes it.
+    A variable that anything else refers to, a loop or what may assign to it, under any name, stays one. Of a gather
+    the axis is a constant beside it, as ``convert_variables_to_constants`` writes it.
     """
-    readers: dict[str, list[Node]] = {name: [] for name in values if name in graph.nodes}
+    references = References(graph.nodes.get, graph.functions)
+    writers = [writer for node in graph.nodes.values() if (writer := references.writer(node))]
+    variables = Variables(graph, values)
+    known = {
+        name: value
+        for name in values
+        if name in graph.nodes
+        and (value := variables.value(graph.nodes[name])) is not None
+        and not any(writer.changes(storage_of(graph.nodes[name])) for writer in writers)
+    }
+    readers: dict[str, list[Node]] = {name: [] for name in known}
     for node in graph.nodes.values():
         for position, source in enumerate(node.inputs):
             if source.node in readers:
@@ -33,9 +45,9 @@ def frozen(graph: Graph, values: Mapping[str, Tensor]) -> Graph:
     for name, found in readers.items():
         if name not in kept:
             waits = graph.nodes[name].controls
-            nodes[name] = replace(constant_node(name, values[name]), controls=waits)
+            nodes[name] = replace(constant_node(name, known[name]), controls=waits)
             for node in found:
-                nodes.update(_read(nodes[node.name], values[name], nodes))
+                nodes.update(_read(nodes[node.name], known[name], nodes))
     return replace(graph, nodes=nodes)
 
 

@@ -199,7 +199,8 @@ def _fits(tensor: Tensor, first: Tensor, along: int) -> bool:
 
 def partitions(graph: NormalGraph) -> int:
     """How many live nodes only put constants together."""
-    return sum(is_partitioned(graph.nodes[index], graph.nodes) for index in graph.live())
+    found = [index for index, node in enumerate(graph.nodes) if is_partitioned(node, graph.nodes)]
+    return len(set(graph.live()).intersection(found)) if found else 0
 
 
 def components(graph: NormalGraph) -> list[list[int]]:

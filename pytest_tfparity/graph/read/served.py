@@ -31,7 +31,8 @@ class Served:
     """One signature. ``inputs`` and ``outputs``: node of ``graph`` to the tensor of the file that it stands for.
 
     ``keys``: variable node to what it is restored from, ``live`` those that the outputs need. ``initialised`` are
-    variables that the model's own ``initialisers`` (nodes) change afterwards: their values are not known.
+    variables that the model's own initialisers change afterwards: their values are not known. ``loading`` are the nodes
+    that a load of the model runs, for both.
     """
 
     graph: Graph
@@ -40,7 +41,7 @@ class Served:
     keys: Mapping[str, RestoredKey]
     live: frozenset[str]
     initialised: frozenset[str]
-    initialisers: tuple[str, ...]
+    loading: tuple[str, ...]
 
 
 def served(saved: SavedGraph, signature: Signature, names: Mapping[str, str], folder: Path) -> Served:
@@ -74,7 +75,7 @@ def served(saved: SavedGraph, signature: Signature, names: Mapping[str, str], fo
         keys={renamed.get(name, name): key for name, key in keys.items()},
         live=frozenset(renamed.get(name, name) for name in live if name in keys),
         initialised=frozenset(renamed.get(name, name) for name in initialised),
-        initialisers=tuple(renamed.get(name, name) for name in saved.initialisers),
+        loading=tuple(renamed.get(name, name) for name in run),
     )
 
 
