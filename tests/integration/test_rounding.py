@@ -233,6 +233,24 @@ def test_a_difference_that_is_too_large_for_any_rounding_costs_no_run(
     assert [output["rounding"] for output in check["outputs"]] == [None, None]
 
 
+def test_a_verbose_run_says_how_much_of_its_tolerance_a_pass_uses(folded_project: Project) -> None:
+    folded_project.write("tfparity.yaml", stated("rounding: 8"))
+    folded_project.run("-v").stdout.re_match_lines(
+        [r"net: logits:0 uses \d+% of its tolerance, [\d.]+ times the rounding \S+$"]
+    )
+    folded_project.write("tfparity.yaml", stated("atol: 0.5"))
+    folded_project.run("-v").stdout.re_match_lines([r"net: logits:0 uses 0% of its tolerance$"])
+    folded_project.run().stdout.no_fnmatch_line("*of its tolerance*")
+
+
+def test_a_verbose_failure_says_how_many_times_the_rounding_it_is(folded_project: Project) -> None:
+    edited(folded_project, half)
+    folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
+    folded_project.run("-v").stdout.fnmatch_lines(
+        ["  logits:0 is * times the rounding * from the exact answer."]
+    )
+
+
 # --- goldens
 
 GOLDEN = stated("rounding: 8\n    golden: goldens/net.npz")
