@@ -37,6 +37,13 @@ TOLERANCE = (
         "Which statistic of the differences must be within the tolerance; max judges every element.",
         default="max",
     ),
+    Key(
+        "rounding",
+        "rounding",
+        "How many times as far as float32 itself takes the reference floats may be from the exact answer;"
+        " stands in place of atol and rtol.",
+    ),
+    Key("tolerance", "rule", "Only rounding, which is the same as rounding: 8.", sets="rounding"),
     Key("top_k", "top_k", "How many largest entries of a row must be the same, in which share of the rows."),
 )
 

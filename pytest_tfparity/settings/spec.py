@@ -133,13 +133,17 @@ class ParitySpec:
         return self.isolate or not (math.isinf(self.timeout) and math.isinf(self.memory))
 
     def with_tolerance(self, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
-        """The same check under another tolerance for every output; None leaves a number as it is."""
+        """The same check under another tolerance for every output; None leaves a number as it is.
+
+        A number that is given takes the place of a ``rounding``.
+        """
 
         def changed(tolerance: Tolerance) -> Tolerance:
             return replace(
                 tolerance,
                 atol=tolerance.atol if atol is None else float(atol),
                 rtol=tolerance.rtol if rtol is None else float(rtol),
+                rounding=None,
             )
 
         if atol is None and rtol is None:
