@@ -150,9 +150,10 @@ class FunctionNode:
 class Graph:
     """Nodes by name in file order, and the function library.
 
-    ``colocated()`` are the names of nodes beside which others want to be placed, ``devices`` where nodes want to run,
-    each with the first node that does. ``refusals`` are clauses about the rest of the file, why TensorFlow does not
-    import it; ``demands`` such as the TensorFlow decides that is to import it.
+    ``colocated()`` are the names of nodes beside which others want to be placed, ``devices`` where nodes want
+    to run that are placed by themselves, each with the first node that does. ``refusals`` are clauses about the
+    rest of the file, why TensorFlow does not import it; ``demands`` such as the TensorFlow decides that is to
+    import it.
     """
 
     nodes: Mapping[str, Node]

@@ -376,3 +376,9 @@ def test_a_saver_or_a_variable_that_names_what_is_not_there_is_a_refusal():
         assert refusals(meta) == [said]
     meta.ClearField("saver_def")
     assert refusals(meta) == []
+
+
+def test_devices_of_a_meta_graph_are_not_read_since_who_loads_it_clears_them():
+    meta, _ = complete_meta()
+    meta.graph_def.node[0].device = "no device"
+    assert parse_meta(meta.SerializeToString(), "m.meta").graph.devices == {}

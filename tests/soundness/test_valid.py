@@ -158,6 +158,14 @@ def test_a_device_that_is_none_is_a_flaw_and_one_of_another_machine_is_not() -> 
         assert said_of(device(name)) == []
 
 
+def test_the_device_of_a_node_that_is_placed_beside_another_is_not_read() -> None:
+    def beside(definition: Any) -> None:
+        definition.node[1].device = "x"
+        definition.node[1].attr["_class"].list.s.append(b"loc:@" + definition.node[0].name.encode())
+
+    assert said_of(beside) == []
+
+
 @pytest.mark.parametrize(
     ("dims", "right"),
     [

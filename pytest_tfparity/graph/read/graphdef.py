@@ -252,8 +252,10 @@ def meta_graph(view: memoryview, source: str) -> MetaGraph:
     collections = _collections(raw.collection_def)
     named = [_variable(variable) for found in collections.values() for variable in found]
     refusals = [*_lacking_variables(graph, collections), *_lacking_saver(graph, raw)]
+    # Who loads a meta graph on another machine than it was trained on clears its devices.
+    graph = replace(graph, devices={}, refusals=(*graph.refusals, *refusals))
     return MetaGraph(
-        graph=replace(graph, refusals=(*graph.refusals, *refusals)) if refusals else graph,
+        graph=graph,
         saver=_saver(raw.saver_def),
         variables=tuple({variable.name: variable for variable in named}.values()),
         trainable=_names(collections.get("trainable_variables", ())),

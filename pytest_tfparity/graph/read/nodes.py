@@ -69,8 +69,8 @@ class NodeReader:
                 f"{self._source} holds two nodes named {name!r}; TensorFlow refuses such a graph."
                 " Export it again."
             )
-        if raw.device:
-            self.devices.setdefault(raw.device, name)
+        if raw.device and raw.device not in self.devices and not _is_colocated(raw):
+            self.devices[raw.device] = name
         inputs, controls = self._edges(raw.input)
         attrs = self.attrs(raw.attr, self._classes)
         if large:
@@ -181,6 +181,11 @@ def _colocated(classes: Iterable[bytes]) -> frozenset[str]:
         for value in messages.RawAttrEntry.FromString(entry).value.list.s
     )
     return frozenset(text.removeprefix(_COLOCATED) for text in texts if text.startswith(_COLOCATED))
+
+
+def _is_colocated(raw: Any) -> bool:
+    """Whether a node is placed beside another: then nobody reads its own device."""
+    return any(entry.startswith(_CLASS_ENTRY) for entry in raw.attr)
 
 
 def _interned(source: TensorName) -> TensorName:
