@@ -70,6 +70,14 @@ def _shows(difference: Difference) -> bool:
     return alone or all(each.activates for each in steps)
 
 
+def _pads(difference: Difference) -> bool:
+    """Whether it is about padding: the same zeros may be an op of their own, or said by the convolution."""
+    attribute = difference.divergence.attribute
+    return attribute in ("padding", "explicit_paddings") or any(
+        node.op in ops.PADS for node in difference.nodes
+    )
+
+
 def _is_one_epsilon(difference: Difference) -> bool:
     divergence = difference.divergence
     found = divergence.values if divergence.attribute == "epsilon" else None
