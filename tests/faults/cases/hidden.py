@@ -30,6 +30,7 @@ _WARNED = (
     "weights-differ",
     "graph-const-differs",
     "resize-attr",
+    "graph-op-differs",
 )
 """Causes of which the files alone leave no doubt: one fault of each."""
 _SILENT = (
