@@ -71,10 +71,15 @@ def judge(
     the declared outputs is explained too. ``details`` adds what the pictures of a report need.
     """
     from .compared import compare_computed
+    from .exact import UNKNOWN, asks_for_rounding, exact_answers
 
     clock = Clock()
     pair = open_pair(spec, models)
-    outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference"))
+    exact = UNKNOWN
+    if asks_for_rounding(pair):
+        with clock("run"):
+            exact = exact_answers(pair, inputs or {}, list(reference))
+    outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference", exact))
     with clock("proof"):
         proof = try_proof(pair)
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
@@ -171,6 +176,7 @@ def _numbers(
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
+    from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
     from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
@@ -181,7 +187,10 @@ def _numbers(
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
-    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference")
+    exact = exact_of_golden(run.pair, golden) if golden is not None and stands_in else UNKNOWN
+    if asks_for_rounding(run.pair) and not exact.outputs:
+        exact = run.exact(inputs)
+    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
         result = explained(run, result, answers)
@@ -190,7 +199,12 @@ def _numbers(
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
     absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
-    notes = (*(absent if run.pair.reference is None and stands_in else ()), *drift, *result.notes)
+    notes = (
+        *(absent if run.pair.reference is None and stands_in else ()),
+        *drift,
+        *result.notes,
+        *exact.notes,
+    )
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
 
 
@@ -239,6 +253,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
     from .environment import environment
+    from .exact import asks_for_rounding
 
     spec = run.pair.spec
     if run.pair.reference is None:
@@ -256,6 +271,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
+        exact=run.exact(inputs).outputs if asks_for_rounding(run.pair) else {},
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

@@ -45,10 +45,16 @@ def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: 
     """The result with how the outputs compare, and a note for those that nearly fail."""
     near = [output for output in outputs if output.used is not None and output.used > _NEAR]
     notes = [
-        f"{output.export} uses {output.used:.0%} of its tolerance (atol {output.atol:g}, rtol {output.rtol:g})."
+        f"{output.export} uses {output.used:.0%} of its tolerance ({_stated(output)})."
         for output in (near if all_passed(outputs) else ())
     ]
     return replace(draft, outputs=outputs, unproven=proof.reason, notes=tuple(notes))
+
+
+def _stated(output: OutputComparison) -> str:
+    if output.rounding_allowed is not None:
+        return f"{output.rounding_allowed:g} times the rounding {output.rounding:.3g}"
+    return f"atol {output.atol:g}, rtol {output.rtol:g}"
 
 
 def all_passed(outputs: tuple[OutputComparison, ...]) -> bool:

@@ -37,6 +37,13 @@ TOLERANCE = (
         "Which statistic of the differences must be within the tolerance; max judges every element.",
         default="max",
     ),
+    Key(
+        "rounding",
+        "rounding",
+        "How many times as far as float32 itself takes the reference floats may be from the exact answer;"
+        " stands in place of atol and rtol.",
+    ),
+    Key("tolerance", "rule", "Only rounding, which is the same as rounding: 8.", sets="rounding"),
     Key("top_k", "top_k", "How many largest entries of a row must be the same, in which share of the rows."),
 )
 
@@ -69,6 +76,20 @@ CONDUCT = (
         "boolean",
         "Whether the check runs in a process of its own, so that a crash costs one check.",
         default="false",
+        configurable=True,
+    ),
+    Key(
+        "timeout",
+        "limit",
+        "Seconds after which the check is ended and is an error; it then runs in a process of its own.",
+        default=".inf",
+        configurable=True,
+    ),
+    Key(
+        "memory",
+        "limit",
+        "Gigabytes that the process of the check may hold; it then runs in one of its own.",
+        default=".inf",
         configurable=True,
     ),
     Key(
