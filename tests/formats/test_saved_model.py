@@ -416,6 +416,19 @@ def test_a_variable_that_is_not_restored_is_named_and_its_value_proven(tmp_path:
     assert (finding.nodes, finding.scopes) == (("dense/bias",), ("dense",))
 
 
+def test_its_value_is_found_where_another_variable_had_the_name_first(tmp_path: Path) -> None:
+    def entered_again(v1: Any) -> dict[str, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], "images")
+        kernel = v1.get_variable("dense/kernel", initializer=KERNEL, use_resource=True)
+        bias = v1.get_variable("dense/bias_1", initializer=BIAS, use_resource=True)
+        return {"inputs": {"x": x}, "outputs": {"scores": tf.nn.bias_add(tf.matmul(x, kernel), bias)}}
+
+    whole = write_v1(tmp_path / "whole", dense_v1)
+    lacking = write_v1(tmp_path / "lacking", entered_again, saved=["dense/kernel"])
+    (finding,) = checked({"saved_model": whole}, {"saved_model": lacking}).findings
+    assert (finding.cause, finding.certainty) == ("saved-model-variable-not-restored", "proven")
+
+
 def test_another_signature_that_is_right_is_named(tmp_path: Path) -> None:
     module = tf.Module()
     module.kernel = tf.Variable(KERNEL, name="kernel")
