@@ -268,6 +268,56 @@ def test_a_loop_that_reads_a_variable_is_proven(tmp_path: Path) -> None:
     np.testing.assert_array_equal(SavedModel(folder).run({"x": X}, ["scores"])["scores"], X * 27)
 
 
+def test_a_loop_that_writes_its_variable_is_refused(tmp_path: Path) -> None:
+    def looped(write: bool) -> Callable[[Any, Any], dict[str, Any]]:
+        def function(module: Any, x: Any) -> dict[str, Any]:
+            def turn(i: Any, y: Any) -> tuple[Any, Any]:
+                if write:
+                    module.kernel.assign_add(1.0)
+                return i + 1, y * module.kernel
+
+            return {"scores": tf.while_loop(lambda i, y: i < 3, turn, [0, x])[1]}
+
+        return function
+
+    variables, inputs = {"kernel": np.float32(3)}, {"x": [None, 3]}
+    reads = write_module(tmp_path / "reads", looped(False), variables, inputs)
+    writes = write_module(tmp_path / "writes", looped(True), variables, inputs)
+    assert checked({"saved_model": reads}, {"saved_model": writes}).verdict == "error"
+    assert checked({"saved_model": writes}, {"saved_model": reads}).verdict == "error"
+
+
+def test_a_loop_that_exchanges_two_variables_is_another_function(tmp_path: Path) -> None:
+    def looped(swap: bool) -> Callable[[Any, Any], dict[str, Any]]:
+        def read(handle: Any) -> Any:
+            return tf.ensure_shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32), [])
+
+        def function(module: Any, x: Any) -> dict[str, Any]:
+            specs = [
+                tf.TensorSpec([], tf.int32),
+                tf.TensorSpec([], tf.resource),
+                tf.TensorSpec([], tf.resource),
+                tf.TensorSpec([None, 3], tf.float32),
+            ]
+            go_on = tf.function(lambda i, a, b, y: i < 2).get_concrete_function(*specs)
+            turn = tf.function(
+                lambda i, a, b, y: (i + 1, b if swap else a, a if swap else b, y * read(a))
+            ).get_concrete_function(*specs)
+            state = [tf.constant(0), module.one.handle, module.two.handle, x]
+            return {"scores": tf.raw_ops.While(input=state, cond=go_on, body=turn)[3]}
+
+        return function
+
+    variables, inputs = {"one": np.float32(3), "two": np.float32(5)}, {"x": [None, 3]}
+    kept = write_module(tmp_path / "kept", looped(False), variables, inputs)
+    swapped = write_module(tmp_path / "swapped", looped(True), variables, inputs)
+    np.testing.assert_array_equal(SavedModel(kept).run({"x": X}, ["scores"])["scores"], X * 9)
+    np.testing.assert_array_equal(SavedModel(swapped).run({"x": X}, ["scores"])["scores"], X * 15)
+    assert checked({"saved_model": kept}, {"saved_model": swapped}).verdict == "fail"
+    shutil.copytree(swapped, tmp_path / "copy")
+    assert checked({"saved_model": swapped}, {"saved_model": tmp_path / "copy"}).verdict == "proven"
+
+
 def test_a_table_of_an_asset_passes_by_its_numbers(tmp_path: Path) -> None:
     vocabulary = tmp_path / "words.txt"
     vocabulary.write_text("one\ntwo\n")
