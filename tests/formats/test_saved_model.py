@@ -24,6 +24,7 @@ tf = pytest.importorskip("tensorflow")
 
 KERNEL = np.float32([[1, 2], [3, 4], [5, 6]])
 BIAS = np.float32([0.5, -0.5])
+BOTH = [{"reference": "dense/scores:0", "export": "scores"}]
 X = np.float32([[1, 0, 2], [0, 1, -1]])
 
 
@@ -129,7 +130,7 @@ def test_a_checkpoint_is_proven_to_be_its_saved_model(
         {"checkpoint": prefix},
         {"saved_model": folder if export == "v1" else other},
         inputs={"images:0": {"export": "x"}},
-        outputs=[{"reference": "dense/scores:0", "export": "scores"}],
+        outputs=BOTH,
     )
     # `x @ k + b` is an AddV2 in one and a BiasAdd in the other: of two spellings the numbers decide.
     assert result.verdict == ("proven" if export == "v1" else "pass")
@@ -157,12 +158,38 @@ def test_another_weight_is_found_and_proven_by_its_repair(tmp_path: Path) -> Non
         {"checkpoint": prefix},
         {"saved_model": folder},
         inputs={"images:0": {"export": "x"}},
-        outputs=[{"reference": "dense/scores:0", "export": "scores"}],
+        outputs=BOTH,
     )
     (finding,) = result.findings
     assert result.verdict == "fail"
     assert finding.nodes == ("dense/kernel",)
     assert "parity returns" in " ".join(finding.evidence) or finding.certainty == "proven"
+
+
+def test_weights_alone_are_compared_by_their_values(tmp_path: Path) -> None:
+    changed = KERNEL.copy()
+    changed[1, 1] = -4
+    (tmp_path / "right").mkdir()
+    (tmp_path / "wrong").mkdir()
+    for name, kernel, verdict in (("right", KERNEL, "pass"), ("wrong", changed, "fail")):
+        folder, prefix = write_checkpoint(tmp_path / name, kernel)
+        result = checked({"checkpoint": prefix}, {"saved_model": folder}, compare="weights", outputs=BOTH)
+        assert result.verdict == verdict
+    assert any("dense/kernel" in note for note in result.notes)
+
+
+def test_the_repaired_export_is_written_as_a_frozen_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = KERNEL.copy()
+    changed[1, 1] = -4
+    write_checkpoint(tmp_path, changed)
+    monkeypatch.chdir(tmp_path)
+    sides = ["check", "model.ckpt", "v1", "--output", "dense/scores=scores", "--input", "images=x"]
+    assert main([*sides, "--write-repaired", "repaired.pb"]) == 1
+    assert "Wrote repaired.pb" in capsys.readouterr().out
+    assert main(["check", "model.ckpt", "repaired.pb", *sides[3:]]) == 0
+    assert "proven" in capsys.readouterr().out
 
 
 def test_the_command_line_says_what_it_took(
