@@ -155,7 +155,7 @@ def write_answer(file: Path, name: str, right: bool, spec: Any, models: Any) -> 
 
     pair, inputs = open_pair(spec, models), load_inputs(spec)
     reference = pair.run("reference", inputs)
-    exact = exact_answers(pair, inputs).outputs if file.parent.name == next(iter(SETTINGS)) else {}
+    exact = exact_answers(pair, inputs, reference).outputs if file.parent.name == next(iter(SETTINGS)) else {}
     found: dict[str, Any] = {}
     for place, output in enumerate(pair.outputs):
         found[f"reference {place}"] = reference[output.reference]

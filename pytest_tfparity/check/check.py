@@ -78,7 +78,7 @@ def judge(
     exact = UNKNOWN
     if asks_for_rounding(pair):
         with clock("run"):
-            exact = exact_answers(pair, inputs or {}, list(reference))
+            exact = exact_answers(pair, inputs or {}, reference)
     outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference", exact))
     with clock("proof"):
         proof = try_proof(pair)
@@ -189,7 +189,7 @@ def _numbers(
         return explained(run, replace(draft, error=str(answers.error)), answers)
     exact = exact_of_golden(run.pair, golden) if golden is not None and stands_in else UNKNOWN
     if asks_for_rounding(run.pair) and not exact.outputs:
-        exact = run.exact(inputs)
+        exact = run.exact(inputs, answers.reference or {})
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
@@ -271,7 +271,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
-        exact=run.exact(inputs).outputs if asks_for_rounding(run.pair) else {},
+        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 
