@@ -168,10 +168,11 @@ def _fate_alone(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
     near = _cosine(kernels)
     if fate == "initial" and any(each.kind == "initial" for each in wrong):
         return fate
-    if (
-        fate == "initial"
-    ):  # a trained kernel that was scaled or cut may lie within the bounds of an initialiser too
-        return "drawn" if near is None or abs(near) < NEAR else "unknown"
+    if fate == "initial":
+        # A trained kernel that was scaled or cut may lie within the bounds of an initialiser too.
+        if near is not None and abs(near) > NEAR:
+            return "unknown"
+        return "initial" if all(_is_spread_so(evidence, each) for each in kernels) else "drawn"
     if near is None or max(values(each.held).size for each in kernels) < _FEWEST:
         return "unknown"
     if fate == "older":

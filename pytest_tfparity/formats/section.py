@@ -11,6 +11,7 @@ from typing import NamedTuple
 KINDS: Mapping[str, str] = {
     "tolerance": "a finite number that is not negative",
     "atol": "a number that is not negative",
+    "limit": "a number above 0",
     "rounding": "a finite number of at least 1",
     "rule": "rounding",
     "number": "a finite number",

@@ -42,8 +42,9 @@ _SUMS: Mapping[str, Callable[..., Scalar]] = {
     "Sub": np.subtract,
     "Mul": np.multiply,
 }
+_EXTREMES: Mapping[str, Callable[..., Scalar]] = {"Maximum": np.maximum, "Minimum": np.minimum}
 
-FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *DIVISIONS, "Cast"})
+FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *_EXTREMES, *DIVISIONS, "Cast"})
 """Ops whose result is known where those of their inputs are; a scalar where all of these are."""
 
 
@@ -80,6 +81,9 @@ def _of_one_kind(op: str, inputs: Sequence[Scalar]) -> Scalar | None:
         return None
     if op in _ORDERS:
         return _ORDERS[op](*inputs)
+    if op in _EXTREMES:
+        # Of floats, -0 and 0 or NaN and a number, it is a matter of the order.
+        return _EXTREMES[op](*inputs) if issubclass(kind, np.integer) else None
     if issubclass(kind, np.floating):
         return _float_result(np.divide if op in DIVISIONS else _SUMS[op], inputs)
     return None if op in DIVISIONS else _integer_result(_SUMS[op], kind, inputs)

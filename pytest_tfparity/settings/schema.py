@@ -79,6 +79,20 @@ CONDUCT = (
         configurable=True,
     ),
     Key(
+        "timeout",
+        "limit",
+        "Seconds after which the check is ended and is an error; it then runs in a process of its own.",
+        default=".inf",
+        configurable=True,
+    ),
+    Key(
+        "memory",
+        "limit",
+        "Gigabytes that the process of the check may hold; it then runs in one of its own.",
+        default=".inf",
+        configurable=True,
+    ),
+    Key(
         "health",
         "choice",
         "What happens when the reference itself is unsound although parity holds.",

@@ -57,6 +57,13 @@ def _atol(value: Written, key: Key) -> float:
     return math.inf if value.value == math.inf else _tolerance(value, key)
 
 
+def _limit(value: Written, key: Key) -> float:
+    number = _atol(value, key)
+    if number == 0:
+        raise must_be(KINDS[key.kind], value)
+    return number
+
+
 def _rounding(value: Written, key: Key) -> float:
     number = _number(value, key)
     if number < 1:
@@ -259,6 +266,7 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
 VALUE_READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "tolerance": _tolerance,
     "atol": _atol,
+    "limit": _limit,
     "rounding": _rounding,
     "rule": _rule,
     "number": _plain_number,

@@ -137,7 +137,12 @@ def _stripped(model: Written) -> Any:
 
 OFF = rewriter_config_pb2.RewriterConfig.OFF
 EXACT = ("constant folding", "common subexpressions", "functions", "dependencies", "default, no remapper")
-"""Tools that mean to change no bit, and mostly do not."""
+"""Tools that mean to change no bit, and mostly do not.
+
+What is left of these stays so: a folded ``Rsqrt``, a factor that went into a kernel and a ``Transpose`` that went
+into a product are the same bits on one machine, not by what TensorFlow guarantees; ``_SwitchN`` is an op of the
+executor's own.
+"""
 
 TOOLS: Mapping[str, Tool] = {
     "freezing": lambda model: model.definition,

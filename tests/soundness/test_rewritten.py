@@ -100,6 +100,39 @@ def test_a_constant_that_is_moved_into_a_loop_is_the_same_there() -> None:
     assert prove(loop.side, moved.side).proven
 
 
+def _looped(body: Build) -> Written:
+    """``x`` changed three times by ``body``, which sees constants of the graph around the loop."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        tf.identity(tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, body(y)), [0, x])[1], "y")
+
+    return written(build)
+
+
+def test_operands_change_places_inside_of_a_loop() -> None:
+    one = _looped(lambda y: raw.AddV2(x=raw.Tanh(x=y), y=raw.Mul(x=y, y=tf.square(y))))
+    other = _looped(lambda y: raw.AddV2(x=raw.Mul(x=tf.square(y), y=y), y=raw.Tanh(x=y)))
+    assert np.array_equal(one.run(X)[0], other.run(X)[0])
+    assert prove(one.side, other.side).proven
+    differ(one, _looped(lambda y: raw.AddV2(x=raw.Mul(x=tf.square(y), y=tf.tanh(y)), y=y)), X)
+
+
+def test_operands_that_do_not_change_places_stay_as_they_are_inside_of_a_loop() -> None:
+    one = _looped(lambda y: raw.Sub(x=raw.Tanh(x=y), y=y))
+    differ(one, _looped(lambda y: raw.Sub(x=y, y=raw.Tanh(x=y))), X)
+
+
+def test_what_a_loop_computes_of_constants_is_the_constant_that_an_optimiser_puts_there() -> None:
+    loop = network("repeated", 1)
+    moved = replace(loop, definition=grappler("constfold")(loop))
+    ops = [[node.op for node in each.definition.node] for each in (loop, moved)]
+    assert ops[1].count("Mul") < ops[0].count("Mul")
+    batch = np.float32([[0.5, -1.0, 2.0, 0.0]])
+    assert np.array_equal(loop.run(batch)[0], moved.run(batch)[0])
+    assert prove(loop.side, moved.side).proven
+
+
 # --- attacks
 
 

@@ -34,6 +34,7 @@ class _Simpler:
         self.nodes: list[NormalNode] = []
         self.places: dict[int, int] = {}
         self.tensors: dict[Edge, Edge] = {}
+        self.in_loops: dict[int, NormalNode] = {}
         self.fold = Folding()
 
     def graph(self) -> NormalGraph:
@@ -64,9 +65,12 @@ class _Simpler:
         """The node of which ``edge`` is the first output."""
         return self.nodes[edge.node] if edge.port == 0 else None
 
-    def constant(self, edge: Edge) -> Tensor | None:
-        """The constant that a tensor is; None if it is none."""
-        return self.nodes[edge.node].value if edge.port == 0 else None
+    def constant(self, edge: Edge, *, in_loop: bool = False) -> Tensor | None:
+        """The constant that a tensor is, or, if asked for, is in each turn of a loop; None if it is none."""
+        if edge.port:
+            return None
+        held = self.in_loops.get(edge.node) if in_loop else None
+        return (held or self.nodes[edge.node]).value
 
     def renewed(self, node: NormalNode) -> NormalNode:
         """``node`` on the tensors that its inputs have become."""
@@ -81,30 +85,71 @@ class _Simpler:
 
     def place(self, index: int, node: NormalNode) -> None:
         """Put ``node``, or what is simpler, in the place of the old node ``index``."""
-        if node.refusal is None and node.label is None and node.value is None and node.settled is None:
-            values = self.folded(node)
-            if values is not None:
-                for port, value in enumerate(values):
-                    held = NormalNode(
-                        node.name, "Const", guards=self.life(node), value=value, spelling=node.op
-                    )
-                    self.tensors[Edge(index, port)] = Edge(self.add(held), 0)
-                self.places[index] = len(self.nodes) - 1
+        if (
+            node.refusal is not None
+            or node.label is not None
+            or node.settled is not None
+            or node.value is not None
+        ):
+            self.places[index] = self.add(node)
+            return
+        values = self.folded(node)
+        if values is not None:
+            self.hold(index, node, values)
+            return
+        in_loop = self.of_a_loop(node)
+        if in_loop is None:
+            node = self.beside_a_loop(node)
+        rule, arguments = _RULES.get(node.op, (None, 0))
+        if rule is not None and not node.guards and len(node.inputs) == arguments:
+            found = rule(self, node)
+            if isinstance(found, Edge):
+                self.tensors[Edge(index, 0)] = found
+                self.places[index] = found.node
                 return
-            node = _without_entry(self, node)
-            rule, arguments = _RULES.get(node.op, (None, 0))
-            if rule is not None and not node.guards and len(node.inputs) == arguments:
-                found = rule(self, node)
-                if isinstance(found, Edge):
-                    self.tensors[Edge(index, 0)] = found
-                    self.places[index] = found.node
-                    return
-                node = found or node
+            node = found or node
         self.places[index] = self.add(node)
+        if in_loop is not None:
+            self.in_loops[self.places[index]] = in_loop
 
-    def folded(self, node: NormalNode) -> Sequence[Tensor] | None:
+    def hold(self, index: int, node: NormalNode, values: Sequence[Tensor]) -> None:
+        """Put constants in the place of the old node ``index``, which reads constants alone."""
+        life = self.life(node)
+        for port, value in enumerate(values):
+            held = NormalNode(node.name, "Const", guards=life, value=value, spelling=node.op)
+            self.tensors[Edge(index, port)] = Edge(self.add(held), 0)
+        self.places[index] = len(self.nodes) - 1
+
+    def of_a_loop(self, node: NormalNode) -> NormalNode | None:
+        """The constant that ``node`` gives in every turn of a loop: one that enters it, or is computed of such."""
+        if len(node.inputs) == 1 and node.op == "Enter":
+            value = self.constant(node.inputs[0]) if node.attrs.get("is_constant") else None
+            values: Sequence[Tensor] | None = None if value is None else [value]
+        else:
+            values = self.folded(node, in_loop=True)
+        if values is None or len(values) != 1:
+            return None
+        life = self.life(node)
+        return NormalNode(node.name, "Const", guards=life, value=values[0], spelling=node.op)
+
+    def beside_a_loop(self, node: NormalNode) -> NormalNode:
+        """``node``, of which an input changes from turn to turn, on constants in the place of those of the loop.
+
+        Optimisers move constants into loops. That all inputs of a node come from one loop is seen to elsewhere.
+        """
+        if all(self.nodes[edge.node].value is not None or edge.node in self.in_loops for edge in node.inputs):
+            return node
+        inputs = tuple(
+            Edge(self.add(self.in_loops[edge.node]), 0)
+            if edge.node in self.in_loops and not edge.port
+            else edge
+            for edge in node.inputs
+        )
+        return node if inputs == node.inputs else replace(node, inputs=inputs)
+
+    def folded(self, node: NormalNode, *, in_loop: bool = False) -> Sequence[Tensor] | None:
         """The constants that ``node`` gives; None if they are not known."""
-        values = [self.constant(edge) for edge in node.inputs]
+        values = [self.constant(edge, in_loop=in_loop) for edge in node.inputs]
         known = [value for value in values if value is not None]
         if not known or len(known) != len(values):
             return None
@@ -112,33 +157,8 @@ class _Simpler:
 
     def life(self, node: NormalNode) -> Life:
         """When ``node``, which reads constants alone, runs."""
-        guards = [guard for edge in node.inputs for guard in self.nodes[edge.node].guards]
-        return tuple(sorted({*guards, *node.guards}))
-
-
-def _without_entry(graph: _Simpler, node: NormalNode) -> NormalNode:
-    """Beside an input that comes out of the loop itself, a constant that enters it and one that stands in it are one.
-
-    Optimisers move constants into loops. That all inputs of a node come from one loop is seen to elsewhere.
-    """
-    entries = [_entering(graph, edge) for edge in node.inputs]
-    if all(
-        entry is not None or graph.constant(edge) is not None
-        for entry, edge in zip(entries, node.inputs, strict=True)
-    ):
-        return node
-    inputs = tuple(entry or edge for entry, edge in zip(entries, node.inputs, strict=True))
-    return node if inputs == node.inputs else replace(node, inputs=inputs)
-
-
-def _entering(graph: _Simpler, edge: Edge) -> Edge | None:
-    """The constant that enters a loop as ``edge``, for all its turns; None if it is something else."""
-    node = graph.node(edge)
-    if node is None or node.op != "Enter" or not node.attrs.get("is_constant") or len(node.inputs) != 1:
-        return None
-    (source,) = node.inputs
-    guarded = node.guards or graph.nodes[source.node].guards
-    return source if graph.constant(source) is not None and not guarded else None
+        read = [self.in_loops.get(edge.node) or self.nodes[edge.node] for edge in node.inputs]
+        return tuple(sorted({*node.guards, *(guard for each in read for guard in each.guards)}))
 
 
 def _squared(graph: _Simpler, node: NormalNode) -> NormalNode | None:

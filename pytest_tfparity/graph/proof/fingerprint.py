@@ -25,6 +25,10 @@ _CHUNK = 1 << 20
 """Elements that are compared at a time, which bounds the memory that the comparison takes."""
 
 
+_NEAR = 4
+"""Steps along inputs within which operands of a loop are told apart."""
+
+
 class Contents:
     """Hashes of constants: dtype, shape and bits. What is equal to something hashed before is only compared.
 
@@ -80,7 +84,7 @@ def _with_loops(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint
     """The fingerprints of a graph where a node may depend on itself.
 
     A node of a loop is described by a walk from it: nodes are numbered as they are first reached, along
-    inputs in their order, and written down with these numbers. Two descriptions are equal exactly if the
+    inputs in their order, and written down with these numbers. Two descriptions are equal only if the
     parts that can be reached are the same but for names: inputs are ordered, so the walk leaves no choice.
     """
     found: dict[int, Fingerprint] = {}
@@ -111,14 +115,50 @@ def _loop(
     walk from the one whose description comes first.
     """
     own = {index: own_encoding(graph.nodes[index], contents) for index in component}
-    walks = [_described(graph, root, own, found) for root in component if root in read]
-    first, numbers = min(walks or [_described(graph, component[0], own, found)], key=lambda walk: walk[0])
+    inputs = _ordered(graph, own, found)
+    walks = [_described(graph, root, own, inputs, found) for root in component if root in read]
+    first, numbers = min(
+        walks or [_described(graph, component[0], own, inputs, found)], key=lambda walk: walk[0]
+    )
     inner = {index: _blake2b(b"inner", first, b"%d" % number) for index, number in numbers.items()}
     return inner | {next(iter(numbers)): description for description, numbers in walks}
 
 
+def _ordered(
+    graph: NormalGraph, own: Mapping[int, bytes], found: Mapping[int, Fingerprint]
+) -> dict[int, Sequence[Edge]]:
+    """The inputs of the nodes of a loop; operands that may change places in an order that does not depend on theirs.
+
+    They are told by what stands near them. Two that are not told apart stay as they are: then there may be no proof.
+    """
+    nodes = {index: graph.nodes[index] for index in own}
+    pairs = {
+        index for index, node in nodes.items() if len(node.inputs) == 2 and commutes(node.op, node.attrs)
+    }
+    inputs: dict[int, Sequence[Edge]] = {index: node.inputs for index, node in nodes.items()}
+    if not pairs:
+        return inputs
+    near: Mapping[int, bytes] = own
+
+    def told(edge: Edge) -> bytes:
+        return edge_fingerprint(edge, found if edge.node in found else near)
+
+    for _ in range(_NEAR):
+        near = {
+            index: _blake2b(text, *(sorted if index in pairs else list)(map(told, inputs[index])))
+            for index, text in own.items()
+        }
+    for index in pairs:
+        inputs[index] = sorted(inputs[index], key=told)
+    return inputs
+
+
 def _described(
-    graph: NormalGraph, root: int, own: dict[int, bytes], found: dict[int, Fingerprint]
+    graph: NormalGraph,
+    root: int,
+    own: dict[int, bytes],
+    inputs: Mapping[int, Sequence[Edge]],
+    found: dict[int, Fingerprint],
 ) -> tuple[Fingerprint, dict[int, int]]:
     """The description of a loop as seen from ``root``, and the numbers that its nodes have there."""
     numbers = {root: 0}
@@ -127,7 +167,7 @@ def _described(
     for index in order:
         node = graph.nodes[index]
         text.update(b"%d;" % len(own[index]) + own[index] + b"%d;%d;" % (len(node.inputs), len(node.guards)))
-        for source, *where in (*node.inputs, *node.guards):
+        for source, *where in (*inputs[index], *node.guards):
             if source not in own:
                 text.update(b"x" + found[source])
             else:

@@ -30,6 +30,8 @@ from .table import crc32c, masked, masked_crc32c, read_table
 from .tensors import STRING, dtype_name, from_bytes, numpy_dtype, packed_strings, shape_of, string_array
 from .wire import Malformed
 
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+"""The tensor by which an object-based checkpoint (``tf.train.Checkpoint``) is known: how its objects hang together."""
 _VERSION = 1
 
 
