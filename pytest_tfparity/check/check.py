@@ -79,7 +79,7 @@ def judge(
     exact = UNKNOWN
     if asks_for_rounding(pair):
         with clock("run"):
-            exact = exact_answers(pair, inputs or {}, list(reference))
+            exact = exact_answers(pair, inputs or {}, reference)
     outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference", exact))
     with clock("proof"):
         proof = try_proof(pair)
@@ -187,7 +187,7 @@ def _numbers(
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
-    exact = _exact(run, inputs, golden if stands_in else None)
+    exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
@@ -202,12 +202,14 @@ def _numbers(
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
 
 
-def _exact(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> ExactAnswers:
+def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:
     """The exact answers, where an output is held against them: those of ``golden`` if it has them."""
     from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
 
     exact = UNKNOWN if golden is None else exact_of_golden(run.pair, golden)
-    return run.exact(inputs) if asks_for_rounding(run.pair) and not exact.outputs else exact
+    if exact.outputs or not asks_for_rounding(run.pair):
+        return exact
+    return run.exact(answers.inputs, answers.reference or {})
 
 
 def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> RunOutputs:
@@ -273,7 +275,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
-        exact=run.exact(inputs).outputs if asks_for_rounding(run.pair) else {},
+        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 
