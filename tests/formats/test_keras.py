@@ -185,9 +185,7 @@ def test_a_weight_that_a_loop_reads_is_repaired_as_a_variable(
     assert "parity returns" in " ".join(finding.evidence)
     monkeypatch.chdir(tmp_path)
     assert main(["check", "net.keras", "export", "--write-repaired", "repaired.pb"]) == 2
-    assert "cannot be written as a frozen graph: gru/gru_cell/recurrent_kernel stays a variable" in (
-        capsys.readouterr().err
-    )
+    assert "cannot be written as a frozen graph: gru/gru_cell/" in (capsys.readouterr().err)
 
 
 # --- what is wrong with a file
