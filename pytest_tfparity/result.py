@@ -29,6 +29,10 @@ class OutputComparison:
     ``problem`` is a clause for what cannot be said in numbers: another shape, dtype, NaN.
     ``used`` is the share of the tolerance that the worst element takes, 1.0 being all of it.
     ``against`` says what the export was compared with: ``"reference"`` or ``"golden"``.
+    ``rounding`` is the distance from the exact answer that its own arithmetic takes the reference to, and
+    ``times_rounding`` that of the export in such units; None where the exact answer was not asked for. Where
+    ``rounding_allowed`` says how many of them the export may have, ``atol`` is that in numbers, and differences
+    are those from the exact answer.
     """
 
     reference: str
@@ -49,6 +53,9 @@ class OutputComparison:
     used: float | None = None
     statistic: str = "max"
     against: str = "reference"
+    rounding: float | None = None
+    times_rounding: float | None = None
+    rounding_allowed: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from .verdict import all_passed, decided, measured, refusal, said_once
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden
+    from .exact import ExactAnswers
 
 Update: TypeAlias = Literal["all", "new"]
 
@@ -71,10 +72,15 @@ def judge(
     the declared outputs is explained too. ``details`` adds what the pictures of a report need.
     """
     from .compared import compare_computed
+    from .exact import UNKNOWN, asks_for_rounding, exact_answers
 
     clock = Clock()
     pair = open_pair(spec, models)
-    outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference"))
+    exact = UNKNOWN
+    if asks_for_rounding(pair):
+        with clock("run"):
+            exact = exact_answers(pair, inputs or {}, reference)
+    outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference", exact))
     with clock("proof"):
         proof = try_proof(pair)
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
@@ -181,7 +187,8 @@ def _numbers(
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
-    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference")
+    exact = _exact(run, answers, golden if stands_in else None)
+    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
         result = explained(run, result, answers)
@@ -189,9 +196,20 @@ def _numbers(
         result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
-    absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
-    notes = (*(absent if run.pair.reference is None and stands_in else ()), *drift, *result.notes)
+    absent = f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference."
+    first = drift if run.pair.reference is not None else (absent,)
+    notes = (*first, *result.notes, *exact.notes)
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
+
+
+def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:
+    """The exact answers, where an output is held against them: those of ``golden`` if it has them."""
+    from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
+
+    exact = UNKNOWN if golden is None else exact_of_golden(run.pair, golden)
+    if exact.outputs or not asks_for_rounding(run.pair):
+        return exact
+    return run.exact(answers.inputs, answers.reference or {})
 
 
 def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> RunOutputs:
@@ -239,6 +257,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
     from .environment import environment
+    from .exact import asks_for_rounding
 
     spec = run.pair.spec
     if run.pair.reference is None:
@@ -256,6 +275,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
+        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..comparison.compare import compare
+from ..comparison.rounding import compare_exactly, measured, rounding_of
 from ..graph.graph import Array
 from ..result import OutputComparison
 from ..settings.spec import OutputSpec
+from .exact import UNKNOWN, ExactAnswers
 from .inputs import outputs_of_golden
 from .pair import Pair
 from .run import RunOutputs
@@ -19,19 +21,40 @@ if TYPE_CHECKING:
 Against: TypeAlias = Literal["reference", "golden"]
 
 
-def compare_all(pair: Pair, answers: RunOutputs, against: Against) -> tuple[OutputComparison, ...]:
-    """Every output of the check as the export answers it, compared with what the reference answers."""
+def compare_all(
+    pair: Pair, answers: RunOutputs, against: Against, exact: ExactAnswers = UNKNOWN
+) -> tuple[OutputComparison, ...]:
+    """Every output of the check as the export answers it, compared with what the reference answers.
+
+    Where a ``rounding`` is stated, with the ``exact`` answer.
+    """
     reference, export = answers.reference or {}, answers.export or {}
     return tuple(
-        _compared(output, reference[output.reference], export[output.export], output.export, against)
+        _compared(output, reference[output.reference], export[output.export], output.export, against, exact)
         for output in pair.outputs
     )
 
 
 def _compared(
-    output: OutputSpec, expected: Array, got: Array, name: str, against: Against
+    output: OutputSpec,
+    expected: Array,
+    got: Array,
+    name: str,
+    against: Against,
+    exact: ExactAnswers = UNKNOWN,
 ) -> OutputComparison:
-    return compare(
+    value = exact.outputs.get(output.reference)
+    if output.tolerance.rounding is not None and value is not None:
+        return compare_exactly(
+            expected,
+            got,
+            value,
+            output.tolerance,
+            reference_name=output.reference,
+            export_name=name,
+            against=against,
+        )
+    found = compare(
         expected,
         got,
         output.tolerance,
@@ -39,6 +62,8 @@ def _compared(
         export_name=name,
         against=against,
     )
+    rounding = None if value is None else rounding_of(expected, value)
+    return found if value is None or rounding is None else measured(found, rounding, got, value)
 
 
 def compare_computed(
@@ -46,6 +71,7 @@ def compare_computed(
     reference: Mapping[str, Array],
     export: Mapping[str, Array],
     against: Against,
+    exact: ExactAnswers = UNKNOWN,
 ) -> Iterator[OutputComparison]:
     """Pair what two ``run`` calls returned: declared outputs first, then by equal tensor names."""
     declared = {output.export: output for output in pair.outputs}
@@ -59,9 +85,8 @@ def compare_computed(
                 name, other, tolerance.atol, tolerance.rtol, "the reference's side has no such output"
             )
             continue
-        yield compare(
-            unmatched.pop(other), value, tolerance, reference_name=other, export_name=name, against=against
-        )
+        paired = output or OutputSpec(reference=other, export=name, tolerance=tolerance)
+        yield _compared(paired, unmatched.pop(other), value, name, against, exact)
     for name in unmatched:
         tolerance = pair.spec.tolerance
         yield _alone(name, name, tolerance.atol, tolerance.rtol, "the export's side has no such output")

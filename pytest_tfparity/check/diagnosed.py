@@ -37,7 +37,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         remake=pair.export.remake if isinstance(pair.export, Repairable) else "freeze again",
         unrestored=pair.graph_model("export").unrestored,
         signatures=OtherSignatures(pair, pair.export) if isinstance(pair.export, HasSignatures) else {},
-        runner=None if answers is None else _runner(pair, answers),
+        runner=None if answers is None else _runner(pair, outputs, answers),
     )
 
 
@@ -115,14 +115,19 @@ def _alike(wanted: Sequence[str], known: Sequence[str]) -> Sequence[str] | None:
     return known if len(known) == len(wanted) == 1 else None
 
 
-def _runner(pair: Pair, answers: RunOutputs) -> ModelRunner:
+def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs) -> ModelRunner:
+    units = {output.reference: output.rounding or 0.0 for output in outputs}
     return ModelRunner(
         reference=pair.model("reference"),
         export=pair.export,
         reference_side=pair.side("reference"),
         input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),
         outputs=tuple(
-            ComparedOutput(reference=output.reference, export=output.export, tolerance=output.tolerance)
+            ComparedOutput(
+                reference=output.reference,
+                export=output.export,
+                tolerance=output.tolerance.within(units.get(output.reference, 0.0)),
+            )
             for output in pair.outputs
         ),
         inputs=answers.inputs,

@@ -18,8 +18,9 @@ from .attempt import result_or_error
 from .details import details_of
 from .diagnosed import case_of, case_of_export
 from .pair import Pair
+from .rounding import finding, with_rounding
 from .run import Run, RunOutputs
-from .verdict import refusal
+from .verdict import NOT_THE_SAME, refusal
 
 
 def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResult:
@@ -29,6 +30,9 @@ def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResu
         if answers.error is not None:
             return result
         return with_details(run, result if plain is None else _without_diagnosis(run, result, plain), answers)
+    result, only_rounding = _measured(run, result, answers)
+    if only_rounding:
+        return with_details(run, result, answers)
     with run.clock("diagnosis"):
         result, diagnosis = _diagnosed(
             result, "No diagnosis", lambda: _diagnosis(run.pair, result.outputs, answers)
@@ -36,6 +40,20 @@ def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResu
     if diagnosis is None and answers.error is not None:
         return result
     return with_details(run, result, answers, diagnosis)
+
+
+def _measured(run: Run, result: ParityResult, answers: RunOutputs) -> tuple[ParityResult, bool]:
+    """The result with how far both sides are from the exact answer, and whether that is all that fails it."""
+    found = result_or_error(lambda: with_rounding(run, result.outputs, answers))
+    if found is None or isinstance(found, TfparityError):
+        return result, False
+    if isinstance(found, Exception):
+        return _noted(result, found, "The rounding is not known"), False
+    outputs, exact = found
+    told = finding(run, outputs, answers)
+    findings = result.findings if told is None else (told,)
+    notes = result.notes if told is None else (*exact.notes, *result.notes)
+    return replace(result, outputs=outputs, findings=findings, notes=notes), told is not None
 
 
 def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
@@ -69,7 +87,7 @@ def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult
         Health(
             cause=finding.cause,
             scopes=finding.scopes,
-            message=f"The export is within tolerance, but it is not the same function: {finding.message}",
+            message=f"{NOT_THE_SAME}{finding.message}",
         )
         for finding in found
     )

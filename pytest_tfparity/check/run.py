@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import TfparityError
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof
 from ..result import Seconds
 from .pair import Pair
+
+if TYPE_CHECKING:
+    from .exact import ExactAnswers
 
 _under_way: list[str] = []
 
@@ -58,6 +61,13 @@ class Run:
         """The reference's answer, by its own tensor names."""
         with self.clock("run"):
             return self.pair.run("reference", inputs)
+
+    def exact(self, inputs: Mapping[str, Array], answered: Mapping[str, Array]) -> ExactAnswers:
+        """What the reference, which ``answered``, would have if its arithmetic did not round. Raises ModelError."""
+        from .exact import exact_answers
+
+        with self.clock("run"):
+            return exact_answers(self.pair, inputs, answered)
 
     def export(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The export's answer, by its own tensor names."""

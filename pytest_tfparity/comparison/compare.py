@@ -33,10 +33,12 @@ def compare(
     must be equal, whatever the tolerance; integers are subtracted exactly. Another shape or dtype, an empty
     comparison, an infinity against anything but itself, and any NaN fail, but for NaN on both sides
     under ``equal_nan``. Infinities and NaN fail under every statistic. ``required_atol`` and
-    ``required_rtol`` pass when they are put in. Raises SettingsError if ``tolerance`` makes no sense.
+    ``required_rtol`` pass when they are put in. A ``rounding`` allows nothing here, where no exact answer is
+    known (:func:`.rounding.compare_exactly`). Raises SettingsError if ``tolerance`` makes no sense.
     """
     if problems := tolerance.problems():
         raise SettingsError(" ".join(problems))
+    tolerance = tolerance.within(0.0)
     reference, export = _plain(as_array(reference)), _plain(as_array(export))
     problem = _incomparable(reference, export, against)
     deviation = _deviation(reference, export, tolerance) if reference.shape == export.shape else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
+ROUNDINGS = 8.0
+"""How many times the reference's rounding a right export may have: measured in docs/rounding.md."""
 _QUANTILE = re.compile(r"quantile\(\s*([0-9.eE+-]+)\s*\)")
 
 
@@ -41,6 +43,9 @@ class Tolerance:
     number of all elements must be at most ``atol``: ``"max"`` the largest excess (every element is
     within), ``"mean"`` the mean excess, ``"quantile(q)"`` the smallest excess that the share ``q`` of
     elements does not surpass (so at least that share is within), ``"median"`` the same with 0.5.
+
+    With ``rounding`` neither ``atol`` nor ``rtol`` counts, but how far a float is from the exact answer: at most
+    ``rounding`` times as far as its own arithmetic takes the reference from it (:mod:`.rounding`).
     """
 
     atol: float = 1e-5
@@ -48,6 +53,7 @@ class Tolerance:
     equal_nan: bool = False
     statistic: str = "max"
     top_k: TopK | None = None
+    rounding: float | None = None
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with these numbers, a sentence each; empty if nothing is."""
@@ -63,7 +69,15 @@ class Tolerance:
                 f"statistic must be max, mean, median or quantile(q) with q above 0 and at most 1, "
                 f"not {self.statistic!r}."
             )
+        if self.rounding is not None and not (_is_number(self.rounding) and 1 <= self.rounding < math.inf):
+            found.append(f"rounding must be a finite number of at least 1, not {self.rounding!r}.")
         return (*found, *(self.top_k.problems() if self.top_k else ()))
+
+    def within(self, unit: float) -> Tolerance:
+        """The same as a plain tolerance, where a rounding is ``unit``; as it is where it asks for none."""
+        if self.rounding is None:
+            return self
+        return replace(self, atol=self.rounding * unit, rtol=0.0, rounding=None)
 
     @property
     def share(self) -> Fraction | None:

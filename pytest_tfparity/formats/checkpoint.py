@@ -21,13 +21,19 @@ from ..errors import (
     neighbours,
 )
 from ..graph.graph import Array, Graph, Tensor, TensorName
-from ..graph.read.bundle import Bundle
-from ..graph.read.checkpoints import checkpoint_file, checkpoint_text, find_checkpoint, other_checkpoints
+from ..graph.read.bundle import OBJECT_GRAPH, Bundle
+from ..graph.read.checkpoints import (
+    MOST_NEARBY,
+    checkpoint_file,
+    checkpoint_text,
+    find_checkpoint,
+    other_checkpoints,
+)
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
 from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
 from ..runtime.feeds import constant_feeds
 from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
-from .model import GraphModel, HasWeights
+from .model import GraphModel, HasWeights, Model
 from .section import Key, Section
 
 if TYPE_CHECKING:
@@ -35,8 +41,6 @@ if TYPE_CHECKING:
     from ..runtime.session import Source
     from ..runtime.tensor_reader import TensorReader
 
-SIBLINGS = 12
-"""How many other checkpoints nearby are looked at, the nearest by name first: opening one reads its index."""
 _FILE_OF_CHECKPOINT = re.compile(r"(?P<prefix>.+)\.(index|meta|data-\d+-of-\d+)")
 
 
@@ -150,7 +154,7 @@ class Checkpoint(GraphModel, HasWeights):
         found = list(other_checkpoints(self.prefix))
         for folder in sorted(path for path in self.prefix.parent.iterdir() if path.is_dir()):
             found += other_checkpoints(folder / "-")
-        return {prefix: Bundle(prefix).tensors for prefix in found[:SIBLINGS]}
+        return {prefix: Bundle(prefix).tensors for prefix in found[:MOST_NEARBY]}
 
     def graph_def(self) -> Any:
         """See :meth:`.model.HasSession.graph_def`."""
@@ -286,7 +290,7 @@ class CheckpointFormat(Format):
             Key(
                 "builder",
                 "function",
-                "A function of the project that builds the graph, in place of a meta graph.",
+                "A function of the project that builds the graph, or the objects of an object-based checkpoint.",
             ),
             Key(
                 "ema",
@@ -307,8 +311,18 @@ class CheckpointFormat(Format):
         ),
     )
 
-    def open(self, spec: SideSpec, root: Path) -> Checkpoint:
-        """See :meth:`.format.Format.open`."""
+    def open(self, spec: SideSpec, root: Path) -> Model:
+        """See :meth:`.format.Format.open`. Where there is a builder, the index says what it is to build."""
+        builder = spec.options.get("builder")
+        if builder is not None and _is_object_based(spec.path):
+            from .traced import ObjectCheckpoint
+
+            if spec.options.get("ema") is not None:
+                raise SettingsError(
+                    f"`ema` means nothing for {spec.path}, an object-based checkpoint: its builder says which variables"
+                    " the outputs are computed from. Remove the line."
+                )
+            return ObjectCheckpoint(spec.path, root, builder=builder, feeds=spec.feeds)
         return Checkpoint(spec.path, root, feeds=spec.feeds, **spec.options)
 
     def recognises(self, path: Path) -> bool:
@@ -363,6 +377,14 @@ class CheckpointFormat(Format):
         if spec.options.get("ema") is None:
             for ema in ("trainable", "all", "none"):
                 yield replace(spec, options={**spec.options, "ema": ema})
+
+
+def _is_object_based(path: Path) -> bool:
+    """Whether ``tf.train.Checkpoint`` wrote it, as far as its index can be read."""
+    try:
+        return OBJECT_GRAPH in Bundle(find_checkpoint(path)).tensors
+    except ModelError:
+        return False
 
 
 def _index_of(path: Path) -> Path:

@@ -21,6 +21,7 @@ from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
+    from ..runtime.exact import Exact
     from ..runtime.session import SessionKind, Sessions, Source
 
 
@@ -238,6 +239,15 @@ class GraphModel(HasGraph, HasSession):
     ) -> dict[str, Array]:
         """See :meth:`.model.Model.run`; only the part of the graph that the outputs need is run."""
         return self._sessions.run(inputs, outputs, session)
+
+    def run_exactly(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Exact:
+        """The exact values of those ``outputs`` that are floats, of the graph as it is written.
+
+        Raises as :meth:`.model.Model.run` does.
+        """
+        from ..runtime.exact import run_exactly
+
+        return run_exactly(self.source(), inputs, outputs)
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """See :meth:`.model.HasSession.session`."""

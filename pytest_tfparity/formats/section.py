@@ -11,6 +11,9 @@ from typing import NamedTuple
 KINDS: Mapping[str, str] = {
     "tolerance": "a finite number that is not negative",
     "atol": "a number that is not negative",
+    "limit": "a number above 0",
+    "rounding": "a finite number of at least 1",
+    "rule": "rounding",
     "number": "a finite number",
     "share": "a number above 0 and at most 1",
     "positive": "a whole number of at least 1",

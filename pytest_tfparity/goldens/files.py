@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..comparison.compare import as_array
@@ -12,7 +12,15 @@ from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from .archive import ArchiveProblem, Array, foreign, read_archive, tensor_sha256, write_archive
 from .commit import commit
-from .summary import ForeignSummary, Summary, SummaryProblem, read_summary, write_summary
+from .summary import (
+    NO_ARRAYS,
+    ForeignSummary,
+    Summary,
+    SummaryProblem,
+    exact_name,
+    read_summary,
+    write_summary,
+)
 
 WRITE = "pytest --tfparity-update"
 """The command that writes goldens."""
@@ -22,6 +30,7 @@ WRITE = "pytest --tfparity-update"
 class Golden:
     """What one golden file holds: read-only arrays by the reference's tensor names.
 
+    ``exact`` are the exact answers of outputs, as far as they were asked for, in float64 or complex128.
     ``fingerprint`` is that of the reference that made the outputs (None where none could be
     made), ``environment`` where they were made.
     """
@@ -31,6 +40,7 @@ class Golden:
     outputs: Mapping[str, Array]
     fingerprint: str | None
     environment: Mapping[str, str]
+    exact: Mapping[str, Array] = field(default_factory=dict)
 
 
 def read_pair(path: Path) -> tuple[Golden, Summary]:
@@ -55,6 +65,7 @@ def read_pair(path: Path) -> tuple[Golden, Summary]:
         outputs={name: tensors[name] for name in summary.outputs},
         fingerprint=summary.fingerprint,
         environment=summary.environment,
+        exact={name: tensors[exact_name(name)] for name in summary.exact},
     )
     return golden, summary
 
@@ -122,9 +133,10 @@ def write_pair(
     tolerances: Mapping[str, Tolerance],
     fingerprint: str | None,
     environment: Mapping[str, str],
+    exact: Mapping[str, Array] = NO_ARRAYS,
 ) -> None:
     """Write both files in one step, the npz file only if its bytes change."""
-    data = write_archive({**inputs, **outputs})
+    data = write_archive({**inputs, **outputs, **{exact_name(name): exact[name] for name in exact}})
     for name in inputs.keys() & outputs.keys():
         if not identical(name, inputs[name], outputs[name]):
             raise GoldenError(f"{path}: {name} is an input and an output, with other values. Leave one out.")
@@ -135,6 +147,7 @@ def write_pair(
         fingerprint=fingerprint,
         environment=environment,
         archive=hashlib.sha256(data).hexdigest(),
+        exact=exact,
     )
     commit(path, data, summary_path(path), summary.encode())
 

@@ -19,7 +19,7 @@ from .archive import Array
 from .commit import settle
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair
 from .locking import locked
-from .summary import Summary, read_summary, tolerance_facts
+from .summary import NO_ARRAYS, Summary, exact_name, read_summary, tolerance_facts
 
 __all__ = ["Golden", "GoldenChange", "prune_goldens", "read_golden", "stale_goldens", "update_golden"]
 
@@ -68,6 +68,7 @@ def update_golden(
     fingerprint: str | None,
     environment: Mapping[str, str],
     mode: Literal["all", "new"] = "all",
+    exact: Mapping[str, Array] = NO_ARRAYS,
 ) -> GoldenChange:
     """Bring the goldens in ``path`` up to date with what the reference answers now.
 
@@ -76,14 +77,17 @@ def update_golden(
     tolerance the stored arrays stay, and the npz file is not touched; the yaml file is written
     again if the reference's fingerprint or a tolerance is another than it says. A new environment alone
     changes nothing. Mode ``"new"`` creates missing files and adds missing outputs to files whose
-    other outputs still hold. A damaged file is never replaced: GoldenError.
+    other outputs still hold. A damaged file is never replaced: GoldenError. ``exact`` are exact answers of outputs
+    that are held against them: where one is not stored yet, all arrays are written again.
     """
     inputs, outputs = storable(path, inputs), storable(path, outputs)
+    asked = {name: tolerance.rounding is not None for name, tolerance in tolerances.items()}
+    exact = {name: exact[name] for name in outputs if asked.get(name) and name in exact}
     with _file_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
             settle(path, summary_path(path))
-            return _update(path, inputs, outputs, tolerances, fingerprint, environment, mode)
+            return _update(path, inputs, outputs, tolerances, fingerprint, environment, mode, exact)
 
 
 def _update(
@@ -94,17 +98,19 @@ def _update(
     fingerprint: str | None,
     environment: Mapping[str, str],
     mode: Literal["all", "new"],
+    exact: Mapping[str, Array],
 ) -> GoldenChange:
     """:func:`update_golden` for one process at a time."""
     if not path.exists() and not summary_path(path).exists():
-        write_pair(path, inputs, outputs, tolerances, fingerprint, environment)
+        write_pair(path, inputs, outputs, tolerances, fingerprint, environment, exact)
         return GoldenChange(path=path, action="created")
     golden, summary = read_pair(path)
     changed, max_change = _changes(golden, inputs, outputs, tolerances)
     if mode == "new":
-        return _add_missing(golden, inputs, outputs, tolerances, summary, changed)
+        return _add_missing(golden, inputs, outputs, tolerances, summary, changed, exact)
+    changed += tuple(exact_name(name) for name in sorted(exact.keys() - golden.exact.keys()))
     if changed:
-        write_pair(path, inputs, outputs, tolerances, fingerprint, environment)
+        write_pair(path, inputs, outputs, tolerances, fingerprint, environment, exact)
     else:
         stated = [
             *(["fingerprint"] if fingerprint not in (None, golden.fingerprint) else []),
@@ -114,7 +120,8 @@ def _update(
             return GoldenChange(path=path, action="unchanged", max_change=max_change)
         changed = tuple(stated)
         known = fingerprint if fingerprint is not None else golden.fingerprint
-        write_pair(path, golden.inputs, golden.outputs, tolerances, known, environment)
+        kept = {name: golden.exact[name] for name in exact}
+        write_pair(path, golden.inputs, golden.outputs, tolerances, known, environment, kept)
     return GoldenChange(path=path, action="updated", max_change=max_change, changed=changed)
 
 
@@ -183,7 +190,7 @@ def _changes(
         result = compare(
             stored,
             now,
-            tolerances.get(name, Tolerance()),
+            tolerances.get(name, Tolerance()).within(_unit(golden, name)),
             reference_name=name,
             export_name=name,
             against="golden",
@@ -195,6 +202,16 @@ def _changes(
     return tuple(changed), largest
 
 
+def _unit(golden: Golden, output: str) -> float:
+    """The rounding of a stored output; 0 where its exact answer is not stored."""
+    if output not in golden.exact:
+        return 0.0
+    from ..comparison.rounding import rounding_of
+
+    rounding = rounding_of(golden.outputs[output], golden.exact[output])
+    return rounding.unit if rounding is not None else 0.0
+
+
 def _add_missing(
     golden: Golden,
     inputs: Mapping[str, Array],
@@ -202,13 +219,23 @@ def _add_missing(
     tolerances: Mapping[str, Tolerance],
     summary: Summary,
     changed: tuple[str, ...],
+    exact: Mapping[str, Array],
 ) -> GoldenChange:
     """Add outputs that the goldens lack, if all that they hold is still right; else leave them alone."""
     missing = tuple(sorted(outputs.keys() - golden.outputs.keys()))
     if not missing or set(changed) != set(missing):
         return GoldenChange(path=golden.path, action="unchanged")
     merged = {**golden.outputs, **{name: outputs[name] for name in missing}}
-    write_pair(golden.path, inputs, merged, tolerances, golden.fingerprint, summary.environment)
+    added = {name: exact[name] for name in missing if name in exact}
+    write_pair(
+        golden.path,
+        inputs,
+        merged,
+        tolerances,
+        golden.fingerprint,
+        summary.environment,
+        {**golden.exact, **added},
+    )
     return GoldenChange(path=golden.path, action="updated", changed=missing)
 
 

@@ -19,6 +19,8 @@ Written line by line, so that equal goldens make equal files whatever the versio
       "logits:0":
         ...
         tolerance: {atol: 1e-05, rtol: 0}
+        rounding: 3.1e-06             # where it was measured: of the reference, from the exact answer,
+        exact: "c06d..."              # which NAME.npz holds as "logits:0 exact", and this is its hash
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,10 +37,12 @@ import yaml
 
 from ..comparison.deviation import CHUNK
 from ..comparison.dtypes import kind
+from ..comparison.rounding import rounding_of
 from ..comparison.tolerance import Tolerance
 from .archive import Array, array_dtype_name, encoded_strings, tensor_sha256
 
 FORMAT = 1
+NO_ARRAYS: Mapping[str, Array] = MappingProxyType({})
 HEADER = (
     "# Goldens of pytest-tfparity, written by `pytest --tfparity-update`. Review them here; change nothing."
 )
@@ -53,7 +58,10 @@ class ForeignSummary(SummaryProblem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What the yaml file says. ``tensors`` are the hashes of inputs and outputs by name."""
+    """What the yaml file says. ``tensors`` are the hashes of all tensors by the name that they are stored under.
+
+    ``exact`` are the outputs whose exact answer is stored, too (:func:`exact_name`).
+    """
 
     fingerprint: str | None
     archive: str
@@ -62,6 +70,7 @@ class Summary:
     outputs: tuple[str, ...]
     tensors: Mapping[str, str]
     tolerances: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    exact: tuple[str, ...] = ()
 
 
 def write_summary(
@@ -72,8 +81,9 @@ def write_summary(
     fingerprint: str | None,
     environment: Mapping[str, str],
     archive: str,
+    exact: Mapping[str, Array] = NO_ARRAYS,
 ) -> str:
-    """The text of the yaml file; ``archive`` is the sha256 of the npz file."""
+    """The text of the yaml file; ``archive`` is the sha256 of the npz file, ``exact`` are exact answers by output."""
     lines = [
         HEADER,
         f"format: {FORMAT}",
@@ -89,6 +99,8 @@ def write_summary(
             lines += [f"    {line}" for line in _tensor_lines(name, array)]
             if title == "outputs" and name in tolerances:
                 lines.append(f"    tolerance: {_flow(tolerance_facts(tolerances[name]))}")
+            if title == "outputs" and name in exact:
+                lines += [f"    {line}" for line in _exact_lines(name, array, exact[name])]
     return "\n".join(lines) + "\n"
 
 
@@ -102,16 +114,7 @@ def read_summary(text: str) -> Summary:
             raise ForeignSummary("is not a summary of goldens that pytest-tfparity wrote")
         if content["format"] != FORMAT:
             raise SummaryProblem(f"has format {content['format']!r}; this version reads format {FORMAT}")
-        inputs, outputs = content["inputs"], content["outputs"]
-        return Summary(
-            fingerprint=None if content["fingerprint"] is None else str(content["fingerprint"]),
-            archive=str(content["archive"]),
-            environment={str(name): str(fact) for name, fact in content["environment"].items()},
-            inputs=tuple(map(str, inputs)),
-            outputs=tuple(map(str, outputs)),
-            tensors={str(name): str(facts["sha256"]) for name, facts in [*inputs.items(), *outputs.items()]},
-            tolerances={str(name): dict(facts.get("tolerance", {})) for name, facts in outputs.items()},
-        )
+        return _summary(content)
     except SummaryProblem:
         raise
     except Exception as error:  # whatever a damaged yaml file makes of its own content
@@ -120,9 +123,30 @@ def read_summary(text: str) -> Summary:
         ) from error
 
 
+def _summary(content: Mapping[str, Any]) -> Summary:
+    """The content of a yaml file of this format. Raises whatever its damage makes Python raise."""
+    inputs, outputs = content["inputs"], content["outputs"]
+    exact = [name for name, facts in outputs.items() if "exact" in facts]
+    return Summary(
+        fingerprint=None if content["fingerprint"] is None else str(content["fingerprint"]),
+        archive=str(content["archive"]),
+        environment={str(name): str(fact) for name, fact in content["environment"].items()},
+        inputs=tuple(map(str, inputs)),
+        outputs=tuple(map(str, outputs)),
+        tensors={
+            **{str(name): str(facts["sha256"]) for name, facts in [*inputs.items(), *outputs.items()]},
+            **{exact_name(str(name)): str(outputs[name]["exact"]) for name in exact},
+        },
+        exact=tuple(map(str, exact)),
+        tolerances={str(name): dict(facts.get("tolerance", {})) for name, facts in outputs.items()},
+    )
+
+
 def tolerance_facts(tolerance: Tolerance) -> dict[str, Any]:
-    """A tolerance as the yaml file states it: atol and rtol, and of the rest what is not the default."""
+    """A tolerance as the yaml file states it: atol and rtol, or rounding, and of the rest what is not the default."""
     facts: dict[str, Any] = {"atol": float(tolerance.atol), "rtol": float(tolerance.rtol)}
+    if tolerance.rounding is not None:
+        facts = {"rounding": float(tolerance.rounding)}
     if tolerance.equal_nan:
         facts["equal_nan"] = True
     if tolerance.statistic != "max":
@@ -130,6 +154,18 @@ def tolerance_facts(tolerance: Tolerance) -> dict[str, Any]:
     if tolerance.top_k is not None:
         facts["top_k"] = {"k": int(tolerance.top_k.k), "agree": float(tolerance.top_k.agree)}
     return facts
+
+
+def exact_name(output: str) -> str:
+    """The name that the exact answer of ``output`` is stored under: no tensor of a graph has a space in its own."""
+    return f"{output} exact"
+
+
+def _exact_lines(name: str, array: Array, exact: Array) -> Iterator[str]:
+    rounding = rounding_of(array, exact)
+    if rounding is not None:
+        yield f"rounding: {_number(rounding.unit, digits=3)}"
+    yield f"exact: {_text(tensor_sha256(exact_name(name), exact))}"
 
 
 def _tensor_lines(name: str, array: Array) -> Iterator[str]:

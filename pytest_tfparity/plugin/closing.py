@@ -78,9 +78,12 @@ class Closing:
 
     def _lines(self, results: Sequence[ParityResult], complete: bool) -> list[str]:
         """The closing lines; ``complete``: every test has run, so a golden that none has used is unused."""
-        from ..reports.summary import closing_lines, golden_lines
+        from ..reports.summary import closing_lines, golden_lines, margin_lines
+        from .options import verbosity
 
         lines = closing_lines(results)
+        if verbosity(self.config) > 0:
+            lines += margin_lines(results)
         if self.config.getoption("--tfparity-update"):
             written = [result for _, attachment in self.reports for result in attachment.written]
             lines += golden_lines([*results, *written])

@@ -140,8 +140,8 @@ class ParitySession:
         return self._resolve(None, settings, file.parent, name, file, None)
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
-        """Decide one check, in the worker process if the spec asks for isolation."""
-        if spec.isolate:
+        """Decide one check, in the worker process if the spec asks for it."""
+        if spec.apart:
             return self.worker.check(spec, nodeid=nodeid, update=self.update, details=self.details)
         return check(spec, self.models, nodeid=nodeid, update=self.update, details=self.details)
 

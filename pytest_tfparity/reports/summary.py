@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..result import ParityResult
+from ..result import OutputComparison, ParityResult
 from .terminal import VERDICTS
 
 _ACTIONS = ("created", "updated", "unchanged")
@@ -16,6 +16,23 @@ def closing_lines(results: Sequence[ParityResult]) -> list[str]:
     lines = [_verdicts(results)] if results else []
     lines += [f"{result.model}: {note}" for result in results if result.passed for note in result.notes]
     return list(dict.fromkeys(lines))
+
+
+def margin_lines(results: Sequence[ParityResult]) -> list[str]:
+    """How much of its tolerance each output of a passing check uses, and of its reference's rounding where known."""
+    return [
+        f"{result.model}: {output.export} uses {output.used:.0%} of its tolerance{_rounding(output)}"
+        for result in results
+        if result.passed
+        for output in result.outputs
+        if output.used is not None
+    ]
+
+
+def _rounding(output: OutputComparison) -> str:
+    if output.times_rounding is None or output.rounding is None:
+        return ""
+    return f", {output.times_rounding:.2g} times the rounding {output.rounding:.3g}"
 
 
 def _verdicts(results: Sequence[ParityResult]) -> str:

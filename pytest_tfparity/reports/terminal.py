@@ -91,6 +91,8 @@ def _sections(result: ParityResult, width: int, verbosity: int, paint: Paint) ->
         yield [f"  {result.downstream} {noun} downstream of it."]
     if verbosity > 0 and result.details is not None:
         yield _nodes(result.details.nodes, width, paint)
+    if verbosity > 0:
+        yield _roundings(result)
     yield _tolerances(result)
     failed = any(not output.passed for output in result.outputs)
     yield _indented(result.notes if failed else result.notes[1:], width)  # the first is the first line then
@@ -131,6 +133,9 @@ def _difference(output: OutputComparison) -> str:
 
 
 def _allowed(output: OutputComparison) -> str:
+    if output.rounding_allowed is not None:
+        times = "" if output.times_rounding is None else f"{number_text(float(output.times_rounding))} times "
+        return f"{times}the rounding {number_text(output.rounding)}, {output.rounding_allowed:g} allowed"
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")
@@ -206,6 +211,14 @@ def _cell(value: float | None) -> str:
 def _clipped(name: str, width: int) -> str:
     """``name`` in at most ``width`` characters; its end tells more than its beginning."""
     return name if len(name) <= width else f"...{name[3 - width :]}"
+
+
+def _roundings(result: ParityResult) -> Iterator[str]:
+    """How far from the exact answer the outputs are that a plain tolerance judges, where that is known."""
+    for output in result.outputs:
+        if output.times_rounding is not None and output.rounding_allowed is None:
+            times = f"{number_text(float(output.times_rounding))} times the rounding {number_text(output.rounding)}"
+            yield f"  {output.export} is {times} from the exact answer."
 
 
 def _tolerances(result: ParityResult) -> Iterator[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,27 @@ def trace(
             f"{label} holds a Lambda layer with Python code of its own, which loading it would run. State"
             " `trusted: true` beside the file if you know where it comes from, or make the lambda a layer class."
         )
-    model = _loaded(path, label, folder, root, custom_objects, trusted=trusted, zipped=zipped)
-    tf = tensorflow()
+    with without_deprecations():
+        model = _loaded(path, label, folder, root, custom_objects, trusted=trusted, zipped=zipped)
+        save_for_servers(tensorflow(), model, serving(tensorflow(), model, label), label, folder)
+
+
+@contextmanager
+def without_deprecations() -> Iterator[None]:
+    """What Keras and TensorFlow say of each other's and numpy's old ways is nothing that the user did."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def save_for_servers(tf: Any, trackable: Any, serve: Any, label: str, folder: Path) -> None:
+    """Write what the ``tf.function`` ``serve`` computes as a SavedModel into ``folder``. Raises ModelError."""
+    module = tf.Module()
+    module.model = trackable
+    # What is saved is what a module of TensorFlow knows: of Keras 3 the variable that a Keras variable wraps.
+    module.weights = [each if isinstance(each, tf.Variable) else each.value for each in variables(trackable)]
     try:
-        module, serve = _serving(tf, model, label)
         tf.saved_model.save(module, str(folder / "model"), signatures={"serving_default": serve})
-    except ModelError:
-        raise
     except Exception as error:  # whatever a layer of the user's raises while it is traced
         raise ModelError(f"{label} cannot be traced in inference mode: {first_line(error)}.") from error
 
@@ -146,8 +162,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
-def _serving(tf: Any, model: Any, label: str) -> tuple[Any, Any]:
-    """A module that holds the model, and the function that a server calls."""
+def serving(tf: Any, model: Any, label: str) -> Any:
+    """The ``tf.function`` that a server calls, of a Keras model. Raises ModelError if its inputs are not known."""
     structure = getattr(model, "_inputs_struct", None)
     tensors = tf.nest.flatten(structure) if structure is not None else getattr(model, "inputs", None)
     if not tensors:
@@ -166,16 +182,12 @@ def _serving(tf: Any, model: Any, label: str) -> tuple[Any, Any]:
             tf, model(given if structure is not None or len(values) > 1 else given[0], training=False)
         )
 
-    module = tf.Module()
-    module.model = model
-    # What is saved is what a module of TensorFlow knows: of Keras 3 the variable that a Keras variable wraps.
-    module.weights = [each if isinstance(each, tf.Variable) else each.value for each in _variables(model)]
-    return module, tf.function(serve, input_signature=specs)
+    return tf.function(serve, input_signature=specs)
 
 
-def _variables(model: Any) -> list[Any]:
-    """Every variable of the model, states of random generators included."""
-    return list(getattr(model, "_all_variables", None) or model.variables)
+def variables(model: Any) -> list[Any]:
+    """Every variable of a Keras model or a ``tf.Module``, states of random generators included."""
+    return list(getattr(model, "_all_variables", None) or getattr(model, "variables", None) or ())
 
 
 def _names(tensors: Any) -> list[str]:

@@ -29,6 +29,9 @@ from .spec import (
     RandomSource,
 )
 
+_PROPOSAL = "# tolerance: rounding  # in place of atol: as exact as the reference's own arithmetic, measured"
+"""The tolerance that nobody has to pick, for whoever reads a first manifest."""
+
 
 def write_manifest(path: Path, specs: Sequence[ParitySpec]) -> None:
     """Write a manifest of ``specs``. Raises SettingsError if the file exists."""
@@ -88,7 +91,8 @@ def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield "outputs", ["outputs:", *(f"  - {_flow(output)}" for output in outputs)]
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
-    yield "atol", [f"atol: {_flow(spec.tolerance.atol)}"]
+    if spec.tolerance.rounding is None:
+        yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", _PROPOSAL]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
         yield name, [f"{name}: {_flow(value)}"]

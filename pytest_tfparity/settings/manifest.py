@@ -16,7 +16,7 @@ from .document import read_document
 from .entries import InputEntry
 from .readers import SECTION_READERS, read_model
 from .resolve import ModelEntry
-from .roles import setting
+from .roles import merged, setting
 from .rules import problems_of, shown_from
 from .sections import read_section, sentence
 from .spec import NpzSource
@@ -123,7 +123,9 @@ def _model(path: Path, name: str, value: Written, defaults: Layer) -> tuple[Mode
             )
         }
     else:
-        reading.problems += problems_of({**defaults, **own}, owner=entry.owner, place=place, root=path.parent)
+        reading.problems += problems_of(
+            merged((defaults, own)), owner=entry.owner, place=place, root=path.parent
+        )
     return ModelEntry(name=name, place=place, own=own, defaults=defaults), reading.problems
 
 

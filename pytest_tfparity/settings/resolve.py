@@ -68,10 +68,8 @@ class _Layers:
 
     def output_settings(self, own: Layer) -> Layer:
         """The settings that hold for an output with settings of its own, by who lists the output."""
-        base = {**self.ini, **self.defaults, **self.model}
-        if "outputs" in self.marker:
-            return {**base, **self.marker, **own, **self.options}
-        return {**base, **own, **self.marker, **self.options}
+        stronger = (self.marker, own) if "outputs" in self.marker else (own, self.marker)
+        return merged((self.ini, self.defaults, self.model, *stronger, self.options))
 
 
 def resolve(

@@ -130,17 +130,25 @@ def stated_format(settings: Layer, role: Role) -> Format | None:
     return None
 
 
+PLAIN = ("atol", "rtol")
+"""What a ``rounding`` stands in place of."""
+
+
 def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
     """All layers in one, the strongest last.
 
     What a layer states of a side's format takes the place of what was stated of another format, and a key that
-    excludes another takes that one's place.
+    excludes another takes that one's place: so do ``rounding`` and the plain tolerance.
     """
     found: dict[str, Stated] = {}
     for layer in layers:
         for role in ROLES:
             for name in _replaced(found, layer, role):
                 found.pop(name, None)
+        for names, others in ((("rounding",), PLAIN), (PLAIN, ("rounding",))):
+            if any(name in layer for name in names):
+                for name in others:
+                    found.pop(name, None)
         found.update(layer)
     return found
 

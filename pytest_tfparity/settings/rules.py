@@ -14,7 +14,7 @@ from ..errors import Problem, missing_file
 from ..formats.format import ROLES, Format, SideSpec
 from ..formats.registry import formats_for
 from .entries import InputEntry, OutputEntry
-from .roles import setting, side_section, side_spec, stated_format
+from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
 from .stated import Layer, Place
 
@@ -36,6 +36,7 @@ def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> lis
         _input_files,
         _inputs,
         _vacuous,
+        _two_tolerances,
     )
     return [
         Problem(file=at.file, line=at.line, message=message)
@@ -195,8 +196,18 @@ def _inputs(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[t
 def _vacuous(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
     outputs: tuple[OutputEntry, ...] = settings["outputs"].value or () if "outputs" in settings else ()
     for own in [output.own for output in outputs] or [{}]:
-        merged = {**settings, **own}
-        atol = merged.get("atol")
-        if atol is not None and atol.value == math.inf and "top_k" not in merged:
+        together = merged((settings, own))
+        atol = together.get("atol")
+        if atol is not None and atol.value == math.inf and "top_k" not in together:
             hint = "state top_k beside it, or a number"
             yield atol.place, f"{atol.label} is infinite, which passes anything; {hint}."
+
+
+def _two_tolerances(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
+    """A ``rounding`` beside a plain tolerance in one place: of two places the stronger one counts."""
+    outputs: tuple[OutputEntry, ...] = settings["outputs"].value or () if "outputs" in settings else ()
+    for layer in (settings, *(output.own for output in outputs)):
+        plain = next((layer[name] for name in PLAIN if name in layer), None)
+        if plain is not None and "rounding" in layer:
+            rounding = layer["rounding"]
+            yield rounding.place, f"{rounding.label} and {plain.label} are two tolerances; keep one of them."

@@ -37,6 +37,13 @@ TOLERANCE = (
         "Which statistic of the differences must be within the tolerance; max judges every element.",
         default="max",
     ),
+    Key(
+        "rounding",
+        "rounding",
+        "How many times as far as float32 itself takes the reference floats may be from the exact answer;"
+        " stands in place of atol and rtol.",
+    ),
+    Key("tolerance", "rule", "Only rounding, which is the same as rounding: 8.", sets="rounding"),
     Key("top_k", "top_k", "How many largest entries of a row must be the same, in which share of the rows."),
 )
 
@@ -72,9 +79,23 @@ CONDUCT = (
         configurable=True,
     ),
     Key(
+        "timeout",
+        "limit",
+        "Seconds after which the check is ended and is an error; it then runs in a process of its own.",
+        default=".inf",
+        configurable=True,
+    ),
+    Key(
+        "memory",
+        "limit",
+        "Gigabytes that the process of the check may hold; it then runs in one of its own.",
+        default=".inf",
+        configurable=True,
+    ),
+    Key(
         "health",
         "choice",
-        "What happens when the reference itself is unsound although parity holds.",
+        "What happens when the reference is unsound although parity holds, or a tolerance hides a difference.",
         choices=("warn", "error", "ignore"),
         default="warn",
         configurable=True,

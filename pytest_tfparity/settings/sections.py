@@ -37,6 +37,9 @@ def read_section(
                 settings.setdefault(known[meant].setting, Stated(value=None, place=place, label=label(meant)))
             continue
         key = known[name]
+        before = settings.get(key.setting)
+        if before is not None and before.value is not None:
+            reading.problem(item.line, f"{label(name)} states what {before.label} does; keep one of them.")
         settings[key.setting] = Stated(
             value=_read(reading, key, item, label(name), owner), place=place, label=label(name)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,7 +105,7 @@ class ParitySpec:
     ``root`` is the folder that builders and functions are imported from, ``manifest`` and
     ``line`` the place that stated the check, for messages. ``outputs`` may be empty: then the
     outputs are found (tensors that both graphs end in). ``run`` is ``"unproven"`` (a proof
-    makes running superfluous) or ``"always"``.
+    makes running superfluous) or ``"always"``. ``timeout`` is in seconds, ``memory`` in gigabytes.
     """
 
     name: str
@@ -119,19 +120,30 @@ class ParitySpec:
     session: Literal["graph", "default"] = "graph"
     run: Literal["unproven", "always"] = "unproven"
     isolate: bool = False
+    timeout: float = math.inf
+    memory: float = math.inf
     health: Literal["warn", "error", "ignore"] = "warn"
     grad_cam: GradCamSpec | None = None
     manifest: Path | None = None
     line: int | None = None
 
+    @property
+    def apart(self) -> bool:
+        """Whether the check runs in a process of its own."""
+        return self.isolate or not (math.isinf(self.timeout) and math.isinf(self.memory))
+
     def with_tolerance(self, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
-        """The same check under another tolerance for every output; None leaves a number as it is."""
+        """The same check under another tolerance for every output; None leaves a number as it is.
+
+        A number that is given takes the place of a ``rounding``.
+        """
 
         def changed(tolerance: Tolerance) -> Tolerance:
             return replace(
                 tolerance,
                 atol=tolerance.atol if atol is None else float(atol),
                 rtol=tolerance.rtol if rtol is None else float(rtol),
+                rounding=None,
             )
 
         if atol is None and rtol is None:

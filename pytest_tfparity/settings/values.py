@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..comparison.tolerance import TopK
+from ..comparison.tolerance import ROUNDINGS, TopK
 from ..errors import did_you_mean
 from ..formats.format import FeedValue
 from ..formats.section import KINDS, Key
@@ -55,6 +55,29 @@ def _tolerance(value: Written, key: Key) -> float:
 
 def _atol(value: Written, key: Key) -> float:
     return math.inf if value.value == math.inf else _tolerance(value, key)
+
+
+def _limit(value: Written, key: Key) -> float:
+    number = _atol(value, key)
+    if number == 0:
+        raise must_be(KINDS[key.kind], value)
+    return number
+
+
+def _rounding(value: Written, key: Key) -> float:
+    number = _number(value, key)
+    if number < 1:
+        raise must_be(KINDS[key.kind], value)
+    return number
+
+
+def _rule(value: Written, key: Key) -> float:
+    if value.value != "rounding":
+        raise Wrong(
+            f"must be rounding, not {described(value)}. Numbers are stated as atol, rtol or rounding",
+            value.line,
+        )
+    return ROUNDINGS
 
 
 def _share(value: Written, key: Key) -> float:
@@ -243,6 +266,9 @@ def top_k_of(settings: Mapping[str, Any]) -> TopK:
 VALUE_READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "tolerance": _tolerance,
     "atol": _atol,
+    "limit": _limit,
+    "rounding": _rounding,
+    "rule": _rule,
     "number": _plain_number,
     "share": _share,
     "positive": _positive,

@@ -234,10 +234,10 @@ def write(case: Case) -> Files:
     return Files(checkpoint=written.prefix, frozen_graph=frozen_graph, inputs=inputs)
 
 
-def examined(case: Case) -> ParityResult:
-    """What a check says of a case."""
+def spec_of(case: Case) -> Any:
+    """The check of a case, its files written."""
     files = write(case)
-    spec = stated_check(
+    return stated_check(
         files.checkpoint,
         files.frozen_graph,
         inputs={
@@ -250,9 +250,13 @@ def examined(case: Case) -> ParityResult:
         atol=case.atol,
         **({"ema": case.reference.ema} if case.reference.ema in ("trainable", "all") else {}),
     )
+
+
+def examined(case: Case) -> ParityResult:
+    """What a check says of a case."""
     models = ModelStore()
     try:
-        return check(spec, models)
+        return check(spec_of(case), models)
     finally:
         models.close()
 

@@ -139,6 +139,7 @@ models:
     golden: goldens/digits.npz
     # What a value may differ by, whatever its size; .inf leaves the verdict to top_k.
     atol: 1.0e-05
+    # tolerance: rounding  # in place of atol: as exact as the reference's own arithmetic, measured
 """
     )
 

@@ -80,7 +80,10 @@ CAUSES: tuple[Cause, ...] = (
 ON_WRONG_INPUTS: tuple[Cause, ...] = batch_size.CAUSES
 """The causes that can be behind inputs that a side does not take: then nothing else is to be concluded."""
 
-CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*CAUSES, *statistics.HEALTH)}
+ROUNDING = Cause(id="rounding", ways=())
+"""What is no fault of an export: told before any of these is asked (``check/rounding.py``)."""
+
+CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*CAUSES, *statistics.HEALTH, ROUNDING)}
 """Every entry by its id, those that only the health of a checkpoint shows among them."""
 
 

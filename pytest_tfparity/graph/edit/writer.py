@@ -1,12 +1,23 @@
-"""Nodes as serialized NodeDefs, for graphs that were changed in memory."""
+"""Nodes and functions as serialized NodeDefs and FunctionDefs, for graphs that were changed in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..graph import Attr, AttrReference, DType, Function, Node, Shape, Tensor
+from ..graph import (
+    Attr,
+    AttrReference,
+    DType,
+    Function,
+    FunctionBody,
+    FunctionInput,
+    Node,
+    Shape,
+    Tensor,
+)
 from ..read import messages
 from ..read.tensors import STRING
 
@@ -20,6 +31,36 @@ def node_bytes(node: Node) -> bytes:
         _fill(raw.attr[key], value)
     data: bytes = raw.SerializeToString()
     return data
+
+
+def function_bytes(body: FunctionBody, results: Sequence[int]) -> bytes:
+    """``body`` as a serialized ``FunctionDef``; ``results`` are the types of its results. No argument is a list.
+
+    Source: tensorflow/core/framework/function.proto, which says how a node names an argument and an output.
+    """
+    raw = messages.FunctionDefLibrary().function.add()
+    raw.signature.name, raw.signature.is_stateful = body.name, body.stateful
+    for name in body.arguments:
+        kind = body.types[name]
+        if not isinstance(kind, DType):
+            raise TypeError(f"argument {name} of {body.name} has no type")
+        raw.signature.input_arg.add(name=name, type=kind.number)
+    for name, number in zip(body.results, results, strict=True):
+        raw.signature.output_arg.add(name=name, type=number)
+        raw.ret[name] = _input_text(body.returns[name])
+    for node in body.nodes:
+        inner = raw.node_def.add(name=node.name, op=node.op)
+        inner.input.extend(map(_input_text, node.inputs))
+        inner.input.extend(f"^{control}" for control in node.controls)
+        for key, value in node.attrs.items():
+            _fill(inner.attr[key], value)
+    data: bytes = raw.SerializeToString()
+    return data
+
+
+def _input_text(source: FunctionInput) -> str:
+    parts = [source.node, source.output] if source.output else [source.node]
+    return ":".join([*parts, str(source.port)] if source.indexed else parts)
 
 
 def _fill(raw: Any, value: Attr) -> None:

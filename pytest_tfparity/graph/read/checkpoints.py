@@ -18,6 +18,8 @@ from .file_kind import TABLE_MAGIC
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _STATE = "checkpoint"
+MOST_NEARBY = 12
+"""How many other checkpoints nearby are looked at, the nearest by name first: opening one reads its index."""
 _LONGEST = 100
 """Characters of a name that no file can have in a message."""
 

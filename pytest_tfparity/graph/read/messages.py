@@ -387,7 +387,12 @@ TrackableObjectGraph
   1 nodes *TrackableObject
 
 TrackableObject
+  1 children *ObjectReference
   2 attributes *SerializedTensor
+
+ObjectReference
+  1 node_id int32
+  2 local_name string
 
 SerializedTensor
   1 name string

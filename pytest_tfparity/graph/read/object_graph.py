@@ -7,15 +7,16 @@ tensorflow/core/protobuf, a string under the key ``_CHECKPOINTABLE_OBJECT_GRAPH`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelError
 from ..graph import Tensor
 from . import messages
+from .bundle import OBJECT_GRAPH
 
-OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"
 
 
@@ -24,19 +25,27 @@ def variable_names(tensors: Mapping[str, Tensor], source: str) -> Mapping[str, s
 
     Several keys can have one name. Raises ModelError, with ``source`` in it, if the object graph is damaged.
     """
-    held = tensors.get(OBJECT_GRAPH)
-    if held is None:
-        return {}
-    try:
-        graph = messages.TrackableObjectGraph.FromString(held.array.item())
-    except (DecodeError, TypeError, ValueError):
-        raise ModelError(f"The object graph in {source} is damaged. Write or copy it again.") from None
     return {
         attribute.checkpoint_key: attribute.full_name
-        for node in graph.nodes
+        for node in _nodes(tensors, source)
         for attribute in node.attributes
         if attribute.name == _VALUE and attribute.full_name
     }
+
+
+def children(tensors: Mapping[str, Tensor], source: str) -> Sequence[str]:
+    """What the objects right below the root are called. Raises ModelError, as :func:`variable_names` does."""
+    return [child.local_name for root in _nodes(tensors, source)[:1] for child in root.children]
+
+
+def _nodes(tensors: Mapping[str, Tensor], source: str) -> Any:
+    held = tensors.get(OBJECT_GRAPH)
+    if held is None:
+        return []
+    try:
+        return messages.TrackableObjectGraph.FromString(held.array.item()).nodes
+    except (DecodeError, TypeError, ValueError):
+        raise ModelError(f"The object graph in {source} is damaged. Write or copy it again.") from None
 
 
 def shown_names(

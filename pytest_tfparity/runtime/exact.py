@@ -1,0 +1,109 @@
+"""What a model would answer if its arithmetic did not round: its graph run with one in float64 beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..graph.edit.writer import function_bytes, node_bytes
+from ..graph.exact.emit import PREFIX
+from ..graph.exact.scope import Island, Unwidened
+from ..graph.exact.widen import Widened, widened
+from ..graph.graph import Array, tensor_name
+from .session import SessionKind, Sessions, Source
+from .tensorflow import tensorflow
+
+_MOST_REFUSED = 8
+"""Nodes that may have no kernel in float64 after all, though one is registered: each costs one more run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """The exact answers by the outputs' names, float64 or complex128, of those that are floats.
+
+    ``plain`` are the model's own answers of the same run, ``islands`` the nodes that could be run in float32 alone:
+    behind one the answers are approximations.
+    """
+
+    outputs: Mapping[str, Array]
+    plain: Mapping[str, Array]
+    islands: tuple[Island, ...]
+
+
+def run_exactly(
+    source: Source, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind = "graph"
+) -> Exact:
+    """The exact answers of ``source`` to ``inputs``. Raises ModelError, FeedError, TensorNotFound."""
+    wanted = {name: tensor_name(name) for name in outputs}
+    feeds = {*map(tensor_name, inputs), *source.constants}
+    refused: set[str] = set()
+    while True:
+        try:
+            wide = widened(source.graph, tuple(wanted.values()), feeds, has_kernel, refused)
+        except Unwidened as why:
+            raise ModelError(f"{source.label} cannot be computed in float64: {why}.") from None
+        names = {name: str(wide.exact[tensor]) for name, tensor in wanted.items() if tensor in wide.exact}
+        sessions = Sessions(_source(source, wide))
+        try:
+            found = sessions.run(inputs, [*names, *names.values()], kind) if names else {}
+        except ModelError as error:
+            failed = _failed(error, refused)
+            if failed is None or len(refused) >= _MOST_REFUSED:
+                raise
+            refused.add(failed)
+            continue
+        finally:
+            sessions.close()
+        return Exact(
+            outputs={name: np.asarray(found[names[name]]) for name in names},
+            plain={name: np.asarray(found[name]) for name in names},
+            islands=wide.islands,
+        )
+
+
+def _failed(error: ModelError, refused: set[str]) -> str | None:
+    """The node whose float64 kernel refused, so that it can be run in float32."""
+    _, _, rest = str(error).partition(f"TensorFlow stops at {PREFIX}")
+    name, _, _ = rest.partition(" (")
+    return name if name and name not in refused else None
+
+
+def _source(source: Source, wide: Widened) -> Source:
+    """The model with the float64 graph in it."""
+
+    def graph_def() -> Any:
+        found = tensorflow().compat.v1.GraphDef()
+        found.CopyFrom(source.graph_def())
+        for node in wide.added.values():
+            found.node.add().ParseFromString(node_bytes(node))
+        for function in wide.functions:
+            found.library.function.add().ParseFromString(function_bytes(function.body, function.results))
+        return found
+
+    return replace(source, graph=wide.graph, graph_def=graph_def)
+
+
+@cache
+def _kernels(op: str) -> tuple[Mapping[str, frozenset[int]], ...]:
+    """The types that each CPU kernel of ``op`` (one for any device among them) is registered for, by attribute."""
+    tensorflow()
+    from tensorflow.python.framework import kernels
+
+    return tuple(
+        {each.name: frozenset(each.allowed_values.list.type) for each in kernel.constraint}
+        for kernel in kernels.get_registered_kernels_for_op(op).kernel
+        if kernel.device_type in ("CPU", "DEFAULT")
+    )
+
+
+def has_kernel(op: str, types: Mapping[str, int]) -> bool:
+    """Whether TensorFlow has a CPU kernel for ``op`` with these types of its attributes."""
+    return any(
+        all(types.get(name) in allowed for name, allowed in kernel.items() if name in types)
+        for kernel in _kernels(op)
+    )
