@@ -63,11 +63,19 @@ def _shows(difference: Difference) -> bool:
     """Whether a difference of the graphs shows another function by itself."""
     if difference.is_setting:
         return not (difference.spelling or _is_one_epsilon(difference))
-    if difference.harmless or difference.neutral or any(node.op in ops.PADS for node in difference.nodes):
-        return False  # another convolution may pad itself
     steps = [each for each in difference.evidence[differences] if not each.is_setting]
-    alone = len(steps) == 1 and any(each.where(difference) for each in _STEPS)
-    return alone or all(each.activates for each in steps)
+    if all(each.activates for each in steps):
+        return True
+    plain = difference.harmless or difference.neutral or _pads(difference)
+    return not plain and len(steps) == 1 and any(each.where(difference) for each in _STEPS)
+
+
+def _pads(difference: Difference) -> bool:
+    """Whether it is about padding: the same zeros may be an op of their own, or said by the convolution."""
+    attribute = difference.divergence.attribute
+    return attribute in ("padding", "explicit_paddings") or any(
+        node.op in ops.PADS for node in difference.nodes
+    )
 
 
 def _is_one_epsilon(difference: Difference) -> bool:

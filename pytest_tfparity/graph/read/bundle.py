@@ -111,7 +111,7 @@ class Bundle:
                 f"The graph wants a part of {name!r} with shape {list(wanted.shape)}, and the checkpoint"
                 f" {checkpoint_text(self.prefix)} holds it with shape {list(entry.shape)}."
             )
-        return self._region(_key(name), entry, resolved(wanted.place, entry.shape))
+        return self._region(_key(name), entry, self._resolved(name, wanted.place, entry))
 
     def _whole(self, key: bytes) -> Array:
         entry = self._entries[key]
@@ -128,7 +128,7 @@ class Bundle:
         parts = []
         for place in entry.slices:
             part_key = slice_key(key, place)
-            where = resolved(place, entry.shape)
+            where = self._resolved(_text(key), place, entry)
             part = self._entries.get(part_key)
             if part is None or part.shape != slice_shape(where):
                 raise ModelError(f"Parts of {_text(key)!r} are missing in {self._name}.")
@@ -137,6 +137,13 @@ class Bundle:
         if region is None:
             raise ModelError(f"The parts of {_text(key)!r} in {self._name} do not make up the whole.")
         return region
+
+    def _resolved(self, name: str, place: Slice, entry: Entry) -> tuple[slice, ...]:
+        """Where a part lies in its tensor. Raises ModelError if it reaches beyond it."""
+        try:
+            return resolved(place, entry.shape)
+        except ModelError as error:
+            raise ModelError(f"{name!r} in {self._name} cannot be read in parts. {error}") from None
 
     def _stored(self, key: bytes, entry: Entry) -> Array:
         view = self._shard(entry.shard)[entry.offset : entry.offset + entry.size]
