@@ -57,6 +57,9 @@ def main() -> None:
     parser.add_argument("--fault", action="append", default=[], type=Path)
     parser.add_argument("--corpus", action="store_true")
     parser.add_argument("--networks", action="store_true")
+    parser.add_argument(
+        "--measured", action="append", default=[], type=Path, help="a file of --json, in place of runs"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)
     parser.add_argument("--answers", type=Path, help=argparse.SUPPRESS)
@@ -64,6 +67,7 @@ def main() -> None:
     if options.answers:
         write_answers(options)
         return
+    rows = [Row(**row) for file in options.measured for row in json.loads(file.read_text())]
     with tempfile.TemporaryDirectory() as folder:
         arguments = sys.argv[1:]
         if options.networks:
@@ -71,7 +75,8 @@ def main() -> None:
 
             right, wrong = manifests(Path(folder))
             arguments += ["--right", str(right), "--fault", str(wrong)]
-        rows = list(measured(arguments))
+        if not options.measured:
+            rows = list(measured(arguments))
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
@@ -155,7 +160,7 @@ def write_answer(file: Path, name: str, right: bool, spec: Any, models: Any) -> 
 
     pair, inputs = open_pair(spec, models), load_inputs(spec)
     reference = pair.run("reference", inputs)
-    exact = exact_answers(pair, inputs).outputs if file.parent.name == next(iter(SETTINGS)) else {}
+    exact = exact_answers(pair, inputs, reference).outputs if file.parent.name == next(iter(SETTINGS)) else {}
     found: dict[str, Any] = {}
     for place, output in enumerate(pair.outputs):
         found[f"reference {place}"] = reference[output.reference]

@@ -26,6 +26,7 @@ from .verdict import all_passed, decided, measured, refusal, said_once
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden
+    from .exact import ExactAnswers
 
 Update: TypeAlias = Literal["all", "new"]
 
@@ -78,7 +79,7 @@ def judge(
     exact = UNKNOWN
     if asks_for_rounding(pair):
         with clock("run"):
-            exact = exact_answers(pair, inputs or {}, list(reference))
+            exact = exact_answers(pair, inputs or {}, reference)
     outputs = tuple(compare_computed(pair, reference, export, "golden" if golden else "reference", exact))
     with clock("proof"):
         proof = try_proof(pair)
@@ -176,7 +177,6 @@ def _numbers(
 ) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
-    from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
     from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
@@ -187,9 +187,7 @@ def _numbers(
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
-    exact = exact_of_golden(run.pair, golden) if golden is not None and stands_in else UNKNOWN
-    if asks_for_rounding(run.pair) and not exact.outputs:
-        exact = run.exact(inputs)
+    exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
     if not alike:
@@ -198,14 +196,20 @@ def _numbers(
         result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
     drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
-    absent = (f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference.",)
-    notes = (
-        *(absent if run.pair.reference is None and stands_in else ()),
-        *drift,
-        *result.notes,
-        *exact.notes,
-    )
+    absent = f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference."
+    first = drift if run.pair.reference is not None else (absent,)
+    notes = (*first, *result.notes, *exact.notes)
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
+
+
+def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:
+    """The exact answers, where an output is held against them: those of ``golden`` if it has them."""
+    from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
+
+    exact = UNKNOWN if golden is None else exact_of_golden(run.pair, golden)
+    if exact.outputs or not asks_for_rounding(run.pair):
+        return exact
+    return run.exact(answers.inputs, answers.reference or {})
 
 
 def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> RunOutputs:
@@ -271,7 +275,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
-        exact=run.exact(inputs).outputs if asks_for_rounding(run.pair) else {},
+        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

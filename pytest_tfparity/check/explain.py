@@ -20,7 +20,7 @@ from .diagnosed import case_of, case_of_export
 from .pair import Pair
 from .rounding import finding, with_rounding
 from .run import Run, RunOutputs
-from .verdict import refusal
+from .verdict import NOT_THE_SAME, refusal
 
 
 def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResult:
@@ -87,7 +87,7 @@ def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult
         Health(
             cause=finding.cause,
             scopes=finding.scopes,
-            message=f"The export is within tolerance, but it is not the same function: {finding.message}",
+            message=f"{NOT_THE_SAME}{finding.message}",
         )
         for finding in found
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def with_rounding(
     failing = [output for output in outputs if not output.passed]
     if not all(_may_be_rounding(output, answers.reference[output.reference]) for output in failing):
         return None
-    exact = run.exact(answers.inputs)
+    exact = run.exact(answers.inputs, answers.reference)
     found = []
     for output in outputs:
         value = exact.outputs.get(output.reference)
@@ -54,13 +55,17 @@ def _may_be_rounding(output: OutputComparison, reference: Array) -> bool:
 def finding(run: Run, outputs: Sequence[OutputComparison], answers: RunOutputs) -> Finding | None:
     """That the export is as exact as its arithmetic allows, if all that fails is."""
     failing = [output for output in outputs if not output.passed]
-    units = [output.rounding for output in failing if output.rounding is not None]
-    times = [output.times_rounding for output in failing if output.times_rounding is not None]
-    if not failing or len(units) < len(failing) or len(times) < len(failing) or max(times) > ROUNDINGS:
+    known = [
+        (times, unit, output)
+        for output in failing
+        if (times := output.times_rounding) is not None and (unit := output.rounding) is not None
+    ]
+    if not failing or len(known) < len(failing) or any(times > ROUNDINGS for times, _, _ in known):
         return None
-    worst = max(failing, key=lambda output: output.times_rounding or 0.0)
+    times, unit, worst = max(known, key=itemgetter(0))
     dtype = (answers.reference or {})[worst.reference].dtype.name
-    unit, apart = worst.rounding or 0.0, (worst.times_rounding or 0.0) * (worst.rounding or 0.0)
+    reference = run.pair.spec.shown(run.pair.model("reference").path)
+    right = _round_up(ROUNDINGS * max(unit for _, unit, _ in known))
     stated = f"atol {worst.atol:g}" + (f", rtol {worst.rtol:g}" if worst.rtol else "")
     return Finding(
         cause="rounding",
@@ -69,14 +74,14 @@ def finding(run: Run, outputs: Sequence[OutputComparison], answers: RunOutputs) 
         scopes=(),
         message=(
             f"Both sides are as exact as {dtype} allows on these inputs. From the exact answer, {worst.reference} in"
-            f" float64, the export is {apart:.3g} away and {run.pair.spec.shown(run.pair.model('reference').path)}"
-            f" {unit:.3g}: {stated} asks for more than the arithmetic holds."
+            f" float64, the export is {times * unit:.3g} away and {reference} {unit:.3g}:"
+            f" {stated} asks for more than the arithmetic holds."
         ),
-        fix=f"State `tolerance: rounding`, or atol: {_round_up(ROUNDINGS * max(units)):g}.",
+        fix=f"State `tolerance: rounding`, or atol: {right:g}.",
         evidence=tuple(
-            f"{output.export} is {output.times_rounding:.2g} times as far from the exact answer as the rounding of its"
-            f" reference ({output.rounding:.3g}); `tolerance: rounding` allows {ROUNDINGS:g} times."
-            for output in failing
+            f"{output.export} is {times:.2g} times as far from the exact answer as the rounding of its reference"
+            f" ({unit:.3g}); `tolerance: rounding` allows {ROUNDINGS:g} times."
+            for times, unit, output in known
         ),
     )
 

@@ -62,12 +62,12 @@ class Run:
         with self.clock("run"):
             return self.pair.run("reference", inputs)
 
-    def exact(self, inputs: Mapping[str, Array]) -> ExactAnswers:
-        """What the reference would answer if its arithmetic did not round. Raises ModelError."""
+    def exact(self, inputs: Mapping[str, Array], answered: Mapping[str, Array]) -> ExactAnswers:
+        """What the reference, which ``answered``, would have if its arithmetic did not round. Raises ModelError."""
         from .exact import exact_answers
 
         with self.clock("run"):
-            return exact_answers(self.pair, inputs)
+            return exact_answers(self.pair, inputs, answered)
 
     def export(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The export's answer, by its own tensor names."""

@@ -11,6 +11,8 @@ from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
 from .health import NOT_FINITE_CAUSES
 
+NOT_THE_SAME = "The export is within tolerance, but it is not the same function: "
+"""How a warning begins that is not about the reference."""
 _NEAR = 0.5
 """From this share of a tolerance on a pass says so: twice the difference would be no parity."""
 
@@ -19,13 +21,15 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
     """The verdict on all that is known of a check.
 
     ``alike`` says that both sides compute the same, ``proven`` that this is so for every input, ``loads`` that
-    TensorFlow imports both sides as whole files, ``strict`` that an unsound checkpoint fails what would pass.
+    TensorFlow imports both sides as whole files, ``strict`` that what was warned of fails what would pass: an unsound
+    checkpoint, a difference that a tolerance hides.
     """
     if not alike or not loads:
         return replace(result, verdict="fail")
     if strict and result.health:
-        notes = (f"The {result.reference_noun} is unsound: {result.health[0].message}", *result.notes)
-        return replace(result, verdict="fail", notes=notes)
+        message = result.health[0].message
+        unsound = "" if message.startswith(NOT_THE_SAME) else f"The {result.reference_noun} is unsound: "
+        return replace(result, verdict="fail", notes=(f"{unsound}{message}", *result.notes))
     return replace(result, verdict="proven" if proven else "pass")
 
 

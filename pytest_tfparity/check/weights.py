@@ -52,7 +52,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
 
 
 def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
-    """The constants that the outputs (default: all final tensors) need, by node name."""
+    """The constants and restored variables that the outputs (default: all final tensors) need, by node name."""
     live = export.graph.live(outputs or list(export.outputs()))
     if not live:
         raise ModelError(
@@ -60,7 +60,8 @@ def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
             " `outputs`, or none, to compare all weights."
         )
     held = {name: node.attrs.get("value") for name, node in live.items() if node.op == "Const"}
-    return {name: value for name, value in held.items() if isinstance(value, Tensor)}
+    constants = {name: value for name, value in held.items() if isinstance(value, Tensor)}
+    return {**constants, **{name: value for name, value in export.restored.items() if name in live}}
 
 
 def _notes(found: WeightsComparison, noun: str) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ from .causes import (
 )
 from .causes.batch_norm import same_epsilon
 from .causes.kinds.graph import classified
-from .diagnose import diagnose
+from .diagnose import diagnose, without_right_rewrites
 from .evidence import Evidence
 from .places.divergences import Difference, differences
 from .places.weights import WrongConstant, wrong_constants
@@ -63,11 +63,19 @@ def _shows(difference: Difference) -> bool:
     """Whether a difference of the graphs shows another function by itself."""
     if difference.is_setting:
         return not (difference.spelling or _is_one_epsilon(difference))
-    if difference.harmless or difference.neutral or any(node.op in ops.PADS for node in difference.nodes):
-        return False  # another convolution may pad itself
     steps = [each for each in difference.evidence[differences] if not each.is_setting]
-    alone = len(steps) == 1 and any(each.where(difference) for each in _STEPS)
-    return alone or all(each.activates for each in steps)
+    if all(each.activates for each in steps):
+        return True
+    plain = difference.harmless or difference.neutral or _pads(difference)
+    return not plain and len(steps) == 1 and any(each.where(difference) for each in _STEPS)
+
+
+def _pads(difference: Difference) -> bool:
+    """Whether it is about padding: the same zeros may be an op of their own, or said by the convolution."""
+    attribute = difference.divergence.attribute
+    return attribute in ("padding", "explicit_paddings") or any(
+        node.op in ops.PADS for node in difference.nodes
+    )
 
 
 def _is_one_epsilon(difference: Difference) -> bool:
@@ -118,7 +126,8 @@ def hidden_differences(case: Case) -> tuple[Finding, ...]:
     What a stated tolerance is for is left out: lower precision of weights and arithmetic.
     """
     diagnosis = diagnose(_without_rounding(case), _CAUSES)
-    made_up = _MADE_UP if _make_up(case) else frozenset()
+    found = {finding.cause for finding in diagnosis.findings}
+    made_up = _MADE_UP if found & _MADE_UP and _make_up(case) else frozenset()
     return tuple(
         finding
         for finding in diagnosis.findings
@@ -128,7 +137,8 @@ def hidden_differences(case: Case) -> tuple[Finding, ...]:
 
 def _make_up(case: Case) -> bool:
     """Whether several weights were changed so that one may undo what another does."""
-    changed = [each for each in Evidence.of(case)[wrong_constants] if each.kind in _MAKE_UP]
+    start = without_right_rewrites(Evidence.of(case))
+    changed = [each for each in start[wrong_constants] if each.kind in _MAKE_UP]
     return len(changed) > 1 and set(map(_changes_outputs, changed)) not in ({True}, {False})
 
 

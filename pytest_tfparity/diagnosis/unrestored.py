@@ -166,18 +166,25 @@ def _fate_alone(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
     fate = _fate(evidence, wrong)
     kernels = [each for each in wrong if len(each.held.shape) > 1]
     near = _cosine(kernels)
-    if fate == "initial" and any(each.kind == "initial" for each in wrong):
-        return fate
     if fate == "initial":
-        # A trained kernel that was scaled or cut may lie within the bounds of an initialiser too.
-        if near is not None and abs(near) > NEAR:
-            return "unknown"
-        return "initial" if all(_is_spread_so(evidence, each) for each in kernels) else "drawn"
+        return _fate_of_drawn(evidence, wrong, kernels, near)
     if near is None or max(values(each.held).size for each in kernels) < _FEWEST:
         return "unknown"
     if fate == "older":
         return "older" if near > _NEAR_ALONE else "unknown"
     return "foreign" if any(_is_moved(evidence, each) for each in wrong) else "unknown"
+
+
+def _fate_of_drawn(
+    evidence: Evidence, wrong: Sequence[WrongConstant], kernels: Sequence[WrongConstant], near: float | None
+) -> Fate:
+    """The same of a layer that may hold initial values; ``near`` is the cosine of its kernels, where there is one."""
+    if any(each.kind == "initial" for each in wrong):
+        return "initial"
+    # A trained kernel that was scaled or cut may lie within the bounds of an initialiser too.
+    if near is not None and abs(near) > NEAR:
+        return "unknown"
+    return "initial" if all(_is_spread_so(evidence, each) for each in kernels) else "drawn"
 
 
 def _is_mark(evidence: Evidence, wrong: WrongConstant) -> bool:

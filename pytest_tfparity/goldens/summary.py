@@ -114,27 +114,32 @@ def read_summary(text: str) -> Summary:
             raise ForeignSummary("is not a summary of goldens that pytest-tfparity wrote")
         if content["format"] != FORMAT:
             raise SummaryProblem(f"has format {content['format']!r}; this version reads format {FORMAT}")
-        inputs, outputs = content["inputs"], content["outputs"]
-        exact = [name for name, facts in outputs.items() if "exact" in facts]
-        return Summary(
-            fingerprint=None if content["fingerprint"] is None else str(content["fingerprint"]),
-            archive=str(content["archive"]),
-            environment={str(name): str(fact) for name, fact in content["environment"].items()},
-            inputs=tuple(map(str, inputs)),
-            outputs=tuple(map(str, outputs)),
-            tensors={
-                **{str(name): str(facts["sha256"]) for name, facts in [*inputs.items(), *outputs.items()]},
-                **{exact_name(str(name)): str(outputs[name]["exact"]) for name in exact},
-            },
-            exact=tuple(map(str, exact)),
-            tolerances={str(name): dict(facts.get("tolerance", {})) for name, facts in outputs.items()},
-        )
+        return _summary(content)
     except SummaryProblem:
         raise
     except Exception as error:  # whatever a damaged yaml file makes of its own content
         raise SummaryProblem(
             f"is damaged ({' '.join(str(error).split()) or type(error).__name__})"
         ) from error
+
+
+def _summary(content: Mapping[str, Any]) -> Summary:
+    """The content of a yaml file of this format. Raises whatever its damage makes Python raise."""
+    inputs, outputs = content["inputs"], content["outputs"]
+    exact = [name for name, facts in outputs.items() if "exact" in facts]
+    return Summary(
+        fingerprint=None if content["fingerprint"] is None else str(content["fingerprint"]),
+        archive=str(content["archive"]),
+        environment={str(name): str(fact) for name, fact in content["environment"].items()},
+        inputs=tuple(map(str, inputs)),
+        outputs=tuple(map(str, outputs)),
+        tensors={
+            **{str(name): str(facts["sha256"]) for name, facts in [*inputs.items(), *outputs.items()]},
+            **{exact_name(str(name)): str(outputs[name]["exact"]) for name in exact},
+        },
+        exact=tuple(map(str, exact)),
+        tolerances={str(name): dict(facts.get("tolerance", {})) for name, facts in outputs.items()},
+    )
 
 
 def tolerance_facts(tolerance: Tolerance) -> dict[str, Any]:

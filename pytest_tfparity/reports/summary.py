@@ -23,7 +23,7 @@ def margin_lines(results: Sequence[ParityResult]) -> list[str]:
     return [
         f"{result.model}: {output.export} uses {output.used:.0%} of its tolerance{_rounding(output)}"
         for result in results
-        if result.passed
+        if result.verdict == "pass"
         for output in result.outputs
         if output.used is not None
     ]

@@ -26,10 +26,12 @@ _MOST_REFUSED = 8
 class Exact:
     """The exact answers by the outputs' names, float64 or complex128, of those that are floats.
 
-    ``islands`` are the nodes that could be run in float32 alone: behind one the answers are approximations.
+    ``plain`` are the model's own answers of the same run, ``islands`` the nodes that could be run in float32 alone:
+    behind one the answers are approximations.
     """
 
     outputs: Mapping[str, Array]
+    plain: Mapping[str, Array]
     islands: tuple[Island, ...]
 
 
@@ -48,7 +50,7 @@ def run_exactly(
         names = {name: str(wide.exact[tensor]) for name, tensor in wanted.items() if tensor in wide.exact}
         sessions = Sessions(_source(source, wide))
         try:
-            found = sessions.run(inputs, list(names.values()), kind) if names else {}
+            found = sessions.run(inputs, [*names, *names.values()], kind) if names else {}
         except ModelError as error:
             failed = _failed(error, refused)
             if failed is None or len(refused) >= _MOST_REFUSED:
@@ -57,7 +59,11 @@ def run_exactly(
             continue
         finally:
             sessions.close()
-        return Exact(outputs={name: np.asarray(found[names[name]]) for name in names}, islands=wide.islands)
+        return Exact(
+            outputs={name: np.asarray(found[names[name]]) for name in names},
+            plain={name: np.asarray(found[name]) for name in names},
+            islands=wide.islands,
+        )
 
 
 def _failed(error: ModelError, refused: set[str]) -> str | None:

@@ -150,9 +150,8 @@ class Server:
         except tensorflow().errors.OpError as error:
             node = error.node_def
             place = f" at {node.name} ({node.op})" if node is not None else ""
-            raise ModelError(
-                f"{self._label} cannot be run: TensorFlow stops{place}: {first_line(error)}."
-            ) from None
+            reason = first_line(error).partition(". This could mean")[0]
+            raise ModelError(f"{self._label} cannot be run: TensorFlow stops{place}: {reason}.") from None
         except (ValueError, TypeError) as error:
             raise FeedError(f"{self._label} cannot be fed: {first_line(error)}.") from None
         return {

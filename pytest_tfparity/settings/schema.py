@@ -95,7 +95,7 @@ CONDUCT = (
     Key(
         "health",
         "choice",
-        "What happens when the reference itself is unsound although parity holds.",
+        "What happens when the reference is unsound although parity holds, or a tolerance hides a difference.",
         choices=("warn", "error", "ignore"),
         default="warn",
         configurable=True,

@@ -24,6 +24,7 @@ tf = pytest.importorskip("tensorflow")
 
 KERNEL = np.float32([[1, 2], [3, 4], [5, 6]])
 BIAS = np.float32([0.5, -0.5])
+BOTH = [{"reference": "dense/scores:0", "export": "scores"}]
 X = np.float32([[1, 0, 2], [0, 1, -1]])
 
 
@@ -129,7 +130,7 @@ def test_a_checkpoint_is_proven_to_be_its_saved_model(
         {"checkpoint": prefix},
         {"saved_model": folder if export == "v1" else other},
         inputs={"images:0": {"export": "x"}},
-        outputs=[{"reference": "dense/scores:0", "export": "scores"}],
+        outputs=BOTH,
     )
     # `x @ k + b` is an AddV2 in one and a BiasAdd in the other: of two spellings the numbers decide.
     assert result.verdict == ("proven" if export == "v1" else "pass")
@@ -157,12 +158,38 @@ def test_another_weight_is_found_and_proven_by_its_repair(tmp_path: Path) -> Non
         {"checkpoint": prefix},
         {"saved_model": folder},
         inputs={"images:0": {"export": "x"}},
-        outputs=[{"reference": "dense/scores:0", "export": "scores"}],
+        outputs=BOTH,
     )
     (finding,) = result.findings
     assert result.verdict == "fail"
     assert finding.nodes == ("dense/kernel",)
     assert "parity returns" in " ".join(finding.evidence) or finding.certainty == "proven"
+
+
+def test_weights_alone_are_compared_by_their_values(tmp_path: Path) -> None:
+    changed = KERNEL.copy()
+    changed[1, 1] = -4
+    (tmp_path / "right").mkdir()
+    (tmp_path / "wrong").mkdir()
+    for name, kernel, verdict in (("right", KERNEL, "pass"), ("wrong", changed, "fail")):
+        folder, prefix = write_checkpoint(tmp_path / name, kernel)
+        result = checked({"checkpoint": prefix}, {"saved_model": folder}, compare="weights", outputs=BOTH)
+        assert result.verdict == verdict
+    assert any("dense/kernel" in note for note in result.notes)
+
+
+def test_the_repaired_export_is_written_as_a_frozen_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = KERNEL.copy()
+    changed[1, 1] = -4
+    write_checkpoint(tmp_path, changed)
+    monkeypatch.chdir(tmp_path)
+    sides = ["check", "model.ckpt", "v1", "--output", "dense/scores=scores", "--input", "images=x"]
+    assert main([*sides, "--write-repaired", "repaired.pb"]) == 1
+    assert "Wrote repaired.pb" in capsys.readouterr().out
+    assert main(["check", "model.ckpt", "repaired.pb", *sides[3:]]) == 0
+    assert "proven" in capsys.readouterr().out
 
 
 def test_the_command_line_says_what_it_took(
@@ -266,6 +293,56 @@ def test_a_loop_that_reads_a_variable_is_proven(tmp_path: Path) -> None:
     folder = write_module(tmp_path / "loop", looped, {"kernel": np.float32(3)}, {"x": [None, 3]})
     assert checked(**frozen_of(folder, tmp_path / "loop.pb")).verdict == "proven"
     np.testing.assert_array_equal(SavedModel(folder).run({"x": X}, ["scores"])["scores"], X * 27)
+
+
+def test_a_loop_that_writes_its_variable_is_refused(tmp_path: Path) -> None:
+    def looped(write: bool) -> Callable[[Any, Any], dict[str, Any]]:
+        def function(module: Any, x: Any) -> dict[str, Any]:
+            def turn(i: Any, y: Any) -> tuple[Any, Any]:
+                if write:
+                    module.kernel.assign_add(1.0)
+                return i + 1, y * module.kernel
+
+            return {"scores": tf.while_loop(lambda i, y: i < 3, turn, [0, x])[1]}
+
+        return function
+
+    variables, inputs = {"kernel": np.float32(3)}, {"x": [None, 3]}
+    reads = write_module(tmp_path / "reads", looped(False), variables, inputs)
+    writes = write_module(tmp_path / "writes", looped(True), variables, inputs)
+    assert checked({"saved_model": reads}, {"saved_model": writes}).verdict == "error"
+    assert checked({"saved_model": writes}, {"saved_model": reads}).verdict == "error"
+
+
+def test_a_loop_that_exchanges_two_variables_is_another_function(tmp_path: Path) -> None:
+    def looped(swap: bool) -> Callable[[Any, Any], dict[str, Any]]:
+        def read(handle: Any) -> Any:
+            return tf.ensure_shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32), [])
+
+        def function(module: Any, x: Any) -> dict[str, Any]:
+            specs = [
+                tf.TensorSpec([], tf.int32),
+                tf.TensorSpec([], tf.resource),
+                tf.TensorSpec([], tf.resource),
+                tf.TensorSpec([None, 3], tf.float32),
+            ]
+            go_on = tf.function(lambda i, a, b, y: i < 2).get_concrete_function(*specs)
+            turn = tf.function(
+                lambda i, a, b, y: (i + 1, b if swap else a, a if swap else b, y * read(a))
+            ).get_concrete_function(*specs)
+            state = [tf.constant(0), module.one.handle, module.two.handle, x]
+            return {"scores": tf.raw_ops.While(input=state, cond=go_on, body=turn)[3]}
+
+        return function
+
+    variables, inputs = {"one": np.float32(3), "two": np.float32(5)}, {"x": [None, 3]}
+    kept = write_module(tmp_path / "kept", looped(False), variables, inputs)
+    swapped = write_module(tmp_path / "swapped", looped(True), variables, inputs)
+    np.testing.assert_array_equal(SavedModel(kept).run({"x": X}, ["scores"])["scores"], X * 9)
+    np.testing.assert_array_equal(SavedModel(swapped).run({"x": X}, ["scores"])["scores"], X * 15)
+    assert checked({"saved_model": kept}, {"saved_model": swapped}).verdict == "fail"
+    shutil.copytree(swapped, tmp_path / "copy")
+    assert checked({"saved_model": swapped}, {"saved_model": tmp_path / "copy"}).verdict == "proven"
 
 
 def test_a_table_of_an_asset_passes_by_its_numbers(tmp_path: Path) -> None:
@@ -414,6 +491,19 @@ def test_a_variable_that_is_not_restored_is_named_and_its_value_proven(tmp_path:
         "proven",
     )
     assert (finding.nodes, finding.scopes) == (("dense/bias",), ("dense",))
+
+
+def test_its_value_is_found_where_another_variable_had_the_name_first(tmp_path: Path) -> None:
+    def entered_again(v1: Any) -> dict[str, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], "images")
+        kernel = v1.get_variable("dense/kernel", initializer=KERNEL, use_resource=True)
+        bias = v1.get_variable("dense/bias_1", initializer=BIAS, use_resource=True)
+        return {"inputs": {"x": x}, "outputs": {"scores": tf.nn.bias_add(tf.matmul(x, kernel), bias)}}
+
+    whole = write_v1(tmp_path / "whole", dense_v1)
+    lacking = write_v1(tmp_path / "lacking", entered_again, saved=["dense/kernel"])
+    (finding,) = checked({"saved_model": whole}, {"saved_model": lacking}).findings
+    assert (finding.cause, finding.certainty) == ("saved-model-variable-not-restored", "proven")
 
 
 def test_another_signature_that_is_right_is_named(tmp_path: Path) -> None:

@@ -134,6 +134,23 @@ def test_a_missing_block_is_named_with_all_its_nodes(prefix):
     assert set(found.reference) == {"block3/relu", "block3/bn/norm", "block3/conv"}
 
 
+def test_a_node_more_shifts_the_numbers_of_all_behind_it() -> None:
+    plans = []
+    for odd in (None, "first"):
+        plan = Plan()
+        last, number = plan.placeholder("x"), 0
+        for index in range(4):
+            if index == 1 and odd is not None:
+                last = plan(f"net/mul_{number}", "Mul", last, plan.const("net/odd", 7.0), T=FLOAT)
+                number += 1
+            name = f"net/mul_{number}" if number else "net/mul"
+            number += 1
+            last = plan(name, "Mul", last, plan(f"gate{index}", "Sigmoid", last, T=FLOAT), T=FLOAT)
+        plans.append(side(plan, last, inputs=("x",)))
+    (found,) = divergences(*plans)
+    assert (found.kind, found.export) == (Kind.ONLY_IN_EXPORT, ("net/mul_1",))
+
+
 def test_another_op_in_the_same_place_is_one_divergence():
     def change(plan, name):
         plan(f"{name}/relu", "Relu6", f"{name}/bn/norm", T=FLOAT)

@@ -102,6 +102,18 @@ def test_parity_with_the_weights_of_another_step_warns(empty_project: Project) -
     result.stdout.fnmatch_lines(["*HealthWarning: net: The export is within tolerance, but*model.ckpt-6*"])
 
 
+def test_what_a_tolerance_hides_fails_under_health_error(empty_project: Project) -> None:
+    train(empty_project)
+    export = (empty_project.path / "model.pb").read_bytes()
+    moved = {name: value * (1 + 1e-6) for name, value in kernels().items() if name == "block__conv__kernel"}
+    assert moved
+    train(empty_project, **moved)
+    (empty_project.path / "model.pb").write_bytes(export)
+    result = empty_project.run("--tfparity-atol=1e-3", "--tfparity-health=error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net: The export is within tolerance, but it is not the same function: *"])
+
+
 def test_parity_with_the_weights_of_another_run_warns_of_that(empty_project: Project) -> None:
     train(empty_project, **kernels(seed=1))
     export = (empty_project.path / "model.pb").read_bytes()

@@ -185,6 +185,25 @@ def test_a_reference_that_has_hardly_a_digit_passes_nothing() -> None:
     assert "would allow anything; state atol" in found.problem
 
 
+def test_what_a_reference_draws_is_no_rounding(folded_project: Project) -> None:
+    """Its noise would be taken for rounding, and allow whatever is smaller than eight times the noise."""
+    data = v1.MetaGraphDef.FromString((folded_project.path / "model.ckpt-7.meta").read_bytes())
+    with tf.Graph().as_default() as noise:
+        tf.identity(v1.placeholder(tf.float32, [], "one") + v1.random_normal([], stddev=1e-3), name="noisy")
+    logits = node_of(data.graph_def, "logits")
+    for node in noise.as_graph_def().node:
+        if node.name != "one":
+            data.graph_def.node.add().CopyFrom(node)
+    source = logits.input[0]
+    logits.input[0] = "noisy"
+    node_of(data.graph_def, "add").input[0] = source
+    (folded_project.path / "model.ckpt-7.meta").write_bytes(data.SerializeToString())
+    folded_project.write("tfparity.yaml", stated("rounding: 8"))
+    result = folded_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*answers differently each time that it is run*"])
+
+
 # --- a plain tolerance that no float32 can keep
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ...graph import ops
 from ...graph.edit.repair import Constant, Repair, Rewrite
-from ...graph.graph import Function, Graph, Node, TensorName
+from ...graph.graph import Function, Graph, Node, Shape, Tensor, TensorName
 from ...graph.layer import layer_of, layers_of
 from ...graph.proof.proof import Side
 from ...graph.read.reference_edges import lost_references, written_constant
@@ -17,6 +18,8 @@ from ..evidence import Evidence
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
 from ..wording import counted, enumerated
+
+_AGAIN = re.compile(r"_\d+$")
 
 
 def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
@@ -66,10 +69,7 @@ def _values(evidence: Evidence, variables: Iterable[str]) -> Iterator[Constant]:
     nodes = evidence.export.graph.nodes
     readers = evidence.export.graph.consumers()
     for name in variables:
-        value = evidence.reference.variables.get(name)
-        partner = evidence[reference_of].get(name)
-        if value is None and partner is not None:
-            value = evidence.reference.variables.get(partner)
+        value = _value_of(evidence, nodes[name])
         if value is None:
             continue
         if nodes[name].op != "VarHandleOp":
@@ -78,6 +78,18 @@ def _values(evidence: Evidence, variables: Iterable[str]) -> Iterator[Constant]:
         for reader, _ in readers.get(TensorName(name, 0), ()):
             if nodes[reader].op == "ReadVariableOp":
                 yield Constant(node=reader, value=value)
+
+
+def _value_of(evidence: Evidence, variable: Node) -> Tensor | None:
+    """The reference's value for a variable of the export: of its name, of its partner, or of its name before another
+    had it (``gamma_1``). Which it is shows when the export is compared with it."""
+    names = (variable.name, evidence[reference_of].get(variable.name), _AGAIN.sub("", variable.name))
+    shape = variable.attrs.get("shape")
+    for name in names:
+        value = evidence.reference.value(name) if name is not None else None
+        if value is not None and shape in (None, Shape(None), Shape(value.shape)):
+            return value
+    return None
 
 
 def _lost_references(evidence: Evidence) -> Iterator[Suspicion]:

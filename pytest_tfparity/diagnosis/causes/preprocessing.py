@@ -107,7 +107,10 @@ RESIZE_METHOD = GraphCause(
 def _counts(difference: Difference) -> bool:
     """Whether a whole number is added to, compared with or looked up by whole numbers: ids, labels, lengths."""
     whole = difference.constants is not None and all(each.dtype.kind in "iu" for each in difference.constants)
-    return whole and any_of(difference.readers, AFFINE | COMPARES | ops.GATHERS)
+    return whole and any_of(difference.readers, AFFINE | COMPARES | ops.GATHERS | _LOOKUPS)
+
+
+_LOOKUPS = frozenset({"LookupTableFind", "LookupTableFindV2"})
 
 
 def _scales_otherwise(difference: Difference) -> bool:

@@ -160,6 +160,7 @@ def answers_otherwise(evidence: Evidence) -> Iterator[Suspicion]:
         f" {case.reference_graph}: {worst.export} by {worst.own:.3g} (its largest value is {worst.scale:.3g}).",
         fix="Compare these nodes with the code of training.",
         certainty="suggestive",
+        provable=False,  # to compute a node as the reference does mends whatever happened there
         repair=tuple(graft for graft in grafts if graft is not None),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -23,32 +23,42 @@ def frozen(graph: Graph, values: Mapping[str, Tensor]) -> Graph:
     A variable that anything else refers to, a loop or what may assign to it, under any name, stays one. Of a gather
     the axis is a constant beside it, as ``convert_variables_to_constants`` writes it.
     """
+    known = _unchanged(graph, values)
+    nodes = dict(graph.nodes)
+    for name, readers in _readers(graph, known).items():
+        waits = graph.nodes[name].controls
+        nodes[name] = replace(constant_node(name, known[name]), controls=waits)
+        for reader in readers:
+            nodes.update(_read(nodes[reader], known[name], nodes))
+    return replace(graph, nodes=nodes)
+
+
+def _unchanged(graph: Graph, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The variables of ``graph`` with their values, of those that nothing in it may change."""
     references = References(graph.nodes.get, graph.functions)
     writers = [writer for node in graph.nodes.values() if (writer := references.writer(node))]
     variables = Variables(graph, values)
-    known = {
+    return {
         name: value
         for name in values
         if name in graph.nodes
         and (value := variables.value(graph.nodes[name])) is not None
         and not any(writer.changes(storage_of(graph.nodes[name])) for writer in writers)
     }
-    readers: dict[str, list[Node]] = {name: [] for name in known}
+
+
+def _readers(graph: Graph, variables: Collection[str]) -> dict[str, list[str]]:
+    """The nodes that read each of ``variables``, without those that something else refers to."""
+    readers: dict[str, list[str]] = {name: [] for name in variables}
     for node in graph.nodes.values():
         for position, source in enumerate(node.inputs):
             if source.node in readers:
-                variable = graph.nodes[source.node]
-                reads = node.op in _READS.get(variable.op, _REFERENCE_READS) and not position
-                readers[source.node].append(node if reads else variable)
-    kept = {name for name, found in readers.items() if graph.nodes[name] in found}
-    nodes = dict(graph.nodes)
-    for name, found in readers.items():
-        if name not in kept:
-            waits = graph.nodes[name].controls
-            nodes[name] = replace(constant_node(name, known[name]), controls=waits)
-            for node in found:
-                nodes.update(_read(nodes[node.name], known[name], nodes))
-    return replace(graph, nodes=nodes)
+                reads = node.op in _READS.get(graph.nodes[source.node].op, _REFERENCE_READS) and not position
+                if reads:
+                    readers[source.node].append(node.name)
+                else:
+                    del readers[source.node]
+    return readers
 
 
 def _read(node: Node, value: Tensor, taken: Mapping[str, Node]) -> dict[str, Node]:

@@ -189,9 +189,7 @@ class Scope:
             source if twin is None else self._as(twin, wanted)
             for source, twin, wanted in zip(node.inputs, inputs, takes, strict=True)
         ]
-        rounds = any(
-            twin is not None and twin[1] != wanted for twin, wanted in zip(inputs, takes, strict=True)
-        )
+        rounds = _loses(inputs, takes)
         name = f"{PREFIX}{node.name}"
         self.emitter.add(name, op, given, attrs, () if node.inputs else node.controls)
         flows = op in ops.ARRAYS or (op in ops.CARRIERS and not rounds)
@@ -208,6 +206,11 @@ class Scope:
 
     def _as(self, twin: Twin, wanted: int) -> TensorName:
         return twin[0] if twin[1] in HANDLES else self.emitter.cast(*twin, wanted)
+
+
+def _loses(inputs: Sequence[Twin | None], takes: Sequence[int]) -> bool:
+    """Whether a wide input is cast to another type to be taken."""
+    return any(twin is not None and twin[1] != wanted for twin, wanted in zip(inputs, takes, strict=True))
 
 
 def _holds_floats(node: Node) -> bool:

@@ -84,13 +84,10 @@ class Folding:
 
     def __call__(self, op: str, attrs: Mapping[str, Attr], inputs: Sequence[Tensor]) -> list[Tensor] | None:
         """The outputs of an op of the normal form on constants; None where they are not known, or are too large."""
-        kernel = _KERNELS.get(op)
-        types = types_of(op, attrs) if kernel is not None and inputs else None
-        if kernel is None or types is None or tuple(each.dtype.number for each in inputs) != types[0]:
+        types = types_of(op, attrs) if op in _KERNELS and inputs else None
+        if types is None or not _are_taken(inputs, types[0]):
             return None
-        if any(len(each.shape) > _HIGHEST_RANK for each in inputs):
-            return None
-        found = kernel(Call(op=op, attrs=attrs, tensors=inputs, room=self._room))
+        found = _KERNELS[op](Call(op=op, attrs=attrs, tensors=inputs, room=self._room))
         if found is None:
             return None
         arrays = [found] if isinstance(found, np.ndarray) else list(found)
@@ -102,6 +99,13 @@ class Folding:
             Tensor(DType(number), each.shape, _held(each))
             for number, each in zip(types[1], arrays, strict=True)
         ]
+
+
+def _are_taken(inputs: Sequence[Tensor], types: Sequence[int]) -> bool:
+    """Whether ``inputs`` are of these types, and of few enough dimensions."""
+    return [each.dtype.number for each in inputs] == [*types] and all(
+        len(each.shape) <= _HIGHEST_RANK for each in inputs
+    )
 
 
 def _held(array: Array) -> Callable[[], Array]:

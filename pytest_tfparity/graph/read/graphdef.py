@@ -10,7 +10,8 @@ tensorflow/core/protobuf.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,9 +175,8 @@ def guarded(view: memoryview, source: str, read: Callable[[], _Read]) -> _Read:
 
 def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
     reader = NodeReader(source)
-    functions: dict[str, FunctionBody] = {}
+    bodies: list[FunctionBody] = []
     versions = bytearray()
-    twice: set[str] = set()
     # Neighbouring small nodes are themselves a serialized GraphDef: parsed by the megabyte.
     chunk = chunk_end = start
     for field in fields(view, start, end):
@@ -192,24 +192,27 @@ def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
         elif field.number == 1:
             reader.add_large(view, field.start, field.end)
         elif field.number == 2 and field.wire == BYTES:
-            for body in _functions(bytes(view[field.start : field.end]), reader):
-                if body.name in functions:
-                    twice.add(body.name)
-                functions[body.name] = body
+            bodies += _functions(bytes(view[field.start : field.end]), reader)
         elif field.number in (3, 4):
             versions += view[field.begin : field.end]
     _add_nodes(reader, view, chunk, chunk_end)
     if not reader.nodes:
         raise ModelError(f"{source} holds a graph without any node.")
-    raw = messages.GraphDef.FromString(bytes(versions))
+    return _assembled(reader, bodies, messages.GraphDef.FromString(bytes(versions)))
+
+
+def _assembled(reader: NodeReader, bodies: Sequence[FunctionBody], raw: Any) -> Graph:
+    """The graph of what was read; ``raw`` is the message without nodes and functions."""
+    count = Counter(body.name for body in bodies)
+    twice = sorted(name for name, number in count.items() if number > 1)
     return Graph(
         nodes=reader.nodes,
-        functions=functions,
+        functions={body.name: body for body in bodies},
         producer=int(raw.versions.producer or raw.version),
         colocated=reader.colocated,
         devices=reader.devices,
         refusals=("it has a negative version",) if raw.versions.producer < 0 else (),
-        demands=(*_demands(raw.versions), *(f"function {name} is there twice" for name in sorted(twice))),
+        demands=(*_demands(raw.versions), *(f"function {name} is there twice" for name in twice)),
     )
 
 

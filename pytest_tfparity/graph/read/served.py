@@ -54,14 +54,9 @@ def served(saved: SavedGraph, signature: Signature, names: Mapping[str, str], fo
     run = [*saved.initialisers, *([tensor_name(saver.restore_op).node] if saver else [])]
     ends = [info.tensor for info in signature.outputs.values()]
     written = WrittenOut(_with_assets(graph, saved.assets, folder), ends, run)
-    keys = dict(saver_keys(written.graph, saver)) if saver else {}
-    changed = _changed(written.graph, saved.initialisers)
-    initialised = frozenset(
-        name
-        for name, node in written.graph.nodes.items()
-        if node.op in ops.VARIABLES and (changed is None or storage_of(node) in changed)
-    )
-    keys = {name: key for name, key in keys.items() if name not in initialised}
+    initialised = _initialised(written.graph, saved.initialisers)
+    restored = saver_keys(written.graph, saver) if saver else {}
+    keys = {name: key for name, key in restored.items() if name not in initialised}
     inputs = _named(signature.inputs)
     outputs = _named(signature.outputs, inputs)
     live = written.graph.live(str(written.tensor(info.tensor)) for info in outputs.values())
@@ -73,7 +68,7 @@ def served(saved: SavedGraph, signature: Signature, names: Mapping[str, str], fo
         inputs={name: info.tensor for name, info in inputs.items()},
         outputs={name: info.tensor for name, info in outputs.items()},
         keys={renamed.get(name, name): key for name, key in keys.items()},
-        live=frozenset(renamed.get(name, name) for name in live if name in keys),
+        live=frozenset(renamed.get(name, name) for name in keys.keys() & live.keys()),
         initialised=frozenset(renamed.get(name, name) for name in initialised),
         loading=tuple(renamed.get(name, name) for name in run),
     )
@@ -91,6 +86,16 @@ def _named(tensors: Mapping[str, SignatureTensor], taken: Collection[str] = ()) 
     for name, info in tensors.items():
         found[_free(node_name(name), {*taken, *found})] = info
     return found
+
+
+def _initialised(graph: Graph, initialisers: Iterable[str]) -> frozenset[str]:
+    """The variables of ``graph`` that the initialisers may change."""
+    changed = _changed(graph, initialisers)
+    return frozenset(
+        name
+        for name, node in graph.nodes.items()
+        if node.op in ops.VARIABLES and (changed is None or storage_of(node) in changed)
+    )
 
 
 def _changed(graph: Graph, initialisers: Iterable[str]) -> frozenset[Storage] | None:

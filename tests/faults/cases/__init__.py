@@ -6,6 +6,7 @@ from faults.cases.averages import EMA
 from faults.cases.batch_norm import BATCH_NORM
 from faults.cases.elsewhere import ELSEWHERE
 from faults.cases.graph import GRAPH
+from faults.cases.hidden import HIDDEN
 from faults.cases.input import PREPROCESSING
 from faults.cases.keras import KERAS
 from faults.cases.relations import RELATIONS
@@ -27,4 +28,5 @@ CASES: tuple[Case, ...] = (
     *ELSEWHERE,
     *TOGETHER,
     *RIGHT,
+    *HIDDEN,
 )
