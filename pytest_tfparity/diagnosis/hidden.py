@@ -62,7 +62,7 @@ _STEPS = (
 def _shows(difference: Difference) -> bool:
     """Whether a difference of the graphs shows another function by itself."""
     if difference.is_setting:
-        return not (difference.spelling or _is_one_epsilon(difference))
+        return not (difference.spelling or _is_one_epsilon(difference) or _pads(difference))
     steps = [each for each in difference.evidence[differences] if not each.is_setting]
     if all(each.activates for each in steps):
         return True
