@@ -48,7 +48,7 @@ class Diagnosis:
 def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
     given = Evidence.of(case)
-    start = _without_right_rewrites(given)
+    start = without_right_rewrites(given)
     repaired = needed(start, _explained(start, causes))
     alone = effects(start, repaired.accepted) if repaired.passed else {}
     weights = {index: _size(left) for index, left in alone.items()}
@@ -78,7 +78,7 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     )
 
 
-def _without_right_rewrites(evidence: Evidence) -> Evidence:
+def without_right_rewrites(evidence: Evidence) -> Evidence:
     """The evidence with correct folds and reshapes taken back, so that only what is wrong is left to explain."""
     for repair in neutral_folds(evidence):
         evidence = attempted(evidence, repair) or evidence

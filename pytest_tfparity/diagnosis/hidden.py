@@ -43,7 +43,7 @@ from .causes import (
 )
 from .causes.batch_norm import same_epsilon
 from .causes.kinds.graph import classified
-from .diagnose import diagnose
+from .diagnose import diagnose, without_right_rewrites
 from .evidence import Evidence
 from .places.divergences import Difference, differences
 from .places.weights import WrongConstant, wrong_constants
@@ -126,7 +126,8 @@ def hidden_differences(case: Case) -> tuple[Finding, ...]:
     What a stated tolerance is for is left out: lower precision of weights and arithmetic.
     """
     diagnosis = diagnose(_without_rounding(case), _CAUSES)
-    made_up = _MADE_UP if _make_up(case) else frozenset()
+    found = {finding.cause for finding in diagnosis.findings}
+    made_up = _MADE_UP if found & _MADE_UP and _make_up(case) else frozenset()
     return tuple(
         finding
         for finding in diagnosis.findings
@@ -136,7 +137,8 @@ def hidden_differences(case: Case) -> tuple[Finding, ...]:
 
 def _make_up(case: Case) -> bool:
     """Whether several weights were changed so that one may undo what another does."""
-    changed = [each for each in Evidence.of(case)[wrong_constants] if each.kind in _MAKE_UP]
+    start = without_right_rewrites(Evidence.of(case))
+    changed = [each for each in start[wrong_constants] if each.kind in _MAKE_UP]
     return len(changed) > 1 and set(map(_changes_outputs, changed)) not in ({True}, {False})
 
 

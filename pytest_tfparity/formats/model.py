@@ -294,10 +294,6 @@ class Repairable(HasGraph, HasSession):
     """How such a file is made again, after the model was built and its weights were read."""
 
     @abstractmethod
-    def source(self) -> Source:
-        """What runs the model; of it a changed one takes how variables get their values. Raises ModelError."""
-
-    @abstractmethod
     def require_values(self, part: Part, label: str) -> None:
         """Raise ModelError unless the variables of ``part`` get values; ``label`` is what is to be run."""
 

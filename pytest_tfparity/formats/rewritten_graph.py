@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..graph import ops
+from ..graph.edit.pruning import Part
 from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Graph, Node, TensorName
 from ..graph.proof.proof import Side
+from ..runtime.restoring import assign
 from ..runtime.session import Source
 from ..runtime.tensorflow import tensorflow
 from .model import GraphModel, HasSession, Model, Repairable, Rewritten
@@ -73,12 +76,26 @@ class RewrittenGraph(GraphModel, Rewritten):
             graph=self.graph,
             graph_def=self.graph_def,
             constants=self.feeds,
-            check=lambda part: self._original.require_values(part, self.label),
-            restore=self._original.source().restore,
+            check=self._check,
+            restore=lambda session, part: assign(session, part, self._side.variables),
         )
 
+    def _check(self, part: Part) -> None:
+        """Raise ModelError where a variable that would be run has no value."""
+        without = {name: node for name, node in part.nodes.items() if name not in self._side.variables}
+        self._original.require_values(replace(part, nodes=without), self.label)
+
     def write(self, path: Path) -> None:
-        """Write it as a binary GraphDef. Raises ModelError if the file cannot be written."""
+        """Write it as a binary GraphDef. Raises ModelError if the file cannot be written, or holds variables."""
+        needed = self.graph.live(map(str, self._names)).values()
+        left = [
+            node.name for node in needed if node.op in ops.VARIABLES and node.name in self._side.variables
+        ]
+        if left:
+            raise ModelError(
+                f"{self.label} cannot be written as a frozen graph: {left[0]} stays a variable, since more than plain"
+                " reads refer to it (a loop, for one). Mend the export as the findings say, and export again."
+            )
         try:
             path.write_bytes(self.graph_def().SerializeToString())
         except OSError as error:

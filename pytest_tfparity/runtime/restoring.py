@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ModelError
 from ..graph import ops
 from ..graph.edit.pruning import Part
-from ..graph.graph import DType, Node
+from ..graph.graph import Array, DType, Node, Tensor
 from ..graph.read.restore import RestoredKey
 from .tensorflow import tensorflow
 
@@ -37,6 +37,37 @@ def restore(session: Any, part: Part, keys: Mapping[str, RestoredKey], prefix: s
             for (name, key), value in zip(live.items(), values, strict=True)
         ]
     session.run(assigns)
+
+
+def assign(session: Any, part: Part, values: Mapping[str, Tensor]) -> None:
+    """Give the variables of ``part`` their ``values``, by node. Raises OpError of TensorFlow, ModelError."""
+    assign_values(session, {f"{name}:0": values[name] for name in part.nodes if name in values})
+
+
+def assign_values(session: Any, values: Mapping[str, Tensor]) -> None:
+    """Give variables their values, by the names of their tensors. Raises OpError of TensorFlow."""
+    tf = tensorflow()
+    assigns, feeds = [], {}
+    with session.graph.as_default():
+        for name, value in values.items():
+            variable = session.graph.get_tensor_by_name(name)
+            if not (variable.dtype == tf.resource or variable.dtype._is_ref_dtype):
+                continue  # it was made a constant
+            dtype = tf.as_dtype(value.dtype.number % 100)
+            given = tf.compat.v1.placeholder(dtype, value.shape)
+            feeds[given] = _fed(value.array, dtype)
+            if variable.dtype == tf.resource:
+                assigns.append(tf.raw_ops.AssignVariableOp(resource=variable, value=given))
+            else:
+                assigns.append(tf.raw_ops.Assign(ref=variable, value=given, validate_shape=False).op)
+    if assigns:
+        session.run(assigns, feeds)
+
+
+def _fed(value: Array, dtype: Any) -> Any:
+    """A value as it is fed; types that numpy lacks are held as their bits."""
+    wanted = dtype.as_numpy_dtype
+    return value if value.dtype == wanted or value.dtype == object else value.view(wanted)
 
 
 def _dtype(variable: Node) -> Any:

@@ -17,6 +17,7 @@ from ..graph.proof.proof import Side
 from .importing import first_line
 from .matching import Half, Splice
 from .reductions import measurable
+from .restoring import assign_values
 from .session import session_config
 from .tensorflow import tensorflow
 
@@ -169,26 +170,23 @@ class SideBySide:
         return None
 
     def _initialise(self) -> None:
-        """Put the reference's values into its variables and fill the lookup tables."""
-        tf = tensorflow()
-        half = self.splice.reference
-        live = {name: half.side.variables[name] for name in half.nodes if name in half.side.variables}
-        assigns, feeds = [], {}
-        with self.graph.as_default():
-            for name, value in live.items():
-                variable = self.tensor(REFERENCE, TensorName(name, 0))
-                dtype = tf.as_dtype(value.dtype.number % 100)
-                given = tf.compat.v1.placeholder(dtype, value.shape)
-                feeds[given] = _fed(value.array, dtype)
-                if variable.dtype == tf.resource:
-                    assigns.append(tf.raw_ops.AssignVariableOp(resource=variable, value=given))
-                else:
-                    assigns.append(tf.raw_ops.Assign(ref=variable, value=given, validate_shape=False).op)
-        if assigns:
-            self.session.run(assigns, feeds)
+        """Put the values of both sides into their variables and fill the lookup tables."""
+        reference, export = self.splice.reference, self.splice.export
+        copies = (
+            (REFERENCE, reference.nodes, reference.side),
+            (EXPORT, export.nodes, export.side),
+            (OWN, self.splice.own, export.side),
+        )
+        values = {
+            f"{prefix}/{name}:0": side.variables[name]
+            for prefix, nodes, side in copies
+            for name in nodes
+            if name in side.variables
+        }
+        assign_values(self.session, values)
         fills = [
             self.graph.get_operation_by_name(f"{prefix}/{name}")
-            for prefix, side in ((REFERENCE, half), (EXPORT, self.splice.export))
+            for prefix, side in ((REFERENCE, reference), (EXPORT, export))
             for name in side.part.initialisers
         ]
         if fills:
@@ -228,9 +226,3 @@ def _rename(nodes: Iterable[Any], names: Mapping[str, str]) -> None:
         for value in node.attr.values():
             for function in (value.func, *value.list.func) if value.HasField("func") else value.list.func:
                 function.name = names.get(function.name, function.name)
-
-
-def _fed(value: Array, dtype: Any) -> Any:
-    """A value as it is fed; types that numpy lacks are held as their bits."""
-    wanted = dtype.as_numpy_dtype
-    return value if value.dtype == wanted or value.dtype == object else value.view(wanted)

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import Project
 from graphs.saved_models import checked, frozen_of
+from pytest_tfparity.__main__ import main
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.formats.traced import KerasModel
 from pytest_tfparity.result import ParityResult
@@ -163,6 +164,28 @@ def test_a_wrong_export_is_explained(saved: Path, tmp_path: Path, fault: str) ->
     assert found[0] == cause, [(each.cause, each.message) for each in result.findings]
     assert found[1] == certainty
     assert any(scope in each for each in (*found[2], *result.findings[0].nodes))
+
+
+def test_a_weight_that_a_loop_reads_is_repaired_as_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sequence = keras.Input((6, 3), name="sequence")
+    net = keras.Model(sequence, L.Dense(2, name="top")(L.GRU(4, name="gru")(sequence)))
+    numbers = np.random.default_rng(1)
+    for weight in net.weights:
+        weight.assign(numbers.normal(size=weight.shape).astype("float32"))
+    net.save(tmp_path / "net.keras")
+    kernel = next(weight for weight in net.weights if "recurrent" in weight.path)
+    changed = kernel.numpy().copy()
+    changed[1, 2] += 1
+    kernel.assign(changed)
+    sides = exported(net, tmp_path / "export")
+    (finding,) = checked({"keras": tmp_path / "net.keras"}, sides).findings
+    assert (finding.cause, finding.nodes) == ("weights-differ", ("gru/gru_cell/recurrent_kernel",))
+    assert "parity returns" in " ".join(finding.evidence)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "net.keras", "export", "--write-repaired", "repaired.pb"]) == 2
+    assert "cannot be written as a frozen graph: gru/gru_cell/" in (capsys.readouterr().err)
 
 
 # --- what is wrong with a file

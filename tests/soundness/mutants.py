@@ -18,8 +18,9 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from pytest_tfparity.errors import TfparityError
+from pytest_tfparity.graph.live import liveness
 from pytest_tfparity.graph.proof.fingerprint import Contents
-from pytest_tfparity.graph.proof.proof import normalised
+from pytest_tfparity.graph.proof.proof import Side, normalised
 from pytest_tfparity.graph.valid import first_flaw
 from soundness.networks import batches
 from soundness.pairs import Written, prove_normal
@@ -253,7 +254,7 @@ def attack(name: str, model: Written, count: int, seed: int, score: Score) -> No
         if found is None:
             continue
         made += 1
-        score.add(name, found, original.fate_of(found.model, rounded=found.kind in ROUNDED))
+        score.add(name, found, original.fate_of(found))
 
 
 class _Original:
@@ -269,28 +270,34 @@ class _Original:
                     self.answers.append((batch, run(batch)))
         assert self.answers, "TensorFlow runs the network on none of its inputs"
 
-    def fate_of(self, other: Written, *, rounded: bool = False) -> str:
-        """What becomes of a mutant: what is proven of it, and whether that is so, or nearly, if ``rounded``."""
+    def fate_of(self, mutant: Mutant) -> str:
+        """What becomes of a mutant: what is proven of it, and whether that is so."""
         try:
-            changed = other.side
+            changed = mutant.model.side
             if not prove_normal(self.side, normalised(changed, self.contents)).proven:
                 return "not proven"
             if first_flaw(changed.graph) is not None:
                 return "unloadable"
         except TfparityError:
             return "refused by the reader"
-        return self._run_beside(other, rounded)
+        return self._run_beside(mutant, changed)
 
-    def _run_beside(self, other: Written, rounded: bool) -> str:
+    def _run_beside(self, mutant: Mutant, changed: Side) -> str:
+        model, rounded = mutant.model, mutant.kind in ROUNDED
         try:
-            return self._compared(other, rounded)
-        except (
-            ValueError
-        ):  # shape inference: it looks at nodes that no output needs, which the proof does not
-            needed = [*other.inputs, *other.outputs]
-            pruned = tf.compat.v1.graph_util.extract_sub_graph(other.definition, needed)
-            fate = self._compared(replace(other, definition=pruned), rounded)
+            return self._compared(model, rounded)
+        except ValueError:  # shape inference: it looks at nodes that no run of the outputs reaches
+            live = liveness(
+                changed.graph, changed.outputs, inputs=changed.inputs, variables=changed.variables
+            )
+            if mutant.node in live.nodes and not live.is_dead_node(mutant.node):
+                return "proven, TensorFlow refuses"
+        with suppress(ValueError):  # on a side of a conditional that is never taken
+            needed = [*model.inputs, *model.outputs]
+            pruned = tf.compat.v1.graph_util.extract_sub_graph(model.definition, needed)
+            fate = self._compared(replace(model, definition=pruned), rounded)
             return "proven, an unneeded node is refused" if fate == "proven and equal" else fate
+        return "proven, an unneeded node is refused"
 
     def _compared(self, other: Written, rounded: bool) -> str:
         try:

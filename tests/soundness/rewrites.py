@@ -129,10 +129,9 @@ def _extracted(model: Written) -> Any:
 
 
 def _stripped(model: Written) -> Any:
-    definition = v1.GraphDef()
-    definition.CopyFrom(model.definition)
-    meta_graph.strip_graph_default_valued_attrs(v1.MetaGraphDef(graph_def=definition))
-    return definition
+    stripped = v1.MetaGraphDef(graph_def=model.definition)
+    meta_graph.strip_graph_default_valued_attrs(stripped)
+    return stripped.graph_def
 
 
 OFF = rewriter_config_pb2.RewriterConfig.OFF

@@ -133,6 +133,46 @@ def test_what_a_loop_computes_of_constants_is_the_constant_that_an_optimiser_put
     assert prove(loop.side, moved.side).proven
 
 
+def _conditional(**moved: str) -> Written:
+    """``x + 1`` or 2 in two conditionals; control inputs that are named go elsewhere."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        total = tf.reduce_sum(x)
+        one = tf.cond(total > 0.0, lambda: x + 1.0, lambda: tf.fill([1, 3], 2.0))
+        other = tf.cond(total > 10.0, lambda: tf.constant(5.0), lambda: tf.constant(7.0))
+        tf.identity(one * other, "y")
+
+    made = written(build)
+    for node in made.definition.node:
+        node.input[:] = [moved.get(f"{node.op} {name}", name) for name in node.input]
+    return made
+
+
+SWITCH_T, SWITCH_F = "^cond/switch_t", "^cond/switch_f"
+
+
+def test_what_a_constant_waits_for_is_nothing_where_what_it_meets_lives_no_longer() -> None:
+    one, other = _conditional(), _conditional(**{f"Const {SWITCH_T}": "^cond/Switch"})
+    assert one.definition != other.definition
+    for batch in (X, -X):
+        assert np.array_equal(one.run(batch)[0], other.run(batch)[0])
+    assert prove(one.side, other.side).proven
+
+
+def test_what_a_constant_waits_for_is_something_where_what_it_meets_lives_without() -> None:
+    one, other = _conditional(), _conditional(**{f"Const {SWITCH_T}": "^cond_1/switch_t"})
+    assert one.run(X)[0].shape == (2, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        other.run(X)
+    assert not prove(one.side, other.side).proven
+
+
+def test_which_of_two_constants_arrives_is_what_they_wait_for() -> None:
+    exchanged = {"Const ^cond_1/switch_t": "^cond_1/switch_f", "Const ^cond_1/switch_f": "^cond_1/switch_t"}
+    differ(_conditional(), _conditional(**exchanged), X)
+
+
 # --- attacks
 
 

@@ -23,7 +23,7 @@ _LOOPED = ops.IDENTITIES | ops.SWITCHES | ops.MERGES | ops.ENTERS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant:
-    """Node ``node`` of the export holds ``value``."""
+    """Node ``node`` of the export holds ``value``; one that is a variable stays one, of that value."""
 
     node: str
     value: Tensor
@@ -106,23 +106,33 @@ class _Patch:
     functions: dict[str, FunctionBody] = field(init=False)
     outputs: list[TensorName] = field(init=False)
     feeds: dict[TensorName, Array] = field(init=False)
+    variables: dict[str, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         self.nodes = dict(self.export.graph.nodes)
         self.functions = dict(self.export.graph.functions)
         self.outputs = list(self.export.outputs)
         self.feeds = dict(self.export.feeds)
+        self.variables = dict(self.export.variables)
 
     def side(self) -> Side:
         graph = Graph(nodes=self.nodes, functions=self.functions, producer=self.export.graph.producer)
-        return replace(self.export, graph=graph, outputs=tuple(self.outputs), feeds=self.feeds)
+        return replace(
+            self.export,
+            graph=graph,
+            outputs=tuple(self.outputs),
+            feeds=self.feeds,
+            variables=self.variables,
+        )
 
     def apply(self, edit: Edit) -> None:
         if isinstance(edit, Constant | Attribute | Wire) and edit.node not in self.nodes:
             raise Ungraftable(f"the export has no node {edit.node}")
         if isinstance(edit, Graft) and isinstance(edit.into, tuple) and edit.into[0] not in self.nodes:
             raise Ungraftable(f"the export has no node {edit.into[0]}")
-        if isinstance(edit, Constant):
+        if isinstance(edit, Constant) and self.is_variable(edit.node):
+            self.variables[edit.node] = edit.value
+        elif isinstance(edit, Constant):
             # A constant of a loop runs in it because of what it waits for.
             waits = self.nodes[edit.node].controls
             self.nodes[edit.node] = replace(constant_node(edit.node, edit.value), controls=waits)
@@ -140,6 +150,10 @@ class _Patch:
             self.wire(edit.node, edit.position, edit.source)
         else:
             self.graft(edit)
+
+    def is_variable(self, name: str) -> bool:
+        """Whether a node is a variable with a value: what takes its reference, a loop say, takes no constant."""
+        return name in self.variables and self.nodes[name].op in ops.VARIABLES
 
     def take_functions(self, node: Node) -> None:
         """Give the export the reference's functions that ``node`` calls."""

@@ -18,6 +18,8 @@ from .form import Edge, Guard, Life, NormalGraph, NormalNode
 
 _INT = DType(3)
 _FLOATS = (DType(1), DType(2))
+_ENDS = frozenset({"Merge", "Exit"})
+"""Ops after which other conditions hold than before."""
 
 Rule: TypeAlias = "Callable[[_Simpler, NormalNode], NormalNode | Edge | None]"
 """Another node in the place of one whose inputs are simple already, or a tensor that there is; None: leave it."""
@@ -32,6 +34,7 @@ class _Simpler:
     def __init__(self, graph: NormalGraph) -> None:
         self.old = graph
         self.nodes: list[NormalNode] = []
+        self.lives: list[frozenset[Guard]] = []
         self.places: dict[int, int] = {}
         self.tensors: dict[Edge, Edge] = {}
         self.in_loops: dict[int, NormalNode] = {}
@@ -55,7 +58,24 @@ class _Simpler:
 
     def add(self, node: NormalNode) -> int:
         self.nodes.append(node)
+        self.lives.append(self.lived(node))
         return len(self.nodes) - 1
+
+    def lived(self, node: NormalNode) -> frozenset[Guard]:
+        """Conditions that hold whenever ``node``, the next to be added, lives."""
+        if node.op in _ENDS:
+            return frozenset({Guard(len(self.nodes) - 1, 0, -1)})
+        found = frozenset(node.guards)
+        for edge in node.inputs:
+            found = self.life_of(edge) | found if found else self.life_of(edge)
+        return found
+
+    def life_of(self, edge: Edge) -> frozenset[Guard]:
+        """Conditions that hold whenever a tensor lives."""
+        node = self.nodes[edge.node]
+        if node.op != "Switch" or len(node.inputs) != 2:
+            return self.lives[edge.node]
+        return self.lives[edge.node] | {Guard(*node.inputs[1], edge.port)}
 
     def edge(self, old: Edge) -> Edge:
         """What a tensor of the old graph has become."""
@@ -99,7 +119,7 @@ class _Simpler:
             return
         in_loop = self.of_a_loop(node)
         if in_loop is None:
-            node = self.beside_a_loop(node)
+            node = self.beside_others(self.beside_a_loop(node))
         rule, arguments = _RULES.get(node.op, (None, 0))
         if rule is not None and not node.guards and len(node.inputs) == arguments:
             found = rule(self, node)
@@ -146,6 +166,25 @@ class _Simpler:
             for edge in node.inputs
         )
         return node if inputs == node.inputs else replace(node, inputs=inputs)
+
+    def beside_others(self, node: NormalNode) -> NormalNode:
+        """``node`` on constants without conditions, where another input lives under these and more.
+
+        A node runs if all that it reads lives; but for a ``Merge``, which takes what does.
+        """
+        guarded = [
+            edge for edge in node.inputs if self.constant(edge) is not None and self.nodes[edge.node].guards
+        ]
+        if not guarded or node.op == "Merge":
+            return node
+        others = [self.life_of(edge) for edge in node.inputs if edge not in guarded]
+        known = frozenset[Guard]().union(*others)
+        free = {
+            edge: Edge(self.add(replace(self.nodes[edge.node], guards=())), 0)
+            for edge in guarded
+            if known.issuperset(self.nodes[edge.node].guards)
+        }
+        return replace(node, inputs=tuple(free.get(edge, edge) for edge in node.inputs))
 
     def folded(self, node: NormalNode, *, in_loop: bool = False) -> Sequence[Tensor] | None:
         """The constants that ``node`` gives; None if they are not known."""
