@@ -105,8 +105,11 @@ def alive(pid: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc for what runs")
 def test_a_session_that_is_ended_takes_its_worker_along(project: Project, sent: signal.Signals) -> None:
     hostile(project, "hang", "    isolate: true\n")
+    # a shell in the background, as CI may be, ignores Ctrl-C, and hands that on to what it starts
+    default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    start = f"{default}; import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
     session = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *QUIET], cwd=project.path, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", start, *QUIET], cwd=project.path, stdout=subprocess.PIPE, text=True
     )
     pid_file = project.path / "worker.pid"
     waited = time.monotonic() + 120
