@@ -34,7 +34,7 @@ _STATE_OF_A_SESSION = (
         "TensorArrayGradWithShape", "TensorArrayClose", "TensorArrayCloseV3", "TensorArrayConcat",
         "TensorArrayGather", "TensorArrayPack", "TensorArrayRead", "TensorArrayScatter", "TensorArraySize",
         "TensorArraySplit", "TensorArrayUnpack", "TensorArrayWrite", "Stack", "StackV2", "StackPush",
-        "StackPushV2", "StackPop", "StackPopV2", "StackClose", "StackCloseV2",
+        "StackPushV2", "StackPop", "StackPopV2", "StackClose", "StackCloseV2", "TensorListResize",
         # functions
         "For", "MapDefun", "SymbolicGradient",
         # random numbers

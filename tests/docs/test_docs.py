@@ -18,6 +18,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def reader(
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.blocks[0].place)
 def test_a_chapter_holds_what_it_shows(chapter: Chapter, reader: Reader) -> None:
+    if any("keras.export." in block.text for block in chapter.blocks) and version("keras").startswith("2."):
+        pytest.skip("Keras 2 has no ExportArchive")
     if chapter.project is not None:
         reader.open(chapter.project)
     for block in chapter.blocks:

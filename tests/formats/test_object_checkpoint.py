@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import Project
+from graphs.saved_models import write_keras
 from pytest_tfparity.errors import ModelError, SettingsError
 from pytest_tfparity.formats.checkpoint import Checkpoint, CheckpointFormat
 from pytest_tfparity.formats.format import SideSpec
@@ -43,7 +44,8 @@ def pair():
 
 
 def larger():
-    return tf.keras.Sequential([tf.keras.Input((4,)), *(tf.keras.layers.Dense(4) for _ in range(5))])
+    net = build()
+    return tf.keras.Model(net.inputs, tf.keras.layers.Dense(2, name="more")(net.outputs[0]))
 
 
 def wider():
@@ -71,7 +73,7 @@ def project(empty_project: Project) -> Project:
     tf.train.Checkpoint(model=net, step=tf.Variable(3)).write(str(folder / "whole"))
     tf.train.Checkpoint(net).write(str(folder / "root"))
     tf.train.Checkpoint(net=module).write(str(folder / "module"))
-    net.export(folder / "net", verbose=False)
+    write_keras(folder / "net", net)
     tf.saved_model.save(module, str(folder / "served"))
     net.get_layer("top").bias.assign([4, 4])
     tf.train.Checkpoint(model=net).write(str(folder / "later"))

@@ -97,6 +97,8 @@ def test_what_is_stored_twice_is_one_variable(tmp_path: Path) -> None:
     keras = tf.keras
     image = keras.Input((3,), name="image")
     net = keras.Model(image, keras.layers.Dense(2, name="top")(image))
+    if not hasattr(net, "_inputs_struct"):
+        pytest.skip("Keras 2 stores every variable once")
     net.export(tmp_path / "net", verbose=False)
     model = SavedModel(tmp_path / "net")
     assert model.bundle is not None

@@ -42,6 +42,35 @@ def write_module(
     return folder
 
 
+def write_keras(folder: Path, net: Any, call: Callable[[Any], Any] | None = None) -> Path:
+    """What servers load of a Keras model of one input; ``call`` is what it computes, in place of inference.
+
+    As ``model.export`` of Keras 3 writes it. Keras 2 has no such thing: there it is what its users write by hand.
+    """
+    import tensorflow as tf
+
+    (image,) = net.inputs
+    spec = [tf.TensorSpec(image.shape, image.dtype, name=image.name)]
+    if hasattr(net, "_inputs_struct"):
+        archive = tf.keras.export.ExportArchive()
+        archive.track(net)
+        serve = (lambda given: call(given)) if call else (lambda given: net(given, training=False))
+        archive.add_endpoint("serving_default", serve, input_signature=spec)
+        archive.write_out(folder, verbose=False)
+        return folder
+
+    def answers(given: Any) -> dict[str, Any]:
+        outputs = tf.nest.flatten(call(given) if call else net(given, training=False))
+        return {f"output_{number}": output for number, output in enumerate(outputs)}
+
+    module = tf.Module()
+    module.net = net
+    tf.saved_model.save(
+        module, str(folder), signatures={"serving_default": tf.function(answers, input_signature=spec)}
+    )
+    return folder
+
+
 def write_v1(
     folder: Path,
     build: Callable[[Any], Mapping[str, Mapping[str, Any]]],
