@@ -18,7 +18,15 @@ from ..random_ops import export_random_ops
 from ..remaining import remaining
 from ..wording import enumerated
 from .kinds.graph import Differences, GraphCause
-from .kinds.sentences import constant_told, export_ops, fact_told, names_of, nodes_to_name, reference_ops
+from .kinds.sentences import (
+    constant_told,
+    export_ops,
+    fact_told,
+    names_of,
+    nodes_to_name,
+    reader,
+    reference_ops,
+)
 from .weights import ANOTHER_LAYER
 
 _SAME_CODE = "Build the export graph with the code of training, then export again."
@@ -52,18 +60,18 @@ MISSING_SOFTMAX = GraphCause(
 def _wiring_said(difference: Difference) -> str:
     if difference.kind is Kind.WIRING or difference.inside:
         return f"{fact_told(difference)}."
-    (reference, export), reader = names_of(difference), difference.divergence.readers[0]
+    (reference, export), place = names_of(difference), reader(difference)
     if difference.kind is Kind.ONLY_IN_EXPORT:
-        return f"{reader} reads {export_ops(difference)} in {export}, and what comes before in {reference}."
+        return f"{place} reads {export_ops(difference)} in {export}, and what comes before in {reference}."
     if difference.foreign_weights:
         held = enumerated(difference.foreign_weights)
         return (
-            f"{reader} reads the weights {held} through {export_ops(difference)} in {export}; in {reference} it reads"
+            f"{place} reads the weights {held} through {export_ops(difference)} in {export}; in {reference} it reads"
             f" {reference_ops(difference)}, which has none."
         )
     if difference.kind is Kind.OP:
-        return f"{reader} reads {reference_ops(difference)} in {reference} and {export_ops(difference)} in {export}."
-    return f"{reader} reads past {reference_ops(difference)} in {export}."
+        return f"{place} reads {reference_ops(difference)} in {reference} and {export_ops(difference)} in {export}."
+    return f"{place} reads past {reference_ops(difference)} in {export}."
 
 
 def _rewired(difference: Difference) -> tuple[str, ...]:

@@ -247,11 +247,11 @@ def meta_graph(view: memoryview, source: str) -> MetaGraph:
     for field in fields(view, 0, len(view)):
         if field.number == 2:
             graph = _graph(view, field.start, field.end, source)
-        elif field.number in (3, 4, 5):
+        else:
             rest += view[field.begin : field.end]
     if graph is None:
         raise ModelError(f"{source} holds no graph.")
-    raw = messages.RawMetaGraphDef.FromString(bytes(rest))
+    raw = messages.MetaGraphDef.FromString(bytes(rest))
     collections = _collections(raw.collection_def)
     named = [_variable(variable) for found in collections.values() for variable in found]
     refusals = [*_lacking_variables(graph, collections), *_lacking_saver(graph, raw)]

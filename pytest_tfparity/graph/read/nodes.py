@@ -7,6 +7,8 @@ from functools import partial
 from sys import intern
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from ...errors import ModelError
 from ..graph import (
     Attr,
@@ -30,6 +32,7 @@ LARGE = 4096
 _DROPPED = ("_output_shapes", "_class")
 # How the map entry of a dropped attribute begins: field 1 (the key), its length, its text.
 _DROPPED_ENTRIES = tuple(b"\n%c%b\x12" % (len(key), key.encode()) for key in _DROPPED)
+_CLASS = _DROPPED[1]
 _CLASS_ENTRY = _DROPPED_ENTRIES[1]
 _COLOCATED = "loc:@"
 """How an element of ``_class`` begins that names the node beside which to place one (kColocationGroupPrefix)."""
@@ -49,9 +52,9 @@ class NodeReader:
         self._inputs: dict[str, TensorName | str] = {}
         self._entries: dict[bytes, tuple[str, Attr]] = {}
         self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
-        self._classes: set[bytes] = set()
-        self.colocated = partial(_colocated, self._classes)
-        """The names of nodes beside which nodes that were added want to be placed."""
+        self._dropped: set[bytes] = set()
+        self.colocated = partial(_colocated, self._dropped, source)
+        """The names of nodes beside which nodes that were added want to be placed. Raises ModelError."""
 
     def add(self, raw: Any, large: Mapping[str, Attr] | None = None) -> None:
         """Take in a ``RawNodeDef``, with the attributes ``large`` beside its own.
@@ -72,7 +75,7 @@ class NodeReader:
         if raw.device and raw.device not in self.devices and not _is_colocated(raw):
             self.devices[raw.device] = name
         inputs, controls = self._edges(raw.input)
-        attrs = self.attrs(raw.attr, self._classes)
+        attrs = self.attrs(raw.attr, self._dropped)
         if large:
             attrs = {**attrs, **large}
         self.nodes[name] = Node(name, intern(op), inputs, controls, attrs)
@@ -90,18 +93,15 @@ class NodeReader:
                 rest += view[field.begin : field.end]
         self.add(messages.RawNodeDef.FromString(bytes(rest)), large)
 
-    def attrs(self, raw: Iterable[bytes], classes: set[bytes] | None = None) -> Mapping[str, Attr]:
-        """Serialized map entries as attributes by name; those that never matter left out.
-
-        Entries of ``_class`` are added to ``classes``.
-        """
+    def attrs(self, raw: Iterable[bytes], dropped: set[bytes] | None = None) -> Mapping[str, Attr]:
+        """Serialized map entries as attributes by name; those that never matter are put into ``dropped`` instead."""
         kept: list[bytes] = []
         for entry in raw:
             # The third byte is the first of the key: a slice is the cheaper test, and there are many entries.
             if entry[2:3] != b"_" or not entry.startswith(_DROPPED_ENTRIES):
                 kept.append(entry)
-            elif classes is not None and entry.startswith(_CLASS_ENTRY):
-                classes.add(entry)
+            elif dropped is not None:
+                dropped.add(entry)
         entries = tuple(kept)
         attrs = self._attrs.get(entries)
         if attrs is None:
@@ -173,13 +173,15 @@ class NodeReader:
         return messages.RawAttrEntry.FromString(bytes(rest)).key, tensor
 
 
-def _colocated(classes: Iterable[bytes]) -> frozenset[str]:
-    """The nodes that attributes ``_class``, serialized, name as those beside which to place a node."""
-    texts = (
-        value.decode("utf-8", "replace")
-        for entry in classes
-        for value in messages.RawAttrEntry.FromString(entry).value.list.s
-    )
+def _colocated(dropped: Iterable[bytes], source: str) -> frozenset[str]:
+    """The nodes that attributes ``_class`` among those ``dropped`` name as those beside which to place a node."""
+    try:
+        entries = [messages.RawAttrEntry.FromString(entry) for entry in dropped]
+        texts = [value.decode() for entry in entries if entry.key == _CLASS for value in entry.value.list.s]
+    except (DecodeError, UnicodeDecodeError):
+        raise ModelError(
+            f"{source} is damaged: what a node has as {' or '.join(_DROPPED)} is none. Copy it again."
+        ) from None
     return frozenset(text.removeprefix(_COLOCATED) for text in texts if text.startswith(_COLOCATED))
 
 
