@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TypeVar
 
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.runner import ComparedOutput, ModelRunner
 from ..formats.model import HasGraph, HasSignatures, HasWeights, Repairable
 from ..graph.proof.proof import NormalSide
 from ..result import OutputComparison
+from ..settings.spec import ParitySpec
 from .pair import Pair
 from .run import RunOutputs
+
+_T = TypeVar("_T")
 
 
 def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs | None) -> Case:
@@ -28,7 +32,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         checkpoint=weights.tensors() if weights is not None else {},
         keys={name: key.key for name, key in keys.items()},
         parts={name: key.slice for name, key in keys.items() if key.slice},
-        others=OtherCheckpoints(pair, weights) if weights is not None else {},
+        others=Opened(partial(_other_checkpoints, pair.spec, weights)) if weights is not None else {},
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name=pair.spec.shown(reference.path),
@@ -36,7 +40,11 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         reference_graph=reference.graph_noun,
         remake=pair.export.remake if isinstance(pair.export, Repairable) else "freeze again",
         unrestored=pair.graph_model("export").unrestored,
-        signatures=OtherSignatures(pair, pair.export) if isinstance(pair.export, HasSignatures) else {},
+        signatures=(
+            Opened(partial(_other_signatures, pair, pair.export))
+            if isinstance(pair.export, HasSignatures)
+            else {}
+        ),
         runner=None if answers is None else _runner(pair, outputs, answers),
     )
 
@@ -57,17 +65,13 @@ def case_of_export(pair: Pair) -> Case:
     )
 
 
-class OtherCheckpoints(Mapping[str, Tensors]):
-    """The other checkpoints near the reference's, by the names that a user would give them.
+class Opened(Mapping[str, _T]):
+    """What has to be opened, by the names that a user would give it: done when it is first asked for."""
 
-    They are those of its folder and of the folders in it, opened when first asked for.
-    """
+    def __init__(self, opened: Callable[[], Mapping[str, _T]]) -> None:
+        self._open = opened
 
-    def __init__(self, pair: Pair, weights: HasWeights) -> None:
-        self._spec = pair.spec
-        self._weights = weights
-
-    def __getitem__(self, name: str) -> Tensors:
+    def __getitem__(self, name: str) -> _T:
         return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -77,35 +81,24 @@ class OtherCheckpoints(Mapping[str, Tensors]):
         return len(self._opened)
 
     @cached_property
-    def _opened(self) -> dict[str, Tensors]:
-        return {self._spec.shown(path): tensors for path, tensors in self._weights.siblings().items()}
+    def _opened(self) -> Mapping[str, _T]:
+        return self._open()
 
 
-class OtherSignatures(Mapping[str, NormalSide]):
+def _other_checkpoints(spec: ParitySpec, weights: HasWeights) -> dict[str, Tensors]:
+    """The other checkpoints near the reference's: those of its folder and of the folders in it."""
+    return {spec.shown(path): tensors for path, tensors in weights.siblings().items()}
+
+
+def _other_signatures(pair: Pair, export: HasSignatures) -> dict[str, NormalSide]:
     """What the export computes under its other signatures, of those that take and give the same by name or number."""
-
-    def __init__(self, pair: Pair, export: HasSignatures) -> None:
-        self._pair = pair
-        self._export = export
-
-    def __getitem__(self, name: str) -> NormalSide:
-        return self._opened[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._opened)
-
-    def __len__(self) -> int:
-        return len(self._opened)
-
-    @cached_property
-    def _opened(self) -> dict[str, NormalSide]:
-        found = {}
-        for name, model in self._export.other_signatures().items():
-            outputs = _alike([output.export for output in self._pair.outputs], model.outputs())
-            inputs = _alike([entry.export for entry in self._pair.inputs], [*model.inputs(outputs or ())])
-            if outputs is not None and inputs is not None:
-                found[name] = self._pair.normal_of(model, inputs, outputs)
-        return found
+    found = {}
+    for name, model in export.other_signatures().items():
+        outputs = _alike([output.export for output in pair.outputs], model.outputs())
+        inputs = _alike([entry.export for entry in pair.inputs], [*model.inputs(outputs or ())])
+        if outputs is not None and inputs is not None:
+            found[name] = pair.normal_of(model, inputs, outputs)
+    return found
 
 
 def _alike(wanted: Sequence[str], known: Sequence[str]) -> Sequence[str] | None:

@@ -130,12 +130,8 @@ class _Patch:
             raise Ungraftable(f"the export has no node {edit.node}")
         if isinstance(edit, Graft) and isinstance(edit.into, tuple) and edit.into[0] not in self.nodes:
             raise Ungraftable(f"the export has no node {edit.into[0]}")
-        if isinstance(edit, Constant) and self.is_variable(edit.node):
-            self.variables[edit.node] = edit.value
-        elif isinstance(edit, Constant):
-            # A constant of a loop runs in it because of what it waits for.
-            waits = self.nodes[edit.node].controls
-            self.nodes[edit.node] = replace(constant_node(edit.node, edit.value), controls=waits)
+        if isinstance(edit, Constant):
+            self.put(edit.node, edit.value)
         elif isinstance(edit, Feed):
             self.feeds[edit.tensor] = edit.value
         elif isinstance(edit, Rewrite):
@@ -150,6 +146,15 @@ class _Patch:
             self.wire(edit.node, edit.position, edit.source)
         else:
             self.graft(edit)
+
+    def put(self, name: str, value: Tensor) -> None:
+        """Let the constant or variable ``name`` have ``value``."""
+        if self.is_variable(name):
+            self.variables[name] = value
+            return
+        # A constant of a loop runs in it because of what it waits for.
+        waits = self.nodes[name].controls
+        self.nodes[name] = replace(constant_node(name, value), controls=waits)
 
     def is_variable(self, name: str) -> bool:
         """Whether a node is a variable with a value: what takes its reference, a loop say, takes no constant."""
