@@ -368,8 +368,7 @@ def test_a_loop_in_a_called_function() -> None:
 
     @tf.function
     def inner(value: Any) -> Any:
-        for _ in tf.range(3):
-            value = tf.tanh(value @ w)
+        _, value = tf.while_loop(lambda n, _: n < 3, lambda n, v: (n + 1, tf.tanh(v @ w)), (0, value))
         return value, tf.argmax(value, 1)
 
     @tf.function
@@ -403,12 +402,13 @@ def test_a_network_of_every_family_runs_in_float64(family: str, seed: int) -> No
 def lstm(x: Any, weights: Mapping[str, np.ndarray]) -> Any:
     @tf.function
     def steps(x: Any) -> Any:
-        h = c = tf.zeros([tf.shape(x)[0], 4])
-        for step in tf.range(tf.shape(x)[1]):
+        def turn(step: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
             i, j, f, o = tf.split(tf.concat([x[:, step], h], 1) @ weights["w"], 4, axis=1)
             c = c * tf.sigmoid(f + 1.0) + tf.sigmoid(i) * tf.tanh(j)
-            h = tf.tanh(c) * tf.sigmoid(o)
-        return h
+            return step + 1, tf.tanh(c) * tf.sigmoid(o), c
+
+        zeros = tf.zeros([tf.shape(x)[0], 4])
+        return tf.while_loop(lambda step, *_: step < tf.shape(x)[1], turn, (0, zeros, zeros))[1]
 
     return steps(x)
 
