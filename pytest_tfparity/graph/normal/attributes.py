@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ops
 from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor, listed
+from ..shared import SharedAttrs, once
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
@@ -39,7 +40,8 @@ def plain_op(op: str) -> str:
     return _SPELLINGS.get(op, op)
 
 
-def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+@once
+def meaningful(op: str, attrs: Mapping[str, Attr]) -> Mapping[str, Attr]:
     """The attributes that matter to the result of ``op`` and are not at their default.
 
     Defaults are TensorFlow's own. A writer may leave a default out or write it; a version that
@@ -48,7 +50,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     known = ops.registered(op)
     defaults = known.defaults if known else {}
     silent = _SILENT_OF.get(op, frozenset())
-    return {
+    kept = {
         name: value
         for name, value in attrs.items()
         if not name.startswith("_")
@@ -57,6 +59,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
         and not (name == "parallel_iterations" and _is_possible(value))
         and not (name in defaults and encoded(defaults[name]) == encoded(value))
     }
+    return SharedAttrs(kept) if isinstance(attrs, SharedAttrs) else kept
 
 
 def _is_possible(iterations: Attr) -> bool:
@@ -64,7 +67,7 @@ def _is_possible(iterations: Attr) -> bool:
     return isinstance(iterations, int) and iterations >= 1
 
 
-def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
+def respelled(op: str, attrs: Mapping[str, Attr]) -> tuple[str, Mapping[str, Attr]]:
     """One spelling for ops that are the same function to the last bit, in output 0."""
     kind = attrs.get("T")
     if op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):

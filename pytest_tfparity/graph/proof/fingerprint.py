@@ -16,6 +16,7 @@ import numpy as np
 from ..graph import Array, Attr, Shape, Tensor
 from ..normal.attributes import commutes, encoded
 from ..normal.form import Edge, NormalGraph, NormalNode, components
+from ..shared import SharedAttrs, once
 
 Fingerprint = bytes
 DIGEST_SIZE = 16
@@ -30,20 +31,23 @@ _NEAR = 4
 
 
 class Contents:
-    """Hashes of constants: dtype, shape and bits. What is equal to something hashed before is only compared.
+    """Names of constants: two have the same one if dtype, shape and every bit are the same, and only then.
 
-    Comparing runs at the speed of memory, hashing at a fraction of it, and most constants of an
-    export are those of its reference.
+    What is equal to something named before is only compared: that runs at the speed of memory, hashing at a fraction
+    of it, and most constants of an export are those of its reference. So a large constant that is new gets a number,
+    which means nothing elsewhere; ``lasting`` names are hashes, the same in every process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lasting: bool = False) -> None:
+        self._lasting = lasting
         self._of: dict[int, tuple[Tensor, bytes]] = {}
         self._similar: dict[bytes, list[tuple[Array, bytes]]] = {}
+        self._numbered = 0
         # Attributes are shared by many nodes; each mapping is kept, so that its id stays its own.
         self.encodings: dict[tuple[str, int], tuple[Mapping[str, Attr], bytes]] = {}
 
     def digest(self, tensor: Tensor) -> bytes:
-        """The hash of a constant; the same for the same bits, whoever stores them."""
+        """The name of a constant, ``DIGEST_SIZE`` bytes; the same for the same bits, whoever stores them."""
         known = self._of.get(id(tensor))
         if known is None:
             known = self._of[id(tensor)] = (tensor, self._digest(tensor))
@@ -64,9 +68,14 @@ class Contents:
         for other, digest in similar:
             if _same(bits, other):
                 return digest
-        digest = _hash(head, bits)
+        digest = _hash(head, bits) if self._lasting else self._number()
         similar.append((bits, digest))
         return digest
+
+    def _number(self) -> bytes:
+        # Hashed by another function than contents are, so that it is the name of none.
+        self._numbered += 1
+        return _blake2b(b"number", b"%d" % self._numbered)
 
 
 def fingerprints(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint]:
@@ -199,6 +208,8 @@ def own_encoding(node: NormalNode, contents: Contents) -> bytes:
     """What a node is by itself, without its inputs: op, attributes, constant, functions."""
     if node.value is not None or node.functions or node.label is not None:
         return _own_encoding(node, contents)
+    if isinstance(node.attrs, SharedAttrs):
+        return _shared_encoding(node.op, node.attrs)
     key = (node.op, id(node.attrs))
     known = contents.encodings.get(key)
     if known is None:
@@ -207,8 +218,7 @@ def own_encoding(node: NormalNode, contents: Contents) -> bytes:
 
 
 def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
-    op = node.op.encode()
-    parts = [b"%d;" % len(op), op]
+    parts = [_encoded_op(node.op)]
     if node.value is not None:
         parts.append(b"v" + contents.digest(node.value))
     if node.label is not None:
@@ -217,6 +227,18 @@ def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
     for name in sorted(node.functions):
         parts += [b"f", encoded(name.encode()), graph_fingerprint(node.functions[name], contents)]
     return b"".join(parts)
+
+
+@once
+def _shared_encoding(op: str, attrs: Mapping[str, Attr]) -> bytes:
+    return b"".join(
+        [_encoded_op(op), *(encoded(name.encode()) + encoded(attrs[name]) for name in sorted(attrs))]
+    )
+
+
+def _encoded_op(op: str) -> bytes:
+    name = op.encode()
+    return b"%d;" % len(name) + name
 
 
 def node_fingerprint(node: NormalNode, contents: Contents, sources: Sequence[bytes]) -> Fingerprint:
