@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..result import Health
-from .arrays import is_float, values
+from .arrays import not_finite, values
 from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
 _VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
@@ -238,15 +239,14 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
     for name, tensor in tensors.items():
         if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
             continue
-        array = values(tensor)
-        bad = array.size - np.count_nonzero(np.isfinite(array)) if is_float(array) else 0
+        bad = not_finite(tensor)
         if bad:
             statistic = is_statistic(averaged_by(name, tensors) or name)
             yield Health(
                 cause="bn-variance-nonfinite" if statistic else "non-finite",
                 scopes=(plain_name(name).rpartition("/")[0] or plain_name(name),),
                 message=(
-                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {array.size}"
+                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {prod(tensor.shape)}"
                     " values: the training diverged, or a value overflowed, before it was saved. Go back to"
                     " an earlier checkpoint."
                 ),

@@ -13,11 +13,10 @@ from itertools import accumulate
 from operator import mul
 
 from .function_body import ARGUMENT, body_of, named_functions
-from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
+from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed, once
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
 from .read.tensors import base_dtype, dtype_name
 from .read.wire import Malformed, fields
-from .shared import once
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")

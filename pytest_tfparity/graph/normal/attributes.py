@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import ops
-from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor, listed
-from ..shared import SharedAttrs, once
+from ..graph import Attr, AttrReference, DType, Function, Shape, SharedAttrs, Tensor, listed, once
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",

@@ -9,25 +9,25 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Attr, Shape, Tensor
+from ..graph import Array, Attr, Shape, SharedAttrs, Tensor, once
 from ..normal.attributes import commutes, encoded
 from ..normal.form import Edge, NormalGraph, NormalNode, components
-from ..shared import SharedAttrs, once
+from ..read.mapped import count_read, pieces
 
 Fingerprint = bytes
 DIGEST_SIZE = 16
 _SMALL = 4096
 """Bytes up to which a constant is hashed outright: that takes 3 us, less than looking for one that is equal."""
-_CHUNK = 1 << 20
-"""Elements that are compared at a time, which bounds the memory that the comparison takes."""
-
-
 _NEAR = 4
 """Steps along inputs within which operands of a loop are told apart."""
+
+
+_NUMBERS = count()
 
 
 class Contents:
@@ -42,7 +42,6 @@ class Contents:
         self._lasting = lasting
         self._of: dict[int, tuple[Tensor, bytes]] = {}
         self._similar: dict[bytes, list[tuple[Array, bytes]]] = {}
-        self._numbered = 0
         # Attributes are shared by many nodes; each mapping is kept, so that its id stays its own.
         self.encodings: dict[tuple[str, int], tuple[Mapping[str, Attr], bytes]] = {}
 
@@ -57,25 +56,26 @@ class Contents:
         array = tensor.array
         head = encoded(tensor.dtype) + encoded(Shape(tensor.shape))
         if array.dtype == object:
-            return _hash(head, *_strings(array))
+            return _hash(head, _strings(array))
         if array.size == 0:
-            return _hash(head)
+            return _hash(head, ())
         bits = _bits(array)
         if bits.nbytes <= _SMALL:
-            return _hash(head, bits)
+            return _hash(head, (bits,))
         sample = head + bits[:64].tobytes() + bits[-64:].tobytes() + bits[:: bits.size // 32].tobytes()
+        count_read(bits, bits.nbytes)
         similar = self._similar.setdefault(sample, [])
         for other, digest in similar:
             if _same(bits, other):
                 return digest
-        digest = _hash(head, bits) if self._lasting else self._number()
+        digest = _hash(head, pieces(bits)) if self._lasting else self._number()
         similar.append((bits, digest))
         return digest
 
-    def _number(self) -> bytes:
-        # Hashed by another function than contents are, so that it is the name of none.
-        self._numbered += 1
-        return _blake2b(b"number", b"%d" % self._numbered)
+    @staticmethod
+    def _number() -> bytes:
+        # Hashed by another function than contents are, and counted in the whole process: the name of nothing else.
+        return _blake2b(b"number", b"%d" % next(_NUMBERS))
 
 
 def fingerprints(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint]:
@@ -276,8 +276,7 @@ def _same(bits: Array, others: Array) -> bool:
     if bits.nbytes % 8 == 0 and bits.ctypes.data % 8 == others.ctypes.data % 8 == 0:
         bits, others = bits.view(np.uint64), others.view(np.uint64)
     return all(
-        bool(np.array_equal(bits[start : start + _CHUNK], others[start : start + _CHUNK]))
-        for start in range(0, len(bits), _CHUNK)
+        bool(np.array_equal(one, other)) for one, other in zip(pieces(bits), pieces(others), strict=True)
     )
 
 
@@ -288,7 +287,7 @@ def _strings(array: Array) -> Iterable[bytes]:
         yield data
 
 
-def _hash(head: bytes, *parts: Any) -> bytes:
+def _hash(head: bytes, parts: Iterable[Any]) -> bytes:
     # SHA-256 has instructions of its own on present-day processors: twice as fast as blake2b there.
     made = hashlib.sha256(b"%d;" % len(head) + head)
     for part in parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
@@ -154,7 +154,9 @@ def normalised(side: Side, contents: Contents | None = None) -> NormalSide:
 
 
 def comparable(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
-    """Both sides, with partitioned variables put together where only one of them has them in parts."""
+    """Both sides, constants named in one table, variables put together where one side alone has them in parts."""
+    if reference.contents is not export.contents:
+        export = replace(export, contents=reference.contents)
     if reference.partitions == export.partitions:
         return reference, export
     return reference.whole, export.whole

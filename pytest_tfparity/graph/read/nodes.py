@@ -19,12 +19,12 @@ from ..graph import (
     FunctionInput,
     FunctionNode,
     Node,
+    SharedAttrs,
     Tensor,
     TensorName,
     listed,
     tensor_name,
 )
-from ..shared import SharedAttrs
 from . import messages
 from .tensors import large_tensor, shape_of, small_tensor
 from .wire import BYTES, fields
