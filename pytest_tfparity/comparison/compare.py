@@ -49,9 +49,8 @@ def compare(
         deviation = Deviation(total=reference.size, failing=reference.size)
     clauses = [problem] if problem else _clauses(deviation, reference, tolerance, against)
     top_k = None if problem or tolerance.top_k is None else _top_k(reference, export, tolerance.top_k)
-    clauses += [top_k] if top_k else []
     asked = () if problem else criteria(reference, export, tolerance, step)
-    met = all(each.passed for each in asked)
+    otherwise = bool(problem or top_k) or not all(each.passed for each in asked)
     found = OutputComparison(
         reference=reference_name,
         export=export_name,
@@ -64,15 +63,15 @@ def compare(
         rtol=float(tolerance.rtol),
         required_atol=None,
         required_rtol=None,
-        passed=deviation.passed and not problem and not top_k and met,
-        problem="; ".join(clauses) or None,
+        passed=deviation.passed and not otherwise,
+        problem="; ".join([*clauses, *([top_k] if top_k else [])]) or None,
         statistic=tolerance.statistic,
         against=against,
         criteria=asked,
     )
     found = _with_worst(found, deviation.worst, reference, export)
     # No tolerance mends another dtype, another ranking or a metric, so none is suggested then.
-    return found if problem or top_k or not met else _with_passing_tolerance(found, deviation)
+    return found if otherwise else _with_passing_tolerance(found, deviation)
 
 
 def _with_worst(

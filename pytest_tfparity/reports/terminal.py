@@ -269,10 +269,7 @@ def _roundings(result: ParityResult) -> Iterator[str]:
 def _tolerances(result: ParityResult) -> Iterator[str]:
     """The smallest tolerance with which every failing output would pass, if there is one, and the metrics likewise."""
     failing = [output for output in result.outputs if not output.passed]
-    for output in failing:
-        passing = list(map(would_pass, unmet(output)))
-        if passing and all(passing) and output.problem is None and not output.failing:
-            yield f"  {output.export} would pass with {', '.join(passing)}"
+    yield from filter(None, map(_metrics_that_pass, failing))
     if not failing:
         return
     choices = []
@@ -283,6 +280,14 @@ def _tolerances(result: ParityResult) -> Iterator[str]:
             choices.append(f"{name}={at_least(max(needed))}")
     if choices:
         yield f"  Smallest tolerance that would pass: {' or '.join(choices)}"
+
+
+def _metrics_that_pass(output: OutputComparison) -> str:
+    """The metrics with which an output would pass that fails by them alone."""
+    passing = list(map(would_pass, unmet(output)))
+    if not passing or not all(passing) or output.problem is not None or output.failing:
+        return ""
+    return f"  {output.export} would pass with {', '.join(passing)}"
 
 
 def _closest(outputs: Sequence[OutputComparison]) -> str:

@@ -14,6 +14,7 @@ from ...graph.graph import Array, DType, Node, Shape, TensorName
 from ...runtime.feeds import tensor_spec
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
+from ..runner import OutputArrays, Runner
 from ..wording import enumerated
 
 _ORDERS: Mapping[int, tuple[tuple[int, ...], ...]] = {
@@ -74,20 +75,24 @@ def _matching(evidence: Evidence) -> Iterator[_Turned]:
         }
         try:
             answers = runner.answers("export", inputs)
+            back = _turned_back(runner, answers, position)
         except TfparityError:
             continue
-        back: dict[str, tuple[int, ...]] = {}
-        judged = runner.judged(answers)
-        if not all(each.passed for each in judged):
-            values, first = list(answers), next(iter(orders.values()))
-            for index, (each, answer) in enumerate(zip(judged, answers, strict=True)):
-                order = _ORDERS.get(answer.ndim, ())[position : position + 1]
-                if not each.passed and order and answer.ndim == len(first):
-                    values[index] = np.ascontiguousarray(np.transpose(answer, inverse(order[0])))
-                    back[each.export] = order[0]
-            judged = runner.judged(tuple(values))
-        if judged and all(each.passed for each in judged):
+        if back is not None:
             yield _Turned(orders=orders, outputs=back)
+
+
+def _turned_back(runner: Runner, answers: OutputArrays, position: int) -> dict[str, tuple[int, ...]] | None:
+    """Which outputs must be transposed back, and from which order, so that all match; None where they do not."""
+    judged, values = runner.judged(answers), list(answers)
+    back: dict[str, tuple[int, ...]] = {}
+    for index, (each, answer) in enumerate(zip(judged, answers, strict=True)):
+        for order in _ORDERS.get(answer.ndim, ())[position : position + 1] if not each.passed else ():
+            values[index] = np.ascontiguousarray(np.transpose(answer, inverse(order)))
+            back[each.export] = order
+    if back:
+        judged = runner.judged(tuple(values))
+    return back if judged and all(each.passed for each in judged) else None
 
 
 def _orders(evidence: Evidence, inputs: Mapping[str, Array], position: int) -> dict[str, tuple[int, ...]]:
