@@ -12,18 +12,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..comparison.tolerance import Tolerance
 from ..errors import Problem, SettingsError
 from ..formats.format import SideSpec
-from .entries import InputEntry, OutputEntry
 from .readers import read_configuration, read_marker, reading_of
 from .roles import merged, side_spec
 from .rules import problems_of
 from .schema import CONDUCT, TOLERANCE
 from .spec import OutputSpec, ParitySpec
 from .stated import Layer, Place
+
+if TYPE_CHECKING:
+    from .entries import InputEntry, OutputEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
