@@ -7,7 +7,7 @@ leaves both sides of a conditional alive: nothing may be concluded from it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from . import ops
@@ -84,14 +84,15 @@ def liveness(
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
     whole: bool = False,
-    lower: bool = False,
+    lowered: Container[str] = (),
     budget: Budget | None = None,
 ) -> Liveness:
     """What is known of ``graph`` when ``inputs`` are fed anything and ``feeds`` these constants.
 
     ``variables`` are the values of variable nodes; one that the run changes counts as not known.
     ``whole`` graphs are the bodies of functions: whatever may write runs, though no output needs it. Calls and
-    decided conditionals are written out; with ``lower`` undecided ones are ``Switch`` and ``Merge`` as well.
+    decided conditionals are written out; those of the ops ``lowered`` also where nothing decides them, as
+    ``Switch`` and ``Merge``, and loops as their frames.
     """
     known = Variables(graph, variables or {})
     while True:
@@ -100,7 +101,7 @@ def liveness(
             known,
             feeds or {},
             frozenset(inputs),
-            lower=lower,
+            lowered=lowered,
             budget=budget or Budget(graph.functions),
         )
         walk.run(outputs, whole=whole)
@@ -121,7 +122,7 @@ class _Walk:
         feeds: Mapping[TensorName, Array],
         inputs: Set[TensorName],
         *,
-        lower: bool,
+        lowered: Container[str],
         budget: Budget,
     ) -> None:
         self.graph = graph
@@ -130,7 +131,7 @@ class _Walk:
         self.node: Lookup = _Nodes(graph.nodes, self.written_out).get if graph.functions else graph.nodes.get
         self.known = Predicates(graph, self.node, inputs, feeds, variables)
         self.fed = self.known.fed
-        self.lower = lower
+        self.lowered = lowered
         self.inliner = Inliner(graph.functions, _Nodes(graph.nodes, self.written_out), budget)
         self.done: dict[str, Node] = {}
         self.calls: dict[str, tuple[TensorName, ...]] = {}
@@ -229,7 +230,7 @@ class _Walk:
         """Write out what ``node`` runs, if it is known which function that is, or by lowering it."""
         if self.deadness.state_of(node)[0] is False:
             return
-        written = self._lowered(node) if self.lower and node.op in ops.IFS else self._called(node)
+        written = self._lowered(node) if node.op in self.lowered else self._called(node)
         if written is None:
             return
         self._refusals.extend(written.unknown)
@@ -263,6 +264,8 @@ class _Walk:
         return branches[index] if 0 <= index < len(branches) else branches[-1]
 
     def _lowered(self, node: Node) -> WrittenOut | None:
+        if node.op in ops.WHILES:
+            return self.inliner.loop(node)
         truth = self.known.decides_if(node.inputs[0]) if node.inputs else None
         written = self.inliner.conditional(node)
         if written is not None:
