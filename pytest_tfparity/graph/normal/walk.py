@@ -72,7 +72,7 @@ def normal_form(
     """
     walk = _Walk(graph, variables or {}, Budget(graph.functions), joined=joined, lowered=lowered)
     form = walk.run(outputs, inputs, feeds or {}, live=live)
-    if walk.turns is None or walk.turns.hold(walk.nodes, walk.lives):
+    if walk.holds:
         return form
     walk = _Walk(
         graph, variables or {}, Budget(graph.functions), joined=joined, lowered=lowered, together=False
@@ -100,6 +100,7 @@ class _Walk:
         self.joined = joined
         self.lowered = lowered
         self.together = together
+        self.holds = True
         self.turns: Turns | None = None
         self.nodes: list[NormalNode] = []
         self.lives: list[Life] = []
@@ -123,6 +124,7 @@ class _Walk:
         whole: bool = False,
         live: Liveness | None = None,
     ) -> NormalGraph:
+        """The normal form, true if what was taken to live ``together`` in a loop ``holds``."""
         self.live: Liveness = live or liveness(
             self.graph,
             outputs,
@@ -146,8 +148,10 @@ class _Walk:
         edges = tuple(map(self.tensor, outputs))
         graph = NormalGraph(self.nodes, edges, self.tensors, bool(self.loops))
         if self.turns is not None:
-            self.turns.settle(self.nodes)
-            graph.turns = self.turns.first
+            self.holds = self.turns.hold(self.nodes, self.lives, self.tensor)
+            if self.holds:
+                self.turns.settle(self.nodes, self.lives)
+                graph.turns = self.turns.first
         changed = changed_variables(graph, self.restored, self.live.writers)
         doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
         doubts += mixed_frames(self.live.nodes)
@@ -165,8 +169,6 @@ class _Walk:
             if len(alive) != len(node.inputs):
                 self.nodes[index].refusal = f"loop {node.name} has an end that is never reached"
             self.nodes[index].inputs = tuple(map(self.tensor, alive))
-        if self.turns is not None:
-            self.turns.close(self.tensor)
 
     def tensor(self, name: TensorName) -> Edge:
         """The normal tensor of an original one; one that no proof can rest on where there is none."""
@@ -312,7 +314,7 @@ class _Walk:
         if name == "Exit":
             self.lives[index] = self.left(index, made)
         elif name == "Enter" and made.attrs.get("is_constant") and self.together:
-            self.lives[index] = self.turning().each(node.attrs.get("frame_name"), life)
+            self.lives[index] = self.turning().constant(node.attrs.get("frame_name"), life)
         self.settle(index, made, node)
         if op != name and node.op in ops.FUSED_BATCH_NORMS:
             return self.fused(node, index, made, life)
@@ -400,25 +402,24 @@ class _Walk:
     def head(self, node: Node) -> int:
         """The head of a variable of a loop; one that each turn hands on as it came is the same in all of them."""
         entering = [source for source in node.inputs if not is_back_edge(self.live.node, source)]
-        enter = self.nodes[self.tensor(entering[0]).node] if len(entering) == 1 else None
-        if self.together and len(node.inputs) == 2 and enter is not None and enter.op == "Enter":
-            life = self.life_of(enter.inputs, enter.guards)
-            frame = self.frame(entering[0])
-            if hands_on(self.live.node, node) and not node.controls:
-                made = replace(enter, attrs={**enter.attrs, "is_constant": True})
-                index = self.add(made, self.turning().each(frame, life)).node
-                back = next(source for source in node.inputs if source not in entering)
-                self.turning().keep(index, frame, life, back)
-                return index
-            index = self.add(NormalNode(node.name, "Merge", spelling=node.op)).node
-            self.lives[index] = self.turning().life(index, frame, life)
-        else:
-            index = self.add(NormalNode(node.name, "Merge", spelling=node.op)).node
-            self.lives[index] = (Guard(index, 0, -1),)
+        back = [source for source in node.inputs if source not in entering]
+        enter = self.nodes[self.tensor(entering[0]).node] if len(entering) == len(back) == 1 else None
+        made = NormalNode(node.name, "Merge", spelling=node.op)
         if node.controls:
-            reason = f"the head {node.name} of a loop waits for {node.controls[0]} in each turn"
-            self.nodes[index].refusal = reason
-        self.loops.append((index, node))
+            made.refusal = f"the head {node.name} of a loop waits for {node.controls[0]} in each turn"
+        if not self.together or enter is None or enter.op != "Enter":
+            index = self.add(made).node
+            self.lives[index] = (Guard(index, 0, -1),)
+            self.loops.append((index, node))
+            return index
+        kept = hands_on(self.live.node, node) and made.refusal is None
+        if kept:
+            made = replace(enter, attrs={**enter.attrs, "is_constant": True})
+        index = self.add(made).node
+        life = self.life_of(enter.inputs, enter.guards)
+        self.lives[index] = self.turning().head(index, self.frame(entering[0]), life, back[0], kept=kept)
+        if not kept:
+            self.loops.append((index, node))
         return index
 
     def frame(self, entering: TensorName) -> Attr:
