@@ -10,7 +10,7 @@ from ..formats.store import ModelStore
 from ..settings.spec import ParitySpec
 from .compared import compare_all
 from .diagnosed import case_of
-from .inputs import load_inputs
+from .inputs import inputs_of
 from .pair import open_pair
 from .run import RunOutputs
 
@@ -24,7 +24,7 @@ def write_repaired_export(spec: ParitySpec, models: ModelStore, path: Path) -> f
     pair = open_pair(spec, models)
     if pair.without_graph() is not None or not isinstance(pair.export, Repairable):
         return None
-    inputs = load_inputs(spec)
+    inputs = inputs_of(pair)
     answers = RunOutputs(
         inputs=inputs, reference=pair.run("reference", inputs), export=pair.run("export", inputs)
     )

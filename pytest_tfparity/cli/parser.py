@@ -25,11 +25,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="compare an export with its reference, once")
     check.set_defaults(function="check_files")
     _sides(check, formats)
-    check.add_argument(
-        "--inputs",
-        metavar="FILE.npz",
-        help="values of the inputs by tensor name (default: seeded random numbers)",
-    )
+    _values(check)
     check.add_argument("--atol", metavar="X", help="absolute tolerance (default: 1e-5)")
     check.add_argument("--rtol", metavar="X", help="relative tolerance (default: 0)")
     check.add_argument(
@@ -60,13 +56,23 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
 
     init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
     _sides(init, formats)
+    _values(init)
+    init.add_argument("--add", action="store_true", help="add the model to a manifest that is there already")
     init.add_argument(
         "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
     )
     init.add_argument(
-        "--manifest", metavar="FILE", type=Path, default=Path(MANIFEST_FILE), help="the file to write"
+        "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
     )
     return made
+
+
+def _values(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--inputs",
+        metavar="FILE.npz",
+        help="values of the inputs by tensor name (default: seeded random numbers)",
+    )
 
 
 def _sides(command: argparse.ArgumentParser, formats: Sequence[Format]) -> None:
