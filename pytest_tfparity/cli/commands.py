@@ -1,4 +1,4 @@
-"""What the commands of ``python -m pytest_tfparity`` do."""
+"""What the commands of ``tfparity`` do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -31,24 +31,36 @@ from .defaults import completed
 def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _spec(options)
+    say = _silent if options.json else print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
-            spec = _complete(spec, models)
+            spec = _complete(spec, models, say)
         result = check(spec, models, nodeid=spec.name, details=options.report is not None)
         other = None if result.passed else _other_reading(spec, models)
-    print("\n".join(report(result)))
+    for line in report(result):
+        say(line)
     if other is not None:
-        print(f"\nWith {other} the export is proven equal: say so if that is what is meant.")
+        say(f"\nWith {other} the export is proven equal: say so if that is what is meant.")
     if result.unproven and result.verdict == "pass":
-        print(f"Not proven, but measured on these inputs: {result.unproven}.")
+        say(f"Not proven, but measured on these inputs: {result.unproven}.")
     if options.write_repaired and not result.passed:
-        print(_write_repaired(spec, options.write_repaired))
-    if options.report:
+        say(_write_repaired(spec, options.write_repaired))
+    if options.report or options.json:
         from ..check.environment import environment
-        from ..reports.folder import write_reports
 
-        print(f"Report: {write_reports(options.report, [result], environment())}")
+        if options.report:
+            from ..reports.folder import write_reports
+
+            say(f"Report: {write_reports(options.report, [result], environment())}")
+        if options.json:
+            from ..reports.json import document
+
+            print(json.dumps(document([result], environment()), indent=1))
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
+
+
+def _silent(text: str) -> None:
+    """Print nothing."""
 
 
 def init(options: argparse.Namespace) -> int:
@@ -68,7 +80,7 @@ def init(options: argparse.Namespace) -> int:
     spec = _spec(options)
     with closing(ModelStore()) as models:
         found = decided(completed(spec, models, made_up=False), models)
-        _say_taken(found.spec, models)
+        _say_taken(found.spec, models, print)
     found = answered(found)
     spec = replace(found.spec, health="error")
     remarks = {**found.remarks, "health": STRICT}
@@ -132,7 +144,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.cause not in CATALOGUE:
         raise SettingsError(
             f"There is no cause {options.cause!r}.{did_you_mean(options.cause, CATALOGUE)}"
-            " `python -m pytest_tfparity explain` lists them."
+            " `tfparity explain` lists them."
         )
     print(page_of(options.cause).rstrip())
     return 0
@@ -149,20 +161,20 @@ def _write_repaired(spec: ParitySpec, path: Path) -> str:
     return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
 
 
-def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
+def _complete(spec: ParitySpec, models: ModelStore, say: Callable[[str], None]) -> ParitySpec:
     """``spec`` in full for one check; what was found is said."""
     found = completed(spec, models)
-    _say_taken(found.spec, models)
+    _say_taken(found.spec, models, say)
     for sentence in found.said:
-        print(sentence)
+        say(sentence)
     return found.spec
 
 
-def _say_taken(spec: ParitySpec, models: ModelStore) -> None:
+def _say_taken(spec: ParitySpec, models: ModelStore, say: Callable[[str], None]) -> None:
     for side in filter(None, (spec.reference, spec.export)):
         model = models.open(side, spec.root)
         if model.taken:
-            print(f"{shown_path(model.path)}: {model.taken}")
+            say(f"{shown_path(model.path)}: {model.taken}")
 
 
 def _other_reading(spec: ParitySpec, models: ModelStore) -> str | None:

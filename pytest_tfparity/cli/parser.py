@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     """Every command and its options; those that open models have the keys of ``formats`` too."""
     made = argparse.ArgumentParser(
-        prog="python -m pytest_tfparity",
+        prog="tfparity",
         description="Does an exported model compute what its reference computes?",
     )
+    made.add_argument("--version", action="version", version=f"pytest-tfparity {version('pytest-tfparity')}")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="compare an export with its reference, once")
@@ -43,6 +45,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     check.add_argument(
         "--report", metavar="DIR", type=Path, help="write report.json and a page into this folder"
     )
+    check.add_argument("--json", action="store_true", help="print what report.json says, and nothing else")
 
     report = commands.add_parser("report", help="make the page of a report again, or merge several reports")
     report.set_defaults(function="report_again")

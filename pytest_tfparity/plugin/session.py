@@ -114,7 +114,7 @@ class ParitySession:
             if export is None:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST_FILE} was found in"
-                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init REFERENCE"
+                    f" {shown_path(file.parent)} or above. Write one (`tfparity init REFERENCE"
                     " EXPORT`), name the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override"
                     " parity_model."
                 )

@@ -1,4 +1,4 @@
-"""``python -m pytest_tfparity``: check, init, explain."""
+"""``tfparity``: check, init, explain."""
 
 import json
 import shlex
