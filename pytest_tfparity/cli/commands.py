@@ -99,9 +99,7 @@ def init(options: argparse.Namespace) -> int:
     return 0
 
 
-STRICT = (
-    "An unsound checkpoint, or a difference that the tolerance hides, fails too; warn only warns of them."
-)
+STRICT = "An unsound checkpoint fails too, and so does a difference that the tolerance hides."
 """Why a first manifest asks for more than the default."""
 
 
