@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ..graph.edit.repair import Constant
 from ..graph.proof.proof import Side
 from ..result import Certainty, Finding
+from ..wording import enumerated
 from .alignment import different, divergences, proof
 from .case import Case
 from .cause import Cause, Suspicion
@@ -19,7 +20,6 @@ from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
 from .repair_trials import Accepted, Repaired, attempted, effects, needed
-from .wording import enumerated
 
 _LONG = 300
 """Letters of a message from which nothing is added to it: four lines of a terminal."""

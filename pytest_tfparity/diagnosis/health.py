@@ -10,8 +10,8 @@ import numpy as np
 
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
+from ..graph.read.tensors import values
 from ..result import Health
-from .arrays import is_float, values
 from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
 _VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
@@ -239,7 +239,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
         if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
             continue
         array = values(tensor)
-        bad = array.size - np.count_nonzero(np.isfinite(array)) if is_float(array) else 0
+        bad = array.size - np.count_nonzero(np.isfinite(array))
         if bad:
             statistic = is_statistic(averaged_by(name, tensors) or name)
             yield Health(

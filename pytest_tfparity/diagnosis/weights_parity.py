@@ -18,7 +18,8 @@ from typing import Literal, TypeAlias
 from ..graph.graph import Tensor
 from ..graph.layer import scope_of
 from ..graph.read.restore import Ema
-from .arrays import is_float, same, values
+from ..graph.read.tensors import values
+from .arrays import is_float, same
 from .provenance import Provenance, provenance
 from .tensor_names import is_model_variable, is_statistic, plain_name, shadow_of
 

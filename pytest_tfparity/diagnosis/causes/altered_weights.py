@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..arrays import cosine, same, values
+from ...graph.read.tensors import values
+from ...wording import counted, enumerated
+from ..arrays import cosine, same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.batch_norms import norm_pairs, reference_norms
 from ..places.weights import WrongConstant, wrong_constants
 from ..relations.relation import Relation
-from ..wording import counted, enumerated
 from .kinds.weights import WrongWeights, of_kind, statistics_of_kind, weights_cause
 from .weights import is_under_own_name
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...graph.edit.repair import Constant, Repair
-from ..arrays import same, values
+from ...graph.read.tensors import values
+from ..arrays import same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.weights import WrongConstant, wrong_constants

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...graph.read.tensors import values
 from ...result import Health
-from ..arrays import cosine, same, values
+from ...wording import verb
+from ..arrays import cosine, same
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
@@ -13,7 +15,6 @@ from ..places.weights import WrongConstant, wrong_constants
 from ..raw_or_averaged import averages, in_layers_of, mixture_of_averages
 from ..tensor_names import slot_of
 from ..unrestored import NEAR
-from ..wording import verb
 from .kinds.group import suspicion
 from .kinds.weights import WrongWeights, weights_cause
 

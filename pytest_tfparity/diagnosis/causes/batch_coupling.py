@@ -8,16 +8,16 @@ from ...graph import ops
 from ...graph.edit.repair import Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layers_of
+from ...graph.read.tensors import values
 from ...runtime.matching import Half
+from ...wording import enumerated
 from ..alignment import divergences, reference_of
-from ..arrays import values
 from ..behaviour import rows_coupled
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..needed import live_export, live_reference
 from ..places.batch_norms import export_norms, nodes_inside
 from ..places.repairs import as_reference_at
-from ..wording import enumerated
 
 
 def _coupled(evidence: Evidence) -> Iterator[Suspicion]:

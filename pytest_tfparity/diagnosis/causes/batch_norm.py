@@ -10,14 +10,14 @@ from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair
 from ...graph.graph import Array
 from ...graph.layer import scope_of
+from ...graph.read.tensors import values
+from ...wording import enumerated
 from ..alignment import counterpart
-from ..arrays import values
 from ..cause import Cause
 from ..evidence import Evidence
 from ..needed import export_flow
 from ..places.batch_norms import norm_as_reference, norm_node, norm_scopes
 from ..tensor_names import averaged_by
-from ..wording import enumerated
 from .kinds.batch_norms import BatchNorms, batch_norm_cause
 
 _SAME_EPSILON = 2e-3

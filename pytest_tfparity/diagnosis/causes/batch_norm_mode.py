@@ -10,12 +10,12 @@ from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair, Ungraftable
 from ...graph.layer import layer_around_conditional
 from ...graph.live_graph import LiveGraph
+from ...wording import enumerated
 from ..cause import Cause, Suspicion, Way
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..places.batch_norms import Switched, export_norms, norm_pairs, norm_scopes, norms_as_reference, switched
 from ..run_mode import RunMode, mode_in_this_run
-from ..wording import enumerated
 from .kinds.batch_norms import BatchNorms, batch_norm_cause
 from .kinds.group import suspicion
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...wording import enumerated, verb
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.fold_formula import Misfold
 from ..places.unfold import Folded
 from ..places.wrong_folds import wrong_folds
-from ..wording import enumerated, verb
 from .kinds.folds import Folds, fold_cause
 from .kinds.group import suspicion
 

@@ -10,13 +10,13 @@ from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.layer import common_layer, layer_of
 from ...graph.proof.proof import Side, prove
+from ...wording import enumerated
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
 from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
-from ..wording import enumerated
 
 _MOST_PAIRS = 6
 """How many pairs of inputs are exchanged to see what happens, all of four inputs: each costs an alignment."""

@@ -9,6 +9,7 @@ from ...graph import ops
 from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
 from ...graph.layer import layer_of, scope_of
+from ...wording import counted, enumerated, verb
 from ..alignment import counterpart, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -25,7 +26,6 @@ from ..lowered import (
 from ..needed import live_export
 from ..places.repairs import as_reference_at
 from ..places.weights import provenances, wrong_constants
-from ..wording import counted, enumerated, verb
 from .kinds.group import Group, Sentence, suspicion
 
 _READS = ops.IDENTITIES | ops.ENTERS | ops.RESHAPES | {"Cast", "ReadVariableOp"}
@@ -157,7 +157,7 @@ def _half(evidence: Evidence) -> Iterator[Suspicion]:
         cause="compute-fp16",
         nodes=tuple(nodes),
         scopes=tuple(scopes),
-        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(list(scopes))})"
+        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(scopes)})"
         f" {verb(nodes, 'computes', 'compute')} in half"
         f" precision; the {case.reference_graph} computes them in float.",
         fix="Export the float graph, or loosen the tolerance.",

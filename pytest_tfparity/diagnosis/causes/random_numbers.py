@@ -11,6 +11,7 @@ from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
 from ...graph.layer import common_layer
+from ...wording import counted, enumerated, verb
 from ..behaviour import export_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -19,7 +20,6 @@ from ..places.divergences import Difference, differences, unexplained
 from ..places.repairs import as_reference_at
 from ..places.transformations import factor_of
 from ..random_ops import RandomPlace, export_random_ops, random_places
-from ..wording import counted, enumerated, verb
 from .kinds.graph import GraphCause
 from .kinds.group import Group, Sentence, suspicion
 from .kinds.sentences import fact_told, names_of, nodes_to_name, short_number

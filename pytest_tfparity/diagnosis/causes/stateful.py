@@ -9,12 +9,12 @@ from ...graph.edit.pruning import effects_of_part
 from ...graph.layer import layers_of
 from ...graph.variables import written_variable
 from ...runtime.matching import Half
+from ...wording import enumerated
 from ..alignment import alignment
 from ..behaviour import reference_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..random_ops import export_random_ops, reference_random_ops
-from ..wording import enumerated
 
 
 def _stateful(evidence: Evidence) -> Iterator[Suspicion]:

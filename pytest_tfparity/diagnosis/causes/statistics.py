@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..arrays import values
+from ...graph.read.tensors import values
+from ...wording import counted
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
 from ..layers import layers
 from ..places.batch_norms import by_key, reference_norms
 from ..places.weights import wrong_constants
-from ..wording import counted
 from .kinds.weights import WrongWeights, statistics_of_kind, weights_cause
 from .non_finite import BN_NOT_FINITE, in_float, not_finite, not_finite_said
 

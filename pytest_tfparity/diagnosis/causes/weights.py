@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..arrays import same, values
+from ...graph.read.tensors import values
+from ...wording import enumerated, verb
+from ..arrays import same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from ..wording import enumerated, verb
 from . import arrangement
 from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...graph.align.divergence import Kind
 from ...graph.layer import layers_of
+from ...wording import enumerated
 from ..activations import activations
 from ..alignment import node_as_reference
 from ..cause import Suspicion
@@ -16,7 +17,6 @@ from ..places.transformations import SOFTMAX
 from ..places.undecided import undecided_norms
 from ..random_ops import export_random_ops
 from ..remaining import remaining
-from ..wording import enumerated
 from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import (
     constant_told,

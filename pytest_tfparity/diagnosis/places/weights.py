@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Constant, Repair
 from ...graph.graph import Tensor
+from ...graph.read.tensors import values
 from ..alignment import divergences, reference_of
-from ..arrays import is_float, same, values
+from ..arrays import is_float, same
 from ..case import Tensors
 from ..evidence import Evidence, ReferenceEvidence
 from ..initial_values import uniform_starts

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ...errors import ModelError, did_you_mean
+from ...wording import enumerated
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..references import References
@@ -288,7 +289,7 @@ def _chosen(
     if lacking:
         raise ModelError(
             f"`ema` asks for the moving averages of {len(chosen)} variables, and {where} has none for"
-            f" {len(lacking)} of them: {_listed(lacking)}. Name those that have one with patterns, or use"
+            f" {len(lacking)} of them: {enumerated(lacking)}. Name those that have one with patterns, or use"
             " `ema: all` for every average that there is."
         )
     return chosen
@@ -331,7 +332,3 @@ def _parents(name: str) -> Iterator[str]:
     while "/" in name:
         name = name.rpartition("/")[0]
         yield name
-
-
-def _listed(names: list[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

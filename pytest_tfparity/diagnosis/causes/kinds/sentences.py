@@ -8,9 +8,9 @@ import numpy as np
 
 from ....graph.align.divergence import Kind
 from ....graph.graph import Array
+from ....wording import enumerated
 from ...places.divergences import Difference
 from ...places.surroundings import Surroundings
-from ...wording import enumerated
 
 MOST_NAMED = 6
 """Nodes of one place that are named, the nearest to the output first."""
