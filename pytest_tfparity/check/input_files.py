@@ -8,7 +8,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import InputError, did_you_mean
-from ..goldens.archive import ArchiveProblem, Array, encoded_strings, foreign, read_tensors
+from ..goldens.archive import ArchiveProblem, encoded_strings, foreign, read_tensors
+from ..graph.graph import Array
 from ..settings.spec import BytesSource, CallSource, ImageSource, NpzSource
 from ..wording import enumerated
 
