@@ -19,7 +19,7 @@ from .layers import layers
 from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
-from .repair_trials import Accepted, Repaired, attempted, effects, needed
+from .repair_trials import Accepted, Repaired, attempted, effects, without_needless
 
 _LONG = 300
 """Letters of a message from which nothing is added to it: four lines of a terminal."""
@@ -49,7 +49,7 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
     given = Evidence.of(case)
     start = without_right_rewrites(given)
-    repaired = needed(start, _explained(start, causes))
+    repaired = without_needless(start, _explained(start, causes))
     alone = effects(start, repaired.accepted) if repaired.passed else {}
     weights = {index: _size(left) for index, left in alone.items()}
     ordered = sorted(enumerate(repaired.accepted), key=lambda item: -weights.get(item[0], 0.0))
