@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from ...graph import ops
 from ...graph.edit.repair import Constant, Repair, Rewrite
-from ...graph.graph import Function, Graph, Node, Shape, Tensor, TensorName
+from ...graph.function_body import named_functions
+from ...graph.graph import Graph, Node, Shape, Tensor, TensorName
 from ...graph.layer import layer_of, layers_of
 from ...graph.proof.proof import Side
 from ...graph.read.reference_edges import lost_references, written_constant
@@ -186,12 +187,9 @@ def _unknown(evidence: Evidence, side: Side) -> list[Node]:
     return [
         node
         for node in part.nodes.values()
-        if unknown(node.op) or node.op in lacking or _called(node) & lacking
+        if unknown(node.op)
+        or any(each.name in lacking for each in named_functions(node.op, node.attrs, functions))
     ]
-
-
-def _called(node: Node) -> set[str]:
-    return {value.name for value in node.attrs.values() if isinstance(value, Function)}
 
 
 def _described(op: str, name: str) -> str:
