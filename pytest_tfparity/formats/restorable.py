@@ -8,6 +8,7 @@ from ..errors import ModelError, nearest
 from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Node, Shape, Tensor
+from ..graph.layer import base_name, scope_of
 from ..graph.read.restore import RestoredKey
 from ..graph.read.slices import resolved, slice_shape, slice_spec
 from ..graph.read.tensors import base_dtype
@@ -49,9 +50,9 @@ def _missing(
 ) -> str:
     lost = list(missing.values())
     start = f"The checkpoint {checkpoint} has no {enumerated(lost)}, which {graph} needs"
-    statistics = [key for key in lost if key.rpartition("/")[2] in _STATISTICS]
+    statistics = [key for key in lost if base_name(key) in _STATISTICS]
     if len(statistics) == len(lost):
-        scope = statistics[0].rpartition("/")[0]
+        scope = scope_of(statistics[0])
         there = [name for name in (f"{scope}/gamma", f"{scope}/beta") if name in tensors]
         has = f"It has {enumerated(there)}: batch" if there else "Batch"
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from ...graph.layer import base_name
 from ...graph.read.tensors import values
 from ...wording import counted, enumerated
 from ..arrays import cosine, same
@@ -166,7 +167,7 @@ ALTERED = weights_cause(
 
 
 def _transformed_said(found: WrongWeights) -> str:
-    rules = Counter((each.node.rpartition("/")[2], _rule(each.relation)) for each in found.wrong)
+    rules = Counter((base_name(each.node), _rule(each.relation)) for each in found.wrong)
     told = [
         f"{count} times {name} is the {found.reference_noun}'s {rule}"
         for (name, rule), count in rules.most_common(_TOLD)

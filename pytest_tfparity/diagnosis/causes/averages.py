@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...graph.layer import scope_of
 from ...graph.read.tensors import values
 from ...result import Health
 from ...wording import verb
@@ -173,8 +174,8 @@ def _of_another_average(evidence: Evidence) -> Sequence[WrongConstant]:
     found = []
     for each in evidence[wrong_constants]:
         source = each.origin.source if each.origin is not None and each.origin.informative else None
-        base = (each.key or "").rpartition("/")[0]
-        beside = source is not None and source.rpartition("/")[0] == base and source != each.key
+        base = scope_of(each.key or "")
+        beside = source is not None and scope_of(source) == base and source != each.key
         if source is None or not beside or base not in tensors or slot_of(source, tensors) is not None:
             continue
         near = cosine(values(tensors[source]), values(tensors[base]))

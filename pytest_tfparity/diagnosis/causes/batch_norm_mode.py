@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...graph import ops
 from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair, Ungraftable
-from ...graph.layer import layer_around_conditional
+from ...graph.layer import base_name, layer_around_conditional
 from ...graph.live_graph import LiveGraph
 from ...wording import enumerated
 from ..cause import Cause, Suspicion, Way
@@ -86,7 +86,7 @@ def _trains(evidence: Evidence, pair: BatchNormPair) -> bool:
 
 
 def _is_keras(name: str | None) -> bool:
-    return name is not None and _KERAS_PLACEHOLDER in name.rpartition("/")[2]
+    return name is not None and _KERAS_PLACEHOLDER in base_name(name)
 
 
 def _grouped(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> _Training:

@@ -10,7 +10,7 @@ from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
-from ...graph.layer import common_layer
+from ...graph.layer import base_name, common_layer
 from ...wording import counted, enumerated, verb
 from ..behaviour import export_repeats
 from ..cause import Cause, Suspicion
@@ -174,7 +174,7 @@ def _around_dropout(scope: str) -> str:
     """The layer around the scope that the dropout function makes for itself."""
     outer, _, last = scope.rpartition("/")
     own = re.fullmatch(r"(stateless_)?dropout(_\d+)?", last)
-    inside = last.startswith("stateless") or outer.rpartition("/")[2].lower().startswith("drop")
+    inside = last.startswith("stateless") or base_name(outer).lower().startswith("drop")
     return outer if outer and own and inside else scope
 
 
