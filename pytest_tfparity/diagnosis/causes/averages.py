@@ -78,7 +78,9 @@ NOT_APPLIED = weights_cause(
         f"{found.export_name} holds the raw value of all {len(found.wrong)} variables whose moving average the"
         f" reference restores from {found.reference_name}."
     ),
-    fix=f"Restore with {_RESTORE} before freezing (or, if raw weights are meant, state `ema: none`).",
+    fix=lambda found: (
+        f"Restore with {_RESTORE}, {found.case.remake} (or, if raw weights are meant, state `ema: none`)."
+    ),
     facts=_example,
 )
 
@@ -110,7 +112,9 @@ APPLIED_UNEXPECTEDLY = weights_cause(
         f"{found.export_name} holds the moving averages of {len(found.wrong)} variables, the reference"
         f" ({found.reference_name}) the variables themselves."
     ),
-    fix="Restore with tf.train.Saver() before freezing (or, if averages are meant, state `ema: trainable`).",
+    fix=lambda found: (
+        f"Restore with tf.train.Saver(), {found.case.remake} (or, if averages are meant, state `ema: trainable`)."
+    ),
     facts=_example,
 )
 
@@ -123,7 +127,7 @@ def _mixed(evidence: Evidence) -> Iterator[Suspicion]:
     known = evidence[averages]
     if known.raw and known.right_averages:
         wrong = (*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics))
-        yield _half(evidence, wrong, "raw", f"{known.right_averages} weights are moving averages")
+        yield _half(evidence, wrong, "raw weights", f"{known.right_averages} weights are moving averages")
     if known.averaged and known.right_raw:
         wrong = (*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics))
         yield _half(evidence, wrong, "moving averages", f"{known.right_raw} weights are raw")
@@ -134,9 +138,9 @@ def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others:
     return suspicion(
         "ema-partially-applied",
         found,
-        f"{found.layers} {verb(found.scopes, 'is', 'are')} {held} in {found.export_name}; the other"
+        f"{found.layers} {verb(found.scopes, 'holds', 'hold')} {held} in {found.export_name}; the other"
         f" {others}, as all are in the reference.",
-        "Restore all of them through one map, ema.variables_to_restore(), and fail on missing names.",
+        "Restore all variables with one map, ema.variables_to_restore(), and let a missing name be an error.",
         facts=_example,
     )
 
@@ -199,7 +203,10 @@ OTHER_AVERAGE = weights_cause(
     id="ema-other-average",
     where=_of_another_average,
     says=_other_said,
-    fix=lambda found: f"Restore the average that is meant: {found.wrong[0].key} and its like.",
+    fix=lambda found: (
+        f"Restore the average that the reference restores: {found.wrong[0].key}, not {found.wrong[0].source}, and the"
+        " others likewise."
+    ),
 )
 
 CAUSES: tuple[Cause, ...] = (

@@ -150,12 +150,10 @@ def _fed_mode(evidence: Evidence, pair: BatchNormPair) -> RunMode | None:
 
 def _fix(cause: str, found: _Training) -> str:
     feeds = [f"{switch.node}:0={switch.value}" for switch in found.switches if switch.placeholder]
-    fed = f"Feed {enumerated(feeds)} wherever the export runs, or freeze it with that value pinned."
+    fed = f"Feed {enumerated(feeds)} wherever the export runs, or export it with that value as a constant."
     built = ""
     if cause == KERAS:
-        built = (
-            "K.clear_session() and K.set_learning_phase(0) before the model is rebuilt settle it at export."
-        )
+        built = "When exporting, call K.clear_session() and K.set_learning_phase(0) before the model is built again."
     elif found.rest or not feeds:
         built = _built(found)
     return " ".join(filter(None, [fed if feeds else "", built]))

@@ -131,7 +131,7 @@ def _wrong_signature(evidence: Evidence) -> Iterator[Suspicion]:
             " same file computes what the reference computes.",
             fix=f"State `signature: {name}` for the export; or, if servers ask for the other one, export the right"
             " function under that name.",
-            evidence=(f"under signature {name} the export is proven to be the reference",),
+            evidence=(f"under signature {name} the export is proven to compute what the reference computes",),
             repair=tuple(
                 Graft(
                     export=got,

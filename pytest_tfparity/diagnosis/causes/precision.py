@@ -118,8 +118,8 @@ QUANTISED = _lowered_cause(
     precision="8 bit",
     says=lambda found: (
         f"{counted(len(found.lowered), 'weight')} of {found.export_name}"
-        f" {verb(found.lowered, 'holds', 'hold')} no more than 8 bits: each value is one of at most 256 equal"
-        " steps, of its tensor or of its channel."
+        f" {verb(found.lowered, 'holds', 'hold')} no more than 8 bits: each value is one of at most 256 equally"
+        " spaced ones, of its tensor or of its channel."
     ),
     fix="Do not quantise, or loosen the tolerance.",
 )
@@ -159,7 +159,7 @@ def _half(evidence: Evidence) -> Iterator[Suspicion]:
         scopes=tuple(scopes),
         message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(scopes)})"
         f" {verb(nodes, 'computes', 'compute')} in half"
-        f" precision; the {case.reference_graph} computes them in float.",
+        f" precision; the {case.reference_graph} computes them in full precision.",
         fix="Export the float graph, or loosen the tolerance.",
         repair=_in_float(evidence, nodes),
     )
@@ -232,7 +232,7 @@ def _without_fake_quant(evidence: Evidence) -> Iterator[Suspicion]:
         scopes=tuple(scopes),
         message=f"The {case.reference_graph} quantises at {counted(len(places), 'place')} ({enumerated(scopes)}),"
         f" {case.export_name} does not (at {enumerated(readers)}).",
-        fix="Call tf.contrib.quantize.create_eval_graph() on the export graph before freezing.",
+        fix=f"Call tf.contrib.quantize.create_eval_graph() on the export graph, {case.restored}, {case.remake}.",
         repair=tuple(edit for place in places for edit in as_reference_at(evidence, place)),
     )
 

@@ -44,7 +44,8 @@ def undecided(evidence: Evidence) -> Undecided | None:
     return Undecided(
         nodes=frozenset(name for pair in pairs for name in nodes_inside(evidence, pair.export)),
         message=_message(evidence, pairs, feeds),
-        fix=f"Feed {enumerated(runs)} wherever the export runs, or freeze it with the value of inference pinned.",
+        fix=f"Feed {enumerated(runs)} wherever the export runs, or export it with the value of inference as a"
+        " constant.",
     )
 
 
