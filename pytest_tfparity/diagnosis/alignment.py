@@ -10,7 +10,8 @@ from ..graph.align.divergence import Alignment, Divergence, Kind
 from ..graph.edit.repair import Graft
 from ..graph.graph import TensorName
 from ..graph.proof.proof import Proof, prove
-from .arrays import same, values
+from ..graph.read.tensors import values
+from .arrays import same
 from .evidence import Evidence
 from .needed import live_export, normal_export, normal_reference, taken_reference
 from .query import query
