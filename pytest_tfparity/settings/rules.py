@@ -113,9 +113,11 @@ def _meaningless(settings: Layer, owner: str, place: Place, root: Path) -> Itera
     for role in ROLES:
         form = stated_format(settings, role)
         for key in side_section(role).keys if form is not None else ():
-            words = [each.word for each in formats_for(role) if key.name in each.section.by_name]
             stated = settings.get(key.setting)
-            if stated is not None and words and form is not None and not {form.word, key.name} & set(words):
+            if stated is None or form is None:
+                continue
+            words = [each.word for each in formats_for(role) if key.name in each.section.by_name]
+            if words and not {form.word, key.name} & set(words):
                 yield (
                     stated.place,
                     f"{stated.label} means nothing for a {form.word}: it is a key of {' or '.join(words)}.",

@@ -150,7 +150,7 @@ def _dying(waits_for: str) -> Written:
 def test_the_variables_of_a_loop_that_die_apart_do_not_stand_for_one_another() -> None:
     lives, dies = _dying("i"), _dying("v")
     assert np.array_equal(lives.run(X)[0], [7.0, 7.0])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="dead|not have value"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"dead|not have value"):
         dies.run(X)
     assert not prove(lives.side, dies.side).proven
     form = normal_form(dies.graph, [tensor_name("y")], inputs=[tensor_name("x")])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import ops
-from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor, listed
+from ..graph import Attr, AttrReference, DType, Function, Shape, SharedAttrs, Tensor, listed, once
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
@@ -42,7 +42,8 @@ def plain_op(op: str) -> str:
     return _SPELLINGS.get(op, op)
 
 
-def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+@once
+def meaningful(op: str, attrs: Mapping[str, Attr]) -> Mapping[str, Attr]:
     """The attributes that matter to the result of ``op`` and are not at their default.
 
     Defaults are TensorFlow's own. A writer may leave a default out or write it; a version that
@@ -51,7 +52,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     known = ops.registered(op)
     defaults = known.defaults if known else {}
     silent = _SILENT_OF.get(op, frozenset())
-    return {
+    kept = {
         name: value
         for name, value in attrs.items()
         if not name.startswith("_")
@@ -60,6 +61,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
         and not (name == "parallel_iterations" and _is_possible(value))
         and not (name in defaults and encoded(defaults[name]) == encoded(value))
     }
+    return SharedAttrs(kept) if isinstance(attrs, SharedAttrs) else kept
 
 
 def _is_possible(iterations: Attr) -> bool:
@@ -67,7 +69,7 @@ def _is_possible(iterations: Attr) -> bool:
     return isinstance(iterations, int) and iterations >= 1
 
 
-def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
+def respelled(op: str, attrs: Mapping[str, Attr]) -> tuple[str, Mapping[str, Attr]]:
     """One spelling for ops that are the same function to the last bit, in output 0."""
     if op in _HANDING_ON:
         return op, {name: value for name, value in attrs.items() if name not in ("T", "N")}

@@ -111,7 +111,7 @@ class _Walk:
         self.stored: dict[Storage, int] = {}
         self.restored: dict[int, Storage] = {}
         self.random = RandomNumbers()
-        self.spellings: dict[tuple[str, int], tuple[str, str, dict[str, Attr]]] = {}
+        self.spellings: dict[tuple[str, int], tuple[str, str, Mapping[str, Attr]]] = {}
 
     # --- the walk
 
@@ -327,7 +327,7 @@ class _Walk:
         life = None if self.turns is None else self.turns.left(source)
         return (Guard(index, 0, -1),) if life is None else life
 
-    def spelt(self, node: Node) -> tuple[str, str, dict[str, Attr]]:
+    def spelt(self, node: Node) -> tuple[str, str, Mapping[str, Attr]]:
         """The op without regard to references, its one spelling, and the attributes that matter."""
         key = (node.op, id(node.attrs))
         spelt = self.spellings.get(key)

@@ -46,23 +46,30 @@ class Side:
 class Proof:
     """Whether both sides are the same function of their inputs, and if not, why that is not known.
 
-    ``reason`` is one clause; None if proven. Fingerprints are in hexadecimal, one an output;
-    ``reference_fingerprint`` is one for all outputs of the reference, None where it would not
-    identify what the reference computes (random or stateful ops). ``notes`` are sentences about what
-    a proof leaves open.
+    ``reason`` is one clause; None if proven. Fingerprints are in hexadecimal, one an output, and mean something
+    beside one another alone. ``notes`` are sentences about what a proof leaves open.
     """
 
     proven: bool
     reason: str | None
     reference: tuple[str, ...]
     export: tuple[str, ...]
-    reference_fingerprint: str | None
     notes: tuple[str, ...] = ()
+    side: NormalSide | None = field(default=None, repr=False)
+
+    @property
+    def reference_fingerprint(self) -> str | None:
+        """One fingerprint of all outputs of the reference, the same in every process.
+
+        None where it would not identify what the reference computes (random or stateful ops). All weights are hashed
+        for it, so it is made when it is first asked for.
+        """
+        return None if self.side is None else self.side.fingerprint
 
     @classmethod
     def none(cls, reason: str) -> Proof:
         """No proof, for a reason that keeps both sides from being read at all."""
-        return cls(proven=False, reason=reason, reference=(), export=(), reference_fingerprint=None)
+        return cls(proven=False, reason=reason, reference=(), export=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +119,7 @@ class NormalSide:
     @cached_property
     def outputs(self) -> tuple[Fingerprint, ...]:
         """The fingerprint of each output."""
-        found = self.fingerprints
-        return tuple(combined([edge_fingerprint(edge, found)]) for edge in self.form.outputs)
+        return _of_outputs(self.form, self.fingerprints)
 
     @cached_property
     def simpler_outputs(self) -> tuple[Fingerprint, ...]:
@@ -121,8 +127,7 @@ class NormalSide:
         from ..normal.simpler import simpler  # late: a pair that is written alike needs none of it
 
         form = simpler(self.form)
-        found = fingerprints(form, self.contents)
-        return tuple(combined([edge_fingerprint(edge, found)]) for edge in form.outputs)
+        return _of_outputs(form, fingerprints(form, self.contents))
 
     @cached_property
     def doubts(self) -> Sequence[str]:
@@ -131,8 +136,13 @@ class NormalSide:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """One hash of all that the side computes; None where random or stateful ops leave that open."""
-        return None if self.doubts else combined(self.outputs).hex()
+        """One hash of all that the side computes, the same in every process.
+
+        None where random or stateful ops leave that open.
+        """
+        if self.doubts:
+            return None
+        return combined(_of_outputs(self.form, fingerprints(self.form, Contents(lasting=True)))).hex()
 
     @cached_property
     def partitions(self) -> int:
@@ -175,7 +185,12 @@ def written_alike(reference: NormalSide, export: NormalSide) -> tuple[NormalSide
 
 
 def comparable(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
-    """Both sides :func:`written_alike`, partitioned variables put together where only one side has them in parts."""
+    """Both sides :func:`written_alike`, variables put together where one side alone has them in parts.
+
+    Their constants are named in one table.
+    """
+    if reference.contents is not export.contents:
+        export = replace(export, contents=reference.contents)
     joined = reference.partitions != export.partitions
     reference, export = written_alike(reference, export)
     return reference.written(joined=joined), export.written(joined=joined)
@@ -200,10 +215,14 @@ def prove(reference: NormalSide, export: NormalSide) -> Proof:
         reason=reason,
         reference=tuple(each.hex() for each in outputs[0]),
         export=tuple(each.hex() for each in outputs[1]),
-        # Of the reference alone: it must not depend on how the export stores its variables.
-        reference_fingerprint=reference.fingerprint,
         notes=tuple(_notes(reference.side, export.side)),
+        # Of the reference alone: its fingerprint must not depend on how the export stores its variables.
+        side=reference,
     )
+
+
+def _of_outputs(form: NormalGraph, found: Mapping[int, Fingerprint]) -> tuple[Fingerprint, ...]:
+    return tuple(combined([edge_fingerprint(edge, found)]) for edge in form.outputs)
 
 
 _FUNCTIONAL = frozenset({"If", "While"})
