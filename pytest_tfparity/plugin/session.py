@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,25 @@ from .options import ini_settings, manifest_setting, option_settings, verbosity
 
 if TYPE_CHECKING:
     from ..check.worker import Worker
+    from ..settings.models import Origin
     from .sides import Bench
+
+
+class ManifestCheck:
+    """The check of one model of a manifest; of a group's, the settings are read when they are asked for."""
+
+    def __init__(self, session: ParitySession, path: Path, name: str, origin: Origin) -> None:
+        self.name = name
+        self.group = origin.key
+        self.line = origin.place.line
+        self.of_group = origin.key != name
+        self._session = session
+        self._path = path
+
+    @cached_property
+    def spec(self) -> ParitySpec:
+        """The check as the manifest states it. Raises SettingsError."""
+        return self._session.manifest_spec(self._path, self.name)
 
 
 class ParitySession:
@@ -94,6 +112,14 @@ class ParitySession:
         path = self.find_manifest(folder)
         return list(self.manifest(path).models) if path else []
 
+    def files(self, test: Path, names: Iterable[str]) -> set[Path]:
+        """The files that the manifest for ``test`` states of the models ``names``. Raises SettingsError."""
+        path = test if test in self._read else self.find_manifest(test.parent)
+        models = self.manifest(path).models if path else {}
+        entries = (models[name] for name in names if name in models)
+        stated = (setting.value for entry in entries for setting in entry.own.values())
+        return {value for value in stated if isinstance(value, Path)}
+
     def spec(
         self, name: str | None, marker: Mapping[str, Any], file: Path, line: int | None = None
     ) -> ParitySpec:
@@ -122,6 +148,18 @@ class ParitySession:
                 f" It has {', '.join(models)}."
             )
         return self._resolve(models[name], marker, path.parent, name, file, line)
+
+    def manifest_checks(self, path: Path) -> Iterator[ManifestCheck]:
+        """The checks that a manifest states, in file order.
+
+        Raises SettingsError where the manifest is wrong, or the settings that hold for all of it.
+        """
+        models = self.manifest(path).models
+        for number, name in enumerate(models):
+            check = ManifestCheck(self, path, name, models.origin(name))
+            if not number or not check.of_group:
+                _ = check.spec
+            yield check
 
     def manifest_spec(self, path: Path, name: str) -> ParitySpec:
         """The check that the manifest itself states for model ``name``."""

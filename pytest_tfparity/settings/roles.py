@@ -7,6 +7,7 @@ Where all settings stand side by side, those of a side have its name in front: `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..formats.format import ROLES, Format, Role, SideSpec
@@ -40,6 +41,12 @@ def side_description(role: Role, formats: list[Format]) -> str:
 
 def side_section(role: Role) -> Section:
     """The keys of one side: those of every format, those that usually stand there first, and its own."""
+    return _side_section(role, tuple(FORMATS))
+
+
+@lru_cache(maxsize=8)
+def _side_section(role: Role, _: tuple[Format, ...]) -> Section:
+    """Made once for the formats that there are: a thousand models ask for it six times each."""
     formats = formats_for(role)
     own = [_FEEDS[role], *([_OPTIONAL] if role == "reference" else [])]
     keys: dict[str, Key] = {}
@@ -72,7 +79,7 @@ def marker_section() -> Section:
         name="marker",
         home="the marker",
         description="The keyword arguments of the marker: the keys of a model, those of its sides without nesting.",
-        keys=(*plain.values(), *feeds, *schema.MODEL.keys),
+        keys=(*plain.values(), *feeds, *(key for key in schema.MODEL.keys if key is not schema.EACH)),
     )
 
 
