@@ -1,12 +1,15 @@
-"""Many models: tests from a pattern, and pytest-xdist that keeps together what shares files."""
+"""Many models: tests from a pattern, shared out over the workers of pytest-xdist or over machines."""
 
 import json
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import Project
+from pytest_tfparity.__main__ import main
 
 GROUP = """\
 models:
@@ -149,3 +152,34 @@ def test_tests_that_share_a_file_go_to_one_worker(zoo: Project) -> None:
     if groups["test_own.py::test_own"][1] != "own":
         pytest.skip("this pytest-xdist does not know this pytest's node ids: it hands out no groups")
     assert len({groups[name] for name in TOGETHER}) == 1
+
+
+def without_times(report: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    for check in content["checks"]:
+        check["seconds"] = {}
+    return content
+
+
+def test_two_machines_write_what_one_would(
+    zoo: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pytest_split")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(zoo.path / "one.md"))
+    zoo.write("tfparity.yaml", GROUP + "    run: always\n")
+    zoo.run("--tfparity-report=one").assert_outcomes(passed=2, failed=1)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    split = ("--splits", "2", "--splitting-algorithm", "least_duration")
+    ran = [zoo.run(*split, "--group", str(group), f"--tfparity-report=machine-{group}") for group in (1, 2)]
+    assert sorted(
+        sum(result.parseoutcomes().get(word, 0) for word in ("passed", "failed")) for result in ran
+    ) == [1, 2]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(zoo.path / "merged.md"))
+    capsys.readouterr()
+    assert main(["merge", "machine-2", "machine-1", "--output", "both"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "parity: 2 proven equal, 1 different"
+    assert printed[-1].startswith("report: both")
+    assert without_times(zoo.path / "both" / "report.json") == without_times(zoo.path / "one" / "report.json")
+    assert (zoo.path / "merged.md").read_text("utf-8") == (zoo.path / "one.md").read_text("utf-8")
