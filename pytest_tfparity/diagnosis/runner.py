@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
 from ..comparison.compare import compare
 from ..comparison.tolerance import Tolerance
-from ..errors import FeedError, ModelError
+from ..errors import ModelError
 from ..formats.format import Role
 from ..formats.model import HasSession, Model, Repairable, Rewritten
 from ..graph.graph import Array
@@ -38,6 +36,9 @@ class Runner(Protocol):
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """The compared outputs of a side as it was given, in their order, for inputs by the reference's names."""
 
+    def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
+        """How answers of the export, to whatever inputs, compare with the reference's answer to ``inputs``."""
+
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         """A changed export, run on ``inputs`` and compared with the reference's answer."""
 
@@ -50,24 +51,26 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedOutput:
-    """An output by its name on both sides, and the tolerance that it is compared under."""
+    """An output by its name on both sides, the tolerance that it is compared under, and its quantum if it has one."""
 
     reference: str
     export: str
     tolerance: Tolerance
+    step: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRunner:
     """Runs two opened models; see :class:`Runner`.
 
-    ``reference_side`` is what the reference computes, ``input_names`` are the inputs by their names in the
-    reference and in the export. ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None
-    where it could not be run.
+    ``run`` answers for a side as it was given, by its own names, to inputs by the reference's. ``reference_side`` is
+    what the reference computes, ``input_names`` are the inputs by their names in the reference and in the export.
+    ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None where it could not be run.
     """
 
     reference: Model
     export: Model
+    run: Callable[[Role, Mapping[str, Array]], Mapping[str, Array]]
     reference_side: Side
     input_names: tuple[tuple[str, str], ...]
     outputs: tuple[ComparedOutput, ...]
@@ -82,29 +85,32 @@ class ModelRunner:
 
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""
-        model = self.reference if role == "reference" else self.export
-        names = [output.reference if role == "reference" else output.export for output in self.outputs]
-        found = model.run(self._feeds(role, inputs), names, session=self.session)
-        return tuple(found[name] for name in names)
+        found = self.run(role, inputs)
+        return tuple(found[getattr(output, role)] for output in self.outputs)
 
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         """See :meth:`Runner.compare`."""
-        expected = self.expected or {}
         feeds = {
             str(tensor): self.inputs[name]
             for tensor, (name, _) in zip(export.inputs, self.input_names, strict=True)
         }
         with closing(self._rewritten(export)) as model:
             found = model.run(feeds, list(map(str, export.outputs)), session=self.session)
+        return self.judged(tuple(found[str(tensor)] for tensor in export.outputs))
+
+    def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
+        """See :meth:`Runner.judged`."""
+        expected = self.expected or {}
         return tuple(
             compare(
                 expected[output.reference],
-                found[str(tensor)],
+                answer,
                 output.tolerance,
                 reference_name=output.reference,
                 export_name=output.export,
+                step=output.step,
             )
-            for output, tensor in zip(self.outputs, export.outputs, strict=True)
+            for output, answer in zip(self.outputs, answers, strict=True)
         )
 
     def measure(self, export: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
@@ -135,12 +141,3 @@ class ModelRunner:
     def knows(self, op: str) -> bool:
         """See :meth:`Runner.knows`."""
         return op in registered_ops()
-
-    def _feeds(self, role: Role, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """``inputs`` by the names of a side; what is no declared input is fed under its own name."""
-        feeds = {name: value for name, value in inputs.items() if name not in dict(self.input_names)}
-        for reference, export in self.input_names:
-            if reference not in inputs:
-                raise FeedError(f"No values for input {reference}; given are {', '.join(inputs) or 'none'}.")
-            feeds[reference if role == "reference" else export] = np.asarray(inputs[reference])
-        return feeds

@@ -9,14 +9,18 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
 from ..formats.format import ROLES, Format, SideSpec
 from ..formats.registry import formats_for
-from .entries import InputEntry, OutputEntry
 from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
 from .stated import Layer, Place
+
+if TYPE_CHECKING:
+    from .entries import InputEntry, OutputEntry
 
 
 def problems_of(
@@ -204,7 +208,7 @@ def _vacuous(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[
     for own in [output.own for output in outputs] or [{}]:
         together = merged((settings, own))
         atol = together.get("atol")
-        if atol is not None and atol.value == math.inf and "top_k" not in together:
+        if atol is not None and atol.value == math.inf and not {"top_k", *METRICS} & set(together):
             hint = "state top_k beside it, or a number"
             yield atol.place, f"{atol.label} is infinite, which passes anything; {hint}."
 

@@ -42,6 +42,9 @@ class FakeRunner:
         self.asked.append(role)
         return self.answer(role, inputs)
 
+    def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
+        raise ModelError("It cannot be compared.")
+
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         if self.comparison is None:
             raise ModelError("It cannot be run.")
