@@ -85,6 +85,10 @@ class TensorFlowMissing(TfparityError):
     """Something needs TensorFlow and it is not installed."""
 
 
+class RuntimeMissing(TfparityError):
+    """A file needs a runtime of its own (LiteRT, ONNX Runtime), which is not installed."""
+
+
 def printable(text: str) -> str:
     """``text`` as a terminal may show it and a CI's log may read it, whatever names of files it quotes.
 

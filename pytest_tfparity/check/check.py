@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
@@ -116,6 +117,10 @@ def try_proof(pair: Pair) -> Proof:
     plain = pair.without_graph()
     if plain is not None:
         return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
+    if isinstance(pair.export, HasOwnRuntime):
+        return Proof.none(
+            f"{pair.export.runtime} runs {pair.spec.shown(pair.export.path)} with kernels of its own"
+        )
     try:
         return prove(pair.normal("reference"), pair.normal("export"))
     except UnreadableFile as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import UnreadableFile
-from ..formats.model import HasGraph, Model
+from ..formats.model import HasGraph, HasOwnRuntime, Model
 from ..graph.proof.proof import Proof
 from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
@@ -34,9 +34,14 @@ def decided(result: ParityResult, *, alike: bool, loads: bool, proven: bool, str
 
 
 def refusal(model: Model | None) -> Flaw | None:
-    """Why TensorFlow does not import a model as a whole file; None if it does, as far as can be read without it."""
+    """Why TensorFlow does not import a model as a whole file; None if it does, as far as can be read without it.
+
+    What another runtime runs need not be imported.
+    """
     try:
-        return first_flaw(model.imported_graph) if isinstance(model, HasGraph) else None
+        if isinstance(model, HasGraph) and not isinstance(model, HasOwnRuntime):
+            return first_flaw(model.imported_graph)
+        return None
     except UnreadableFile:
         return None
 

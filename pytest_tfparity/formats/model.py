@@ -21,6 +21,7 @@ from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
+    from ..graph.lift.lifted import Lifted
     from ..runtime.exact import Exact
     from ..runtime.session import SessionKind, Sessions, Source
 
@@ -187,6 +188,33 @@ class HasGraph(Model):
         checked(self.graph, self.label, inputs)
 
 
+class HasOwnRuntime(HasGraph):
+    """A model that another runtime than TensorFlow runs, with kernels of its own: never proven, its weights certified.
+
+    ``graph`` is a translation, which serves to compare and to repair; answers come from ``runtime`` alone.
+    """
+
+    runtime: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def lifted(self) -> Lifted:
+        """The file as a graph of TensorFlow ops, and how the file holds what stands in it. Raises ModelError."""
+
+    @abstractmethod
+    def translated(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """What TensorFlow answers in the place of the runtime, running the translation. Raises as ``run``."""
+
+    @abstractmethod
+    def values(
+        self, inputs: Mapping[str, Array], tensors: Collection[TensorName]
+    ) -> Mapping[TensorName, Array]:
+        """What the runtime computes for ``tensors`` of the graph, as real numbers; without those it does not keep.
+
+        Raises as ``run``.
+        """
+
+
 class HasWeights(Model):
     """A model whose file holds weights by name: their provenance and health can be told."""
 
@@ -262,7 +290,7 @@ class GraphModel(HasGraph, HasSession):
 
     def close(self) -> None:
         """Close the sessions."""
-        if self.is_open:
+        if "_sessions" in self.__dict__:
             self.__dict__.pop("_sessions").close()
 
     @property

@@ -10,8 +10,15 @@ from .format import Format, Role
 from .frozen_graph import FrozenGraphFormat
 from .keras import KerasFormat
 from .saved_model import SavedModelFormat
+from .tflite import TFLiteFormat
 
-FORMATS: list[Format] = [CheckpointFormat(), FrozenGraphFormat(), SavedModelFormat(), KerasFormat()]
+FORMATS: list[Format] = [
+    CheckpointFormat(),
+    FrozenGraphFormat(),
+    SavedModelFormat(),
+    KerasFormat(),
+    TFLiteFormat(),
+]
 """In the order in which messages and pages list them."""
 
 

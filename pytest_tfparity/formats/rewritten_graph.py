@@ -35,7 +35,7 @@ class RewrittenGraph(GraphModel, Rewritten):
         self._original = original
         self._side = side
         self._donor = donor
-        self._names = side.outputs if names is None else names
+        self.names = side.outputs if names is None else names
 
     @property
     def path(self) -> Path:
@@ -45,7 +45,7 @@ class RewrittenGraph(GraphModel, Rewritten):
     @cached_property
     def graph(self) -> Graph:
         """The changed graph."""
-        return _named(self._side, self._names)
+        return _named(self._side, self.names)
 
     @property
     def feeds(self) -> Mapping[TensorName, Array]:
@@ -87,7 +87,7 @@ class RewrittenGraph(GraphModel, Rewritten):
 
     def write(self, path: Path) -> None:
         """Write it as a binary GraphDef. Raises ModelError if the file cannot be written, or holds variables."""
-        needed = self.graph.live(map(str, self._names)).values()
+        needed = self.graph.live(map(str, self.names)).values()
         left = [
             node.name for node in needed if node.op in ops.VARIABLES and node.name in self._side.variables
         ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..formats.format import FeedValue, Role
 from ..formats.section import KINDS, Key
-from . import entries, schema
+from . import schema
 from .roles import flattened, marker_section, side_section
 from .sections import read_section
 from .stated import Reading, SectionReader, Stated, Written, Wrong, marked, must_be
@@ -54,22 +54,33 @@ def _side(reading: Reading, value: Written, key: Key, owner: str) -> dict[str, S
     return read_section(reading, side_section(role), value, f"the {role} of {owner}")
 
 
+def _entry(name: str) -> SectionReader:
+    """A function of :mod:`.entries`, which is loaded with the first input or output that is stated."""
+
+    def read(reading: Reading, value: Written, key: Key, owner: str) -> Any:
+        from . import entries
+
+        return getattr(entries, name)(reading, value, key, owner)
+
+    return read
+
+
 SECTION_READERS: Mapping[str, SectionReader] = {
     "path": _path,
     "graph": _path,
     "array": _suffixed(".npz", ".npy"),
     "golden": _suffixed(".npz"),
-    "paths": entries.read_paths,
+    "paths": _entry("read_paths"),
     "feeds": read_feeds,
     "reference": _side,
     "export": _side,
-    "top_k": entries.read_top_k,
-    "images": entries.read_images,
-    "random": entries.read_random,
-    "inputs": entries.read_inputs,
-    "outputs": entries.read_outputs,
-    "tensors": entries.read_tensor_names,
-    "grad_cam": entries.read_grad_cam,
+    "top_k": _entry("read_top_k"),
+    "images": _entry("read_images"),
+    "random": _entry("read_random"),
+    "inputs": _entry("read_inputs"),
+    "outputs": _entry("read_outputs"),
+    "tensors": _entry("read_tensor_names"),
+    "grad_cam": _entry("read_grad_cam"),
 }
 
 

@@ -13,18 +13,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..comparison.tolerance import METRICS, Tolerance
 from ..errors import Problem, SettingsError
 from ..formats.format import SideSpec
-from .entries import InputEntry, OutputEntry
 from .readers import read_configuration, read_marker, reading_of
 from .roles import PLAIN, merged, side_spec
 from .rules import problems_of
 from .schema import CONDUCT, TOLERANCE
 from .spec import OutputSpec, ParitySpec
 from .stated import Layer, Place
+
+if TYPE_CHECKING:
+    from .entries import InputEntry, OutputEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

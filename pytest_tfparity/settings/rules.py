@@ -9,15 +9,18 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
 from ..formats.format import ROLES, Format, SideSpec
 from ..formats.registry import formats_for
-from .entries import InputEntry, OutputEntry
 from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
 from .stated import Layer, Place
+
+if TYPE_CHECKING:
+    from .entries import InputEntry, OutputEntry
 
 
 def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Problem]:

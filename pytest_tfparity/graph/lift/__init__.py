@@ -1,0 +1,1 @@
+"""Files of other runtimes translated into plain graphs of TensorFlow ops."""
