@@ -77,9 +77,8 @@ class OnnxGraph:
     values: Mapping[str, OnnxValue] = field(default_factory=dict)
 
 
-OnnxAttr: TypeAlias = (
-    "int | float | bytes | OnnxTensor | OnnxGraph | tuple[int, ...] | tuple[float, ...] | tuple[bytes, ...] | None"
-)
+_Numbers: TypeAlias = "int | float | tuple[int, ...] | tuple[float, ...]"
+OnnxAttr: TypeAlias = "_Numbers | bytes | tuple[bytes, ...] | OnnxTensor | OnnxGraph | None"
 """An attribute of a node; None for one of a kind that nothing here reads."""
 
 
