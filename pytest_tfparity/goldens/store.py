@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
-from .archive import Array
+from ..graph.graph import Array
 from .commit import settle
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair
 from .locking import locked
