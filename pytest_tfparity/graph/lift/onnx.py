@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..graph import Array, DType, TensorName
+from ..graph import Array, DType, Graph, TensorName
 from ..read.onnx import OnnxModel, OnnxNode, OnnxTensor, OnnxValue
 from ..read.tensors import numpy_dtype
 from .builder import FLOAT, GraphBuilder
 from .lifted import Grid, Lifted, Stored, type_name
 from .onnx_op import NotLifted, Op, Order, Value
 from .onnx_ops import OPS
+from .onnx_shapes import Numbers, numbers_of
 
 _HALF, _BFLOAT16, _STRING = 19, 14, 7
 _WIDENED = frozenset({_HALF})
@@ -46,15 +47,19 @@ def lift_onnx(model: OnnxModel) -> OnnxLift:
         lifter.lift(node)
     for name, value in zip(outputs, graph.outputs, strict=True):
         lifter.give(name, value)
+    whole = lifter.make.graph
+    live = whole.live([*outputs, *inputs])
+    kept = {name: node for name, node in whole.nodes.items() if name in live}
     lifted = Lifted(
-        graph=lifter.make.graph,
+        graph=Graph(nodes=kept),
         inputs=tuple(inputs),
         outputs=tuple(outputs),
-        stored=lifter.stored,
-        activations=lifter.activations,
-        opaque=lifter.opaque,
+        stored={name: held for name, held in lifter.stored.items() if name in live},
+        activations={tensor: held for tensor, held in lifter.activations.items() if tensor.node in live},
+        opaque={name: op for name, op in lifter.opaque.items() if name in live},
     )
-    return OnnxLift(lifted, inputs, outputs, lifter.origins)
+    tensors = {tensor: origin for tensor, origin in lifter.origins.items() if tensor.node in live}
+    return OnnxLift(lifted, inputs, outputs, tensors)
 
 
 def _shown(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
@@ -79,6 +84,7 @@ class _Lifter:
     model: OnnxModel
     make: GraphBuilder
     values: dict[str, Value] = field(default_factory=dict)
+    numbers: dict[str, Numbers] = field(default_factory=dict)
     folded: dict[str, OnnxTensor] = field(default_factory=dict)
     grids: dict[str, tuple[Grid, DType]] = field(default_factory=dict)
     turned: dict[tuple[TensorName, Order], TensorName] = field(default_factory=dict)
@@ -103,6 +109,8 @@ class _Lifter:
 
     def lift(self, node: OnnxNode) -> None:
         """Translate one operator; what cannot be translated becomes a node of its own op."""
+        if self._computed(node):
+            return
         try:
             if node.domain or node.op not in OPS or not node.outputs:
                 raise NotLifted
@@ -112,6 +120,32 @@ class _Lifter:
         for name, result in zip(node.outputs, results, strict=False):
             if name and result is not None:
                 self._take(name, result)
+
+    def _computed(self, node: OnnxNode) -> bool:
+        """Note what is known of whole numbers that ``node`` computes; whether it is all: then they are a constant."""
+        if node.domain or len(node.outputs) != 1:
+            return False
+        op = Op(node, self)
+        try:
+            dims = op.dims(0) if node.op == "Shape" else None
+            found = numbers_of(node, dims, op.known, lambda: op.axes(3))
+        except NotLifted:
+            return False
+        if found is None:
+            return False
+        self.numbers[node.outputs[0]] = found
+        whole = [number for number in found if number is not None]
+        if len(whole) < len(found) or node.op not in ("Shape", "Gather", "Slice"):
+            return False
+        value = self.shaped(node, whole)
+        self.folded[node.outputs[0]] = OnnxTensor(node.outputs[0], DType(9), value.shape, lambda: value)
+        return True
+
+    def shaped(self, node: OnnxNode, whole: list[int]) -> Array:
+        """Numbers that ``node`` computes as an array: a single one where a single index is gathered."""
+        held = np.asarray(whole, np.int64)
+        indices = self.constant(node.inputs[1]) if node.op == "Gather" else None
+        return held.reshape(indices.dims) if indices is not None else held
 
     def _take(self, name: str, value: Value) -> None:
         """Note what a tensor has become that is computed."""

@@ -11,7 +11,9 @@ from ..graph import Array, Attr, DType, TensorName
 from ..read.onnx import OnnxNode, OnnxTensor
 from .builder import GraphBuilder
 from .lifted import Grid
+from .onnx_shapes import Numbers
 
+_MOST_KNOWN = 16
 Order: TypeAlias = "tuple[int, ...] | None"
 """The order of a tensor's axes in the lifted graph, as ``numpy.transpose`` takes it; None is that of the file."""
 Dims: TypeAlias = "tuple[int, ...] | None"
@@ -34,6 +36,7 @@ class Lifter(Protocol):
     """The graph that an operator is put into."""
 
     make: GraphBuilder
+    numbers: dict[str, Numbers]
 
     @property
     def opset(self) -> int:
@@ -130,6 +133,17 @@ class Op:
     def numbers(self, position: int) -> list[int]:
         """The whole numbers of input ``position``, a constant."""
         return [int(each) for each in self.array(position).reshape(-1).tolist()]
+
+    def known(self, position: int) -> Numbers | None:
+        """What is known of the whole numbers of input ``position``; None where it is no short list of them."""
+        if not self.has(position):
+            return None
+        found = self.lifter.numbers.get(self.node.inputs[position])
+        constant = self.constant(position)
+        if found is not None or constant is None or constant.dtype.number not in (3, 9):
+            return found
+        small = len(constant.dims) < 2 and (constant.dims or (1,))[0] <= _MOST_KNOWN
+        return tuple(int(each) for each in constant.load().reshape(-1).tolist()) if small else None
 
     def weights(self, position: int, layout: Callable[[Array], Array] | None = None) -> TensorName:
         """Input ``position``, a constant, in another layout."""

@@ -484,12 +484,13 @@ def _unsqueeze(of: Op) -> list[Value | None]:
 
 def _reshape(of: Op) -> list[Value | None]:
     dims = of.dims(0)
+    known = of.known(1) if of.constant(1) is None and "shape" not in of.node.attrs else None
+    if known is not None and known.count(None) + known.count(-1) < 2:
+        return [_reshaped_by_sizes(of, dims, [-1 if size is None else size for size in known])]
     if of.constant(1) is None and "shape" not in of.node.attrs:
-        return [
-            Value(
-                of.add("Reshape", [of.plain(0), of.plain(1)], Tshape=of.make.type_of(of.plain(1))), None, None
-            )
-        ]
+        to = of.plain(1)
+        shape = None if known is None else tuple(-1 if size is None else size for size in known)
+        return [Value(of.add("Reshape", [of.plain(0), to]), None, shape)]
     stated = of.ints("shape") or of.numbers(1)
     constant = of.constant(0)
     sizes = _without_zeros(of, stated, dims)
@@ -502,6 +503,21 @@ def _reshape(of: Op) -> list[Value | None]:
             return [Value(pooled, None, dims[:2])]
     to = of.make.array(f"{of.name}/shape", sizes)
     return [Value(of.add("Reshape", [of.plain(0), to]), None, _reshaped(dims, sizes))]
+
+
+def _reshaped_by_sizes(of: Op, dims: Dims, sizes: list[int]) -> Value:
+    """A shape that is computed from sizes of which all but one are known: as layers write it, if that is the batch."""
+    source = of.plain(0)
+    rows = dims is not None and len(dims) > 0 and dims[0] < 0 and min((*dims[1:], 0)) == 0
+    if rows and dims is not None and sizes[0] == -1 and int(np.prod(dims[1:])) == int(np.prod(sizes[1:])):
+        sides = [of.make.array(f"{of.name}/strided_slice/stack", [each]) for each in (0, 1, 1)]
+        shape = of.add("Shape", [source], "Shape", out_type=INT32)
+        batch = of.add("StridedSlice", [shape, *sides], "strided_slice", Index=INT32, shrink_axis_mask=1)
+        rest = [of.make.array(f"{of.name}/shape/{index}", size) for index, size in enumerate(sizes[1:], 1)]
+        to = of.add("Pack", [batch, *rest], "shape")
+    else:
+        to = of.make.array(f"{of.name}/shape", sizes)
+    return Value(of.add("Reshape", [source, to]), None, _reshaped(dims, sizes))
 
 
 def _without_zeros(of: Op, stated: list[int], dims: Dims) -> list[int]:
