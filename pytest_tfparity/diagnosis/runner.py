@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from ..comparison.compare import compare
 from ..comparison.tolerance import Tolerance
-from ..errors import FeedError, ModelError
+from ..errors import FeedError, ModelError, TfparityError
 from ..formats.format import Role
-from ..formats.model import HasSession, Model, Repairable, Rewritten
+from ..formats.model import HasOwnRuntime, HasSession, Model, Repairable, Rewritten
 from ..graph.graph import Array
 from ..graph.proof.proof import Side
 from ..result import OutputComparison
@@ -74,11 +74,43 @@ class ModelRunner:
     inputs: Mapping[str, Array]
     expected: Mapping[str, Array] | None
     session: SessionKind
+    _faithful: list[bool] = field(default_factory=list, repr=False)
 
     @property
     def comparable(self) -> bool:
         """See :attr:`Runner.comparable`."""
-        return self.expected is not None and isinstance(self.export, Repairable)
+        return self.expected is not None and isinstance(self.export, Repairable) and self.faithful
+
+    @property
+    def faithful(self) -> bool:
+        """Whether TensorFlow answers as the export itself does, so that what it answers to a repair counts.
+
+        Only the translation of what another runtime runs can be anything else: then within the tolerance of the check,
+        for the inputs of the check.
+        """
+        if not isinstance(self.export, HasOwnRuntime):
+            return True
+        if not self._faithful:
+            self._faithful.append(self._as_its_runtime(self.export))
+        return self._faithful[0]
+
+    def _as_its_runtime(self, export: HasOwnRuntime) -> bool:
+        names = [output.export for output in self.outputs]
+        try:
+            found = export.run(self._feeds("export", self.inputs), names)
+            other = export.translated(self._feeds("export", self.inputs), names)
+        except TfparityError:
+            return False
+        return all(
+            compare(
+                found[output.export],
+                other[output.export],
+                output.tolerance,
+                reference_name=output.export,
+                export_name=output.export,
+            ).passed
+            for output in self.outputs
+        )
 
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""

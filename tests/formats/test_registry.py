@@ -73,6 +73,7 @@ def test_what_usually_stands_on_a_side_comes_first_there() -> None:
     assert [each.word for each in formats_for("export")] == [
         "frozen_graph",
         "saved_model",
+        "tflite",
         "checkpoint",
         "keras",
     ]
