@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..diagnosis.case import Case
 from ..diagnosis.certificate.certificate import Certificate, Weight, with_meant_weights
 from ..diagnosis.diagnose import Diagnosis, diagnose
+from ..diagnosis.quantised.findings import Quantised, quantisation_findings
 from ..formats.model import HasOwnRuntime
 from ..result import Finding, ParityResult
 from .diagnosed import case_of
@@ -52,11 +53,25 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
     diagnosis = diagnose(found.case)
     wrong = found.certificate.standing("wrong")
     name = pair.spec.shown(export.path)
-    findings = diagnosis.findings
+    findings = (*diagnosis.findings, *_of_quantisation(found, case, diagnosis))
     if not findings and wrong:
         findings = (differing(wrong, name, case),)
     return replace(
-        diagnosis, findings=findings, notes=(*diagnosis.notes, *sentences(found.certificate, name))
+        diagnosis,
+        findings=findings,
+        notes=(*(() if findings else diagnosis.notes), *sentences(found.certificate, name)),
+    )
+
+
+def _of_quantisation(found: Certified, given: Case, diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """What rounding explains, where the other findings do not explain all."""
+    run = given.runner.translation if given.runner is not None else None
+    if run is None or (diagnosis.findings and diagnosis.remaining is not None and diagnosis.remaining.passed):
+        return ()
+    return quantisation_findings(
+        Quantised(
+            case=found.case, given=given, side=diagnosis.repaired, certificate=found.certificate, run=run
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -14,7 +14,8 @@ from ..comparison.tolerance import Tolerance
 from ..errors import FeedError, ModelError, TfparityError
 from ..formats.format import Role
 from ..formats.model import HasOwnRuntime, HasSession, Model, Repairable, Rewritten
-from ..graph.graph import Array
+from ..graph.graph import Array, TensorName, tensor_name
+from ..graph.lift.lifted import Stored
 from ..graph.proof.proof import Side
 from ..result import OutputComparison
 from ..runtime.activations import Activation, measure
@@ -46,6 +47,10 @@ class Runner(Protocol):
 
     def knows(self, op: str) -> bool:
         """Whether an op can be run."""
+
+    @property
+    def translation(self) -> Translation | None:
+        """How the translation of an export is run that another runtime runs; None for any other export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +103,31 @@ class ModelRunner:
         names = [output.export for output in self.outputs]
         try:
             found = export.run(self._feeds("export", self.inputs), names)
-            other = export.translated(self._feeds("export", self.inputs), names)
+            tensors = [tensor_name(name) for name in names]
+            other = export.translated(self._feeds("export", self.inputs), tensors)
         except TfparityError:
             return False
         return all(
             compare(
                 found[output.export],
-                other[output.export],
+                other[tensor_name(output.export)],
                 output.tolerance,
                 reference_name=output.export,
                 export_name=output.export,
             ).passed
             for output in self.outputs
         )
+
+    @property
+    def translation(self) -> Translation | None:
+        """How the translation of an export is run that another runtime runs; None for any other export."""
+        if not isinstance(self.export, HasOwnRuntime) or self.expected is None:
+            return None
+        return Translation(export=self.export, runner=self)
+
+    def feeds_of_export(self) -> dict[str, Array]:
+        """The inputs by the names of the export."""
+        return self._feeds("export", self.inputs)
 
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""
@@ -176,3 +193,42 @@ class ModelRunner:
                 raise FeedError(f"No values for input {reference}; given are {', '.join(inputs) or 'none'}.")
             feeds[reference if role == "reference" else export] = np.asarray(inputs[reference])
         return feeds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """Runs the translation of an export, with other grids than the file's."""
+
+    export: HasOwnRuntime
+    runner: ModelRunner
+
+    @property
+    def faithful(self) -> bool:
+        """See :attr:`ModelRunner.faithful`."""
+        return self.runner.faithful
+
+    def values(
+        self,
+        side: Side,
+        tensors: Sequence[TensorName],
+        activations: Mapping[TensorName, Stored] | None = None,
+    ) -> dict[TensorName, Array]:
+        """What ``side`` computes for ``tensors``, rounded to the grids of ``activations`` (default: none)."""
+        return self.export.translated(
+            self.runner.feeds_of_export(), tensors, graph=side.graph, activations=activations or {}
+        )
+
+    def passes(self, side: Side, activations: Mapping[TensorName, Stored]) -> bool:
+        """Whether ``side`` on these grids answers as the reference does, within tolerance. Raises TfparityError."""
+        found = self.values(side, side.outputs, activations)
+        expected = self.runner.expected or {}
+        return all(
+            compare(
+                expected[output.reference],
+                found[tensor],
+                output.tolerance,
+                reference_name=output.reference,
+                export_name=output.export,
+            ).passed
+            for output, tensor in zip(self.runner.outputs, side.outputs, strict=True)
+        )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import did_you_mean
 from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Graph, TensorName, tensor_name
-from ..graph.lift.lifted import Lifted
+from ..graph.lift.lifted import Lifted, Stored
 from ..graph.lift.simulated import simulated
 from ..graph.proof.proof import Side
 from ..runtime.feeds import TensorSpec, checked, constant_feeds, tensor_spec
@@ -108,17 +108,27 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
         found = self.answer(self._fed(inputs), list(dict.fromkeys(wanted.values())))
         return {name: found[node] for name, node in wanted.items()}
 
-    def translated(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+    def translated(
+        self,
+        inputs: Mapping[str, Array],
+        tensors: Sequence[TensorName],
+        *,
+        graph: Graph | None = None,
+        activations: Mapping[TensorName, Stored] | None = None,
+    ) -> dict[TensorName, Array]:
         """See :meth:`.model.HasOwnRuntime.translated`."""
+        from .rewritten_graph import RewrittenGraph
+
         side = Side(
-            graph=self.graph,
-            outputs=tuple(map(tensor_name, outputs)),
+            graph=self.graph if graph is None else graph,
+            outputs=tuple(tensors),
             inputs=tuple(TensorName(name, 0) for name in self.lifted.inputs),
             feeds=self.feeds,
         )
-        with closing(self.rewritten(side, self)) as model:
-            found = model.run(inputs, list(map(str, model.names)))
-        return dict(zip(outputs, found.values(), strict=True))
+        grids = self.lifted.activations if activations is None else activations
+        with closing(RewrittenGraph(self, simulated(side, grids), self)) as model:
+            found = model.run(inputs, list(dict.fromkeys(map(str, model.names))))
+        return {tensor: found[str(name)] for tensor, name in zip(tensors, model.names, strict=True)}
 
     def graph_def(self) -> Any:
         """The translation as a ``tf.compat.v1.GraphDef``. See :meth:`.model.HasSession.graph_def`."""
