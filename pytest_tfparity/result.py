@@ -22,6 +22,20 @@ Certainty: TypeAlias = Literal["proven", "decisive", "suggestive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """What was asked of an output beside its tolerance, and what it has.
+
+    ``name`` is the key that states it: ``sqnr`` (dB, at least), ``cosine`` (at least), ``steps`` (at most). ``value``
+    is None where there is no such number: none at all, or an infinite one, which passes.
+    """
+
+    name: str
+    asked: float
+    value: float | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputComparison:
     """How one output of the export compares with its reference. All numbers are plain Python.
 
@@ -32,7 +46,7 @@ class OutputComparison:
     ``rounding`` is the distance from the exact answer that its own arithmetic takes the reference to, and
     ``times_rounding`` that of the export in such units; None where the exact answer was not asked for. Where
     ``rounding_allowed`` says how many of them the export may have, ``atol`` is that in numbers, and differences
-    are those from the exact answer.
+    are those from the exact answer. ``criteria`` are the metrics that were asked for, each of which must hold.
     """
 
     reference: str
@@ -56,6 +70,7 @@ class OutputComparison:
     rounding: float | None = None
     times_rounding: float | None = None
     rounding_allowed: float | None = None
+    criteria: tuple[Criterion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +151,13 @@ class ParityResult:
         """The inverse of :meth:`to_json`, also after a trip through a JSON file."""
         plain = dict(entry)
         plain["outputs"] = tuple(
-            OutputComparison(**{**output, "worst_index": _tuple(output["worst_index"])})
+            OutputComparison(
+                **{
+                    **output,
+                    "worst_index": _tuple(output["worst_index"]),
+                    "criteria": tuple(Criterion(**each) for each in output.get("criteria", ())),
+                }
+            )
             for output in plain.get("outputs", ())
         )
         plain["findings"] = tuple(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..comparison.compare import compare
 from ..comparison.rounding import compare_exactly, measured, rounding_of
+from ..errors import ModelError
 from ..graph.graph import Array
 from ..result import OutputComparison
 from ..settings.spec import OutputSpec
@@ -30,12 +32,15 @@ def compare_all(
     """
     reference, export = answers.reference or {}, answers.export or {}
     return tuple(
-        _compared(output, reference[output.reference], export[output.export], output.export, against, exact)
+        _compared(
+            pair, output, reference[output.reference], export[output.export], output.export, against, exact
+        )
         for output in pair.outputs
     )
 
 
 def _compared(
+    pair: Pair,
     output: OutputSpec,
     expected: Array,
     got: Array,
@@ -44,6 +49,7 @@ def _compared(
     exact: ExactAnswers = UNKNOWN,
 ) -> OutputComparison:
     value = exact.outputs.get(output.reference)
+    step = _step(pair, output)
     if output.tolerance.rounding is not None and value is not None:
         return compare_exactly(
             expected,
@@ -53,6 +59,7 @@ def _compared(
             reference_name=output.reference,
             export_name=name,
             against=against,
+            step=step,
         )
     found = compare(
         expected,
@@ -61,9 +68,23 @@ def _compared(
         reference_name=output.reference,
         export_name=name,
         against=against,
+        step=step,
     )
     rounding = None if value is None else rounding_of(expected, value)
     return found if value is None or rounding is None else measured(found, rounding, got, value)
+
+
+def _step(pair: Pair, output: OutputSpec) -> float | None:
+    """The quantum of the export's output, where ``steps`` are asked for. Raises ModelError where it has none."""
+    if output.tolerance.steps is None:
+        return None
+    step = pair.export.output_step(output.export)
+    if step is None:
+        raise ModelError(
+            f"{pair.spec.name} states steps for {output.export}, but {pair.spec.shown(pair.export.path)} does not"
+            " quantise that output. State sqnr, cosine or atol in place of steps."
+        )
+    return step
 
 
 def compare_computed(
@@ -86,7 +107,7 @@ def compare_computed(
             )
             continue
         paired = output or OutputSpec(reference=other, export=name, tolerance=tolerance)
-        yield _compared(paired, unmatched.pop(other), value, name, against, exact)
+        yield _compared(pair, paired, unmatched.pop(other), value, name, against, exact)
     for name in unmatched:
         tolerance = pair.spec.tolerance
         yield _alone(name, name, tolerance.atol, tolerance.rtol, "the export's side has no such output")
@@ -115,6 +136,13 @@ def drift_of(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tupl
     """How the reference's own answer compares with the goldens."""
     stored = outputs_of_golden(pair, golden)
     return tuple(
-        _compared(output, stored[output.reference], reference[output.reference], output.reference, "golden")
+        _compared(
+            pair,
+            replace(output, tolerance=output.tolerance.of_reference),
+            stored[output.reference],
+            reference[output.reference],
+            output.reference,
+            "golden",
+        )
         for output in pair.outputs
     )

@@ -113,13 +113,16 @@ def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
     return ModelRunner(
         reference=pair.model("reference"),
         export=pair.export,
+        run=pair.run,
         reference_side=pair.side("reference"),
+        export_side=pair.side("export"),
         input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),
         outputs=tuple(
             ComparedOutput(
                 reference=output.reference,
                 export=output.export,
                 tolerance=output.tolerance.within(units.get(output.reference, 0.0)),
+                step=None if output.tolerance.steps is None else pair.export.output_step(output.export),
             )
             for output in pair.outputs
         ),

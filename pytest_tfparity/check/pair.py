@@ -55,12 +55,22 @@ class Pair:
 
     def side(self, role: Role) -> Side:
         """One side as the proof wants it. Raises ModelError if it has no graph."""
-        return _side(
+        side = _side(
             self.graph_model(role),
             [getattr(entry, role) for entry in self.inputs],
             [getattr(output, role) for output in self.outputs],
             mended=role == "export",
         )
+        return self._turned(side) if role == "export" else side
+
+    def _turned(self, export: Side) -> Side:
+        """The export, or another in its place, asked in the layout of the reference."""
+        axes = [entry.transpose for entry in self.inputs], [output.transpose for output in self.outputs]
+        if not any(map(any, axes)):
+            return export
+        from ..graph.edit.transposed import transposed  # late: hardly ever needed
+
+        return transposed(export, *axes)
 
     def normal(self, role: Role) -> NormalSide:
         """One side in normal form, made once for proof and diagnosis. Raises ModelError if it has no graph."""
@@ -70,7 +80,7 @@ class Pair:
 
     def normal_of(self, model: HasGraph, inputs: Sequence[str], outputs: Sequence[str]) -> NormalSide:
         """Another model in the place of the export. Raises ModelError if it cannot be read."""
-        return normalised(_side(model, inputs, outputs, mended=True), self._contents)
+        return normalised(self._turned(_side(model, inputs, outputs, mended=True)), self._contents)
 
     def without_graph(self) -> Model | None:
         """The first of the models that has no graph: then nothing can be proven, aligned or diagnosed."""
@@ -82,19 +92,53 @@ class Pair:
         for role in ROLES:
             if role == "export" or self.reference is not None:
                 feeds = {
-                    getattr(entry, role): inputs[entry.reference]
+                    getattr(entry, role): fed(entry, inputs[entry.reference], role)
                     for entry in self.inputs
                     if entry.reference in inputs
                 }
                 self.model(role).check_inputs(feeds)
 
     def run(self, role: Role, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run one side on ``inputs`` (by the reference's names); its own tensor names to arrays."""
+        """Run one side on ``inputs`` (by the reference's names); its own tensor names to arrays.
+
+        Both are in the layout of the reference.
+        """
         model = self.model(role)
-        feeds = {getattr(entry, role): _value(inputs, entry.reference) for entry in self.inputs}
+        feeds = {
+            getattr(entry, role): fed(entry, _value(inputs, entry.reference), role) for entry in self.inputs
+        }
         known = {entry.reference for entry in self.inputs}
         feeds.update({name: value for name, value in inputs.items() if name not in known})
-        return model.run(feeds, [getattr(output, role) for output in self.outputs], session=self.spec.session)
+        names = [getattr(output, role) for output in self.outputs]
+        answers = model.run(feeds, names, session=self.spec.session)
+        for output in self.outputs if role == "export" else ():
+            answers[output.export] = given(output, answers[output.export])
+        return answers
+
+
+def fed(entry: InputSpec, value: Array, role: Role) -> Array:
+    """``value`` of an input of the reference as a side takes it. Raises SettingsError."""
+    if role == "reference" or entry.transpose is None:
+        return value
+    return _transposed(value, entry.transpose, entry.transpose, f"input {entry.reference}")
+
+
+def given(output: OutputSpec, answer: Array) -> Array:
+    """What the export answers for an output, in the layout of the reference. Raises SettingsError."""
+    if output.transpose is None:
+        return answer
+    order = tuple(sorted(range(len(output.transpose)), key=output.transpose.__getitem__))
+    return _transposed(answer, order, output.transpose, f"output {output.export}")
+
+
+def _transposed(value: Array, order: tuple[int, ...], stated: tuple[int, ...], what: str) -> Array:
+    value = np.asarray(value)
+    if value.ndim != len(order):
+        raise SettingsError(
+            f"'transpose' of {what} is {list(stated)}, of {len(stated)} axes, but the shape is"
+            f" {list(value.shape)}. State each axis once."
+        )
+    return np.ascontiguousarray(value.transpose(order))
 
 
 def _side(model: HasGraph, inputs: Sequence[str], outputs: Sequence[str], *, mended: bool) -> Side:

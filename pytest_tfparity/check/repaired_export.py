@@ -24,6 +24,8 @@ def write_repaired_export(spec: ParitySpec, models: ModelStore, path: Path) -> f
     pair = open_pair(spec, models)
     if pair.without_graph() is not None or not isinstance(pair.export, Repairable):
         return None
+    if any(entry.transpose for entry in pair.inputs) or any(output.transpose for output in pair.outputs):
+        return None  # what is repaired takes the layout of the reference, so it is not the file that was exported
     inputs = load_inputs(spec)
     answers = RunOutputs(
         inputs=inputs, reference=pair.run("reference", inputs), export=pair.run("export", inputs)

@@ -14,6 +14,7 @@ from ..errors import SettingsError
 from ..result import OutputComparison
 from .deviation import Deviation, float_deviation, integer_deviation, string_deviation
 from .dtypes import kind
+from .metrics import criteria
 from .tolerance import Tolerance, TopK
 from .top_k import agreeing_rows
 
@@ -26,6 +27,7 @@ def compare(
     reference_name: str,
     export_name: str,
     against: str = "reference",
+    step: float | None = None,
 ) -> OutputComparison:
     """How ``export`` compares with ``reference`` (arrays of any shape and dtype) under ``tolerance``.
 
@@ -34,7 +36,8 @@ def compare(
     comparison, an infinity against anything but itself, and any NaN fail, but for NaN on both sides
     under ``equal_nan``. Infinities and NaN fail under every statistic. ``required_atol`` and
     ``required_rtol`` pass when they are put in. A ``rounding`` allows nothing here, where no exact answer is
-    known (:func:`.rounding.compare_exactly`). Raises SettingsError if ``tolerance`` makes no sense.
+    known (:func:`.rounding.compare_exactly`). ``step`` is the quantum of the
+    export's output, for ``steps``. Raises SettingsError if ``tolerance`` makes no sense.
     """
     if problems := tolerance.problems():
         raise SettingsError(" ".join(problems))
@@ -46,7 +49,8 @@ def compare(
         deviation = Deviation(total=reference.size, failing=reference.size)
     clauses = [problem] if problem else _clauses(deviation, reference, tolerance, against)
     top_k = None if problem or tolerance.top_k is None else _top_k(reference, export, tolerance.top_k)
-    clauses += [top_k] if top_k else []
+    asked = () if problem else criteria(reference, export, tolerance, step)
+    otherwise = bool(problem or top_k) or not all(each.passed for each in asked)
     found = OutputComparison(
         reference=reference_name,
         export=export_name,
@@ -59,14 +63,15 @@ def compare(
         rtol=float(tolerance.rtol),
         required_atol=None,
         required_rtol=None,
-        passed=deviation.passed and not problem and not top_k,
-        problem="; ".join(clauses) or None,
+        passed=deviation.passed and not otherwise,
+        problem="; ".join([*clauses, *([top_k] if top_k else [])]) or None,
         statistic=tolerance.statistic,
         against=against,
+        criteria=asked,
     )
     found = _with_worst(found, deviation.worst, reference, export)
-    # No tolerance mends another dtype or another ranking, so none is suggested then.
-    return found if problem or top_k else _with_passing_tolerance(found, deviation)
+    # No tolerance mends another dtype, another ranking or a metric, so none is suggested then.
+    return found if otherwise else _with_passing_tolerance(found, deviation)
 
 
 def _with_worst(

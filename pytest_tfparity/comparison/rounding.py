@@ -91,6 +91,7 @@ def compare_exactly(
     reference_name: str,
     export_name: str,
     against: str = "reference",
+    step: float | None = None,
 ) -> OutputComparison:
     """How ``export`` compares with the ``exact`` answer under a tolerance with a ``rounding``.
 
@@ -100,7 +101,13 @@ def compare_exactly(
     a digit left.
     """
     plain = compare(
-        reference, export, tolerance, reference_name=reference_name, export_name=export_name, against=against
+        reference,
+        export,
+        tolerance,
+        reference_name=reference_name,
+        export_name=export_name,
+        against=against,
+        step=step,
     )
     if kind(reference.dtype) not in ("float", "complex") or reference.shape != export.shape:
         return plain
@@ -120,6 +127,7 @@ def compare_exactly(
         reference_name=reference_name,
         export_name=export_name,
         against=against,
+        step=step,
     )
     found = replace(found, required_atol=None, required_rtol=None, rounding_allowed=tolerance.rounding)
     found = measured(found, rounding, export, exact)

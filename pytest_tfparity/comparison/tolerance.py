@@ -11,6 +11,10 @@ import numpy as np
 
 ROUNDINGS = 8.0
 """How many times the reference's rounding a right export may have: measured in docs/rounding.md."""
+METRICS = ("sqnr", "cosine", "steps")
+"""What judges an output as approximate: where one is stated, no atol or rtol of a weaker place is asked beside it."""
+_AGAIN = 1e-5
+"""What the same model may differ by, absolutely and relatively, where it runs again."""
 _QUANTILE = re.compile(r"quantile\(\s*([0-9.eE+-]+)\s*\)")
 
 
@@ -46,6 +50,9 @@ class Tolerance:
 
     With ``rounding`` neither ``atol`` nor ``rtol`` counts, but how far a float is from the exact answer: at most
     ``rounding`` times as far as its own arithmetic takes the reference from it (:mod:`.rounding`).
+
+    ``sqnr`` (dB, at least), ``cosine`` (at least) and ``steps`` (quanta of the export's output, at most) are asked
+    beside all that (:mod:`.metrics`).
     """
 
     atol: float = 1e-5
@@ -54,6 +61,9 @@ class Tolerance:
     statistic: str = "max"
     top_k: TopK | None = None
     rounding: float | None = None
+    sqnr: float | None = None
+    cosine: float | None = None
+    steps: float | None = None
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with these numbers, a sentence each; empty if nothing is."""
@@ -71,7 +81,32 @@ class Tolerance:
             )
         if self.rounding is not None and not (_is_number(self.rounding) and 1 <= self.rounding < math.inf):
             found.append(f"rounding must be a finite number of at least 1, not {self.rounding!r}.")
+        found += self._metric_problems()
         return (*found, *(self.top_k.problems() if self.top_k else ()))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that are asked for, by the keys that state them."""
+        stated = {name: getattr(self, name) for name in METRICS}
+        return {name: float(number) for name, number in stated.items() if number is not None}
+
+    @property
+    def of_reference(self) -> Tolerance:
+        """The same for a reference beside its own stored answer, which is no approximate export."""
+        if not self.metrics:
+            return self
+        plain = replace(self, sqnr=None, cosine=None, steps=None)
+        return replace(plain, atol=_AGAIN, rtol=_AGAIN) if math.isinf(self.atol) else plain
+
+    def _metric_problems(self) -> list[str]:
+        found = []
+        if self.sqnr is not None and not (_is_number(self.sqnr) and math.isfinite(self.sqnr)):
+            found.append(f"sqnr must be a finite number, in dB, not {self.sqnr!r}.")
+        if self.cosine is not None and not (_is_number(self.cosine) and 0 < self.cosine <= 1):
+            found.append(f"cosine must be above 0 and at most 1, not {self.cosine!r}.")
+        if self.steps is not None and not (_is_number(self.steps) and 0 <= self.steps < math.inf):
+            found.append(f"steps must be a finite number of at least 0, not {self.steps!r}.")
+        return found
 
     def within(self, unit: float) -> Tolerance:
         """The same as a plain tolerance, where a rounding is ``unit``; as it is where it asks for none."""

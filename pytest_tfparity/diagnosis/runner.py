@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
 from ..comparison.compare import compare
 from ..comparison.tolerance import Tolerance
-from ..errors import FeedError, ModelError, TfparityError
+from ..errors import ModelError, TfparityError
 from ..formats.format import Role
 from ..formats.model import HasOwnRuntime, HasSession, Model, Repairable, Rewritten
-from ..graph.graph import Array, TensorName, tensor_name
+from ..graph.graph import Array, TensorName
 from ..graph.lift.lifted import Stored
 from ..graph.proof.proof import Side
 from ..result import OutputComparison
@@ -39,6 +37,9 @@ class Runner(Protocol):
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """The compared outputs of a side as it was given, in their order, for inputs by the reference's names."""
 
+    def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
+        """How answers of the export, to whatever inputs, compare with the reference's answer to ``inputs``."""
+
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         """A changed export, run on ``inputs`` and compared with the reference's answer."""
 
@@ -55,25 +56,29 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedOutput:
-    """An output by its name on both sides, and the tolerance that it is compared under."""
+    """An output by its name on both sides, the tolerance that it is compared under, and its quantum if it has one."""
 
     reference: str
     export: str
     tolerance: Tolerance
+    step: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRunner:
     """Runs two opened models; see :class:`Runner`.
 
-    ``reference_side`` is what the reference computes, ``input_names`` are the inputs by their names in the
-    reference and in the export. ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None
-    where it could not be run.
+    ``run`` answers for a side as it was given, by its own names, to inputs by the reference's. ``reference_side`` and
+    ``export_side`` are what both compute as they were given, ``input_names`` the inputs by their names in the reference
+    and in the export. ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None where it could
+    not be run.
     """
 
     reference: Model
     export: Model
+    run: Callable[[Role, Mapping[str, Array]], Mapping[str, Array]]
     reference_side: Side
+    export_side: Side
     input_names: tuple[tuple[str, str], ...]
     outputs: tuple[ComparedOutput, ...]
     inputs: Mapping[str, Array]
@@ -96,64 +101,69 @@ class ModelRunner:
         if not isinstance(self.export, HasOwnRuntime):
             return True
         if not self._faithful:
-            self._faithful.append(self._as_its_runtime(self.export))
+            self._faithful.append(self._as_its_runtime())
         return self._faithful[0]
 
-    def _as_its_runtime(self, export: HasOwnRuntime) -> bool:
-        names = [output.export for output in self.outputs]
+    def _as_its_runtime(self) -> bool:
         try:
-            found = export.run(self._feeds("export", self.inputs), names)
-            tensors = [tensor_name(name) for name in names]
-            other = export.translated(self._feeds("export", self.inputs), tensors)
+            own = self.answers("export", self.inputs)
+            translated = self._run(self.export_side)
         except TfparityError:
             return False
         return all(
             compare(
-                found[output.export],
-                other[tensor_name(output.export)],
+                one,
+                other,
                 output.tolerance,
                 reference_name=output.export,
                 export_name=output.export,
+                step=output.step,
             ).passed
-            for output in self.outputs
+            for output, one, other in zip(self.outputs, own, translated, strict=True)
         )
 
     @property
     def translation(self) -> Translation | None:
-        """How the translation of an export is run that another runtime runs; None for any other export."""
+        """See :attr:`Runner.translation`."""
         if not isinstance(self.export, HasOwnRuntime) or self.expected is None:
             return None
         return Translation(export=self.export, runner=self)
 
-    def feeds_of_export(self) -> dict[str, Array]:
-        """The inputs by the names of the export."""
-        return self._feeds("export", self.inputs)
-
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""
-        model = self.reference if role == "reference" else self.export
-        names = [output.reference if role == "reference" else output.export for output in self.outputs]
-        found = model.run(self._feeds(role, inputs), names, session=self.session)
-        return tuple(found[name] for name in names)
+        found = self.run(role, inputs)
+        return tuple(found[getattr(output, role)] for output in self.outputs)
 
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         """See :meth:`Runner.compare`."""
-        expected = self.expected or {}
-        feeds = {
+        return self.judged(self._run(export))
+
+    def feeds(self, export: Side) -> dict[str, Array]:
+        """``inputs`` by the names of a changed export."""
+        return {
             str(tensor): self.inputs[name]
             for tensor, (name, _) in zip(export.inputs, self.input_names, strict=True)
         }
+
+    def _run(self, export: Side) -> OutputArrays:
         with closing(self._rewritten(export)) as model:
-            found = model.run(feeds, list(map(str, export.outputs)), session=self.session)
+            names = [str(name) for name in export.outputs]
+            found = model.run(self.feeds(export), names, session=self.session)
+        return tuple(found[name] for name in names)
+
+    def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
+        """See :meth:`Runner.judged`."""
+        expected = self.expected or {}
         return tuple(
             compare(
                 expected[output.reference],
-                found[str(tensor)],
+                answer,
                 output.tolerance,
                 reference_name=output.reference,
                 export_name=output.export,
+                step=output.step,
             )
-            for output, tensor in zip(self.outputs, export.outputs, strict=True)
+            for output, answer in zip(self.outputs, answers, strict=True)
         )
 
     def measure(self, export: Side, aligned: Mapping[str, str]) -> tuple[Activation, ...]:
@@ -185,19 +195,10 @@ class ModelRunner:
         """See :meth:`Runner.knows`."""
         return op in registered_ops()
 
-    def _feeds(self, role: Role, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """``inputs`` by the names of a side; what is no declared input is fed under its own name."""
-        feeds = {name: value for name, value in inputs.items() if name not in dict(self.input_names)}
-        for reference, export in self.input_names:
-            if reference not in inputs:
-                raise FeedError(f"No values for input {reference}; given are {', '.join(inputs) or 'none'}.")
-            feeds[reference if role == "reference" else export] = np.asarray(inputs[reference])
-        return feeds
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """Runs the translation of an export, with other grids than the file's."""
+    """Runs the translation of an export, on other grids than the file's."""
 
     export: HasOwnRuntime
     runner: ModelRunner
@@ -214,21 +215,10 @@ class Translation:
         activations: Mapping[TensorName, Stored] | None = None,
     ) -> dict[TensorName, Array]:
         """What ``side`` computes for ``tensors``, rounded to the grids of ``activations`` (default: none)."""
-        return self.export.translated(
-            self.runner.feeds_of_export(), tensors, graph=side.graph, activations=activations or {}
-        )
+        feeds = self.runner.feeds(side)
+        return self.export.translated(feeds, tensors, graph=side.graph, activations=activations or {})
 
     def passes(self, side: Side, activations: Mapping[TensorName, Stored]) -> bool:
         """Whether ``side`` on these grids answers as the reference does, within tolerance. Raises TfparityError."""
         found = self.values(side, side.outputs, activations)
-        expected = self.runner.expected or {}
-        return all(
-            compare(
-                expected[output.reference],
-                found[tensor],
-                output.tolerance,
-                reference_name=output.reference,
-                export_name=output.export,
-            ).passed
-            for output, tensor in zip(self.runner.outputs, side.outputs, strict=True)
-        )
+        return all(each.passed for each in self.runner.judged(tuple(found[name] for name in side.outputs)))

@@ -99,6 +99,13 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
             f" It has the inputs {', '.join(self.lifted.inputs)} and the outputs {', '.join(self.lifted.outputs)}."
         )
 
+    def output_step(self, output: str) -> float | None:
+        """See :meth:`.model.Model.output_step`."""
+        made = self.graph.nodes[tensor_name(output).node]
+        held = self.lifted.activations.get(made.inputs[0]) if made.inputs else None
+        grid = held.grid if held is not None else None
+        return None if grid is None or grid.per_channel else float(grid.scale.flat[0])
+
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
     ) -> dict[str, Array]:

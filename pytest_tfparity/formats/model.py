@@ -98,6 +98,13 @@ class Model(ABC):
             if name not in known:
                 raise FeedError(f"{self.label} has no input {name!r}.{did_you_mean(name, known)}")
 
+    def output_step(self, output: str) -> float | None:
+        """The distance of two neighbouring values of an output that the file quantises; None where it does not.
+
+        Raises ModelError, UnreadableFile.
+        """
+        return None
+
     @property
     def open_bytes(self) -> int:
         """Size of the files of this model while a runtime holds it, else 0."""

@@ -37,6 +37,7 @@ KINDS: Mapping[str, str] = {
     "text": "text",
     "texts": "text, or a list of texts",
     "shape": "a list of whole numbers such as [8, 28, 28, 1]",
+    "permutation": "a list of each axis once, such as [0, 3, 1, 2]",
     "dtype": "a dtype such as float32",
     "random": "a mapping such as {distribution: normal, shape: [8, 28, 28, 1]}",
     "reference": "a mapping with the keys of the reference",

@@ -190,7 +190,7 @@ def _changes(
         result = compare(
             stored,
             now,
-            tolerances.get(name, Tolerance()).within(_unit(golden, name)),
+            tolerances.get(name, Tolerance()).of_reference.within(_unit(golden, name)),
             reference_name=name,
             export_name=name,
             against="golden",

@@ -145,8 +145,11 @@ def _summary(content: Mapping[str, Any]) -> Summary:
 def tolerance_facts(tolerance: Tolerance) -> dict[str, Any]:
     """A tolerance as the yaml file states it: atol and rtol, or rounding, and of the rest what is not the default."""
     facts: dict[str, Any] = {"atol": float(tolerance.atol), "rtol": float(tolerance.rtol)}
+    if tolerance.metrics and math.isinf(tolerance.atol):
+        facts = {}
     if tolerance.rounding is not None:
         facts = {"rounding": float(tolerance.rounding)}
+    facts.update(tolerance.metrics)
     if tolerance.equal_nan:
         facts["equal_nan"] = True
     if tolerance.statistic != "max":

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..result import Finding, OutputComparison, ParityResult, Verdict
+from ..result import Criterion, Finding, OutputComparison, ParityResult, Verdict
 
 if TYPE_CHECKING:
     from ..result_details import NodeDifference
@@ -126,6 +126,8 @@ def _difference(output: OutputComparison) -> str:
     """What is wrong with one output, as a clause."""
     if output.problem is not None:
         return f"{output.export}: {output.problem}"
+    if unmet(output) and not output.failing:
+        return f"{output.export}: {', '.join(map(criterion_text, unmet(output)))}"
     share = f"{output.failing} of {output.total} values of {output.export}"
     if output.max_abs is None:
         return share
@@ -136,10 +138,53 @@ def _allowed(output: OutputComparison) -> str:
     if output.rounding_allowed is not None:
         times = "" if output.times_rounding is None else f"{number_text(float(output.times_rounding))} times "
         return f"{times}the rounding {number_text(output.rounding)}, {output.rounding_allowed:g} allowed"
+    return ", ".join(tolerance_parts(output))
+
+
+def tolerance_parts(output: OutputComparison) -> list[str]:
+    """What was asked of an output: its tolerance, unless that allows anything, and its metrics with their values."""
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")
-    return ", ".join(parts)
+    metrics = [criterion_text(each) for each in output.criteria]
+    return metrics if metrics and math.isinf(output.atol) else [*parts, *metrics]
+
+
+def unmet(output: OutputComparison) -> list[Criterion]:
+    """The metrics that an output does not meet."""
+    return [each for each in output.criteria if not each.passed]
+
+
+def criterion_text(criterion: Criterion) -> str:
+    """A metric with its value and what was asked, as a clause: ``sqnr 20.7 dB, at least 23 asked``."""
+    unit, bound = {"sqnr": (" dB", "least"), "steps": ("", "most")}.get(criterion.name, ("", "least"))
+    digits = 9 if criterion.name == "cosine" else 4
+    value = (
+        f"{criterion.value:.{digits}g}{unit}" if criterion.value is not None else _without_value(criterion)
+    )
+    return f"{criterion.name} {value}, at {bound} {criterion.asked:g} asked"
+
+
+def _without_value(criterion: Criterion) -> str:
+    """In place of a metric that is no number."""
+    if criterion.passed:
+        return "infinite"
+    if criterion.name == "cosine":
+        return "undefined (no real numbers, not finite, all zeros, or all one number in the reference)"
+    return "undefined (no real numbers, not finite, or all zeros in the reference)"
+
+
+def would_pass(criterion: Criterion) -> str:
+    """A metric that just passes, as it is stated; empty where none does."""
+    value = criterion.value
+    if value is None or (criterion.name == "cosine" and value <= 0):
+        return ""
+    return f"{criterion.name}={at_least(value) if criterion.name == 'steps' else at_most(value)}"
+
+
+def at_most(value: float) -> str:
+    """What must be at least so much, as a short number that is not larger than ``value``."""
+    return at_least(-value).removeprefix("-") if value >= 0 else f"-{at_least(-value)}"
 
 
 def _outputs(result: ParityResult, width: int) -> Iterator[str]:
@@ -222,8 +267,9 @@ def _roundings(result: ParityResult) -> Iterator[str]:
 
 
 def _tolerances(result: ParityResult) -> Iterator[str]:
-    """The smallest tolerance with which every failing output would pass, or nothing if there is none."""
+    """The smallest tolerance with which every failing output would pass, if there is one, and the metrics likewise."""
     failing = [output for output in result.outputs if not output.passed]
+    yield from filter(None, map(_metrics_that_pass, failing))
     if not failing:
         return
     choices = []
@@ -234,6 +280,14 @@ def _tolerances(result: ParityResult) -> Iterator[str]:
             choices.append(f"{name}={at_least(max(needed))}")
     if choices:
         yield f"  Smallest tolerance that would pass: {' or '.join(choices)}"
+
+
+def _metrics_that_pass(output: OutputComparison) -> str:
+    """The metrics with which an output would pass that fails by them alone."""
+    passing = list(map(would_pass, unmet(output)))
+    if not passing or not all(passing) or output.problem is not None or output.failing:
+        return ""
+    return f"  {output.export} would pass with {', '.join(passing)}"
 
 
 def _closest(outputs: Sequence[OutputComparison]) -> str:

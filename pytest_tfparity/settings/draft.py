@@ -11,12 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..comparison.tolerance import Tolerance
+from ..comparison.tolerance import METRICS, Tolerance
 from ..errors import SettingsError
 from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of
 from . import schema
-from .roles import side_description
+from .roles import PLAIN, side_description
 from .spec import (
     BytesSource,
     CallSource,
@@ -91,7 +91,8 @@ def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield "outputs", ["outputs:", *(f"  - {_flow(output)}" for output in outputs)]
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
-    if spec.tolerance.rounding is None:
+    by_metrics = bool(spec.tolerance.metrics) and math.isinf(spec.tolerance.atol)
+    if spec.tolerance.rounding is None and not by_metrics:
         yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", _PROPOSAL]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
@@ -130,22 +131,29 @@ def _changed(tolerance: Tolerance, base: Tolerance) -> dict[str, Any]:
         if value != getattr(base, field.name):
             is_top_k = field.name == "top_k" and value is not None
             changed[field.name] = {"k": value.k, "agree": value.agree} if is_top_k else value
+    if changed.get("atol") == math.inf and changed.keys() & set(METRICS) and not tolerance.rtol:
+        changed = {
+            name: value for name, value in changed.items() if name not in PLAIN
+        }  # what metrics mean anyway
     return changed
 
 
 def _output(output: OutputSpec, base: Tolerance) -> str | dict[str, Any]:
     own = _changed(output.tolerance, base)
-    if output.reference == output.export and not own:
+    if output.reference == output.export and output.transpose is None and not own:
         return output.reference
-    names = {"reference": output.reference}
-    if output.export != output.reference:
-        names["export"] = output.export
-    return {**names, **own}
+    return {"reference": output.reference, **_elsewhere(output), **own}
+
+
+def _elsewhere(entry: InputSpec | OutputSpec) -> dict[str, Any]:
+    """What an input or output is called in the export, and in which order it has its axes there."""
+    name = {} if entry.export == entry.reference else {"export": entry.export}
+    return name if entry.transpose is None else {**name, "transpose": list(entry.transpose)}
 
 
 def _input(given: InputSpec, folder: Path) -> dict[str, Any]:
     stated = _source(given.source, folder) if given.source is not None else {}
-    return stated if given.export == given.reference else {**stated, "export": given.export}
+    return {**stated, **_elsewhere(given)}
 
 
 def _source(source: InputSource, folder: Path) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class OutputEntry:
     reference: str
     export: str
     own: Layer
+    transpose: tuple[int, ...] | None = None
 
 
 def read_top_k(reading: Reading, value: Written, key: Key, owner: str) -> TopK | None:
@@ -136,7 +137,12 @@ def _input(reading: Reading, item: Written, reference: str, label: str) -> Input
     if "key" in settings and sources != ["npz"]:
         raise Wrong("has 'key', which names an array of an .npz file, but no 'npz'")
     plain = values_of(settings)
-    return InputSpec(reference=reference, export=plain.get("export", reference), source=_source(plain))
+    return InputSpec(
+        reference=reference,
+        export=plain.get("export", reference),
+        source=_source(plain),
+        transpose=plain.get("transpose"),
+    )
 
 
 def _source(plain: Mapping[str, Any]) -> InputSource | None:
@@ -184,8 +190,13 @@ def _output(reading: Reading, item: Written, owner: str) -> OutputEntry | None:
     plain = values_of(settings)
     if "reference" not in plain:
         return None
-    own = {name: value for name, value in settings.items() if name not in ("reference", "export")}
-    return OutputEntry(reference=plain["reference"], export=plain.get("export", plain["reference"]), own=own)
+    names = ("reference", "export", "transpose")
+    return OutputEntry(
+        reference=plain["reference"],
+        export=plain.get("export", plain["reference"]),
+        own={name: value for name, value in settings.items() if name not in names},
+        transpose=plain.get("transpose"),
+    )
 
 
 def read_tensor_names(reading: Reading, value: Written, key: Key, owner: str) -> TensorPair | None:

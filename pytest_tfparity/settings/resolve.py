@@ -9,16 +9,17 @@ marker's ``atol``, which is that of all its outputs, but not over an option.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..comparison.tolerance import Tolerance
+from ..comparison.tolerance import METRICS, Tolerance
 from ..errors import Problem, SettingsError
 from ..formats.format import SideSpec
 from .readers import read_configuration, read_marker, reading_of
-from .roles import merged, side_spec
+from .roles import PLAIN, merged, side_spec
 from .rules import problems_of
 from .schema import CONDUCT, TOLERANCE
 from .spec import OutputSpec, ParitySpec
@@ -145,6 +146,7 @@ def _spec(layers: _Layers, export: SideSpec, *, name: str, root: Path, place: Pl
                 reference=entry.reference,
                 export=entry.export,
                 tolerance=_tolerance(layers.output_settings(entry.own)),
+                transpose=entry.transpose,
             )
             for entry in outputs
         ),
@@ -158,4 +160,7 @@ def _spec(layers: _Layers, export: SideSpec, *, name: str, root: Path, place: Pl
 
 
 def _tolerance(settings: Layer) -> Tolerance:
-    return Tolerance(**{key.name: settings[key.name].value for key in TOLERANCE if key.name in settings})
+    stated = {key.name: settings[key.name].value for key in TOLERANCE if key.name in settings}
+    if any(name in stated for name in METRICS) and not any(name in stated for name in (*PLAIN, "rounding")):
+        stated["atol"] = math.inf
+    return Tolerance(**stated)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..comparison.tolerance import METRICS
 from ..formats.format import ROLES, Format, Role, SideSpec
 from ..formats.registry import FORMATS, format_of, formats_for
 from ..formats.section import Key, Section
@@ -132,20 +133,22 @@ def stated_format(settings: Layer, role: Role) -> Format | None:
 
 PLAIN = ("atol", "rtol")
 """What a ``rounding`` stands in place of."""
+_REPLACES = ((("rounding",), PLAIN), (PLAIN, ("rounding",)), (METRICS, (*PLAIN, "rounding")))
+"""Settings, and those of weaker places that do not hold any more where one of them is stated."""
 
 
 def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
     """All layers in one, the strongest last.
 
     What a layer states of a side's format takes the place of what was stated of another format, and a key that
-    excludes another takes that one's place: so do ``rounding`` and the plain tolerance.
+    excludes another takes that one's place: so do ``rounding`` and the plain tolerance, and metrics that of either.
     """
     found: dict[str, Stated] = {}
     for layer in layers:
         for role in ROLES:
             for name in _replaced(found, layer, role):
                 found.pop(name, None)
-        for names, others in ((("rounding",), PLAIN), (PLAIN, ("rounding",))):
+        for names, others in _REPLACES:
             if any(name in layer for name in names):
                 for name in others:
                     found.pop(name, None)

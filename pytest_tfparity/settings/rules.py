@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
 from ..formats.format import ROLES, Format, SideSpec
 from ..formats.registry import formats_for
@@ -201,7 +202,7 @@ def _vacuous(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[
     for own in [output.own for output in outputs] or [{}]:
         together = merged((settings, own))
         atol = together.get("atol")
-        if atol is not None and atol.value == math.inf and "top_k" not in together:
+        if atol is not None and atol.value == math.inf and not {"top_k", *METRICS} & set(together):
             hint = "state top_k beside it, or a number"
             yield atol.place, f"{atol.label} is infinite, which passes anything; {hint}."
 

@@ -45,6 +45,13 @@ TOLERANCE = (
     ),
     Key("tolerance", "rule", "Only rounding, which is the same as rounding: 8.", sets="rounding"),
     Key("top_k", "top_k", "How many largest entries of a row must be the same, in which share of the rows."),
+    Key("sqnr", "number", "How far the reference must stand above the difference from it, in dB."),
+    Key("cosine", "share", "What the cosine of reference and export, as two vectors, must be at least."),
+    Key(
+        "steps",
+        "tolerance",
+        "How many steps of the export's quantised output a value may differ by.",
+    ),
 )
 
 CONDUCT = (
@@ -123,6 +130,11 @@ INPUT = Section(
             "The name of the input in the export, if it is another.",
             default="the reference's name",
         ),
+        Key(
+            "transpose",
+            "permutation",
+            "The axes of the reference's input in the order in which the export takes them.",
+        ),
     ),
 )
 
@@ -181,6 +193,11 @@ OUTPUT = Section(
             "tensor",
             "The name of the output in the export, if it is another.",
             default="the reference's name",
+        ),
+        Key(
+            "transpose",
+            "permutation",
+            "The axes of the reference's output in the order in which the export gives them.",
         ),
         *TOLERANCE,
     ),

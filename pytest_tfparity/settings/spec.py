@@ -64,21 +64,27 @@ InputSource: TypeAlias = NpzSource | RandomSource | ImageSource | BytesSource | 
 class InputSpec:
     """An input tensor: its name on the reference's and on the export's side, and where its values come from.
 
-    ``source`` is None where the values are given to ``run`` by the test itself or stand in the goldens alone.
+    ``source`` is None where the values are given to ``run`` by the test itself or stand in the goldens alone. The
+    export takes the values with their axes in the order ``transpose`` (as ``numpy.transpose`` does it), or as they are.
     """
 
     reference: str
     export: str
     source: InputSource | None = None
+    transpose: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
-    """An output that is compared: its name on both sides and its tolerance."""
+    """An output that is compared: its name on both sides and its tolerance.
+
+    The export gives the reference's axes in the order ``transpose``, or as they are; it is compared in the reference's.
+    """
 
     reference: str
     export: str
     tolerance: Tolerance
+    transpose: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

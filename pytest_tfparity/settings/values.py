@@ -233,6 +233,19 @@ def _shape(value: Written, key: Key) -> tuple[int, ...]:
     return tuple(int(size.value) for size in given)
 
 
+def _permutation(value: Written, key: Key) -> tuple[int, ...]:
+    given = value.value
+    if not isinstance(given, list) or not given:
+        raise must_be(KINDS[key.kind], value)
+    axes = [axis.value for axis in given]
+    if not all(type(axis) is int for axis in axes) or sorted(axes) != list(range(len(axes))):
+        raise Wrong(
+            f"must be {KINDS[key.kind]}, but it is {shortened(str(axes))}",
+            value.line,
+        )
+    return tuple(axes)
+
+
 def feed_of(value: Written) -> FeedValue:
     """A constant: a bool, number, text, or nested tuples of them, not ragged. Raises :class:`Wrong`."""
     given = value.value
@@ -283,6 +296,7 @@ VALUE_READERS: Mapping[str, Callable[[Written, Key], Any]] = {
     "function": _function,
     "ema": _ema,
     "shape": _shape,
+    "permutation": _permutation,
 }
 """Readers of the kinds that need neither a folder nor a section of their own."""
 

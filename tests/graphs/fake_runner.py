@@ -35,12 +35,19 @@ class FakeRunner:
     asked: list[Role] = field(default_factory=list)
 
     @property
+    def translation(self) -> None:
+        return None
+
+    @property
     def comparable(self) -> bool:
         return self.comparison is not None
 
     def answers(self, role: Role, inputs: Mapping[str, np.ndarray]) -> OutputArrays:
         self.asked.append(role)
         return self.answer(role, inputs)
+
+    def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
+        raise ModelError("It cannot be compared.")
 
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         if self.comparison is None:

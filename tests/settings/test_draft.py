@@ -1,6 +1,7 @@
 """A manifest that is written means what it was written from."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,12 @@ def whole(folder: Path) -> ParitySpec:
         ),
         export=SideSpec(format="frozen_graph", path=folder / "art/digits.pb", feeds={"phase:0": 0}),
         inputs=tuple(
-            InputSpec(reference=name, export=name if name < "c" else f"net/{name}", source=source)
+            InputSpec(
+                reference=name,
+                export=name if name < "c" else f"net/{name}",
+                source=source,
+                transpose=(0, 3, 1, 2) if name == "b:0" else None,
+            )
             for name, source in sources.items()
         ),
         outputs=(
@@ -86,6 +92,12 @@ def whole(folder: Path) -> ParitySpec:
                 reference="p:0",
                 export="p:0",
                 tolerance=dataclasses.replace(base, atol=0.5, top_k=TopK(k=5, agree=0.9), equal_nan=True),
+            ),
+            OutputSpec(
+                reference="q:0",
+                export="q:0",
+                tolerance=dataclasses.replace(base, atol=math.inf, rtol=0.0, sqnr=30.5, steps=2.0),
+                transpose=(1, 0),
             ),
         ),
         tolerance=base,

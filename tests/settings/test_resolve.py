@@ -1,5 +1,6 @@
 """Settings of several origins in one specification: who wins, and what is refused."""
 
+import math
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -113,6 +114,21 @@ def test_an_output_that_the_marker_lists_keeps_its_own_tolerance_unless_an_optio
     assert [output.tolerance.atol for output in outputs] == [0.6, 0.6]
 
 
+def test_a_metric_stands_in_place_of_the_tolerance_of_a_weaker_place(folder: Path) -> None:
+    def tolerance(output: str, model: str = "", **layers: Any) -> Tolerance:
+        text = f"defaults: {{atol: 0.2}}\n{MODEL.replace('{reference: own, atol: 0.4}', output)}{model}"
+        return resolved(folder, text, **layers).outputs[1].tolerance
+
+    assert tolerance("{reference: own, sqnr: 30}") == Tolerance(atol=math.inf, sqnr=30)
+    assert tolerance("{reference: own, steps: 2}", "    rounding: 8\n") == Tolerance(atol=math.inf, steps=2)
+    assert tolerance("{reference: own, sqnr: 30, atol: 0.5}") == Tolerance(atol=0.5, sqnr=30)
+    assert tolerance("{reference: own, atol: 0.5}", "    cosine: 0.99\n") == Tolerance(atol=0.5, cosine=0.99)
+    assert tolerance("{reference: own, sqnr: 30}", options={"atol": "0.6"}) == Tolerance(atol=0.6, sqnr=30)
+    assert tolerance("{reference: own, sqnr: 30, top_k: {k: 1}}") == Tolerance(
+        atol=math.inf, sqnr=30, top_k=TopK(k=1)
+    )
+
+
 def test_options_and_ini_values_are_read_as_text(folder: Path) -> None:
     spec = resolved(
         folder,
@@ -136,7 +152,7 @@ def test_a_marker_can_state_a_whole_check_by_itself(folder: Path) -> None:
             "frozen_graph": folder / "a.pb",
             "export_feeds": {"phase:0": np.bool_(False)},
             "inputs": {
-                "image:0": {"npz": "images.npz", "export": "input:0"},
+                "image:0": {"npz": "images.npz", "export": "input:0", "transpose": (0, 3, 1, 2)},
                 "noise:0": {"random": {"distribution": "integers", "shape": (8, 4), "high": 10}},
                 "files:0": {"bytes": ["a.png"]},
                 "pictures:0": {"images": {"paths": "*.png", "channels": 1}},
@@ -164,6 +180,7 @@ def test_a_marker_can_state_a_whole_check_by_itself(folder: Path) -> None:
         CallSource(function="digits.inputs:made"),
     ]
     assert spec.inputs[0].export == "input:0"
+    assert spec.inputs[0].transpose == (0, 3, 1, 2)
     assert [output.reference for output in spec.outputs] == ["logits:0", "a:0"]
     assert [output.export for output in spec.outputs] == ["logits:0", "b:0"]
     assert spec.tolerance == Tolerance(statistic="median", equal_nan=True, top_k=TopK(k=5, agree=0.99))

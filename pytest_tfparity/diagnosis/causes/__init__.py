@@ -21,6 +21,7 @@ from . import (
     layout,
     loading,
     non_finite,
+    other_layout,
     passes,
     precision,
     preprocessing,
@@ -57,6 +58,7 @@ GRAPH: tuple[Cause, ...] = classified(DIFFERENCES)
 CAUSES: tuple[Cause, ...] = (
     *loading.CAUSES,
     *stateful.CAUSES,
+    *other_layout.CAUSES,
     *batch_size.CAUSES,
     *non_finite.EARLY,
     *inputs_outputs.CAUSES,
@@ -77,7 +79,7 @@ CAUSES: tuple[Cause, ...] = (
     *GRAPH,
 )
 
-ON_WRONG_INPUTS: tuple[Cause, ...] = batch_size.CAUSES
+ON_WRONG_INPUTS: tuple[Cause, ...] = (*other_layout.CAUSES, *batch_size.CAUSES)
 """The causes that can be behind inputs that a side does not take: then nothing else is to be concluded."""
 
 ROUNDING = Cause(id="rounding", ways=())

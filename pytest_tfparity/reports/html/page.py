@@ -12,7 +12,17 @@ from markupsafe import Markup, escape
 
 from ...result import OutputComparison, ParityResult, Verdict
 from ...result_details import BatchNormRow, NodeDifference, OutputDifferences, Quantiles, WeightSummary
-from ..terminal import VERDICTS, at_least, headline, number_text, places_of, repair_sentence
+from ..terminal import (
+    VERDICTS,
+    at_least,
+    headline,
+    number_text,
+    places_of,
+    repair_sentence,
+    tolerance_parts,
+    unmet,
+    would_pass,
+)
 from . import charts, drawings, heat
 
 ORDER: tuple[Verdict, ...] = ("fail", "error", "pass", "proven")
@@ -62,6 +72,8 @@ def _templates() -> Environment:
         name=_breakable,
         verdict_line=_verdict_line,
         at_least=at_least,
+        asked=lambda output: ", ".join(tolerance_parts(output)),
+        passing=lambda output: ", ".join(filter(None, map(would_pass, unmet(output)))),
         repair=repair_sentence,
     )
     return templates
