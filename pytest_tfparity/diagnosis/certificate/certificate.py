@@ -14,8 +14,9 @@ from ...graph.graph import Tensor
 from ...graph.layer import layer_of
 from ...graph.lift.lifted import Lifted, Stored
 from ...graph.proof.proof import normalised
+from ...graph.read.tensors import values
 from ..alignment import reference_of
-from ..arrays import is_float, values
+from ..arrays import is_float
 from ..case import Case
 from ..evidence import Evidence
 from ..needed import live_export, live_reference
