@@ -102,9 +102,10 @@ class Op:
         """Input ``position`` with its axes as the file has them."""
         return self.lifter.plain(self.value(position))
 
-    def last(self, position: int) -> TensorName:
-        """Input ``position``, an image, with its channels last."""
-        return self.lifter.in_order(self.value(position), channels_last(self.rank(position)))
+    def last(self, position: int, rank: int | None = None) -> TensorName:
+        """Input ``position``, an image of ``rank`` axes (default: as it is known), with its channels last."""
+        order = channels_last(self.rank(position) if rank is None else rank)
+        return self.lifter.in_order(self.value(position), order)
 
     def dims(self, position: int) -> Dims:
         """The shape of input ``position`` as the file has it."""

@@ -385,16 +385,21 @@ def _flat_softmax(of: Op, op: str, rank: int) -> Value:
 
 def _transpose(of: Op) -> list[Value | None]:
     """Another order of axes costs no node until somebody asks for the file's own."""
-    rank = of.rank(0)
-    axes = of.ints("perm") or list(range(rank))[::-1]
+    axes = of.ints("perm")
+    axes = list(range(of.rank(0)))[::-1] if axes is None else axes
     constant = of.constant(0)
     if constant is not None:
         return _folded(of, constant.load().transpose(axes))
-    source, dims = of.value(0), of.dims(0)
+    return [_turned(of, axes)]
+
+
+def _turned(of: Op, axes: list[int]) -> Value:
+    """Input 0 with its axes in another order."""
+    source, dims, rank = of.value(0), of.dims(0), len(axes)
     held = source.order or tuple(range(rank))
     order = tuple(axes.index(axis) for axis in held)
     turned = tuple(dims[axis] for axis in axes) if dims is not None else None
-    return [Value(source.tensor, None if order == tuple(range(rank)) else order, turned)]
+    return Value(source.tensor, None if order == tuple(range(rank)) else order, turned)
 
 
 def _reduction(op: str) -> Lifting:
@@ -496,6 +501,9 @@ def _reshape(of: Op) -> list[Value | None]:
     sizes = _without_zeros(of, stated, dims)
     if constant is not None and -1 not in sizes[1:]:
         return _folded(of, constant.load().reshape(sizes))
+    moved = _moved_ones(dims, sizes)
+    if moved is not None:
+        return [_turned(of, moved)]
     source = of.value(0)
     if dims is not None and len(sizes) == 2 and len(dims) > 2 and set(dims[2:]) == {1}:
         pooled = _pooled(of, source, list(range(2, len(dims))))
@@ -503,6 +511,18 @@ def _reshape(of: Op) -> list[Value | None]:
             return [Value(pooled, None, dims[:2])]
     to = of.make.array(f"{of.name}/shape", sizes)
     return [Value(of.add("Reshape", [of.plain(0), to]), None, _reshaped(dims, sizes))]
+
+
+def _moved_ones(dims: Dims, sizes: list[int]) -> list[int] | None:
+    """The order of axes that a reshape is which only moves axes of one element; None for any other."""
+    if dims is None or len(dims) != len(sizes):
+        return None
+    whole = [axis for axis, size in enumerate(dims) if size != 1]
+    if [dims[axis] for axis in whole] != [size for size in sizes if size != 1] or sizes.count(-1) > 1:
+        return None
+    ones = iter([axis for axis, size in enumerate(dims) if size == 1])
+    others = iter(whole)
+    return [next(ones) if size == 1 else next(others) for size in sizes]
 
 
 def _reshaped_by_sizes(of: Op, dims: Dims, sizes: list[int]) -> Value:

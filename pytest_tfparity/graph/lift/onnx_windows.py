@@ -111,9 +111,10 @@ def _biased(of: Op, op: str, result: Callable[[str | None], TensorName]) -> Tens
 
 
 def _convolution(of: Op) -> list[Value | None]:
-    rank, kernel = of.rank(0), of.constant(1)
-    if kernel is None or len(kernel.dims) != rank:
+    kernel = of.constant(1)
+    if kernel is None:
         raise NotLifted
+    rank = len(kernel.dims)
     window, group = _window(of, kernel.dims[2:]), of.whole("group", 1)
     filters = kernel.dims[0]
     convolve = {3: _conv1d, 4: _conv2d, 5: _conv3d}.get(rank)
@@ -121,7 +122,7 @@ def _convolution(of: Op) -> list[Value | None]:
         raise NotLifted
     result = convolve(of, window, group, kernel.dims)
     dims, sizes = of.dims(0), window.results
-    shape = None if dims is None or sizes is None else (dims[0], filters, *sizes)
+    shape = (-1 if dims is None else dims[0], filters, *(sizes or (-1,) * (rank - 2)))
     return [Value(result, channels_last(rank), shape)]
 
 
@@ -137,7 +138,7 @@ def _conv2d(of: Op, window: _Window, group: int, dims: Sequence[int]) -> TensorN
         turned: Array = value.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
         return turned
 
-    source, kernel = _padded(of, of.last(0), window), of.weights(1, layout)
+    source, kernel = _padded(of, of.last(0, 4), window), of.weights(1, layout)
     return _biased(of, op, lambda name: of.add(op, [source, kernel], name, **_attributes(window)))
 
 
@@ -152,7 +153,7 @@ def _attributes(window: _Window) -> dict[str, Attr]:
 def _conv3d(of: Op, window: _Window, group: int, dims: Sequence[int]) -> TensorName:
     if group != 1:
         raise NotLifted
-    source = _padded(of, of.last(0), window)
+    source = _padded(of, of.last(0, 5), window)
     kernel = of.weights(1, lambda value: value.transpose(2, 3, 4, 1, 0))
     return _biased(of, "Conv3D", lambda name: of.add("Conv3D", [source, kernel], name, **_attributes(window)))
 
@@ -163,7 +164,7 @@ def _conv1d(of: Op, window: _Window, group: int, dims: Sequence[int]) -> TensorN
         raise NotLifted
     row = of.make.array(f"{of.name}/dim", -3)
     first = of.make.array(f"{of.name}/dim", 0)
-    source = of.add("ExpandDims", [_padded(of, of.last(0), window), row], "ExpandDims")
+    source = of.add("ExpandDims", [_padded(of, of.last(0, 3), window), row], "ExpandDims")
     kernel = of.weights(1, lambda value: value.transpose(2, 1, 0))
     kernel = of.add("ExpandDims", [kernel, first], "ExpandDims")
     attrs: dict[str, Attr] = {
