@@ -222,8 +222,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
+    export = run.pair.export
     if not alike:
         result = explained(run, result, answers)
+    elif isinstance(export, HasOwnRuntime):
+        result, alike = _certified(run, export, result)
+        result = with_details(run, result, answers)
     elif not run.proof.proven:
         result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
@@ -232,6 +236,16 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     first = drift if run.pair.reference is not None else (absent,)
     notes = (*first, *result.notes, *exact.notes)
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
+
+
+def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[ParityResult, bool]:
+    """The result of a pass of an export that another runtime runs, and whether its weights are sound."""
+    from .certified import with_certificate
+
+    if run.pair.reference is None or run.pair.without_graph() is not None:
+        return result, True
+    with run.clock("proof"):
+        return with_certificate(run.pair, export, result)
 
 
 def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:

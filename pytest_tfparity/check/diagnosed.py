@@ -116,6 +116,7 @@ def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         export=pair.export,
         run=pair.run,
         reference_side=pair.side("reference"),
+        export_side=pair.side("export"),
         input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),
         outputs=tuple(
             ComparedOutput(
