@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from . import ops
 from .deadness import ALIVE, Choice, Deadness, State
 from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, listed
-from .inline import Budget, Inlined, Inliner
 from .loops import Lookup, is_back_edge
 from .predicates import Predicates, constant_scalar
 from .references import References, Writer
 from .scalars import Scalar
 from .variables import Variables
+
+if TYPE_CHECKING:
+    from .inline import Budget, Inlined, Inliner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ def liveness(
             feeds or {},
             frozenset(inputs),
             lowered=lowered,
-            budget=budget or Budget(graph.functions),
+            budget=budget,
         )
         walk.run(outputs, whole=whole)
         writers = walk.writers()
@@ -123,7 +127,7 @@ class _Walk:
         inputs: Set[TensorName],
         *,
         lowered: Container[str],
-        budget: Budget,
+        budget: Budget | None,
     ) -> None:
         self.graph = graph
         self.written_out: dict[str, Node] = {}
@@ -132,7 +136,7 @@ class _Walk:
         self.known = Predicates(graph, self.node, inputs, feeds, variables)
         self.fed = self.known.fed
         self.lowered = lowered
-        self.inliner = Inliner(graph.functions, _Nodes(graph.nodes, self.written_out), budget)
+        self._budget = budget
         self.done: dict[str, Node] = {}
         self.calls: dict[str, tuple[TensorName, ...]] = {}
         self.references = References(self.node, graph.functions, self.calls, self.fed)
@@ -150,7 +154,9 @@ class _Walk:
             calls=self.calls,
             taken=self.deadness.taken,
             choices=self.deadness.choices,
-            refusals=tuple(dict.fromkeys((*self._refusals, *self.inliner.refusals))),
+            refusals=tuple(
+                dict.fromkeys((*self._refusals, *(self.inliner.refusals if self._expanded else ())))
+            ),
             values=self.known.values,
             states=self.deadness.states,
             fed=self.fed,
@@ -225,6 +231,14 @@ class _Walk:
 
     def _may_call(self, node: Node) -> bool:
         return node.op in ops.FUNCTIONAL or node.op in ops.CALLS or node.op in self.graph.functions
+
+    @cached_property
+    def inliner(self) -> Inliner:
+        """What writes calls out: only a graph with functions needs it."""
+        from .inline import Budget, Inliner
+
+        budget = self._budget or Budget(self.graph.functions)
+        return Inliner(self.graph.functions, _Nodes(self.graph.nodes, self.written_out), budget)
 
     def _expand(self, node: Node) -> None:
         """Write out what ``node`` runs, if it is known which function that is, or by lowering it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,15 +17,12 @@ import numpy as np
 from .. import ops
 from ..function_body import body_of
 from ..graph import Array, Attr, DType, Function, Graph, Node, Tensor, TensorName, listed
-from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import hands_on, is_back_edge, mixed_frames
 from ..predicates import fed_tensor
 from ..valid import flaws_of_functions
 from ..variables import Storage, Variables, storage_of
 from .attributes import meaningful, plain_op, respelled
-from .bounds import RandomNumbers
-from .changes import changed_arrays, changed_variables, unordered_arrays
 from .form import (
     Edge,
     Guard,
@@ -40,6 +38,8 @@ from .form import (
 )
 
 if TYPE_CHECKING:
+    from ..inline import Budget
+    from .bounds import RandomNumbers
     from .turns import Turns
 
 Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
@@ -70,13 +70,11 @@ def normal_form(
     conditionals and loops out. ``live`` is what :func:`liveness` says of all these, if that is known already.
     Nothing is raised: what cannot be resolved is in ``NormalGraph.doubts``.
     """
-    walk = _Walk(graph, variables or {}, Budget(graph.functions), joined=joined, lowered=lowered)
+    walk = _Walk(graph, variables or {}, joined=joined, lowered=lowered)
     form = walk.run(outputs, inputs, feeds or {}, live=live)
     if walk.holds:
         return form
-    walk = _Walk(
-        graph, variables or {}, Budget(graph.functions), joined=joined, lowered=lowered, together=False
-    )
+    walk = _Walk(graph, variables or {}, joined=joined, lowered=lowered, together=False)
     return walk.run(outputs, inputs, feeds or {}, live=live)
 
 
@@ -85,8 +83,8 @@ class _Walk:
         self,
         graph: Graph,
         variables: Mapping[str, Tensor],
-        budget: Budget,
         *,
+        budget: Budget | None = None,
         depth: int = 0,
         joined: bool = False,
         lowered: bool = False,
@@ -95,7 +93,7 @@ class _Walk:
         self.graph = graph
         self.values = variables
         self.variables = Variables(graph, variables)
-        self.budget = budget
+        self._budget = budget
         self.depth = depth
         self.joined = joined
         self.lowered = lowered
@@ -110,7 +108,7 @@ class _Walk:
         self.running: dict[str, Life] = {}
         self.stored: dict[Storage, int] = {}
         self.restored: dict[int, Storage] = {}
-        self.random = RandomNumbers()
+        self.random: RandomNumbers | None = None
         self.spellings: dict[tuple[str, int], tuple[str, str, Mapping[str, Attr]]] = {}
 
     # --- the walk
@@ -152,8 +150,7 @@ class _Walk:
             if self.holds:
                 self.turns.settle(self.nodes, self.lives)
                 graph.turns = self.turns.first
-        changed = changed_variables(graph, self.restored, self.live.writers)
-        doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
+        doubts = [*self.live.refusals, *self.changes(graph)]
         doubts += mixed_frames(self.live.nodes)
         if not self.depth:
             doubts += self.graph.demands
@@ -161,6 +158,24 @@ class _Walk:
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))
         return graph
+
+    def changes(self, graph: NormalGraph) -> list[str]:
+        """A clause for each variable and array that the run changes."""
+        if not self.live.writers and not any(node.op.startswith("TensorArray") for node in graph.nodes):
+            return []
+        from .changes import changed_arrays, changed_variables, unordered_arrays
+
+        changed = changed_variables(graph, self.restored, self.live.writers)
+        return [*changed, *changed_arrays(graph), *unordered_arrays(graph)]
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """How much may be written out; None of a graph without functions."""
+        if self._budget is None and self.graph.functions:
+            from ..inline import Budget
+
+            return Budget(self.graph.functions)
+        return self._budget
 
     def close_loops(self) -> None:
         """Give the Merge of each loop its back edges, now that what is before the loop is known."""
@@ -347,6 +362,12 @@ class _Walk:
 
     def settle(self, index: int, made: NormalNode, node: Node) -> None:
         """Note where random numbers lead to one result throughout."""
+        if self.random is None:
+            if node.op != "RandomUniform":
+                return
+            from .bounds import RandomNumbers  # late: a graph that is not in training draws none
+
+            self.random = RandomNumbers()
         bounds = self.random.follow(index, made, node.inputs, self.live.value)
         if bounds is not None and not self.lives[index]:
             made.settled = tuple(source.node for source in self.nodes[bounds.origin].inputs)
@@ -477,11 +498,17 @@ class _Walk:
     def form_of(self, function: Function) -> tuple[NormalGraph, list[str]] | None:
         """The normal form of a function on any arguments, with its doubts; None if it is missing or too deep."""
         called = self.graph.functions.get(function.name)
-        if called is None or self.depth >= _DEEPEST or self.budget.refusal(called.name) is not None:
+        if called is None or self.depth >= _DEEPEST or self.budget is None:
+            return None
+        if self.budget.refusal(called.name) is not None:
             return None
         body = body_of(self.graph.functions, called, function.attrs)
         walk = _Walk(
-            Graph(body.nodes, self.graph.functions), {}, self.budget, depth=self.depth + 1, together=False
+            Graph(body.nodes, self.graph.functions),
+            {},
+            budget=self.budget,
+            depth=self.depth + 1,
+            together=False,
         )
         form = walk.run(body.returns, body.arguments, {}, whole=True)
         written = [f"{each.node.op} ({each.node.name}) changes a variable" for each in walk.live.writers]
