@@ -1,4 +1,4 @@
-"""Weights of another time, place or run."""
+"""Weights of another variable, layer, step or run, and weights that were not restored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from . import arrangement
 from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
 
 STALE_EXPORT = "stale-export"
@@ -356,7 +355,6 @@ PARTIAL_FOREIGN = weights_cause(
 )
 
 CAUSES: tuple[Cause, ...] = (
-    *arrangement.CAUSES,
     MAPPED,
     Cause(id=STALE_EXPORT, ways=(*STALE.ways, *OLDER.ways)),
     INITIAL_VALUES,
