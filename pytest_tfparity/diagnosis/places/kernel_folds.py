@@ -148,7 +148,7 @@ def _solutions(
     for right in (True, False):
         tries = origins(evidence, norm)
         for index, weights in enumerate(tries if right else islice(tries, _OWN)):
-            for added in _ways(norm, linear, kept, right=right):
+            for added in _sums_tried(norm, linear, kept, right=right):
                 offset = offset_of(evidence, linear, added)
                 if offset is None and kept is None:
                     offset = _value_of(evidence, _added_later(evidence, linear))
@@ -162,7 +162,7 @@ def _output(linear: Linear, added: int) -> TensorName:
     return linear.added[added - 1].output if added else linear.output
 
 
-def _ways(norm: BatchNorm, linear: Linear, kept: BatchNorm | None, *, right: bool) -> Sequence[int]:
+def _sums_tried(norm: BatchNorm, linear: Linear, kept: BatchNorm | None, *, right: bool) -> Sequence[int]:
     """How many of the constants behind ``linear`` may be the offset of the fold, the likeliest first."""
     if kept is not None or not linear.added:
         return (0,)

@@ -89,7 +89,7 @@ def constants_told(reference: NormalNode, export: NormalNode) -> str:
     return f"{different} of {a.array.size} values differ"
 
 
-def shown(value: Attr) -> str:
+def attribute_told(value: Attr) -> str:
     """An attribute as a user would write it."""
     if value is None:
         return "not set"
@@ -106,4 +106,4 @@ def shown(value: Attr) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     values = listed(value)
-    return str(value) if values is None else "[" + ", ".join(map(shown, values)) + "]"
+    return str(value) if values is None else "[" + ", ".join(map(attribute_told, values)) + "]"
