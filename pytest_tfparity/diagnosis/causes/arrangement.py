@@ -19,9 +19,7 @@ def _of_other_shape(evidence: Evidence) -> Sequence[WrongConstant]:
     return [
         each
         for each in evidence[wrong_constants]
-        if each.key is not None
-        and each.kind not in ("transposed", "reshaped")
-        and tuple(each.held.shape) != tuple(each.right.shape)
+        if each.key is not None and each.kind not in ("transposed", "reshaped") and not each.has_right_shape
     ]
 
 

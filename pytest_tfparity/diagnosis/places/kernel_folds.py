@@ -19,6 +19,7 @@ from ..alignment import reference_of
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query
+from ..relations.relation import doubles
 from .batch_norms import linears, reference_norms
 from .fold_formula import LayerWeights, Matrix, as_low, matrix, rounded, solved
 from .fold_origins import origins
@@ -184,7 +185,7 @@ def offset_of(evidence: Evidence, linear: Linear, added: int) -> Array | None:
 def _value_of(evidence: Evidence, constant: str | None) -> Array | None:
     """The values of a constant of the export, flat and in float64."""
     held = evidence.export.value(constant)
-    return None if held is None else values(held).astype(np.float64).reshape(-1)
+    return None if held is None else doubles(values(held))
 
 
 def _shared(evidence: Evidence, linear: Linear, folded: Folded) -> Folded:

@@ -61,6 +61,11 @@ class WrongConstant:
         return self.origin.source if self.origin is not None else None
 
     @property
+    def has_right_shape(self) -> bool:
+        """Whether it has the shape of the reference's value."""
+        return tuple(self.held.shape) == tuple(self.right.shape)
+
+    @property
     def edit(self) -> Constant:
         """What puts it right."""
         return Constant(node=self.constant, value=self.right)
