@@ -57,6 +57,12 @@ def registered(name: str) -> Op | None:
     )
 
 
+def gives_tensors(name: str) -> bool:
+    """Whether an op has outputs; of one that is not TensorFlow's own it is not known, so it may."""
+    op = registered(name)
+    return op is None or bool(op.outputs)
+
+
 def ports(name: str, output: str, attrs: Mapping[str, Attr]) -> range | None:
     """The numbers of the tensors of output ``output`` of an op; None where they are not known."""
     known = registered(name)
@@ -188,6 +194,10 @@ KEEP_RANK = frozenset(
     }
 )  # fmt: skip
 """Ops whose result has the rank of their first input, but for what broadcasting makes of that."""
+DECODERS = frozenset(
+    {"DecodeJpeg", "DecodePng", "DecodeBmp", "DecodeGif", "DecodeImage", "DecodeAndCropJpeg", "DecodeWebP"}
+)
+"""Ops that read the bytes of an image file."""
 OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """What reads of a tensor how large it is, none of its numbers."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,10 @@ from ..check.check import Update, check
 from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
 from ..formats.store import ModelStore
 from ..result import ParityResult
-from ..settings.manifest import Manifest, load_manifest
+from ..settings.manifest import Manifest, load_manifest, manifest_in
 from ..settings.resolve import ModelEntry, resolve
 from ..settings.roles import stated_file
-from ..settings.schema import MANIFEST_FILE
+from ..settings.schema import MANIFEST_FILE, MANIFEST_FILES
 from ..settings.spec import ParitySpec
 from .marker import marked_models, marked_settings
 from .options import ini_settings, manifest_setting, option_settings, verbosity
@@ -30,8 +31,8 @@ class ParitySession:
     """Opens every model once and knows how each check is stated. Close it at the end.
 
     ``options`` and ``ini`` are the settings of the command line and the ini file by name;
-    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends. ``details``
-    says that a report will want pictures.
+    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends, None where nothing says.
+    ``details`` says that a report will want pictures.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class ParitySession:
         *,
         options: Mapping[str, Any],
         ini: Mapping[str, Any],
-        top: Path,
+        top: Path | None,
         manifest: Path | None = None,
         update: Update | None = None,
         details: bool = False,
@@ -67,9 +68,11 @@ class ParitySession:
             self.worker.close()
 
     def manifest(self, path: Path) -> Manifest:
-        """The manifest at ``path``, read and validated once."""
+        """The manifest at ``path``, read and validated once. One that was found by its name is the only one there."""
         if path not in self._read:
             try:
+                if path != self._manifest and path.name in MANIFEST_FILES:
+                    manifest_in(path.parent)
                 self._read[path] = load_manifest(path)
             except SettingsError as error:
                 self._read[path] = error
@@ -83,11 +86,19 @@ class ParitySession:
         if self._manifest is not None:
             return self._manifest
         for place in (folder, *folder.parents):
-            if (place / MANIFEST_FILE).is_file():
-                return place / MANIFEST_FILE
-            if place == self._top:
+            found = manifest_in(place)
+            if found is not None:
+                return found
+            if place == self._top or self._ends(place):
                 break
         return None
+
+    def _ends(self, place: Path) -> bool:
+        """Whether the search for a manifest ends in ``place`` though no ini file says where the project does.
+
+        It does at the root of a repository, and where everybody may write: a manifest names functions that are called.
+        """
+        return self._top is None and ((place / ".git").exists() or bool(place.stat().st_mode & stat.S_IWOTH))
 
     def model_names(self, folder: Path) -> list[str]:
         """The models of the manifest that holds for ``folder``, in file order; empty without one."""
@@ -103,7 +114,7 @@ class ParitySession:
             if export is None:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST_FILE} was found in"
-                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init REFERENCE"
+                    f" {shown_path(file.parent)} or above. Write one (`tfparity init REFERENCE"
                     " EXPORT`), name the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override"
                     " parity_model."
                 )
@@ -199,7 +210,7 @@ def parity_session(config: pytest.Config) -> ParitySession:
         session = config.stash[_SESSION] = ParitySession(
             options=option_settings(config),
             ini=ini_settings(config),
-            top=config.rootpath,
+            top=config.rootpath if config.inipath is not None else None,
             manifest=manifest_setting(config),
             update=_update_mode(config.getoption("--tfparity-update")),
             details=bool(config.getoption("--tfparity-report")) or verbosity(config) > 0,
