@@ -16,7 +16,7 @@ from ..graph import Attr
 from ..normal.attributes import attribute, commutes, encoded
 from ..normal.form import Edge, NormalGraph
 from ..proof.proof import NormalSide, comparable
-from .divergence import Alignment, Divergence, Kind, constants_told, nodes_told, shown
+from .divergence import Alignment, Divergence, Kind, attribute_told, constants_told, nodes_told
 from .view import View, unnumbered
 
 NodePair: TypeAlias = "tuple[int, int]"
@@ -157,7 +157,8 @@ class _Walk:
             )
             if encoded(values[0]) != encoded(values[1]):
                 changed.append(name)
-                detail = f"{name} is {shown(values[0])} in the reference and {shown(values[1])} in the export"
+                right, held = map(attribute_told, values)
+                detail = f"{name} is {right} in the reference and {held} in the export"
                 self.report(Kind.ATTRIBUTE, (a,), (b,), detail, attribute=name, values=values)
         for name in sorted({*reference.functions, *export.functions}):
             forms = reference.functions.get(name), export.functions.get(name)

@@ -2,7 +2,7 @@
 
 Restored variables and fed tensors are constants, pass-through ops are gone, of conditionals with a
 known predicate only the live side is left, functions are inlined, attributes and ops have one
-spelling. ``normal_form`` keeps for every node the place in the original graph that it came from.
+spelling. Every node keeps the place in the original graph that it came from; :mod:`.walk` makes it.
 """
 
 from __future__ import annotations
