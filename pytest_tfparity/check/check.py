@@ -20,7 +20,7 @@ from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
 from .health import healthy, sound
-from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of_golden, load_inputs, outputs_of_golden
+from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of, inputs_of_golden, outputs_of_golden
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
@@ -212,7 +212,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
     golden = golden_of(run.pair.spec) if run.pair.spec.golden is not None else None
     if inputs is None:
-        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
+        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else inputs_of(run.pair)
     else:
         golden = None  # goldens answer for their own inputs only
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
@@ -222,8 +222,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
+    export = run.pair.export
     if not alike:
         result = explained(run, result, answers)
+    elif isinstance(export, HasOwnRuntime):
+        result, alike = _certified(run, export, result)
+        result = with_details(run, result, answers)
     elif not run.proof.proven:
         result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
@@ -232,6 +236,16 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     first = drift if run.pair.reference is not None else (absent,)
     notes = (*first, *result.notes, *exact.notes)
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
+
+
+def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[ParityResult, bool]:
+    """The result of a pass of an export that another runtime runs, and whether its weights are sound."""
+    from .certified import with_certificate
+
+    if run.pair.reference is None or run.pair.without_graph() is not None:
+        return result, True
+    with run.clock("proof"):
+        return with_certificate(run.pair, export, result)
 
 
 def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:
@@ -297,7 +311,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
             f"{spec.name}: the goldens cannot be updated, because the {_noun(spec)} is not at hand:"
             f" {draft.reference or 'the model names none'}."
         )
-    inputs = load_inputs(spec)
+    inputs = inputs_of(run.pair)
     outputs = run.reference(inputs)
     change = update_golden(
         golden_path(spec),

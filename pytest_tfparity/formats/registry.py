@@ -10,6 +10,7 @@ from .checkpoint import CheckpointFormat
 from .format import Format, Role
 from .frozen_graph import FrozenGraphFormat
 from .keras import KerasFormat
+from .onnx import OnnxFormat
 from .saved_model import SavedModelFormat
 from .tflite import TFLiteFormat
 
@@ -19,6 +20,7 @@ FORMATS: list[Format] = [
     SavedModelFormat(),
     KerasFormat(),
     TFLiteFormat(),
+    OnnxFormat(),
 ]
 """In the order in which messages and pages list them."""
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from .entries import InputEntry, OutputEntry
 
 
-def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Problem]:
+def problems_of(
+    settings: Layer, *, owner: str, place: Place, root: Path, files: bool = True
+) -> list[Problem]:
     """Every problem of a check's settings. ``owner`` names it, ``place`` is where it begins.
 
     A setting whose value is None was wrong already and is not complained about again. Paths in
-    messages are relative to ``root`` where they lie in it.
+    messages are relative to ``root`` where they lie in it. Without ``files`` no file is looked for.
     """
     rules = (
         _export,
@@ -42,9 +44,11 @@ def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> lis
         _vacuous,
         _two_tolerances,
     )
+    of_files = (_golden_alone, _side_files, _input_files)
     return [
         Problem(file=at.file, line=at.line, message=message)
         for rule in rules
+        if files or rule not in of_files
         for at, message in rule(settings, owner, place, root)
     ]
 

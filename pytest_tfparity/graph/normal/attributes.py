@@ -28,6 +28,9 @@ _SILENT = frozenset(
 _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 """The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
 
+_HANDING_ON = frozenset({"Switch", "Merge", "Enter", "Exit", "NextIteration"})
+"""Ops that hand on what they read: its type and number are said there."""
+
 _FLOAT, _DOUBLE, _STRING, _BFLOAT16, _HALF = DType(1), DType(2), DType(7), DType(14), DType(19)
 _FLOATS = (_FLOAT, _DOUBLE, _BFLOAT16, _HALF)
 _OF_ANY_TYPE = frozenset({"LogicalAnd", "LogicalOr", "Equal", "NotEqual"})
@@ -68,6 +71,8 @@ def _is_possible(iterations: Attr) -> bool:
 
 def respelled(op: str, attrs: Mapping[str, Attr]) -> tuple[str, Mapping[str, Attr]]:
     """One spelling for ops that are the same function to the last bit, in output 0."""
+    if op in _HANDING_ON:
+        return op, {name: value for name, value in attrs.items() if name not in ("T", "N")}
     kind = attrs.get("T")
     if op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
         return "FusedBatchNormV3", _of_fused_batch_norm(attrs)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from .. import ops
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..live import Liveness, liveness
 from ..live_graph import LiveGraph, live_graph
@@ -76,17 +77,18 @@ class NormalSide:
     """A side in normal form, with fingerprints: made once, for a proof and an alignment alike.
 
     ``contents`` remembers what was hashed, of this side and others; ``joined`` says that partitioned
-    variables are put together.
+    variables are put together, ``lowered`` that functional conditionals and loops are written out.
     """
 
     side: Side
     contents: Contents
     joined: bool = False
+    lowered: bool = False
 
     @cached_property
     def form(self) -> NormalGraph:
         """What the outputs compute."""
-        return form_of(self.side, joined=self.joined, live=self._live)
+        return form_of(self.side, joined=self.joined, lowered=self.lowered, live=self._live)
 
     @cached_property
     def taken(self) -> LiveGraph:
@@ -98,10 +100,15 @@ class NormalSide:
     def _live(self) -> Liveness | None:
         """What runs; None where functions are kept or written out as the one who asks wants it."""
         side = self.side
-        if side.graph.functions:
+        if side.graph.functions and not self.lowered:
             return None
         return liveness(
-            side.graph, side.outputs, inputs=side.inputs, feeds=side.feeds, variables=side.variables
+            side.graph,
+            side.outputs,
+            inputs=side.inputs,
+            feeds=side.feeds,
+            variables=side.variables,
+            lowered=ops.IFS | ops.WHILES,
         )
 
     @cached_property
@@ -143,9 +150,27 @@ class NormalSide:
         return partitions(self.form)
 
     @cached_property
-    def whole(self) -> NormalSide:
-        """This side with partitioned variables put together."""
-        return NormalSide(side=self.side, contents=self.contents, joined=True)
+    def functional(self) -> int:
+        """How many conditionals and loops are functional."""
+        nodes = self.form.nodes
+        return (
+            sum(nodes[index].op in _FUNCTIONAL for index in self.form.live())
+            if self.side.graph.functions
+            else 0
+        )
+
+    @cached_property
+    def _otherwise(self) -> dict[tuple[bool, bool], NormalSide]:
+        return {}
+
+    def written(self, *, joined: bool = False, lowered: bool = False) -> NormalSide:
+        """This side with partitioned variables put together, or functional conditionals and loops written out, too."""
+        key = (joined or self.joined, lowered or self.lowered)
+        if key == (self.joined, self.lowered):
+            return self
+        if key not in self._otherwise:
+            self._otherwise[key] = replace(self, joined=key[0], lowered=key[1])
+        return self._otherwise[key]
 
 
 def normalised(side: Side, contents: Contents | None = None) -> NormalSide:
@@ -153,13 +178,22 @@ def normalised(side: Side, contents: Contents | None = None) -> NormalSide:
     return NormalSide(side=side, contents=contents or Contents())
 
 
+def written_alike(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
+    """Both sides, functional conditionals and loops written out where only one side has them so."""
+    lowered = reference.functional != export.functional
+    return reference.written(lowered=lowered), export.written(lowered=lowered)
+
+
 def comparable(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
-    """Both sides, constants named in one table, variables put together where one side alone has them in parts."""
+    """Both sides :func:`written_alike`, variables put together where one side alone has them in parts.
+
+    Their constants are named in one table.
+    """
     if reference.contents is not export.contents:
         export = replace(export, contents=reference.contents)
-    if reference.partitions == export.partitions:
-        return reference, export
-    return reference.whole, export.whole
+    joined = reference.partitions != export.partitions
+    reference, export = written_alike(reference, export)
+    return reference.written(joined=joined), export.written(joined=joined)
 
 
 def prove(reference: NormalSide, export: NormalSide) -> Proof:
@@ -191,8 +225,13 @@ def _of_outputs(form: NormalGraph, found: Mapping[int, Fingerprint]) -> tuple[Fi
     return tuple(combined([edge_fingerprint(edge, found)]) for edge in form.outputs)
 
 
-def form_of(side: Side, *, joined: bool = False, live: Liveness | None = None) -> NormalGraph:
-    """The normal form of one side; ``joined`` and ``live`` as :func:`~..normal.walk.normal_form` takes them."""
+_FUNCTIONAL = frozenset({"If", "While"})
+
+
+def form_of(
+    side: Side, *, joined: bool = False, lowered: bool = False, live: Liveness | None = None
+) -> NormalGraph:
+    """The normal form of one side; the rest is as :func:`~..normal.walk.normal_form` takes it."""
     return normal_form(
         side.graph,
         side.outputs,
@@ -200,6 +239,7 @@ def form_of(side: Side, *, joined: bool = False, live: Liveness | None = None) -
         feeds=side.feeds,
         variables=side.variables,
         joined=joined,
+        lowered=lowered,
         live=live,
     )
 
