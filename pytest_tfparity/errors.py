@@ -10,8 +10,8 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from unicodedata import category
 
 
@@ -25,8 +25,7 @@ class TfparityError(Exception):
         return printable(super().__str__().replace(f"{Path.cwd()}{os.sep}", ""))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong in a settings file: where it stands and what to do about it."""
 
     file: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +13,16 @@ if TYPE_CHECKING:
     from ..settings.spec import ParitySpec
 
 
-@dataclass(slots=True, kw_only=True)
 class Record:
-    """``results`` are verdicts, ``written`` what became of goldens, ``goldens`` the files that the test uses."""
+    """``results`` are verdicts, ``written`` what became of goldens, ``goldens`` the files that the test uses.
 
-    results: list[ParityResult] = field(default_factory=list)
-    written: list[ParityResult] = field(default_factory=list)
-    goldens: list[str] = field(default_factory=list)
+    Defined by hand: as a dataclass it would cost a session without any parity test half a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self.results: list[ParityResult] = []
+        self.written: list[ParityResult] = []
+        self.goldens: list[str] = []
 
 
 RECORD: pytest.StashKey[Record] = pytest.StashKey()
