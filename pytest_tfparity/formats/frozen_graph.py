@@ -151,6 +151,10 @@ class FrozenGraphFormat(Format):
         """See :meth:`.format.Format.open`."""
         return FrozenGraph(spec.path, feeds=spec.feeds)
 
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """The file."""
+        return [spec.path]
+
     def recognises(self, path: Path) -> bool:
         """Whether the file begins as a GraphDef does, in its binary or in its text form."""
         try:

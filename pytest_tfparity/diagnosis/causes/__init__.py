@@ -87,7 +87,21 @@ ON_WRONG_INPUTS: tuple[Cause, ...] = (*other_layout.CAUSES, *batch_size.CAUSES)
 ROUNDING = Cause(id="rounding", ways=())
 """What is no fault of an export: told before any of these is asked (``check/rounding.py``)."""
 
-CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*CAUSES, *statistics.HEALTH, ROUNDING)}
+QUANTISATION = tuple(
+    Cause(id=each, ways=())
+    for each in (
+        "tflite-quant-range-clipped",
+        "tflite-quant-range-inflated",
+        "tflite-zero-point",
+        "tflite-per-tensor-quantisation",
+        "tflite-dynamic-range",
+    )
+)
+"""What integers do to an export that is right otherwise: told after all of these (``diagnosis/quantised``)."""
+
+CATALOGUE: dict[str, Cause] = {
+    cause.id: cause for cause in (*CAUSES, *statistics.HEALTH, ROUNDING, *QUANTISATION)
+}
 """Every entry by its id, those that only the health of a checkpoint shows among them."""
 
 

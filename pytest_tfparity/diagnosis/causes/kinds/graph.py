@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.layer import common_layer
+from ...alignment import reference_of
 from ...cause import Cause, Suspicion, Way
 from ...evidence import Evidence
 from ...places.divergences import Difference, differences, unexplained
@@ -59,11 +60,28 @@ class Differences(Group):
         return tuple(dict.fromkeys(outer))
 
     def _nearby(self, difference: Difference) -> tuple[str, ...]:
-        """The nodes to take the scope from: the reference's where the export's names have none."""
+        """The nodes to take the scope from: the reference's where the export's names have none.
+
+        Where the reference has no such node, the weights of what reads the export's.
+        """
         nodes = self.cause.nodes(difference) or (difference.divergence.node,)
-        partners = difference.divergence.reference[:MOST_NAMED]
+        partners = difference.divergence.reference[:MOST_NAMED] or self._weights_behind(difference)
         bare = not any("/" in name for name in nodes)
         return partners if bare and any("/" in name for name in partners) else nodes
+
+    def _weights_behind(self, difference: Difference) -> tuple[str, ...]:
+        """The weights of the reference that the readers of a difference multiply with."""
+        nodes, reference = self.evidence.export.graph.nodes, self.evidence[reference_of]
+        sources = [
+            source.node
+            for name in difference.divergence.readers
+            if name in nodes
+            for source in nodes[name].inputs
+        ]
+        found = (reference.get(name) for name in sources)
+        return tuple(
+            name for name in found if name is not None and self.evidence.reference.value(name) is not None
+        )
 
     @property
     def repair(self) -> Repair:
