@@ -16,14 +16,25 @@ import pytest_tfparity
 
 PACKAGE = Path(pytest_tfparity.__file__).parent
 RUNTIMES = frozenset({"tensorflow", "ai_edge_litert", "onnxruntime"})
+_FRONT = frozenset(
+    [
+        "check",
+        "settings",
+        "goldens",
+        "comparison",
+        "diagnosis",
+        "formats",
+        "runtime",
+        "graph",
+        "reports",
+        "memory",
+    ]
+)
 _ENGINE = ("settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph")
 BELOW: Mapping[str, frozenset[str]] = {
-    "plugin": frozenset(
-        ["check", "settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph", "reports"]
-    ),
-    "cli": frozenset(
-        ["check", "settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph", "reports"]
-    ),
+    "plugin": _FRONT,
+    "cli": _FRONT,
+    "memory": frozenset({"settings", "formats"}),
     "check": frozenset(_ENGINE),
     "settings": frozenset({"comparison", "formats"}),
     "goldens": frozenset({"comparison", "graph"}),

@@ -117,6 +117,7 @@ class FrozenGraph(GraphModel, Repairable):
 
     @cached_property
     def _graph(self) -> Graph:
+        """:attr:`graph`, read by TensorFlow where our own reader does not know the file."""
         try:
             return self.graph
         except UnreadableFile:
@@ -149,6 +150,10 @@ class FrozenGraphFormat(Format):
     def open(self, spec: SideSpec, root: Path) -> FrozenGraph:
         """See :meth:`.format.Format.open`."""
         return FrozenGraph(spec.path, feeds=spec.feeds)
+
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """The file."""
+        return [spec.path]
 
     def recognises(self, path: Path) -> bool:
         """Whether the file begins as a GraphDef does, in its binary or in its text form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import SettingsError, did_you_mean
@@ -37,7 +38,13 @@ def format_of(word: str) -> Format:
 
 def formats_for(role: Role) -> list[Format]:
     """The formats in the order in which they are likely on one side: those that usually stand there first."""
-    return sorted(FORMATS, key=lambda each: each.usually != role)
+    return list(_likely(role, tuple(FORMATS)))
+
+
+@lru_cache(maxsize=16)
+def _likely(role: Role, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+    # Asked for some hundred times for each model of a manifest; formats may be added at any time.
+    return tuple(sorted(formats, key=lambda each: each.usually != role))
 
 
 def recognised(path: Path, role: Role) -> Format:
