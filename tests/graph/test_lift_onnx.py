@@ -11,11 +11,13 @@ import pytest
 
 from graphs.onnx_files import Op, write_onnx
 from pytest_tfparity.formats.onnx_model import OnnxFile
+from pytest_tfparity.graph.graph import TensorName
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("onnxruntime")
 
 RNG = np.random.default_rng(2)
+Y = TensorName("y", 0)
 IMAGE = (-1, 4, 9, 8)
 """An image of ONNX: batch, channels, rows, columns."""
 
@@ -39,7 +41,7 @@ def computed(model: OnnxFile, dims: Sequence[int]) -> tuple[np.ndarray, np.ndarr
     """What ONNX Runtime answers and what TensorFlow computes of the translation, on one random input."""
     sizes = [3 if size < 0 else size for size in dims]
     feeds = {"x": np.random.default_rng(7).normal(size=sizes).astype(np.float32)}
-    return model.run(feeds, ["y"])["y"], model.translated(feeds, ["y"])["y"]
+    return model.run(feeds, ["y"])["y"], model.translated(feeds, [Y])[Y]
 
 
 def of(model: OnnxFile) -> set[str]:
