@@ -6,15 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..diagnosis.case import Case
-from ..diagnosis.certificate.certificate import Certificate, Weight, with_meant_weights
+from ..diagnosis.causes import GRAPH
+from ..diagnosis.certificate.certificate import Certificate, with_meant_weights
+from ..diagnosis.certificate.weight import Weight
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.quantised.findings import Quantised, quantisation_findings
 from ..formats.model import HasOwnRuntime
+from ..graph.layer import layer_of
 from ..result import Finding, ParityResult
 from .diagnosed import case_of
 from .pair import Pair
 
 _NAMED = 3
+_GRAPHS = frozenset(cause.id for cause in GRAPH)
+"""Causes that are differences of the graphs: where the numbers agree, other spellings leave them too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +48,18 @@ def with_certificate(pair: Pair, export: HasOwnRuntime, result: ParityResult) ->
     result = replace(result, notes=(*result.notes, *notes))
     if not wrong:
         return result, True
-    findings = diagnose(found.case).findings or (differing(wrong, pair.spec.shown(export.path), found.case),)
+    told = tuple(each for each in diagnose(found.case).findings if _is_about(each, wrong))
+    findings = told or (differing(wrong, pair.spec.shown(export.path), found.case),)
     return replace(result, findings=findings), False
+
+
+def _is_about(finding: Finding, wrong: Sequence[Weight]) -> bool:
+    """Whether a finding that was made without running anything is about weights that are wrong."""
+    if finding.certainty == "suggestive" or finding.cause in _GRAPHS:
+        return False
+    layers = {each.layer for each in wrong} | {name for each in wrong for name in map(layer_of, each.source)}
+    named = {each.constant for each in wrong} | layers
+    return bool(named & {*finding.nodes, *finding.scopes})
 
 
 def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:

@@ -13,7 +13,8 @@ from ...graph.proof.proof import Side, normalised
 from ...result import Certainty, Finding
 from ..alignment import reference_of
 from ..case import Case
-from ..certificate.certificate import Certificate, Weight
+from ..certificate.certificate import Certificate
+from ..certificate.weight import Weight
 from ..evidence import Evidence
 from ..runner import Translation
 from .ranges import RangeFault, RangeUse, range_use

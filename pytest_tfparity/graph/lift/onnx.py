@@ -155,9 +155,8 @@ class _Lifter:
         self.values[name] = value
         if value.tensor not in self.origins:
             self.origins[value.tensor] = (name, value.order)
-            self.activations[value.tensor] = Stored(
-                name=name, type=type_name(self.make.type_of(value.tensor))
-            )
+            plain = Stored(name=name, type=type_name(self.make.type_of(value.tensor)))
+            self.activations.setdefault(value.tensor, plain)
 
     def constant(self, name: str) -> OnnxTensor | None:
         """The constant that a tensor is; None for one that is computed."""
