@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from ..errors import missing_file
+from ..remote.url import url_of
 from .model import Model
 from .section import Section
+
+if TYPE_CHECKING:
+    from ..remote.fetch import Fetch
 
 FeedValue: TypeAlias = bool | int | float | str | tuple[Any, ...]
 """A constant feed as it is stated: a scalar or (nested) tuples of scalars."""
@@ -97,6 +101,20 @@ class Format(ABC):
         """The files that the model is read from, as far as they can be named without reading one."""
         stated = (spec.options.get(key.name) for key in self.section.keys if key.kind in FILES)
         return [spec.path, *(path for path in stated if path is not None)]
+
+    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
+        """``spec`` with a file of this machine for each URL that it names. Raises RemoteError."""
+        paths = {
+            self.word: spec.path,
+            **{key.name: spec.options.get(key.name) for key in self.section.keys[1:]},
+        }
+        found = {
+            key.name: fetch.file(url, allow_offline=allow_offline)
+            for key in self.section.keys
+            if key.kind in FILES and (path := paths[key.name]) is not None and (url := url_of(path))
+        }
+        options = {name: found.get(name, value) for name, value in spec.options.items()}
+        return replace(spec, path=found.get(self.word, spec.path), options=options)
 
     def content(self, spec: SideSpec) -> Sequence[Path] | None:
         """Every file whose content the model is made of, and nothing else has a say; None where that is not so."""

@@ -47,6 +47,16 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--tfparity-cache", metavar="FILE|off", default=None, help=cache)
     parser.addini("tfparity_cache", cache, default=None)
+    parser.addini(
+        "tfparity_downloads",
+        "The folder for copies of files in buckets. Default: in the user's cache.",
+        default=None,
+    )
+    parser.addini(
+        "tfparity_downloads_limit",
+        "Gigabytes that copies of files in buckets may take. Default: 20.",
+        default=None,
+    )
     for key in schema.CONFIGURABLE:
         parser.addini(key.ini, f"{key.description} Default: {key.default}.", default=None)
         group.addoption(
@@ -81,6 +91,20 @@ def cache_setting(config: pytest.Config) -> Path | Literal[False] | None:
         return False
     folder = config.invocation_params.dir if option else config.rootpath
     return _absolute(folder, stated) if stated else None
+
+
+def downloads_setting(config: pytest.Config) -> tuple[Path, int]:
+    """The folder for copies of files in buckets, and its limit in bytes. Raises ``pytest.UsageError``."""
+    from ..remote.cache import DEFAULT_LIMIT, default_folder
+
+    stated, gigabytes = config.getini("tfparity_downloads"), config.getini("tfparity_downloads_limit")
+    try:
+        limit = int(float(gigabytes) * 10**9) if gigabytes else DEFAULT_LIMIT
+    except ValueError:
+        raise pytest.UsageError(
+            f"tfparity_downloads_limit must be a number of gigabytes, not {gigabytes!r}."
+        ) from None
+    return (_absolute(config.rootpath, os.path.expanduser(stated)) if stated else default_folder()), limit
 
 
 def _absolute(folder: Path, path: str) -> Path:

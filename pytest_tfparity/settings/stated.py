@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import Problem
 from ..formats.section import Key
+from ..remote.url import is_url, path_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,9 @@ class Reading:
         self.problems.append(Problem(file=self.file, line=line, message=message))
 
     def path(self, text: str) -> Path:
-        """A path of the file as an absolute one."""
+        """A path of the file as an absolute one; a URL as the path that stands for it."""
+        if is_url(text):
+            return path_of(text)
         return Path(os.path.normpath(self.root / text))
 
 
