@@ -33,7 +33,7 @@ BELOW: Mapping[str, frozenset[str]] = {
     "remote": frozenset(),
     "reports": frozenset(),
 }
-"""Each package, and those that it may import; what lies at the top (errors, result) is open to all."""
+"""Each package, and those that it may import; what lies at the top (errors, wording, result) is open to all."""
 
 
 def module_name(path: Path) -> str:
@@ -120,7 +120,7 @@ def cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def package_of(name: str) -> str:
-    """The package that a module lies in; empty for those at the top (errors, result)."""
+    """The package that a module lies in; empty for those at the top (errors, wording, result)."""
     found = ".".join(name.split(".")[:2])
     return found.partition(".")[2] if found in MODULES and MODULES[found].name == "__init__.py" else ""
 

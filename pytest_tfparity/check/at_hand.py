@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotThere
-from ..formats.format import FILES, ROLES
+from ..formats.format import FILES, ROLES, is_elsewhere
 from ..formats.registry import format_of
-from ..remote.url import name_of, url_of
 from ..result import ParityResult, with_texts
 from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def lies_elsewhere(spec: ParitySpec) -> bool:
     """Whether a file of the check is named by a URL."""
-    return any(url_of(path) for path in _paths(spec))
+    return any(map(is_elsewhere, _paths(spec)))
 
 
 def at_hand(spec: ParitySpec, fetch: Fetch) -> ParitySpec:
@@ -28,6 +27,8 @@ def at_hand(spec: ParitySpec, fetch: Fetch) -> ParitySpec:
 
     An optional reference that is not there is left as it is: the goldens stand in for it.
     """
+    from ..url import name_of, url_of
+
     allow = spec.offline == "allow"
     changed: dict[str, Any] = {}
     for role in ROLES:
@@ -74,6 +75,8 @@ def _source(source: InputSource | None, fetch: Fetch, allow: bool) -> InputSourc
 
 
 def _local(path: Path, fetch: Fetch, allow: bool) -> Path:
+    from ..url import url_of
+
     url = url_of(path)
     return fetch.file(url, allow_offline=allow) if url else path
 

@@ -20,7 +20,7 @@ from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
 from .health import healthy, sound
-from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of_golden, load_inputs, outputs_of_golden
+from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of, inputs_of_golden, outputs_of_golden
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
@@ -185,7 +185,7 @@ def _numbers(
     from .explain import explained, warned_of_hidden_differences, with_details
 
     if inputs is None:
-        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else load_inputs(run.pair.spec)
+        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else inputs_of(run.pair)
     else:
         golden = None  # goldens answer for their own inputs only
     stands_in = golden is not None and (run.pair.reference is None or unchanged)
@@ -270,7 +270,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
             f"{spec.name}: the goldens cannot be updated, because the {_noun(spec)} is not at hand:"
             f" {draft.reference or 'the model names none'}."
         )
-    inputs = load_inputs(spec)
+    inputs = inputs_of(run.pair)
     outputs = run.reference(inputs)
     change = update_golden(
         golden_path(spec),

@@ -38,7 +38,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         reference_name=pair.spec.shown(reference.path),
         reference_noun=reference.noun,
         reference_graph=reference.graph_noun,
-        remake=pair.export.remake if isinstance(pair.export, Repairable) else "freeze again",
+        remake=pair.export.remake if isinstance(pair.export, Repairable) else "export again",
         unrestored=pair.graph_model("export").unrestored,
         signatures=(
             Opened(partial(_other_signatures, pair, pair.export))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..diagnosis.arrays import is_float, values
 from ..diagnosis.health import checkpoint_health
 from ..errors import UnreadableFile
 from ..formats.model import HasGraph, HasWeights
 from ..graph.batch_norm.find import find_batch_norms
 from ..graph.read.restore import SHADOW
+from ..graph.read.tensors import values
 from ..result import Health, ParityResult
 from .pair import Pair
 
@@ -61,4 +61,4 @@ def _unsound_weights(pair: Pair) -> bool:
     side = pair.normal("reference").side
     live = side.graph.live(map(str, side.outputs), map(str, side.feeds))
     arrays = (values(side.variables[name]) for name in live if name in side.variables)
-    return any(is_float(array) and not np.isfinite(array).all() for array in arrays)
+    return any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays)

@@ -10,7 +10,8 @@ from ..graph.align.divergence import Alignment, Divergence, Kind
 from ..graph.edit.repair import Graft
 from ..graph.graph import TensorName
 from ..graph.proof.proof import NormalSide, Proof, normalised, prove
-from .arrays import same, values
+from ..graph.read.tensors import values
+from .arrays import same
 from .evidence import Evidence, ReferenceEvidence
 from .needed import live_export
 from .query import query, reference_query

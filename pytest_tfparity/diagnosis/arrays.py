@@ -1,4 +1,4 @@
-"""Weights as arrays: their values, compared by their bits."""
+"""Arrays compared: by their bits, by a sample of them, by the angle between them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.graph import Array, Tensor
-
-_BFLOAT16 = 14
+from ..graph.graph import Array
 
 Bits: TypeAlias = npt.NDArray[Any]
-
-
-def values(tensor: Tensor) -> Array:
-    """The value of ``tensor``, with bfloat16 (stored as bits) as float32."""
-    array = tensor.array
-    if tensor.dtype.number == _BFLOAT16:
-        wide: Array = (array.astype(np.uint32) << 16).view(np.float32)
-        return wide
-    return array
 
 
 def bits(array: Array) -> Bits:

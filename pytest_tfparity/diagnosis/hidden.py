@@ -18,9 +18,10 @@ from ..graph.align.divergence import Kind
 from ..graph.edit.repair import Constant, Repair
 from ..graph.graph import Array
 from ..graph.proof.proof import normalised
+from ..graph.read.tensors import values
 from ..result import Finding
 from .alignment import divergences
-from .arrays import is_float, values
+from .arrays import is_float
 from .case import Case
 from .cause import Cause
 from .causes import (

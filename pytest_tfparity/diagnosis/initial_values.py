@@ -12,7 +12,7 @@ import numpy as np
 
 from ..graph import ops
 from ..graph.graph import Array, Graph, Node, Tensor
-from .arrays import values
+from ..graph.read.tensors import values
 from .evidence import ReferenceEvidence
 from .query import reference_query
 from .relations.relation import Doubles

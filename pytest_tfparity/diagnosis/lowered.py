@@ -11,8 +11,9 @@ import numpy as np
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.edit.repair import Constant
 from ..graph.graph import DType, Node, Tensor
+from ..graph.read.tensors import values
 from .alignment import divergences, reference_of
-from .arrays import informative, is_float, values
+from .arrays import informative, is_float
 from .evidence import Evidence
 from .needed import live_export
 from .places.weights import WrongConstant, wrong_constants

@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from ..graph.read.tensors import values
 from .alignment import reference_of
-from .arrays import cosine, values
+from .arrays import cosine
 from .evidence import Evidence
 from .initial_values import starts
 from .layers import layers

@@ -21,6 +21,7 @@ from ..errors import (
     missing_file,
     neighbours,
 )
+from ..graph import ops
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.read.bundle import OBJECT_GRAPH, Bundle, shard_count
 from ..graph.read.checkpoints import (
@@ -32,10 +33,9 @@ from ..graph.read.checkpoints import (
     other_checkpoints,
 )
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
-from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
-from ..remote.url import beside, name_of, url_of, within
+from ..graph.read.restore import Averages, Ema, RestoredKey, averages_of, restored, restored_keys
 from ..runtime.feeds import constant_feeds
-from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
+from .format import Decision, Exclusive, FeedValue, Format, SideSpec, WrongFile
 from .model import GraphModel, HasWeights, Model
 from .section import Key, Section
 
@@ -196,6 +196,11 @@ class Checkpoint(GraphModel, HasWeights):
             producer_ops=self._producer_ops,
         )
 
+    def averages(self, outputs: Sequence[str]) -> Averages:
+        """What checkpoint and meta graph say of the moving averages of what ``outputs`` need. Raises ModelError."""
+        needed = [name for name, node in self.live(outputs).items() if node.op in ops.VARIABLES]
+        return averages_of(self.meta, self.bundle, needed)
+
     @cached_property
     def _keys(self) -> Mapping[str, RestoredKey]:
         return restored_keys(self.meta, self.ema, self.bundle)
@@ -299,7 +304,7 @@ class CheckpointFormat(Format):
             Key(
                 "ema",
                 "ema",
-                "Which variables take the value of their moving average.",
+                "Which variables take the value of their moving average; undecided is an error that asks.",
                 default="what the saver in the meta graph restores",
             ),
         ),
@@ -350,6 +355,8 @@ class CheckpointFormat(Format):
 
     def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
         """See :meth:`.format.Format.fetched`: index, data and meta graph of a prefix, or of a folder's latest."""
+        from ..url import beside, name_of, url_of
+
         url, meta = url_of(spec.path), spec.options.get("meta")
         options = dict(spec.options)
         if meta is not None and (there := url_of(meta)):
@@ -406,6 +413,26 @@ class CheckpointFormat(Format):
         if meta is not None and (clause := missing_file(meta) or ""):
             yield WrongFile("meta", clause, missing=True)
 
+    def decided(self, spec: SideSpec, model: Model, outputs: Sequence[str]) -> Decision | None:
+        """See :meth:`.format.Format.decided`: which averages the saver of the meta graph restores."""
+        if spec.options.get("ema") is not None or not isinstance(model, Checkpoint):
+            return None
+        found = model.averages(outputs)
+        if not found.held:
+            return None
+        if found.applied:
+            options = {"ema": found.word} if found.word else {}
+            count = f"{len(found.applied)} of {len(found.held)}" if found.applied != found.held else "all"
+            because = f"The saver of the meta graph restores the moving averages of {count} variables that have one."
+            return Decision("ema", options, because)
+        return Decision(
+            "ema",
+            {"ema": "undecided"},
+            "The checkpoint holds moving averages, and its meta graph does not say whether they are meant.",
+            f"Which weights are right? {found.question}",
+            {"trainable": {"ema": "trainable"}, "none": {"ema": "none"}},
+        )
+
     def readings(self, spec: SideSpec) -> Iterator[SideSpec]:
         """With the averages of the trainable variables, of all, of none, where nobody says which."""
         if spec.options.get("ema") is None:
@@ -415,6 +442,8 @@ class CheckpointFormat(Format):
 
 def _fetched(prefix: str, fetch: Fetch, allow_offline: bool) -> Path:
     """The prefix of a checkpoint fetched from the URL ``prefix``. Its index says how many data files there are."""
+    from ..url import name_of
+
     name = name_of(prefix)
     index, meta = f"{name}.index", f"{name}.meta"
     folder = fetch.beside(prefix, [index, meta], optional=[meta], allow_offline=allow_offline)
@@ -424,6 +453,8 @@ def _fetched(prefix: str, fetch: Fetch, allow_offline: bool) -> Path:
 
 def _latest_of(folder: str, fetch: Fetch, allow_offline: bool, no_index: NotThere) -> str:
     """The URL of the latest checkpoint in a folder. Raises ``no_index`` where its state file names none."""
+    from ..url import within
+
     try:
         latest = latest_named(fetch.file(within(folder, "checkpoint"), allow_offline=allow_offline))
     except NotThere:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from ..errors import missing_file
-from ..remote.url import url_of
 from .model import Model
 from .section import Section
 
@@ -42,12 +41,32 @@ class SideSpec:
     optional: bool = False
 
 
+def is_elsewhere(path: Path) -> bool:
+    """Whether a path of the settings stands for a URL; :mod:`~pytest_tfparity.url`, loaded where one does, has more."""
+    return "\0" in str(path)
+
+
 class Exclusive(NamedTuple):
     """Two keys of a format of which only one can be stated, and why."""
 
     first: str
     second: str
     because: str
+
+
+class Decision(NamedTuple):
+    """How a file is to be read, told by what is in it: options of the format, and a sentence that says why.
+
+    ``about`` is the key that is decided, whether it is stated or left out.
+    ``question`` is not empty where nothing in the file says it: then the options keep a check from being made.
+    ``answers`` are words that the question can be answered with, each with the options that it stands for.
+    """
+
+    about: str
+    options: Mapping[str, Any]
+    because: str
+    question: str = ""
+    answers: Mapping[str, Mapping[str, Any]] = {}
 
 
 class WrongFile(NamedTuple):
@@ -104,6 +123,8 @@ class Format(ABC):
 
     def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
         """``spec`` with a file of this machine for each URL that it names. Raises RemoteError."""
+        from ..url import url_of
+
         paths = {
             self.word: spec.path,
             **{key.name: spec.options.get(key.name) for key in self.section.keys[1:]},
@@ -126,10 +147,18 @@ class Format(ABC):
 
     def wrong_files(self, spec: SideSpec, shown: Callable[[Path], str]) -> Iterator[WrongFile]:
         """What is wrong with the files that ``spec`` names; ``shown`` is a path as messages show it."""
+
         paths = {self.word: spec.path, **spec.options}
         for key in self.section.keys:
             if key.kind in FILES and key.name in paths and (clause := missing_file(paths[key.name])):
                 yield WrongFile(key.name, clause, missing=True)
+
+    def decided(self, spec: SideSpec, model: Model, outputs: Sequence[str]) -> Decision | None:
+        """What of the ways to read ``model`` for ``outputs`` a first manifest should state; None: nothing.
+
+        Told by the files of this side alone, never by what the other side holds.
+        """
+        return None
 
     def readings(self, spec: SideSpec) -> Iterator[SideSpec]:
         """Other readings of the same file that nothing in ``spec`` rules out, the likeliest first."""

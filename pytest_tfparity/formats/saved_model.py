@@ -56,7 +56,7 @@ class SavedModelFormat(Format):
 
         Where the server lists no folders, the graph and the variables, which are known by their names.
         """
-        from ..remote.url import url_of
+        from ..url import url_of
         from .checkpoint import shards_of
 
         url = url_of(spec.path)

@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
+from ..graph.graph import Array
 from ..locking import locked
-from .archive import Array
 from .commit import settle
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair
 from .summary import NO_ARRAYS, Summary, exact_name, read_summary, tolerance_facts

@@ -71,7 +71,7 @@ def called_functions(functions: Mapping[str, FunctionBody], name: str) -> list[s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenOut:
+class Inlined:
     """What stands for a call: its nodes, and the tensor that each of its results is.
 
     ``unknown`` lists what could not be resolved, a clause each. ``switches`` are the nodes that choose a
@@ -99,7 +99,7 @@ class Inliner:
         function: Function,
         arguments: Sequence[TensorName],
         named: Callable[[str], str] | None = None,
-    ) -> WrittenOut | None:
+    ) -> Inlined | None:
         """``function`` in place of ``node``; None where it is not in the library or that would be too much.
 
         ``named`` gives the name of a node by that in the function; default: under the name of the call.
@@ -109,7 +109,7 @@ class Inliner:
             return None
         return self._placed(named or _under(self._free(node.name, body.nodes)), body, arguments)
 
-    def conditional(self, node: Node) -> WrittenOut | None:
+    def conditional(self, node: Node) -> Inlined | None:
         """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
         sides = [
             side
@@ -143,7 +143,7 @@ class Inliner:
         body: Body,
         arguments: Sequence[TensorName],
         gate: tuple[str, ...] = (),
-    ) -> WrittenOut:
+    ) -> Inlined:
         """``body`` with its nodes ``named``; one without inputs waits for ``gate``."""
         names = {inner.name: named(inner.name) for inner in body.nodes.values() if inner.op != ARGUMENT}
         placed = _placing(lambda inner: names.get(inner) or named(inner), body, arguments)
@@ -162,9 +162,9 @@ class Inliner:
             if inner.op != ARGUMENT
         ]
         unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
-        return WrittenOut(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
+        return Inlined(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
 
-    def _lowered(self, node: Node, otherwise: Body, then: Body) -> WrittenOut:
+    def _lowered(self, node: Node, otherwise: Body, then: Body) -> Inlined:
         predicate, *arguments = node.inputs
         own = ["pivot", "else_pivot", "then_pivot", *(f"switch_{index}" for index in range(len(arguments)))]
         own += [f"merge_{port}" for port in range(len(then.returns))]
@@ -190,7 +190,7 @@ class Inliner:
             Node(f"{name}/merge_{port}", "Merge", sides)
             for port, sides in enumerate(zip(*returned, strict=False))
         ]
-        return WrittenOut(
+        return Inlined(
             nodes=[*nodes, *merges],
             returns=tuple(TensorName(merge.name, 0) for merge in merges),
             unknown=tuple(unknown),

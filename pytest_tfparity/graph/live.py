@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from . import ops
 from .deadness import ALIVE, Choice, Deadness, State
 from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, listed
-from .inline import Budget, Inliner, WrittenOut
+from .inline import Budget, Inlined, Inliner
 from .loops import Lookup, is_back_edge
 from .predicates import Predicates, constant_scalar
 from .references import References, Writer
@@ -239,7 +239,7 @@ class _Walk:
             if self.references.may_write(each):
                 self._effects.append(each.name)
 
-    def _called(self, node: Node) -> WrittenOut | None:
+    def _called(self, node: Node) -> Inlined | None:
         if node.op in self.graph.functions:
             return self.inliner.call(node, Function(node.op, node.attrs), node.inputs)
         if node.op in ops.CALLS:
@@ -262,7 +262,7 @@ class _Walk:
         # Out of range means the last branch (functional_ops.cc, Case).
         return branches[index] if 0 <= index < len(branches) else branches[-1]
 
-    def _lowered(self, node: Node) -> WrittenOut | None:
+    def _lowered(self, node: Node) -> Inlined | None:
         truth = self.known.decides_if(node.inputs[0]) if node.inputs else None
         written = self.inliner.conditional(node)
         if written is not None:

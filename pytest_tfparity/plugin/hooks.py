@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ManifestFile | None:
     """A manifest is a test file."""
-    if file_path.name != schema.MANIFEST_FILE and file_path != options.manifest_setting(parent.config):
+    if file_path.name not in schema.MANIFEST_FILES and file_path != options.manifest_setting(parent.config):
         return None
     from .items import ManifestFile
 

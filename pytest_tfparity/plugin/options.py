@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -93,18 +94,16 @@ def cache_setting(config: pytest.Config) -> Path | Literal[False] | None:
     return _absolute(folder, stated) if stated else None
 
 
-def downloads_setting(config: pytest.Config) -> tuple[Path, int]:
-    """The folder for copies of files in buckets, and its limit in bytes. Raises ``pytest.UsageError``."""
-    from ..remote.cache import DEFAULT_LIMIT, default_folder
-
+def downloads_setting(config: pytest.Config) -> tuple[Path | None, int | None]:
+    """The folder for copies of files in buckets, and its limit in bytes, where stated. Raises ``pytest.UsageError``."""
     stated, gigabytes = config.getini("tfparity_downloads"), config.getini("tfparity_downloads_limit")
     try:
-        limit = int(float(gigabytes) * 10**9) if gigabytes else DEFAULT_LIMIT
+        limit = int(float(gigabytes) * 10**9) if gigabytes else None
     except ValueError:
         raise pytest.UsageError(
             f"tfparity_downloads_limit must be a number of gigabytes, not {gigabytes!r}."
         ) from None
-    return (_absolute(config.rootpath, os.path.expanduser(stated)) if stated else default_folder()), limit
+    return (_absolute(config.rootpath, os.path.expanduser(stated)) if stated else None), limit
 
 
 def _absolute(folder: Path, path: str) -> Path:
@@ -120,8 +119,29 @@ def option_settings(config: pytest.Config) -> Mapping[str, Any]:
 
 def ini_settings(config: pytest.Config) -> Mapping[str, Any]:
     """The settings of a check that the ini file states, by name."""
-    stated = {key.name: config.getini(key.ini) for key in schema.CONFIGURABLE}
+    stated = {key.name: _ini_value(config, key.ini) for key in schema.CONFIGURABLE}
     return {name: value for name, value in stated.items() if value not in (None, "")}
+
+
+def _ini_value(config: pytest.Config, name: str) -> Any:
+    """An ini value; a number or boolean too, which ``[tool.pytest]`` of pytest 9 may state where it wants text."""
+    try:
+        return config.getini(name)
+    except (pytest.UsageError, TypeError):
+        return _typed_values(config).get(name)
+
+
+def _typed_values(config: pytest.Config) -> Mapping[str, Any]:
+    """What a TOML file of pytest 9 states, with the types that it states it in."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # a dependency of pytest there
+
+    path = config.inipath
+    content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = content.get("tool", content).get("pytest", {})
+    return found
 
 
 def verbosity(config: pytest.Config) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ..errors import HealthWarning, TfparityError
-from ..remote.url import url_of
 
 if TYPE_CHECKING:
     from ..result import ParityResult
@@ -48,7 +47,9 @@ def keep(item: pytest.Item, result: ParityResult) -> None:
 
 def keep_golden(item: pytest.Item, spec: ParitySpec) -> None:
     """Remember that ``item`` uses the goldens of ``spec``, if they are files of this machine."""
-    if spec.golden is not None and url_of(spec.golden) is None:
+    from ..formats.format import is_elsewhere
+
+    if spec.golden is not None and not is_elsewhere(spec.golden):
         record_of(item).goldens.append(str(spec.golden))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,14 +15,13 @@ from ..check.at_hand import at_hand, lies_elsewhere, named_by_origin
 from ..check.check import Update, check, draft_result
 from ..check.run import under_way_now
 from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
+from ..formats.format import is_elsewhere
 from ..formats.store import ModelStore
-from ..remote.cache import DEFAULT_LIMIT, default_folder
-from ..remote.url import url_of
 from ..result import ParityResult
-from ..settings.manifest import Manifest, load_manifest
+from ..settings.manifest import Manifest, load_manifest, manifest_in
 from ..settings.resolve import ModelEntry, resolve
 from ..settings.roles import stated_file
-from ..settings.schema import MANIFEST_FILE
+from ..settings.schema import MANIFEST_FILE, MANIFEST_FILES
 from ..settings.spec import ParitySpec
 from .marker import marked_models, marked_settings
 from .options import (
@@ -62,8 +62,8 @@ class ParitySession:
     """Opens every model once and knows how each check is stated. Close it at the end.
 
     ``options`` and ``ini`` are the settings of the command line and the ini file by name;
-    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends. ``details``
-    says that a report will want pictures. ``verdicts`` are those that earlier runs have proven,
+    ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends, None where nothing says.
+    ``details`` says that a report will want pictures. ``verdicts`` are those that earlier runs have proven,
     ``downloads`` the folder for copies of files in buckets and its limit in bytes.
     """
 
@@ -72,14 +72,14 @@ class ParitySession:
         *,
         options: Mapping[str, Any],
         ini: Mapping[str, Any],
-        top: Path,
+        top: Path | None,
         manifest: Path | None = None,
         update: Update | None = None,
         details: bool = False,
         verdicts: Verdicts | None = None,
-        downloads: tuple[Path, int] | None = None,
+        downloads: tuple[Path | None, int | None] = (None, None),
     ) -> None:
-        self._downloads = downloads or (default_folder(), DEFAULT_LIMIT)
+        self._downloads = downloads
         self.models = ModelStore()
         self.verdicts = verdicts
         self.update = update
@@ -106,9 +106,11 @@ class ParitySession:
             self.verdicts.save()
 
     def manifest(self, path: Path) -> Manifest:
-        """The manifest at ``path``, read and validated once."""
+        """The manifest at ``path``, read and validated once. One that was found by its name is the only one there."""
         if path not in self._read:
             try:
+                if path != self._manifest and path.name in MANIFEST_FILES:
+                    manifest_in(path.parent)
                 self._read[path] = load_manifest(path)
             except SettingsError as error:
                 self._read[path] = error
@@ -122,11 +124,19 @@ class ParitySession:
         if self._manifest is not None:
             return self._manifest
         for place in (folder, *folder.parents):
-            if (place / MANIFEST_FILE).is_file():
-                return place / MANIFEST_FILE
-            if place == self._top:
+            found = manifest_in(place)
+            if found is not None:
+                return found
+            if place == self._top or self._ends(place):
                 break
         return None
+
+    def _ends(self, place: Path) -> bool:
+        """Whether the search for a manifest ends in ``place`` though no ini file says where the project does.
+
+        It does at the root of a repository, and where everybody may write: a manifest names functions that are called.
+        """
+        return self._top is None and ((place / ".git").exists() or bool(place.stat().st_mode & stat.S_IWOTH))
 
     def model_names(self, folder: Path) -> list[str]:
         """The models of the manifest that holds for ``folder``, in file order; empty without one."""
@@ -150,7 +160,7 @@ class ParitySession:
             if export is None:
                 raise SettingsError(
                     f"{_place(file, line)}: this test names no model, and no {MANIFEST_FILE} was found in"
-                    f" {shown_path(file.parent)} or above. Write one (`python -m pytest_tfparity init REFERENCE"
+                    f" {shown_path(file.parent)} or above. Write one (`tfparity init REFERENCE"
                     " EXPORT`), name the files in the marker (@parity(checkpoint=..., frozen_graph=...)) or override"
                     " parity_model."
                 )
@@ -211,7 +221,7 @@ class ParitySession:
         """``spec`` with files of this machine in the place of URLs. Raises RemoteError."""
         if not lies_elsewhere(spec):
             return spec
-        if self.update is not None and spec.golden is not None and url_of(spec.golden):
+        if self.update is not None and spec.golden is not None and is_elsewhere(spec.golden):
             raise SettingsError(
                 f"{spec.name}: the goldens {spec.shown(spec.golden)} lie elsewhere, where nothing is written. Name a"
                 " file of this machine under `golden`, update it and copy it there."
@@ -224,11 +234,11 @@ class ParitySession:
 
     @cached_property
     def _fetch(self) -> Fetch:
-        from ..remote.cache import Cache
+        from ..remote.cache import DEFAULT_LIMIT, Cache, default_folder
         from ..remote.fetch import Fetch
 
         folder, limit = self._downloads
-        return Fetch(Cache(folder, limit))
+        return Fetch(Cache(folder or default_folder(), DEFAULT_LIMIT if limit is None else limit))
 
     def progress(self) -> str:
         """What has been fetched so far, for a word on the terminal."""
@@ -307,7 +317,7 @@ def parity_session(config: pytest.Config) -> ParitySession:
         session = config.stash[_SESSION] = ParitySession(
             options=option_settings(config),
             ini=ini_settings(config),
-            top=config.rootpath,
+            top=config.rootpath if config.inipath is not None else None,
             manifest=manifest_setting(config),
             update=_update_mode(config.getoption("--tfparity-update")),
             details=bool(config.getoption("--tfparity-report")) or verbosity(config) > 0,

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import NotThere, RemoteError, Unreachable
+from ..url import beside, name_of, shown, within
 from .cache import Cache, Copy
 from .server import Servers, Version
-from .url import beside, name_of, shown, within
 
 _AT_ONCE = 8
 """Files that are fetched at a time: more do not make a line faster."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import NotThere, RemoteError, Unreachable
-from .url import shown, without_secrets
+from ..url import shown, without_secrets
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import Problem, SettingsError
+from ..errors import Problem, SettingsError, shown_path
 from ..formats.section import KINDS, Key
 from . import schema
 from .document import read_document
@@ -38,6 +38,17 @@ class Manifest:
         """Every problem once, in the order of lines."""
         unique = dict.fromkeys(problem for _, problem in self.found)
         return tuple(sorted(unique, key=lambda problem: problem.line or 0))
+
+
+def manifest_in(folder: Path) -> Path | None:
+    """The manifest that is found in ``folder`` by its name. Raises SettingsError if there are two."""
+    found = [folder / name for name in schema.MANIFEST_FILES if (folder / name).is_file()]
+    if len(found) > 1:
+        raise SettingsError(
+            f"{shown_path(found[0])} and {shown_path(found[1])} are two manifests for one folder, and only one would"
+            " be read: put their models into one file, or name one of them otherwise."
+        )
+    return found[0] if found else None
 
 
 def load_manifest(path: Path) -> Manifest:

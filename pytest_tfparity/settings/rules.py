@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
-from ..formats.format import ROLES, Format, SideSpec
+from ..formats.format import ROLES, Format, SideSpec, is_elsewhere
 from ..formats.registry import formats_for
-from ..remote.url import shown, url_of
 from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
 from .stated import Layer, Place
@@ -102,7 +101,7 @@ def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iter
 
 def _named_rightly(form: Format, side: SideSpec, root: Path) -> bool:
     """Whether the file of a side is there, as far as its name alone tells."""
-    if url_of(side.path):
+    if is_elsewhere(side.path):
         return True
     wrong = form.wrong_files(side, lambda path: shown_from(path, root))
     return not any(each.missing and each.key == form.word for each in wrong)
@@ -152,7 +151,7 @@ def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterat
         for wrong in form.wrong_files(side, lambda path: shown_from(path, root)):
             named = wrong.key == form.word
             path = side.path if named else side.options[wrong.key]
-            if url_of(path):
+            if is_elsewhere(path):
                 continue
             stated = settings[setting(role, wrong.key)]
             stands_in = "golden" in settings if named else _has_golden(settings)
@@ -168,7 +167,7 @@ def _has_golden(settings: Layer) -> bool:
 
 def _there(path: Path) -> bool:
     """Whether a file is there, or may be where only a server can say it."""
-    return os.path.isfile(path) or url_of(path) is not None
+    return os.path.isfile(path) or is_elsewhere(path)
 
 
 def _golden_hint(settings: Layer) -> str:
@@ -185,14 +184,16 @@ def _input_files(settings: Layer, owner: str, place: Place, root: Path) -> Itera
         paths = [source.path] if isinstance(source, NpzSource) else []
         paths += source.paths if isinstance(source, ImageSource | BytesSource) else ()
         for path in paths:
-            if not url_of(path) and (clause := missing_file(path)):
+            if not is_elsewhere(path) and (clause := missing_file(path)):
                 yield entry.place, f"{entry.label} names {shown_from(path, root)}{clause}"
 
 
 def shown_from(path: Path, root: Path) -> str:
     """A path in quotes, relative to ``root`` where it lies in it; a URL as messages show it."""
-    if url := url_of(path):
-        return repr(shown(url))
+    if is_elsewhere(path):
+        from ..url import shown_for
+
+        return repr(shown_for(path))
     try:
         return repr(path.relative_to(root).as_posix())
     except ValueError:

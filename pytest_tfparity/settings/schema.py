@@ -285,7 +285,8 @@ MODEL = Section(
 )
 
 MANIFEST_FILE = "tfparity.yaml"
-"""The name of a manifest that is found, and collected, without being told."""
+"""The name of a manifest that is found, and collected, without being told; ``.yml`` will do, too."""
+MANIFEST_FILES = (MANIFEST_FILE, "tfparity.yml")
 
 MANIFEST = Section(
     name="manifest",

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..comparison.tolerance import Tolerance
-from ..formats.format import Role, SideSpec
-from ..remote.url import shown, url_of
+from ..formats.format import Role, SideSpec, is_elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +165,16 @@ class ParitySpec:
         """What is stated of one side; None where there is no reference."""
         return self.reference if role == "reference" else self.export
 
+    def with_side(self, role: Role, side: SideSpec) -> ParitySpec:
+        """The same check with another ``side``."""
+        return replace(self, reference=side) if role == "reference" else replace(self, export=side)
+
     def shown(self, path: Path) -> str:
         """``path`` as the user named it: relative to ``root``, unless it lies far away; a URL for what was fetched."""
-        if url := url_of(path):
-            return shown(url)
+        if is_elsewhere(path):
+            from ..url import shown_for
+
+            return shown_for(path)
         for folder, origin in self.origins.items():
             if path.is_relative_to(folder):
                 return f"{origin}/{path.relative_to(folder).as_posix()}"

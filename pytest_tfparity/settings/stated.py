@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import Problem
 from ..formats.section import Key
-from ..remote.url import is_url, path_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +118,11 @@ class Reading:
 
     def path(self, text: str) -> Path:
         """A path of the file as an absolute one; a URL as the path that stands for it."""
-        if is_url(text):
-            return path_of(text)
+        if "://" in text:
+            from ..url import is_url, path_of
+
+            if is_url(text):
+                return path_of(text)
         return Path(os.path.normpath(self.root / text))
 
 

@@ -151,7 +151,7 @@ def test_a_difference_without_a_cause_is_told_with_its_place() -> None:
     differs = (compared(1.0),)
     held = replace(case(reference, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
     assert diagnose(held, ()).notes == (
-        "No known cause explains the difference. Both graphs part first at act (Tanh act in the reference, Elu act in"
+        "No known cause explains the difference. The graphs first diverge at act (Tanh act in the reference, Elu act in"
         " the export).",
     )
     same = replace(case(reference, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
@@ -177,13 +177,13 @@ def test_what_cannot_be_repaired_is_not_said_to_have_been() -> None:
 
     place = "at act (Tanh act in the reference, Elu act in the export)"
     assert seen(()) == (
-        "None of this can be repaired in memory, so whether it is all that differs is not proven. Both graphs part"
-        f" first {place}.",
+        "None of this can be repaired in memory, so whether it is all that differs is not proven. The graphs first"
+        f" diverge {place}.",
     )
     other = tensor_of_array(VALUES["first/conv/kernel"] + np.float32(1))
     (note,) = seen((Constant(node="first/conv/kernel", value=other),))
     assert note.startswith(
-        "With this repair the export still differs by up to 1; it parts at first/conv/kernel"
+        "With this repair the export still differs by up to 1; it diverges at first/conv/kernel"
     )
 
 
@@ -296,7 +296,7 @@ def test_findings_come_in_the_order_of_what_each_explains() -> None:
 
     diagnosis = diagnose(replace(case(reference, export), runner=FakeRunner(comparison=run)))
     assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-const-differs"]
-    assert diagnosis.findings[0].evidence[-1] == "by itself it makes 5 of difference"
+    assert diagnosis.findings[0].evidence[-1] == "On its own it changes the outputs by up to 5."
 
 
 def compared(difference: float) -> OutputComparison:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..arrays import cosine, same, values
+from ...graph.layer import base_name
+from ...graph.read.tensors import values
+from ...wording import counted, enumerated
+from ..arrays import cosine, same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.batch_norms import norm_pairs, reference_norms
 from ..places.weights import WrongConstant, wrong_constants
 from ..relations.relation import Relation
-from ..wording import counted, enumerated
 from .kinds.weights import WrongWeights, of_kind, statistics_of_kind, weights_cause
 from .weights import is_under_own_name
 
@@ -44,9 +46,9 @@ def _order(relation: Relation | None) -> str:
     if relation is None or _is_disorder(relation):
         return "in another order"
     if relation.kind == "flipped":
-        return f"backwards along {_axes(relation.axes)}"
+        return f"flipped along {_axes(relation.axes)}"
     if relation.kind == "reordered":
-        return f"with its axes exchanged to {list(relation.axes)} and read in the old shape"
+        return f"transposed to axes {list(relation.axes)} and put back into the old shape"
     if relation.blocks:
         moved = [(place, block) for place, block in enumerate(relation.blocks) if place != block]
         blocks = ", ".join(f"block {block} stands where block {place} was" for place, block in moved[:2])
@@ -75,13 +77,13 @@ def _order_fix(found: WrongWeights) -> str:
     relations = [relation for each in found.wrong if (relation := each.relation) is not None]
     if any(relation.kind in ("flipped", "reordered") for relation in relations):
         return (
-            "Write the kernels into the export as they were trained: a convolution is no correlation turned"
-            " round, and another layout takes a transpose, not a reshape."
+            "Write the kernels into the export as they were trained: TensorFlow's convolutions do not flip their"
+            " kernel, and another layout needs a transpose, not a reshape."
         )
     if any(relation.blocks for relation in relations):
         return (
-            "Keep the order of the blocks (the gates of a cell: i, c, f, o in one library is i, f, c, o in another)"
-            " where the weights are written."
+            "Write the blocks in the order that the export's layer expects (gates of a cell: i, c, f, o in one library,"
+            " i, f, c, o in another)."
         )
     return "Keep the order of the entries (classes, vocabulary, channels) that the model was trained with."
 
@@ -110,9 +112,9 @@ def _altered_told(found: WrongWeights, wrong: WrongConstant) -> str:
     if relation.kind == "zeroed":
         return f"{some} are 0 where {there} has |w| < {relation.bound:.6g}; all others are equal."
     if relation.kind == "masked":
-        return f"{some} are 0 where {there} has other values, of no one size; all others are equal."
+        return f"{some} are 0 where {there} is not, in large values and in small ones; all others are equal."
     low, high = relation.limits or (0.0, 0.0)
-    return f"{some} are clipped: it is {there} between {low:.6g} and {high:.6g}."
+    return f"{some} are clipped: it is {there} limited to [{low:.6g}, {high:.6g}]."
 
 
 def _rule(relation: Relation | None) -> str:
@@ -130,7 +132,7 @@ def _rule(relation: Relation | None) -> str:
     if relation.function == "x+c":
         return f"plus {relation.number:.3g}"
     number = "" if relation.number is None else f"{relation.number:.3g}"
-    return f"through {relation.function.replace('+c', f' + {number}')}"
+    return f"with every value x replaced by {relation.function.replace('+c', f' + {number}')}"
 
 
 _SCALED = ("scaled", "channels scaled")
@@ -155,8 +157,8 @@ ALTERED = weights_cause(
     where=_altered,
     says=lambda found: _each_told(found, _altered_told),
     fix=lambda found: (
-        "Leave out the step that changes the weights on their way into the export (pruning, clipping, scaling, a fold"
-        " that is half done), or state the tolerance that it costs."
+        f"Leave out the step that changes the weights between {found.reference_name} and the export (pruning, clipping,"
+        " scaling, half of a batch norm fold), or state a tolerance that allows for it."
     ),
 )
 
@@ -165,9 +167,9 @@ ALTERED = weights_cause(
 
 
 def _transformed_said(found: WrongWeights) -> str:
-    rules = Counter((each.node.rpartition("/")[2], _rule(each.relation)) for each in found.wrong)
+    rules = Counter((base_name(each.node), _rule(each.relation)) for each in found.wrong)
     told = [
-        f"{count} times {name} is the {found.reference_noun}'s {rule}"
+        f"{name} of {counted(count, 'layer')} is that of the {found.reference_noun} {rule}"
         for (name, rule), count in rules.most_common(_TOLD)
     ]
     more = f" ({len(rules) - _TOLD} more such rules)" if len(rules) > _TOLD else ""
@@ -179,8 +181,8 @@ TRANSFORMED = weights_cause(
     where=statistics_of_kind("mapped", "scaled", "negated", "channels scaled"),
     says=_transformed_said,
     fix=(
-        "Convert the statistics as the library wants them: the variance, not the deviation; without epsilon; divided by"
-        " Caffe's scale factor."
+        "Write the statistics as TensorFlow expects them: the variance, not the standard deviation; without epsilon;"
+        " those of Caffe divided by its scale factor."
     ),
     facts=lambda found: [f"Every value of {counted(len(found.wrong), 'statistic')} follows within rounding."],
 )
@@ -202,7 +204,10 @@ def _unrelated(evidence: Evidence) -> Sequence[WrongConstant]:
 def _difference_told(found: WrongWeights, wrong: WrongConstant) -> str:
     held, right = values(wrong.held), values(wrong.right)
     if held.shape != right.shape:
-        return f"{wrong.constant} has shape {list(held.shape)} for {list(right.shape)}."
+        return (
+            f"{wrong.constant} has shape {list(held.shape)} in {found.export_name}, {wrong.key} has"
+            f" {list(right.shape)}."
+        )
     changed = int((held != right).sum())
     angle = cosine(held, right) if held.size > 2 else None
     near = "" if angle is None or same(held, right) else f"; cosine with {wrong.key} {angle:.3f}"
@@ -214,8 +219,8 @@ WEIGHTS_DIFFER = weights_cause(
     where=_unrelated,
     says=lambda found: _each_told(found, _difference_told),
     fix=lambda found: (
-        f"Compare how these weights come into the export with how {found.reference_name} is restored: they are neither"
-        " its own, nor made of them in any way that is known."
+        f"Check where the export script takes these weights from: they are not those of {found.reference_name}, and do"
+        " not follow from them in any way that is known."
     ),
     certain=False,
 )

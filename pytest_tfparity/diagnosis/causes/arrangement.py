@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...graph.edit.repair import Constant, Repair
-from ..arrays import same, values
+from ...graph.read.tensors import values
+from ..arrays import same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.weights import WrongConstant, wrong_constants
@@ -25,7 +26,7 @@ def _of_other_shape(evidence: Evidence) -> Sequence[WrongConstant]:
 def _shapes_said(found: WrongWeights) -> str:
     first = next((each for each in found.wrong if len(each.held.shape) > 1), found.wrong[0])
     return (
-        f"{found.layers}: {first.constant} is {list(first.held.shape)} in {found.export_name} and"
+        f"{found.layers}: {first.constant} has shape {list(first.held.shape)} in {found.export_name} and"
         f" {list(first.right.shape)} in {found.reference_name}: another architecture."
     )
 
@@ -40,12 +41,12 @@ SHAPES_DIFFER = weights_cause(
 
 def _transposed_said(found: WrongWeights) -> str:
     facts = [
-        f"{each.constant} equals {each.source} with axes {list(each.relation.axes)}"
+        f"{each.constant} equals {each.source} transposed to axes {list(each.relation.axes)}"
         for each in found.wrong
         if each.relation is not None
     ]
     more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
-    return f"{'; '.join(facts[:3])}{more}: transposed."
+    return f"{'; '.join(facts[:3])}{more}."
 
 
 def _straight(evidence: Evidence, wrong: WrongConstant) -> Repair:
@@ -62,7 +63,7 @@ KERNEL_TRANSPOSED = weights_cause(
     id="kernel-transposed",
     where=of_kind("transposed"),
     says=_transposed_said,
-    fix="Exchange the axes back where the weights are written into the export.",
+    fix="Leave out the transpose where these weights are written into the export.",
     restored=_straight,
 )
 

@@ -14,8 +14,8 @@ from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
 from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Array, Node, Tensor, TensorName
+from ...graph.read.tensors import values
 from ..alignment import reference_of
-from ..arrays import values
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query

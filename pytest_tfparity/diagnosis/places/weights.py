@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Constant, Repair
 from ...graph.graph import Tensor
+from ...graph.layer import base_name
+from ...graph.read.tensors import values
 from ..alignment import divergences, reference_of
-from ..arrays import is_float, same, values
+from ..arrays import is_float, same
 from ..case import Tensors
 from ..evidence import Evidence, ReferenceEvidence
 from ..initial_values import uniform_starts
@@ -142,7 +144,7 @@ def _equal(held: Tensor, right: Tensor) -> bool:
 
 def _name(constant: str, node: str) -> str:
     """The export's name if it is that of a variable, as far as the reference's shows."""
-    return constant if constant.rpartition("/")[2] == node.rpartition("/")[2] else node
+    return constant if base_name(constant) == base_name(node) else node
 
 
 def weights_as_reference(wrong: Iterable[WrongConstant]) -> Repair:

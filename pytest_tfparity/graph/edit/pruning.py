@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from .. import ops
 from ..computing import computes
-from ..graph import Array, Attr, Function, Graph, Node, TensorName
+from ..function_body import reached_functions
+from ..graph import Array, Graph, Node, TensorName
 from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import opens_loop
@@ -325,27 +326,8 @@ def _initialisers(graph: Graph, closure: _Closure) -> tuple[str, ...]:
 
 
 def _functions(graph: Graph, nodes: Iterable[Node]) -> set[str]:
-    """The functions of the library that ``nodes`` call, directly or not."""
-    if not graph.functions:
-        return set()
-    found: set[str] = set()
-    stack = [name for node in nodes for name in _called(node.op, node.attrs)]
-    while stack:
-        name = stack.pop()
-        body = graph.functions.get(name)
-        if body is None or name in found:
-            continue
-        found.add(name)
-        stack.extend(called for node in body.nodes for called in _called(node.op, node.attrs))
-    return found
-
-
-def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
-    yield op
-    for value in attrs.values():
-        for item in value if type(value) is tuple else (value,):
-            if isinstance(item, Function):
-                yield item.name
+    """The functions of the library that ``nodes`` name, directly or not."""
+    return reached_functions(nodes, graph.functions) if graph.functions else set()
 
 
 def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:

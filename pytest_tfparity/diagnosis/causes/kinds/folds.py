@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.layer import layer_of
+from ....wording import enumerated
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...places.folds import folds
 from ...places.unfold import Folded, unfolded
-from ...wording import enumerated
 from .group import Group, Sentence, suspicion
 
 

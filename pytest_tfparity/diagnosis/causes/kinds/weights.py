@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
+from ....wording import counted
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...layers import layers
@@ -18,7 +19,6 @@ from ...places.weights import (
     weights_as_reference,
     wrong_constants,
 )
-from ...wording import counted
 from .group import Group, Sentence, suspicion
 
 LOST = frozenset({"unknown", "initial"})

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfparity.remote.url import (
+from pytest_tfparity.formats.format import is_elsewhere
+from pytest_tfparity.url import (
     beside,
     is_url,
     name_of,
@@ -28,6 +29,7 @@ def test_a_path_stands_for_one_url(scheme: str, place: str, name: str) -> None:
     assert url_of(path) == url
     assert url_of(pickle.loads(pickle.dumps(path))) == url
     assert not path.exists()
+    assert is_elsewhere(path)
 
 
 def test_what_is_no_url_is_a_path() -> None:

@@ -6,6 +6,7 @@ becomes a file of this machine when a check needs it.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,7 +14,7 @@ from urllib.parse import quote, unquote
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S")
 """How a URL begins. A drive of Windows is one letter."""
 _ANY_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>)\]}]+")
-_ROOT = Path(Path.cwd().anchor, "\0tfparity-remote")
+_ROOT = Path(os.sep, "\0tfparity-remote")
 """No file system has a name with NUL in it, so nothing is ever found or written below it."""
 _QUERY = re.compile("[?#]")
 _WEB = ("http", "https")
@@ -46,6 +47,11 @@ def shown(url: str) -> str:
     scheme, _, rest = plain.partition("://")
     place, slash, name = rest.partition("/")
     return f"{scheme}://{place.rpartition('@')[2]}{slash}{name}"
+
+
+def shown_for(path: Path) -> str:
+    """How messages show the URL that a path stands for."""
+    return shown(url_of(path) or str(path))
 
 
 def without_secrets(text: str) -> str:
