@@ -8,9 +8,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.graph import Array
+from ..graph.graph import Array, Tensor
+from ..graph.read.mapped import pieces
+from ..graph.read.tensors import BFLOAT16, numbers
 
 Bits: TypeAlias = npt.NDArray[Any]
+
+
+def not_finite(tensor: Tensor) -> int:
+    """How many values of ``tensor`` are NaN or infinite; read a piece at a time."""
+    whole = tensor.array
+    if not (is_float(whole) or tensor.dtype.number == BFLOAT16):
+        return 0
+    finite = sum(int(np.count_nonzero(np.isfinite(numbers(tensor, piece)))) for piece in pieces(whole))
+    return whole.size - finite
 
 
 def bits(array: Array) -> Bits:

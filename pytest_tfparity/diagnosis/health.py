@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.layer import base_name, scope_of
 from ..graph.read.tensors import values
 from ..result import Health
+from .arrays import not_finite
 from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
 _VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
@@ -239,15 +241,14 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
     for name, tensor in tensors.items():
         if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
             continue
-        array = values(tensor)
-        bad = array.size - np.count_nonzero(np.isfinite(array))
+        bad = not_finite(tensor)
         if bad:
             statistic = is_statistic(averaged_by(name, tensors) or name)
             yield Health(
                 cause="bn-variance-nonfinite" if statistic else "non-finite",
                 scopes=(scope_of(plain_name(name)) or plain_name(name),),
                 message=(
-                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {array.size}"
+                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {prod(tensor.shape)}"
                     " values: the training diverged, or a value overflowed, before it was saved. Go back to"
                     " an earlier checkpoint."
                 ),

@@ -27,6 +27,7 @@ from .cause import Cause
 from .causes import (
     DIFFERENCES,
     altered_weights,
+    arrangement,
     averages,
     batch_coupling,
     batch_norm,
@@ -94,6 +95,7 @@ _CAUSES: tuple[Cause, ...] = (
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
+    *arrangement.CAUSES,
     *altered_weights.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,

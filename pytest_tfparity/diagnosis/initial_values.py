@@ -95,7 +95,7 @@ def starts(evidence: ReferenceEvidence) -> Mapping[str, Start]:
 
 
 @reference_query
-def uniform_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
+def constant_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
     """Initial values of one number throughout, by the checkpoint's variable."""
     found = {}
     for name, start in evidence[starts].items():

@@ -117,6 +117,7 @@ class FrozenGraph(GraphModel, Repairable):
 
     @cached_property
     def _graph(self) -> Graph:
+        """:attr:`graph`, read by TensorFlow where our own reader does not know the file."""
         try:
             return self.graph
         except UnreadableFile:

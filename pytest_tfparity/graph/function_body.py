@@ -49,6 +49,8 @@ def named_functions(op: str, attrs: Mapping[str, Attr], library: Container[str])
 
 def reached_functions(nodes: Iterable[Node], library: Mapping[str, FunctionBody]) -> set[str]:
     """The functions of ``library`` that ``nodes`` name, and those that the nodes of these name."""
+    if not library:
+        return set()
     found: set[str] = set()
     stack = [each.name for node in nodes for each in named_functions(node.op, node.attrs, library)]
     while stack:

@@ -42,13 +42,11 @@ def side_description(role: Role, formats: list[Format]) -> str:
 
 def side_section(role: Role) -> Section:
     """The keys of one side: those of every format, those that usually stand there first, and its own."""
-    return _side_section(role, tuple(FORMATS))
+    return _side_section(role, tuple(formats_for(role)))
 
 
-@lru_cache(maxsize=8)
-def _side_section(role: Role, _: tuple[Format, ...]) -> Section:
-    """Made once for the formats that there are: a thousand models ask for it six times each."""
-    formats = formats_for(role)
+@lru_cache(maxsize=16)
+def _side_section(role: Role, formats: tuple[Format, ...]) -> Section:
     own = [_FEEDS[role], *([_OPTIONAL] if role == "reference" else [])]
     keys: dict[str, Key] = {}
     for key in (*(key for each in formats for key in each.section.keys), *own):
@@ -56,7 +54,7 @@ def _side_section(role: Role, _: tuple[Format, ...]) -> Section:
     return Section(
         name=role,
         home=f"'{role}'",
-        description=side_description(role, formats),
+        description=side_description(role, list(formats)),
         keys=tuple(key._replace(sets=setting(role, name)) for name, key in keys.items()),
     )
 
@@ -127,8 +125,12 @@ def flattened(reading: Reading, layer: Layer, owner: str) -> dict[str, Stated]:
 
 
 def _words_stated(settings: Layer, role: Role) -> Iterator[str]:
-    names = (setting(role, each.word) for each in formats_for(role))
-    return (name for name in names if name in settings)
+    return (name for name in _words(role, tuple(formats_for(role))) if name in settings)
+
+
+@lru_cache(maxsize=16)
+def _words(role: Role, formats: tuple[Format, ...]) -> tuple[str, ...]:
+    return tuple(setting(role, each.word) for each in formats)
 
 
 def stated_format(settings: Layer, role: Role) -> Format | None:
@@ -151,7 +153,7 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
     excludes another takes that one's place: so do ``rounding`` and the plain tolerance, and metrics that of either.
     """
     found: dict[str, Stated] = {}
-    for layer in layers:
+    for layer in filter(None, layers):
         for role in ROLES:
             for name in _replaced(found, layer, role):
                 found.pop(name, None)
@@ -165,8 +167,9 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
 
 def _replaced(weaker: Layer, layer: Layer, role: Role) -> Iterator[str]:
     """The settings of a side in ``weaker`` that do not hold any more where ``layer`` does."""
-    before, after = stated_format(weaker, role), stated_format(layer, role)
-    if before is not None and after is not None and before is not after:
+    after = stated_format(layer, role)
+    before = stated_format(weaker, role) if after is not None else None
+    if before is not None and before is not after:
         yield from (setting(role, key.name) for key in before.section.keys)
     for each in FORMATS:
         for exclusive in each.exclusive:

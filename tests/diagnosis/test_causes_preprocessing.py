@@ -69,6 +69,7 @@ def test_another_scaling_is_told_as_a_line() -> None:
     assert finding.message == (
         "The first layer's input in model.pb is 0.5 * x + 0.5, where x is that of the checkpoint's graph."
     )
+    assert any("preprocess/sub" in each for each in finding.evidence)  # which the line does not name
 
 
 def test_a_mean_for_each_channel_is_told_with_both_values() -> None:

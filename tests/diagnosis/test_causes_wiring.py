@@ -63,6 +63,20 @@ def test_another_activation_and_another_slope_are_one_finding() -> None:
     assert set(only(found, "graph-op-differs").nodes) == {"leaky", "first/act"}
 
 
+def test_a_difference_that_the_message_tells_is_no_evidence_beside_it() -> None:
+    def gains(*values: float) -> Stage:
+        return all_of(*(multiplied(f"gain_{number}", value) for number, value in enumerate(values)))
+
+    found = findings(
+        staged(frozen=False, middle=gains(2.0, 3.0, 5.0)),
+        staged(frozen=True, middle=gains(7.0, 8.0, 9.0)),
+    )
+    finding = only(found, "graph-const-differs")
+    assert finding.message.endswith(" And 1 more.")
+    assert len(finding.evidence) == 1
+    assert finding.evidence[0].rpartition(":")[0] not in finding.message
+
+
 def test_a_constant_that_is_no_weight_is_told_with_both_values() -> None:
     found = findings(
         staged(frozen=False, middle=multiplied("gain", 2.0)),

@@ -1,9 +1,9 @@
-"""Weights that are the checkpoint's in another order, cut, or changed by one rule: exact relations, so sure stories."""
+"""Weights that are the checkpoint's changed by one rule, a sure story; and weights that differ without one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ...graph.layer import base_name
 from ...graph.read.tensors import values
@@ -14,98 +14,18 @@ from ..evidence import Evidence
 from ..places.batch_norms import norm_pairs, reference_norms
 from ..places.weights import WrongConstant, wrong_constants
 from ..relations.relation import Relation
-from .kinds.weights import WrongWeights, of_kind, statistics_of_kind, weights_cause
+from .kinds.weights import WrongWeights, of_kind, source_of, statistics_of_kind, weights_cause
 from .weights import is_under_own_name
 
 _TOLD = 3
-"""Tensors that a message tells one by one."""
-
-
-def _source(wrong: WrongConstant) -> str:
-    """The checkpoint's tensor that the constant was made of."""
-    return wrong.source or wrong.key or wrong.node
-
-
-def _each_told(found: WrongWeights, tell: Callable[[WrongWeights, WrongConstant], str]) -> str:
-    """What became of the first few tensors, a sentence each, the largest first; and how many more there are."""
-    largest = sorted(found.wrong, key=lambda each: -values(each.held).size)
-    more = f" Likewise {counted(len(largest) - _TOLD, 'more tensor')}." if len(largest) > _TOLD else ""
-    return " ".join(tell(found, each) for each in largest[:_TOLD]) + more
-
-
-# --- the same values in another order
-
-
-def _order_told(found: WrongWeights, wrong: WrongConstant) -> str:
-    how = _order(wrong.relation)
-    return f"{wrong.constant} of {found.export_name} holds the values of {_source(wrong)} {how}."
-
-
-def _order(relation: Relation | None) -> str:
-    """What was done to the order, after "the values of ..."."""
-    if relation is None or _is_disorder(relation):
-        return "in another order"
-    if relation.kind == "flipped":
-        return f"flipped along {_axes(relation.axes)}"
-    if relation.kind == "reordered":
-        return f"transposed to axes {list(relation.axes)} and put back into the old shape"
-    if relation.blocks:
-        moved = [(place, block) for place, block in enumerate(relation.blocks) if place != block]
-        blocks = ", ".join(f"block {block} stands where block {place} was" for place, block in moved[:2])
-        return (
-            f"with axis {relation.axis} permuted in {len(relation.blocks)} blocks, {list(relation.blocks)} for"
-            f" {list(range(len(relation.blocks)))} ({blocks})"
-        )
-    moved = [(place, entry) for place, entry in enumerate(relation.order) if place != entry]
-    (place, entry), rest = moved[0], len(moved) - 1
-    return (
-        f"with axis {relation.axis} permuted: entry {entry} stands at {place}"
-        f"{f', and {rest} more are moved' if rest else ''}"
-    )
-
-
-def _is_disorder(relation: Relation) -> bool:
-    """Whether the values stand in an order that no axis explains."""
-    return relation.kind == "permuted" and relation.axis is None
-
-
-def _axes(axes: Sequence[int]) -> str:
-    return f"{'axis' if len(axes) == 1 else 'axes'} {enumerated([str(axis) for axis in axes])}"
-
-
-def _order_fix(found: WrongWeights) -> str:
-    relations = [relation for each in found.wrong if (relation := each.relation) is not None]
-    if any(relation.kind in ("flipped", "reordered") for relation in relations):
-        return (
-            "Write the kernels into the export as they were trained: TensorFlow's convolutions do not flip their"
-            " kernel, and another layout needs a transpose, not a reshape."
-        )
-    if any(relation.blocks for relation in relations):
-        return (
-            "Write the blocks in the order that the export's layer expects (gates of a cell: i, c, f, o in one library,"
-            " i, f, c, o in another)."
-        )
-    return "Keep the order of the entries (classes, vocabulary, channels) that the model was trained with."
-
-
-PERMUTED = weights_cause(
-    id="weights-permuted",
-    where=lambda evidence: [
-        each
-        for each in of_kind("flipped", "permuted", "reordered")(evidence)
-        if each.relation is not None and not (each.statistic and _is_disorder(each.relation))
-    ],
-    says=lambda found: _each_told(found, _order_told),
-    fix=_order_fix,
-)
-
+"""Rules that a message tells."""
 
 # --- changed value by value
 
 
 def _altered_told(found: WrongWeights, wrong: WrongConstant) -> str:
     relation, total = wrong.relation, values(wrong.held).size
-    here, there = f"{wrong.constant} of {found.export_name}", _source(wrong)
+    here, there = f"{wrong.constant} of {found.export_name}", source_of(wrong)
     if relation is None or relation.kind not in ("zeroed", "masked", "clipped"):
         return f"{here} is {there} {_rule(relation)}."
     some = f"{relation.changed:,} of {total:,} values of {here}"
@@ -155,7 +75,7 @@ def _altered(evidence: Evidence) -> Sequence[WrongConstant]:
 ALTERED = weights_cause(
     id="weights-altered",
     where=_altered,
-    says=lambda found: _each_told(found, _altered_told),
+    says=lambda found: found.told(_altered_told),
     fix=lambda found: (
         f"Leave out the step that changes the weights between {found.reference_name} and the export (pruning, clipping,"
         " scaling, half of a batch norm fold), or state a tolerance that allows for it."
@@ -217,7 +137,7 @@ def _difference_told(found: WrongWeights, wrong: WrongConstant) -> str:
 WEIGHTS_DIFFER = weights_cause(
     id="weights-differ",
     where=_unrelated,
-    says=lambda found: _each_told(found, _difference_told),
+    says=lambda found: found.told(_difference_told),
     fix=lambda found: (
         f"Check where the export script takes these weights from: they are not those of {found.reference_name}, and do"
         " not follow from them in any way that is known."
@@ -225,6 +145,6 @@ WEIGHTS_DIFFER = weights_cause(
     certain=False,
 )
 
-CAUSES: tuple[Cause, ...] = (PERMUTED, ALTERED, TRANSFORMED)
+CAUSES: tuple[Cause, ...] = (ALTERED, TRANSFORMED)
 LAST: tuple[Cause, ...] = (WEIGHTS_DIFFER,)
 """What is left of the weights once every cause that knows a story was asked."""

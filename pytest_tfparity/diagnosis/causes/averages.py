@@ -169,7 +169,7 @@ NOT_APPLIED_TO_STATISTICS = weights_cause(
     facts=_example,
 )
 
-# --- another one
+# --- another average
 
 
 def _of_another_average(evidence: Evidence) -> Sequence[WrongConstant]:

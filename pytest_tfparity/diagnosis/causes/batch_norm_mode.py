@@ -181,11 +181,11 @@ def _facts(found: _Training) -> tuple[str, ...]:
     facts = []
     if fused:
         many = f" in {fused} of them" if plain else ""
-        facts.append(f"is_training=true{many} in the export, false in the {found.reference_graph}")
+        facts.append(f"is_training=true{many} in the export, false in the {found.reference_graph}.")
     if plain:
         many = f" in {plain} of them" if fused else ""
-        facts.append(f"moments over the batch axis of the input feed the normalisation{many}")
-    return ("; ".join(facts) + ".",)
+        facts.append(f"Moments over the batch axis of the input feed the normalisation{many}.")
+    return tuple(facts)
 
 
 def _reference_fix(found: BatchNorms) -> str:

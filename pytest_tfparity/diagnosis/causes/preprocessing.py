@@ -64,7 +64,7 @@ CHANNEL_ORDER = GraphCause(
     id="channel-order",
     where=_reorders_channels,
     says=_channels_said,
-    fix="Reverse the channels in the export as in training (x[..., ::-1]), or feed it such pictures.",
+    fix="Reverse the channels in the export as in training (x[..., ::-1]), or feed it images in that order.",
 )
 
 
@@ -158,6 +158,7 @@ INPUT_SCALING = GraphCause(
     id="input-scaling",
     where=_scales_otherwise,
     says=_scaling_said,
+    inferred=True,
     fix=lambda found: f"Scale the input in the export as in training{values_of_training(found.found)}.",
 )
 

@@ -1,4 +1,4 @@
-"""Weights of another time, place or run."""
+"""Weights of another variable, layer, step or run, and weights that were not restored."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from . import arrangement
-from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
+from .kinds.weights import LOST, WrongWeights, of_kind, source_of, weights_cause
 
 STALE_EXPORT = "stale-export"
 OTHER_RUN = "other-run"
@@ -81,8 +80,8 @@ MAPPED = weights_cause(
     where=_mapped,
     says=_mapped_said,
     fix=lambda found: (
-        "Restore each variable by its own name: correct the map of names (or the order) that the restore uses, so that"
-        f" {found.wrong[0].node} gets {found.wrong[0].key}."
+        "Restore each variable by its own name: correct the map of names (or the order) that the restore uses"
+        f" ({found.wrong[0].constant} gets {source_of(found.wrong[0])})."
     ),
 )
 
@@ -246,8 +245,8 @@ def _left_out_said(found: WrongWeights) -> str:
     marked = what if marks == len(found.wrong) else f"{what} ({marks} of them recognisably so)"
     return (
         f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored: {found.constants} of"
-        f" {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of {found.reference_name} but"
-        f" {marked}.{_others_right(found)}"
+        f" {found.export_name} {verb(found.wrong, 'holds', 'hold')} {marked}, no tensor of"
+        f" {found.reference_name}.{_others_right(found)}"
     )
 
 
@@ -314,7 +313,7 @@ def _partial_equal_said(found: WrongWeights) -> str:
 
 
 def _partial_fix(found: WrongWeights) -> str:
-    return f"Restore these layers from {found.reference_name} as well, in one restore, once."
+    return f"Restore all layers from {found.reference_name}, in one restore."
 
 
 _PARTIAL_EQUAL = weights_cause(
@@ -356,7 +355,6 @@ PARTIAL_FOREIGN = weights_cause(
 )
 
 CAUSES: tuple[Cause, ...] = (
-    *arrangement.CAUSES,
     MAPPED,
     Cause(id=STALE_EXPORT, ways=(*STALE.ways, *OLDER.ways)),
     INITIAL_VALUES,

@@ -14,7 +14,7 @@ from ..alignment import divergences, reference_of
 from ..arrays import is_float, same
 from ..case import Tensors
 from ..evidence import Evidence, ReferenceEvidence
-from ..initial_values import uniform_starts
+from ..initial_values import constant_starts
 from ..layers import layers
 from ..needed import live_export
 from ..provenance import Provenance, provenance
@@ -59,6 +59,11 @@ class WrongConstant:
     def source(self) -> str | None:
         """The checkpoint's tensor whose value it is or is made of."""
         return self.origin.source if self.origin is not None else None
+
+    @property
+    def has_right_shape(self) -> bool:
+        """Whether it has the shape of the reference's value."""
+        return tuple(self.held.shape) == tuple(self.right.shape)
 
     @property
     def edit(self) -> Constant:
@@ -212,7 +217,7 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
         evidence[weight_tensors],
         variables_of=evidence[variable_of],
         others=case.others if len(equal) < len(keys) else {},
-        initial=evidence[uniform_starts],
+        initial=evidence[constant_starts],
         parts={name: case.parts[node] for name, node in evidence[reference_of].items() if node in case.parts},
         equal=equal,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ....graph.align.divergence import Kind, shown
+from ....graph.align.divergence import Kind, attribute_told
 from ....graph.graph import Array
 from ....wording import enumerated
 from ...places.divergences import Difference
@@ -134,7 +134,7 @@ def values_of_training(found: Iterable[Difference]) -> str:
 def _setting(difference: Difference) -> str | None:
     divergence, constants = difference.divergence, difference.constants
     if difference.is_setting and divergence.values is not None and divergence.values[0] is not None:
-        return f"{divergence.attribute}={shown(divergence.values[0])}"
+        return f"{divergence.attribute}={attribute_told(divergence.values[0])}"
     if constants is not None and constants[0].size <= _SPELT:
         return f"{divergence.node}={as_written(constants[0])}"
     return None
