@@ -42,7 +42,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def cause_pages() -> dict[str, str]:
-    """The page of each cause by its id, as ``python -m pytest_tfparity explain`` prints it."""
+    """The page of each cause by its id, as ``tfparity explain`` prints it."""
     return {name: page_of(name) for name in CATALOGUE}
 
 
@@ -56,7 +56,7 @@ CAUSES_INTRODUCTION = (
     "# Causes",
     "",
     "A finding of a report names its cause. Here is what each cause means, how it comes about, how it is",
-    "proven and how to fix it. A terminal shows the same: `python -m pytest_tfparity explain CAUSE`.",
+    "proven and how to fix it. A terminal shows the same: `tfparity explain CAUSE`.",
     "",
 )
 

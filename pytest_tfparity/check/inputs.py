@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import GoldenError, InputError
+from ..formats.format import ROLES
 from ..graph.graph import Array
-from ..settings.spec import BytesSource, ImageSource, InputSource, NpzSource, ParitySpec, RandomSource
+from ..settings.spec import (
+    BytesSource,
+    ImageSource,
+    InputSource,
+    InputSpec,
+    NpzSource,
+    ParitySpec,
+    RandomSource,
+)
 from .pair import Pair
+from .random_inputs import NoRandomNumbers, random_array, random_source
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden
@@ -29,6 +39,28 @@ def load_inputs(spec: ParitySpec) -> dict[str, Array]:
     return arrays
 
 
+def inputs_of(pair: Pair) -> dict[str, Array]:
+    """The golden inputs of ``pair``; random numbers for those that nobody stated, as the command line makes them up."""
+    stated = {entry.reference for entry in pair.spec.inputs}
+    found = [entry for entry in pair.inputs if entry.reference not in stated]
+    return load_inputs(
+        replace(pair.spec, inputs=(*pair.spec.inputs, *(_made_up(pair, each) for each in found)))
+    )
+
+
+def _made_up(pair: Pair, entry: InputSpec) -> InputSpec:
+    """``entry`` with random numbers, or as it is where none can be made up: then its values are asked for."""
+    taken = [
+        model.inputs([getattr(output, role) for output in pair.outputs])[getattr(entry, role)]
+        for role in ROLES
+        if (model := pair.reference if role == "reference" else pair.export) is not None
+    ]
+    try:
+        return replace(entry, source=random_source(*taken))
+    except NoRandomNumbers:
+        return entry
+
+
 def load_input(source: InputSource, root: Path, *, name: str) -> Array:
     """The values of the input ``name`` (a tensor name of the reference), read-only.
 
@@ -37,8 +69,6 @@ def load_input(source: InputSource, root: Path, *, name: str) -> Array:
     InputError if a file, an array or a function is missing or not what it should be.
     """
     if isinstance(source, RandomSource):
-        from .random_inputs import random_array
-
         array = random_array(source, name)
     else:
         from .input_files import array_of

@@ -23,13 +23,75 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..comparison.dtypes import kind, small_dtype
 from ..errors import InputError
+from ..graph.graph import DType
+from ..runtime.feeds import TensorSpec
 from ..settings.spec import RandomSource
 
 _MOST = 1 << 28
 """Random numbers of one input: 2 GiB as they are drawn."""
 Draw = Callable[[int], npt.NDArray[np.uint64]]
+
+BATCH = 4
+"""How many rows random inputs have where the placeholder leaves it open: few enough for any network, and several, so
+that what mixes the rows of a batch shows."""
+
+# numbers of tensorflow.DataType (types.proto) that random inputs are made for
+_FLOATS = {1: "float32", 2: "float64", 19: "float16"}
+_INTEGERS = {
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    9: "int64",
+    17: "uint16",
+    22: "uint32",
+    23: "uint64",
+}
+STRING = 7
+_UINT8 = 4
+
+
+class NoRandomNumbers(Exception):
+    """Why no values can be made up for an input: a clause."""
+
+
+def random_source(*sides: TensorSpec) -> RandomSource:
+    """Seeded random numbers that fit what every one of ``sides`` takes for one input.
+
+    Where a side takes whole numbers and the other one floats, whole numbers. Raises NoRandomNumbers.
+    """
+    numbers = [type_number(side.dtype) for side in sides]
+    number = next((each for each in numbers if each in _INTEGERS), numbers[0])
+    if number not in _FLOATS and number not in _INTEGERS:
+        raise NoRandomNumbers(f"random values cannot be made up for {sides[0]}")
+    shape = _common_shape(sides)
+    if number in _FLOATS:
+        return RandomSource(distribution="normal", shape=shape, dtype=_FLOATS[number])
+    high = 256 if number == _UINT8 else 2
+    return RandomSource(distribution="integers", shape=shape, dtype=_INTEGERS[number], low=0, high=high)
+
+
+def type_number(dtype: DType | None) -> int:
+    """The number of a dtype in ``types.proto``, 0 where any dtype fits."""
+    return dtype.number if dtype is not None else 0
+
+
+def _common_shape(sides: tuple[TensorSpec, ...]) -> tuple[int, ...]:
+    """The shape that all of ``sides`` take, the first known dimension winning, ``BATCH`` rows if left open."""
+    shapes = [side.dims for side in sides if side.dims]
+    if not shapes or len({len(dims) for dims in shapes}) > 1:
+        raise _unknown(sides[0])
+    dims = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    if dims[0] < 0:
+        dims[0] = BATCH
+    if min(dims) < 0:
+        raise _unknown(sides[0])
+    return tuple(dims)
+
+
+def _unknown(side: TensorSpec) -> NoRandomNumbers:
+    return NoRandomNumbers(f"its shape is not known ({side}), so no values can be made up")
 
 
 def random_array(source: RandomSource, name: str) -> npt.NDArray[Any]:
@@ -68,18 +130,29 @@ def _dtype(source: RandomSource, name: str) -> np.dtype[Any]:
     try:
         dtype = np.dtype(source.dtype)
     except TypeError:
+        from ..comparison.dtypes import small_dtype
+
         try:
             dtype = small_dtype(source.dtype)
         except LookupError:
             raise InputError(f"Input {name}: there are no random numbers of dtype {source.dtype}.") from None
     kinds = ("float", "integer") if source.distribution == "integers" else ("float",)
-    if kind(dtype) not in kinds:
-        hint = " Use the distribution integers." if kind(dtype) == "integer" else ""
+    if _kind(dtype) not in kinds:
+        hint = " Use the distribution integers." if _kind(dtype) == "integer" else ""
         raise InputError(
             f"Input {name}: random numbers of the distribution {source.distribution} cannot have dtype"
             f" {source.dtype}.{hint}"
         )
     return dtype
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """See :func:`..comparison.dtypes.kind`, which is asked of what numpy itself lacks."""
+    if dtype.kind in "fiub":
+        return "float" if dtype.kind == "f" else "integer"
+    from ..comparison.dtypes import kind
+
+    return kind(dtype)
 
 
 def _uniform(
@@ -134,7 +207,7 @@ def _range(dtype: np.dtype[Any]) -> tuple[int, int]:
     """The least and the largest integer that ``dtype`` is asked to hold exactly."""
     if dtype.kind == "b":
         return 0, 1
-    if kind(dtype) == "float":
+    if _kind(dtype) == "float":
         digits = {2: 11, 4: 24, 8: 53}.get(dtype.itemsize, 53) if dtype.kind == "f" else 8
         digits = 3 if dtype.itemsize == 1 else digits
         return -(2**digits), 2**digits

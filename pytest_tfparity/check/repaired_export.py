@@ -10,7 +10,7 @@ from ..formats.store import ModelStore
 from ..settings.spec import ParitySpec
 from .compared import compare_all
 from .diagnosed import case_of
-from .inputs import load_inputs
+from .inputs import inputs_of
 from .pair import open_pair
 from .run import RunOutputs
 
@@ -26,7 +26,7 @@ def write_repaired_export(spec: ParitySpec, models: ModelStore, path: Path) -> f
         return None
     if any(entry.transpose for entry in pair.inputs) or any(output.transpose for output in pair.outputs):
         return None  # what is repaired takes the layout of the reference, so it is not the file that was exported
-    inputs = load_inputs(spec)
+    inputs = inputs_of(pair)
     answers = RunOutputs(
         inputs=inputs, reference=pair.run("reference", inputs), export=pair.run("export", inputs)
     )

@@ -1,1 +1,1 @@
-"""The command line, ``python -m pytest_tfparity``."""
+"""The command line: ``tfparity``, or ``python -m pytest_tfparity``."""

@@ -1,4 +1,4 @@
-"""What the commands of ``python -m pytest_tfparity`` do."""
+"""What the commands of ``tfparity`` do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..formats.store import ModelStore
 from ..reports.terminal import report
 from ..settings.resolve import resolve
 from ..settings.roles import keywords
+from ..settings.schema import MANIFEST_FILE
 from ..settings.spec import ParitySpec
 from ..settings.values import EMA
 from .defaults import completed
@@ -30,68 +31,107 @@ from .defaults import completed
 def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _spec(options)
+    say = _silent if options.json else print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
-            spec = _complete(spec, models)
+            spec = _complete(spec, models, say)
         result = check(spec, models, nodeid=spec.name, details=options.report is not None)
-    print("\n".join(report(result)))
+        other = None if result.passed else _other_reading(spec, models)
+    for line in report(result):
+        say(line)
+    if other is not None:
+        say(f"\nWith {other} the export is proven equal: say so if that is what is meant.")
     if result.unproven and result.verdict == "pass":
-        print(f"Not proven, but measured on these inputs: {result.unproven}.")
+        say(f"Not proven, but measured on these inputs: {result.unproven}.")
     if options.write_repaired and not result.passed:
-        print(_write_repaired(spec, options.write_repaired))
-    if options.report:
+        say(_write_repaired(spec, options.write_repaired))
+    if options.report or options.json:
         from ..check.environment import environment
-        from ..reports.folder import write_reports
 
-        print(f"Report: {write_reports(options.report, [result], environment())}")
+        if options.report:
+            from ..reports.folder import write_reports
+
+            say(f"Report: {write_reports(options.report, [result], environment())}")
+        if options.json:
+            from ..reports.json import document
+
+            print(json.dumps(document([result], environment()), indent=1))
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
 
 
+def _silent(text: str) -> None:
+    """Print nothing."""
+
+
 def init(options: argparse.Namespace) -> int:
-    """Write a first manifest for a reference and its export."""
-    path: Path = options.manifest
-    if path.exists():
+    """Write a first manifest for a reference and its export, or add a model to one."""
+    from ..settings.draft import add_to_manifest, command_for, write_manifest
+    from ..settings.manifest import manifest_in
+    from .questions import answered, decided
+
+    path: Path = options.manifest or manifest_in(Path()) or Path(MANIFEST_FILE)
+    if path.exists() and not options.add:
         raise SettingsError(
-            f"{path} is there already; it is not overwritten. Name another file: --manifest FILE"
+            f"{path} is there already; it is not overwritten. Add the model to it: --add; or name another file:"
+            " --manifest FILE"
         )
+    if options.add and not path.exists():
+        raise SettingsError(f"--add: there is no {path} to add a model to. Leave --add out to write one.")
     spec = _spec(options)
     with closing(ModelStore()) as models:
-        spec = _proven_reading(_complete(spec, models), models)
-    from ..settings.draft import command_for, write_manifest
-
-    write_manifest(path, [spec])
+        found = decided(completed(spec, models, made_up=False), models)
+        _say_taken(found.spec, models, print)
+    found = answered(found)
+    spec = replace(found.spec, health="error")
+    remarks = {**found.remarks, "health": STRICT}
+    if options.add:
+        add_to_manifest(path, spec, remarks)
+    else:
+        write_manifest(path, [spec], remarks)
+    print(*found.said, sep="\n", end="\n" if found.said else "")
     print(
-        f"wrote {path}: model {spec.name}, inputs {_names(spec, 'inputs')}, outputs {_names(spec, 'outputs')}"
+        f"{'added to' if options.add else 'wrote'} {path}: model {spec.name}, inputs {_names(spec, 'inputs')},"
+        f" outputs {_names(spec, 'outputs')}"
     )
+    for question in found.open:
+        print(f"to be decided in {path}: {question}")
     print(f"check it: {command_for(shown_path(Path(os.path.abspath(path))))}")
     return 0
 
 
+STRICT = "An unsound checkpoint fails too, and so does a difference that the tolerance hides."
+"""Why a first manifest asks for more than the default."""
+
+
 def report_again(options: argparse.Namespace) -> int:
     """Make the page of one or several reports, merged."""
-    from ..reports.folder import merged_reports, write_reports
+    from ..reports.folder import write_reports
     from ..reports.html import missing_packages, write_page
+    from .merge import read_reports
 
-    files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
     output: Path | None = options.output
-    if output is None and len(files) > 1:
+    if output is None and len(options.folder) > 1:
         raise SettingsError("Say where the merged report goes: --output DIR")
-    try:
-        results, versions = merged_reports(files)
-    except OSError as error:
-        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+    merged = read_reports(options.folder)
     missing = missing_packages()
     if missing:
         raise SettingsError(
             f"A page needs {', '.join(missing)}. Install what it is made with: pip install 'pytest-tfparity[report]'"
         )
     if output is None:
-        print(f"Report: {write_page(files[0].parent, results, versions)}")
+        only: Path = options.folder[0]
+        folder = only.parent if only.suffix == ".json" else only
+        print(f"Report: {write_page(folder, merged.results, merged.environment)}")
     else:
-        print(f"Report: {write_reports(output, results, versions)}")
+        print(f"Report: {write_reports(output, merged.results, merged.environment)}")
     return 0
+
+
+def merge(options: argparse.Namespace) -> int:
+    """Make one report of those of several machines."""
+    from .merge import merge as merge_reports
+
+    return merge_reports(options)
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -106,7 +146,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.cause not in CATALOGUE:
         raise SettingsError(
             f"There is no cause {options.cause!r}.{did_you_mean(options.cause, CATALOGUE)}"
-            " `python -m pytest_tfparity explain` lists them."
+            " `tfparity explain` lists them."
         )
     print(page_of(options.cause).rstrip())
     return 0
@@ -123,28 +163,38 @@ def _write_repaired(spec: ParitySpec, path: Path) -> str:
     return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
 
 
-def _proven_reading(spec: ParitySpec, models: ModelStore) -> ParitySpec:
-    """``spec`` with the reading of the reference (moving averages, say) that alone makes it provable."""
-    if spec.reference is None or try_proof(open_pair(spec, models)).proven:
-        return spec
-    for reading in format_of(spec.reference.format).readings(spec.reference):
-        other = replace(spec, reference=reading)
+def _complete(spec: ParitySpec, models: ModelStore, say: Callable[[str], None]) -> ParitySpec:
+    """``spec`` in full for one check; what was found is said."""
+    found = completed(spec, models)
+    _say_taken(found.spec, models, say)
+    for sentence in found.said:
+        say(sentence)
+    return found.spec
+
+
+def _say_taken(spec: ParitySpec, models: ModelStore, say: Callable[[str], None]) -> None:
+    for side in filter(None, (spec.reference, spec.export)):
+        model = models.open(side, spec.root)
+        if model.taken:
+            say(f"{shown_path(model.path)}: {model.taken}")
+
+
+def _other_reading(spec: ParitySpec, models: ModelStore) -> str | None:
+    """The options under which the reference is read in another way, which proves the export equal; None without."""
+    if spec.reference is None:
+        return None
+    form = format_of(spec.reference.format)
+    for reading in form.readings(spec.reference):
         try:
-            if try_proof(open_pair(other, models)).proven:
-                return other
+            proven = try_proof(open_pair(replace(spec, reference=reading), models)).proven
         except TfparityError:
             continue
-    return spec
-
-
-def _complete(spec: ParitySpec, models: ModelStore) -> ParitySpec:
-    export = models.open(spec.export, spec.root)
-    reference = models.open(spec.reference, spec.root) if spec.reference else None
-    found = completed(spec, reference, export)
-    for model in filter(None, (reference, export)):
-        if model.taken:
-            print(f"{shown_path(model.path)}: {model.taken}")
-    return found
+        if proven:
+            stated = {
+                name: value for name, value in reading.options.items() if name not in spec.reference.options
+            }
+            return " ".join(f"--{name} {value}" for name, value in stated.items())
+    return None
 
 
 def _spec(options: argparse.Namespace) -> ParitySpec:

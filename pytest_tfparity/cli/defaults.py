@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..check.pair import final_outputs, lacking, some
+from ..check.pair import final_outputs, some
+from ..check.random_inputs import STRING, NoRandomNumbers, random_source, type_number
 from ..errors import SettingsError, did_you_mean
-from ..formats.format import FeedValue, Role
-from ..formats.model import Model
-from ..graph.graph import DType
-from ..runtime.feeds import TensorSpec
-from ..settings.spec import InputSpec, OutputSpec, ParitySpec, RandomSource
+from ..formats.format import ROLES, Decision, FeedValue, Role
+from ..formats.model import HasGraph, Model
+from ..formats.store import ModelStore
+from ..graph import ops
+from ..graph.graph import TensorName, tensor_name
+from ..graph.proof.proof import Side
+from ..runtime.feeds import TensorSpec, tensor_spec
+from ..settings.spec import BytesSource, InputSource, InputSpec, NpzSource, OutputSpec, ParitySpec
 
-BATCH = 4
-"""How many rows random inputs have where the placeholder leaves it open: few enough for any network, and several, so
-that what mixes the rows of a batch shows."""
-
-# numbers of tensorflow.DataType (types.proto) that random inputs are made for
-_FLOATS = {1: "float32", 2: "float64", 19: "float16"}
-_INTEGERS = {
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    9: "int64",
-    17: "uint16",
-    22: "uint32",
-    23: "uint64",
-}
-_BOOL = 10
+if TYPE_CHECKING:
+    from ..graph.phase import Phase
 
 
-def completed(spec: ParitySpec, reference: Model | None, export: Model) -> ParitySpec:
-    """``spec`` with outputs where the export ends, inputs with random values, and feeds for a training phase.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A check in full, and what a reader should know of it.
 
-    Raises ``SettingsError`` where only the user can know.
+    ``said`` are sentences about what is fed by itself. ``remarks`` say why a part of a manifest is as it is, by its
+    key with that of its side before it (``"reference.ema"``); ``open`` are the remarks that are questions, ``reading``
+    the one of them about how the reference is to be read.
     """
-    outputs = spec.outputs or _outputs(spec, reference, export)
-    of_export = export.inputs(output.export for output in outputs)
-    of_reference = of_export
-    if reference is not None:
-        of_reference = reference.inputs(output.reference for output in outputs)
-    sides = _Sides(reference or export, export, of_reference, of_export)
-    pairs = _named(spec, sides)
-    inputs = tuple(_input(spec, name, other, sides) for name, other in pairs.items())
-    found = replace(spec, inputs=inputs, outputs=outputs)
-    alone = {
-        name: _phase(name, taken, sides.reference)
-        for name, taken in of_reference.items()
-        if name not in pairs
-    }
-    if spec.reference is None or not alone:
-        return found
-    return replace(found, reference=replace(spec.reference, feeds={**spec.reference.feeds, **alone}))
+
+    spec: ParitySpec
+    said: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    open: tuple[str, ...] = ()
+    reading: Decision | None = None
+
+    def with_answer(self, word: str) -> Completed:
+        """The same with ``reading`` answered by one of its words."""
+        if self.reading is None or self.spec.reference is None:
+            return self
+        options = {**self.spec.reference.options, **self.reading.answers[word]}
+        return replace(
+            self,
+            spec=replace(self.spec, reference=replace(self.spec.reference, options=options)),
+            remarks={**self.remarks, f"reference.{self.reading.about}": self.reading.because},
+            open=tuple(text for text in self.open if text != self.reading.question),
+            reading=None,
+        )
 
 
 class _Sides(NamedTuple):
@@ -66,13 +61,123 @@ class _Sides(NamedTuple):
     of_export: Mapping[str, TensorSpec]
 
 
+def completed(spec: ParitySpec, models: ModelStore, *, made_up: bool = True) -> Completed:
+    """``spec`` with outputs where the export ends, inputs with random values, and feeds that end a training phase.
+
+    Raises ``SettingsError`` where only the user can know; where only the values of inputs are not known, that is so if
+    they must be ``made_up``, else files are named that the user is to make.
+    """
+    export = models.open(spec.export, spec.root)
+    reference = models.open(spec.reference, spec.root) if spec.reference is not None else None
+    spec = replace(spec, outputs=spec.outputs or _outputs(spec, reference, export))
+    spec, said = _phases_fed(spec, models)
+    export = models.open(spec.export, spec.root)
+    reference = models.open(spec.reference, spec.root) if spec.reference is not None else None
+    of_export = export.inputs(output.export for output in spec.outputs)
+    of_reference = of_export
+    if reference is not None:
+        of_reference = reference.inputs(output.reference for output in spec.outputs)
+    sides = _Sides(reference or export, export, of_reference, of_export)
+    pairs = _named(spec, sides)
+    remarks: dict[str, str] = {}
+    inputs = tuple(_input(spec, name, other, sides, made_up, remarks) for name, other in pairs.items())
+    spec = replace(spec, inputs=inputs)
+    alone = [name for name in of_reference if name not in pairs]
+    if alone and reference is not None:
+        raise SettingsError(
+            f"The {reference.graph_noun} needs {alone[0]} ({of_reference[alone[0]]}), which the export does not have."
+            f" Say what to feed: --feed {alone[0]}=VALUE"
+        )
+    for role, sentence in said:
+        key = f"{role}.feeds"
+        remarks[key] = f"{remarks[key]} {sentence}" if key in remarks else sentence
+    shown = tuple(f"{spec.shown(_side(spec, role))}: {sentence}" for role, sentence in said)
+    return Completed(spec=spec, said=shown, remarks=remarks)
+
+
+def _outputs(spec: ParitySpec, reference: Model | None, export: Model) -> tuple[OutputSpec, ...]:
+    """Where the export ends, with the reference's tensor of that name, or the one that must be meant."""
+    pairs = {name: name for name in final_outputs(export)}
+    if reference is not None and not all(map(reference.has_tensor, pairs)):
+        from .matching import matched_outputs
+
+        pairs = matched_outputs(list(pairs), reference, export)
+    return tuple(
+        OutputSpec(reference=other, export=name, tolerance=spec.tolerance) for name, other in pairs.items()
+    )
+
+
+def _phases_fed(spec: ParitySpec, models: ModelStore) -> tuple[ParitySpec, list[tuple[Role, str]]]:
+    """``spec`` with each side's training phases fed, and a sentence about each.
+
+    Of the reference every phase is fed that is not at inference by default; of the export only those that somebody must
+    feed, as it is the export's default that is served.
+    """
+    said: list[tuple[Role, str]] = []
+    for role in ROLES:
+        side = spec.side(role)
+        model = models.open(side, spec.root) if side is not None else None
+        if side is None or not isinstance(model, HasGraph):
+            continue
+        outputs = [getattr(output, role) for output in spec.outputs]
+        stated = {getattr(entry, role) for entry in spec.inputs}
+        feeds: dict[str, FeedValue] = {}
+        for phase in _phases(model, outputs):
+            must = phase.default != phase.inference if role == "reference" else phase.default is None
+            if must and str(phase.tensor) not in stated:
+                feeds[str(phase.tensor)] = phase.inference
+                said.append((role, _fed(phase)))
+        if feeds:
+            spec = spec.with_side(role, replace(side, feeds={**side.feeds, **feeds}))
+    return spec, said
+
+
+def _phases(model: HasGraph, outputs: list[str]) -> tuple[Phase, ...]:
+    """The phases of ``model``, looked for where it has an input beside its data."""
+    scalars = [
+        name
+        for name, node in model.live(outputs).items()
+        if node.op in ops.PLACEHOLDERS | {"PlaceholderWithDefault"}
+        and not tensor_spec(model.graph, TensorName(name, 0)).dims
+    ]
+    if not scalars:
+        return ()
+    from ..graph.phase import find_phases
+
+    return find_phases(
+        Side(
+            graph=model.graph,
+            outputs=tuple(map(tensor_name, outputs)),
+            feeds=model.feeds,
+            variables=model.restored,
+        )
+    )
+
+
+def _fed(phase: Phase) -> str:
+    value = str(phase.inference).lower()
+    return f"{phase.tensor} decides {phase.decides}, so it is fed {value}, as at inference."
+
+
+def _side(spec: ParitySpec, role: Role) -> Path:
+    side = spec.side(role)
+    assert side is not None  # a sentence is about a side that was stated
+    return side.path
+
+
 def _named(spec: ParitySpec, sides: _Sides) -> Mapping[str, str]:
     """Input of the reference to that of the export. Raises ``SettingsError`` for a name that a side lacks."""
     for entry in spec.inputs:
         if entry.source is None or entry.reference != entry.export:  # else an array that nothing need take
             _require(entry, "reference", sides.reference, sides.of_reference)
             _require(entry, "export", sides.export, sides.of_export)
-    pairs = _pairs(spec, sides.reference, sides.of_reference, sides.of_export)
+    pairs = {entry.reference: entry.export for entry in spec.inputs if entry.export in sides.of_export}
+    taken = {*pairs.values()}
+    pairs |= {name: name for name in sides.of_export if name in sides.of_reference and name not in taken}
+    if len(pairs) < len(sides.of_export):
+        from .matching import matched_inputs
+
+        pairs = matched_inputs(pairs, sides.reference, sides.export, sides.of_reference, sides.of_export)
     given = [entry.reference for entry in spec.inputs if entry.source is not None]
     if given and not pairs.keys() & set(given):
         raise SettingsError(
@@ -82,45 +187,42 @@ def _named(spec: ParitySpec, sides: _Sides) -> Mapping[str, str]:
     return pairs
 
 
-def _input(spec: ParitySpec, name: str, other: str, sides: _Sides) -> InputSpec:
-    """One input with the values that the command line gives it, or random ones."""
+def _input(
+    spec: ParitySpec, name: str, other: str, sides: _Sides, made_up: bool, remarks: dict[str, str]
+) -> InputSpec:
+    """One input with the values that the command line gives it, or random ones, or a file that is to be made."""
     given = [entry.source for entry in spec.inputs if entry.reference == name and entry.source is not None]
-    source = given[-1] if given else random_source(name, sides.of_reference[name], sides.of_export[other])
+    if given:
+        return InputSpec(reference=name, export=other, source=given[-1])
+    taken = sides.of_reference[name], sides.of_export[other]
+    try:
+        source: InputSource = random_source(*taken)
+    except NoRandomNumbers as reason:
+        if made_up:
+            raise SettingsError(
+                f"Input {name}: {reason}. Give its values: --inputs FILE.npz with an array under that name."
+            ) from None
+        source, remarks["inputs"] = _example(name, taken[0], sides.reference, spec.root)
     return InputSpec(reference=name, export=other, source=source)
 
 
-def random_source(name: str, *sides: TensorSpec) -> RandomSource:
-    """Seeded random numbers that fit what every one of ``sides`` takes for one input."""
-    dtype = _number(sides[0].dtype)
-    shape = _shape(name, sides)
-    if dtype in _FLOATS:
-        return RandomSource(distribution="normal", shape=shape, dtype=_FLOATS[dtype])
-    if dtype in _INTEGERS:
-        high = 256 if _INTEGERS[dtype] == "uint8" else 2
-        return RandomSource(distribution="integers", shape=shape, dtype=_INTEGERS[dtype], low=0, high=high)
-    raise SettingsError(
-        f"Random values cannot be made up for input {name} ({_described(sides[0])})."
-        " Give its values: --inputs FILE.npz with an array under that name."
+def _example(name: str, taken: TensorSpec, model: Model, root: Path) -> tuple[InputSource, str]:
+    """A source that names files which are not there yet, and what the user is to put in their place."""
+    if type_number(taken.dtype) == STRING and isinstance(model, HasGraph) and _decodes(model):
+        return (
+            BytesSource(paths=(root / "images" / "*.jpg",)),
+            f"The graph decodes {name} itself: name image files of your own here.",
+        )
+    return (
+        NpzSource(path=root / "inputs.npz"),
+        f"No values can be made up for {name} ({taken}): name an .npz file that has an array of that name.",
     )
 
 
-def _outputs(spec: ParitySpec, reference: Model | None, export: Model) -> tuple[OutputSpec, ...]:
-    """Where the export ends, with the reference's tensor of that name, or its own single final tensor."""
-    finals = final_outputs(export)
-    lost = [name for name in finals if reference is not None and not reference.has_tensor(name)]
-    if reference is None or not lost:
-        return tuple(_output(spec, name, name) for name in finals)
-    candidates = reference.outputs()
-    if len(finals) == 1 and len(candidates) == 1:
-        return (_output(spec, candidates[0], finals[0]),)
-    raise SettingsError(
-        f"{lacking(reference, export, lost)} Say which tensor it should be compared with:"
-        f" --output NAME={lost[0]}"
-    )
-
-
-def _output(spec: ParitySpec, reference: str, export: str) -> OutputSpec:
-    return OutputSpec(reference=reference, export=export, tolerance=spec.tolerance)
+def _decodes(model: HasGraph) -> bool:
+    """Whether the graph decodes image files, in a function of it too."""
+    bodies = (node.op for body in model.graph.functions.values() for node in body.nodes)
+    return any(op in ops.DECODERS for op in (*(node.op for node in model.graph.nodes.values()), *bodies))
 
 
 def _require(entry: InputSpec, role: Role, model: Model, known: Mapping[str, TensorSpec]) -> None:
@@ -131,76 +233,3 @@ def _require(entry: InputSpec, role: Role, model: Model, known: Mapping[str, Ten
             f"--input {entry.reference}={entry.export}: the outputs of {model.label} need no input {name}."
             f"{did_you_mean(name, known)} Inputs of the {role}: {some(known)}."
         )
-
-
-def _pairs(
-    spec: ParitySpec,
-    reference: Model,
-    of_reference: Mapping[str, TensorSpec],
-    of_export: Mapping[str, TensorSpec],
-) -> dict[str, str]:
-    """The export's inputs by those of the reference: as stated, of one name, or the only one of its kind."""
-    pairs = {entry.reference: entry.export for entry in spec.inputs if entry.export in of_export}
-    pairs.update({name: name for name in of_export if name in of_reference and name not in pairs.values()})
-    for name, taken in of_export.items():
-        if name in pairs.values():
-            continue
-        alike = [
-            other
-            for other, its in of_reference.items()
-            if other not in pairs and _number(its.dtype) == _number(taken.dtype)
-        ]
-        if len(alike) != 1:
-            raise SettingsError(
-                f"Which input of the {reference.graph_noun} ({some(of_reference)}) is {name}"
-                f" of the export? Say it: --input NAME={name}"
-            )
-        pairs[alike[0]] = name
-    return pairs
-
-
-def _phase(name: str, taken: TensorSpec, reference: Model) -> FeedValue:
-    """The value of an input that the export no longer has, of a training phase: inference."""
-    dtype = _number(taken.dtype)
-    if dtype == _BOOL:
-        return False
-    if dtype in _FLOATS and taken.dims in ((), None):
-        return 1.0
-    raise SettingsError(
-        f"The {reference.graph_noun} needs {name} ({_described(taken)}), which the export does not have."
-        f" Say what to feed: --feed {name}=VALUE"
-    )
-
-
-def _number(dtype: DType | None) -> int:
-    return dtype.number if dtype is not None else 0
-
-
-def _shape(name: str, sides: tuple[TensorSpec, ...]) -> tuple[int, ...]:
-    """The shape that all of ``sides`` take, the first known dimension winning, ``BATCH`` rows if left open."""
-    shapes = [side.dims for side in sides if side.dims]
-    if not shapes or len({len(dims) for dims in shapes}) > 1:
-        raise _unknown_shape(name, sides[0])
-    dims = [max(sizes) for sizes in zip(*shapes, strict=True)]
-    if dims[0] < 0:
-        dims[0] = BATCH
-    if min(dims) < 0:
-        raise _unknown_shape(name, sides[0])
-    return tuple(dims)
-
-
-def _unknown_shape(name: str, taken: TensorSpec) -> SettingsError:
-    return SettingsError(
-        f"The shape of input {name} is not known ({_described(taken)}), so no values can be made up for it."
-        " Give its values: --inputs FILE.npz with an array under that name."
-    )
-
-
-def _described(taken: TensorSpec) -> str:
-    names = {**_FLOATS, **_INTEGERS, _BOOL: "bool", 7: "string"}
-    shape = (
-        "unknown shape"
-        if taken.dims is None
-        else f"[{', '.join('?' if d < 0 else str(d) for d in taken.dims)}]"
-    )
-    return f"{names.get(taken.dtype.number, 'another dtype') if taken.dtype else 'unknown dtype'} {shape}"

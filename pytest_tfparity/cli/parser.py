@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,16 @@ if TYPE_CHECKING:
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     """Every command and its options; those that open models have the keys of ``formats`` too."""
     made = argparse.ArgumentParser(
-        prog="python -m pytest_tfparity",
+        prog="tfparity",
         description="Does an exported model compute what its reference computes?",
     )
+    made.add_argument("--version", action="version", version=f"pytest-tfparity {version('pytest-tfparity')}")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="compare an export with its reference, once")
     check.set_defaults(function="check_files")
     _sides(check, formats)
-    check.add_argument(
-        "--inputs",
-        metavar="FILE.npz",
-        help="values of the inputs by tensor name (default: seeded random numbers)",
-    )
+    _values(check)
     check.add_argument("--atol", metavar="X", help="absolute tolerance (default: 1e-5)")
     check.add_argument("--rtol", metavar="X", help="relative tolerance (default: 0)")
     check.add_argument(
@@ -47,6 +45,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     check.add_argument(
         "--report", metavar="DIR", type=Path, help="write report.json and a page into this folder"
     )
+    check.add_argument("--json", action="store_true", help="print what report.json says, and nothing else")
 
     report = commands.add_parser("report", help="make the page of a report again, or merge several reports")
     report.set_defaults(function="report_again")
@@ -55,18 +54,34 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "--output", metavar="DIR", type=Path, help="where to write (default: DIR, if it is one)"
     )
 
+    merge = commands.add_parser("merge", help="make one report of those that several machines wrote")
+    merge.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="+", help="a folder that --tfparity-report wrote"
+    )
+    merge.add_argument("--output", metavar="DIR", type=Path, required=True, help="where to write")
+
     explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
     explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")
 
     init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
     _sides(init, formats)
+    _values(init)
+    init.add_argument("--add", action="store_true", help="add the model to a manifest that is there already")
     init.add_argument(
         "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
     )
     init.add_argument(
-        "--manifest", metavar="FILE", type=Path, default=Path(MANIFEST_FILE), help="the file to write"
+        "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
     )
     return made
+
+
+def _values(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--inputs",
+        metavar="FILE.npz",
+        help="values of the inputs by tensor name (default: seeded random numbers)",
+    )
 
 
 def _sides(command: argparse.ArgumentParser, formats: Sequence[Format]) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from ..graph import ops
 from ..graph.graph import Node, TensorName
 from ..graph.live_graph import LiveGraph
-from ..graph.normal.form import NormalGraph
-from .alignment import normal_export, normal_reference, reference_of
+from ..graph.phase import random_ops
+from .alignment import reference_of
 from .evidence import Evidence, ReferenceEvidence
 from .input_path import export_after_weights
-from .needed import export_flow
+from .needed import export_flow, normal_export, normal_reference
 from .query import query, reference_query
 
 _SHAPES = ops.OF_SHAPE | {"TensorArraySizeV3"}
@@ -41,26 +41,13 @@ class RandomPlace:
 @reference_query
 def reference_random_ops(evidence: ReferenceEvidence) -> Mapping[str, str]:
     """The random ops that the reference's outputs depend on, name to op."""
-    return _random_ops(evidence[normal_reference].form)
+    return random_ops(evidence[normal_reference].form)
 
 
 @query
 def export_random_ops(evidence: Evidence) -> Mapping[str, str]:
     """The random ops that the export's outputs depend on, name to op."""
-    return _random_ops(evidence[normal_export].form)
-
-
-def _random_ops(form: NormalGraph) -> Mapping[str, str]:
-    """Those with a seed in the file too; those of a dropout that keeps everything are none."""
-    found = {}
-    fixed = [index for index in form.live() if form.nodes[index].op.startswith("StatelessRandom")]
-    for index in (*form.doubtful(), *fixed):
-        node = form.nodes[index]
-        inner = {op for function in node.functions.values() for op in _ops(function)}
-        op = next((each for each in sorted({node.op, *inner}) if ops.draws(each)), None)
-        if op is not None:
-            found[node.name] = op
-    return found
+    return random_ops(evidence[normal_export].form)
 
 
 @query
@@ -166,7 +153,3 @@ def _before(flow: LiveGraph, first: Iterable[str], data: set[str]) -> set[str]:
                 found.add(source.node)
                 stack.append(source.node)
     return found
-
-
-def _ops(form: NormalGraph) -> set[str]:
-    return {form.nodes[index].op for index in form.live()}

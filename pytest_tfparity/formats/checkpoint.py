@@ -20,6 +20,7 @@ from ..errors import (
     missing_file,
     neighbours,
 )
+from ..graph import ops
 from ..graph.graph import Array, Graph, Tensor, TensorName
 from ..graph.read.bundle import OBJECT_GRAPH, Bundle
 from ..graph.read.checkpoints import (
@@ -30,9 +31,9 @@ from ..graph.read.checkpoints import (
     other_checkpoints,
 )
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
-from ..graph.read.restore import Ema, RestoredKey, restored, restored_keys
+from ..graph.read.restore import Averages, Ema, RestoredKey, averages_of, restored, restored_keys
 from ..runtime.feeds import constant_feeds
-from .format import Exclusive, FeedValue, Format, SideSpec, WrongFile
+from .format import Decision, Exclusive, FeedValue, Format, SideSpec, WrongFile
 from .model import GraphModel, HasWeights, Model
 from .section import Key, Section
 
@@ -192,6 +193,11 @@ class Checkpoint(GraphModel, HasWeights):
             producer_ops=self._producer_ops,
         )
 
+    def averages(self, outputs: Sequence[str]) -> Averages:
+        """What checkpoint and meta graph say of the moving averages of what ``outputs`` need. Raises ModelError."""
+        needed = [name for name, node in self.live(outputs).items() if node.op in ops.VARIABLES]
+        return averages_of(self.meta, self.bundle, needed)
+
     @cached_property
     def _keys(self) -> Mapping[str, RestoredKey]:
         return restored_keys(self.meta, self.ema, self.bundle)
@@ -295,7 +301,7 @@ class CheckpointFormat(Format):
             Key(
                 "ema",
                 "ema",
-                "Which variables take the value of their moving average.",
+                "Which variables take the value of their moving average; undecided is an error that asks.",
                 default="what the saver in the meta graph restores",
             ),
         ),
@@ -344,6 +350,20 @@ class CheckpointFormat(Format):
             found = [checkpoint_file(path, suffix) for suffix in (".index", ".meta")]
         return sorted(found) + [meta for meta in [spec.options.get("meta")] if meta is not None]
 
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """Index, data and meta graph, with the state file of a folder; None where a function builds the graph."""
+        if spec.options.get("builder") is not None:
+            return None
+        try:
+            prefix = find_checkpoint(spec.path)
+        except (ModelError, UnreadableFile):
+            return None
+        index = checkpoint_file(prefix, ".index")
+        data = index.parent.glob(f"{glob.escape(index.stem)}.data-*")
+        meta = spec.options.get("meta") or checkpoint_file(prefix, ".meta")
+        state = [spec.path / "checkpoint"] if (spec.path / "checkpoint").is_file() else []
+        return [index, *sorted(data), meta, *state]
+
     def at_hand(self, spec: SideSpec) -> bool:
         """Whether there is an index, or a checkpoint of the V1 format."""
         try:
@@ -371,6 +391,26 @@ class CheckpointFormat(Format):
         meta = spec.options.get("meta")
         if meta is not None and (clause := missing_file(meta) or ""):
             yield WrongFile("meta", clause, missing=True)
+
+    def decided(self, spec: SideSpec, model: Model, outputs: Sequence[str]) -> Decision | None:
+        """See :meth:`.format.Format.decided`: which averages the saver of the meta graph restores."""
+        if spec.options.get("ema") is not None or not isinstance(model, Checkpoint):
+            return None
+        found = model.averages(outputs)
+        if not found.held:
+            return None
+        if found.applied:
+            options = {"ema": found.word} if found.word else {}
+            count = f"{len(found.applied)} of {len(found.held)}" if found.applied != found.held else "all"
+            because = f"The saver of the meta graph restores the moving averages of {count} variables that have one."
+            return Decision("ema", options, because)
+        return Decision(
+            "ema",
+            {"ema": "undecided"},
+            "The checkpoint holds moving averages, and its meta graph does not say whether they are meant.",
+            f"Which weights are right? {found.question}",
+            {"trainable": {"ema": "trainable"}, "none": {"ema": "none"}},
+        )
 
     def readings(self, spec: SideSpec) -> Iterator[SideSpec]:
         """With the averages of the trainable variables, of all, of none, where nobody says which."""

@@ -46,6 +46,21 @@ class Exclusive(NamedTuple):
     because: str
 
 
+class Decision(NamedTuple):
+    """How a file is to be read, told by what is in it: options of the format, and a sentence that says why.
+
+    ``about`` is the key that is decided, whether it is stated or left out.
+    ``question`` is not empty where nothing in the file says it: then the options keep a check from being made.
+    ``answers`` are words that the question can be answered with, each with the options that it stands for.
+    """
+
+    about: str
+    options: Mapping[str, Any]
+    because: str
+    question: str = ""
+    answers: Mapping[str, Mapping[str, Any]] = {}
+
+
 class WrongFile(NamedTuple):
     """A key that names a wrong file: the rest of a sentence that begins with the key and the file.
 
@@ -98,6 +113,10 @@ class Format(ABC):
         stated = (spec.options.get(key.name) for key in self.section.keys if key.kind in FILES)
         return [spec.path, *(path for path in stated if path is not None)]
 
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """Every file whose content the model is made of, and nothing else has a say; None where that is not so."""
+        return None
+
     def at_hand(self, spec: SideSpec) -> bool:
         """Whether the file of ``spec`` is there."""
         return spec.path.exists()
@@ -108,6 +127,13 @@ class Format(ABC):
         for key in self.section.keys:
             if key.kind in FILES and key.name in paths and (clause := missing_file(paths[key.name])):
                 yield WrongFile(key.name, clause, missing=True)
+
+    def decided(self, spec: SideSpec, model: Model, outputs: Sequence[str]) -> Decision | None:
+        """What of the ways to read ``model`` for ``outputs`` a first manifest should state; None: nothing.
+
+        Told by the files of this side alone, never by what the other side holds.
+        """
+        return None
 
     def readings(self, spec: SideSpec) -> Iterator[SideSpec]:
         """Other readings of the same file that nothing in ``spec`` rules out, the likeliest first."""

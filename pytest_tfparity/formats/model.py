@@ -152,13 +152,18 @@ class HasGraph(Model):
         return ()
 
     def outputs(self) -> Sequence[str]:
-        """The tensors that the graph ends in: read by no other node, and the answer of a computing op."""
+        """The tensors that the graph ends in: read by no other node, and the answer of a computing op.
+
+        The pivots of a conditional or a loop, which only say when others run, are no answers.
+        """
         nodes = self.graph.nodes
         read = {source.node for node in nodes.values() for source in node.inputs}
+        awaited = {name for node in nodes.values() for name in node.controls}
+        ends = [node for node in nodes.values() if node.name not in read and node.op not in ops.NO_ANSWER]
         return [
             f"{node.name}:0"
-            for node in nodes.values()
-            if node.name not in read and node.op not in ops.NO_ANSWER
+            for node in ends
+            if ops.gives_tensors(node.op) and not (node.op in ops.CARRIERS and node.name in awaited)
         ]
 
     def inputs(self, outputs: Iterable[str]) -> Mapping[str, TensorSpec]:

@@ -57,6 +57,12 @@ def registered(name: str) -> Op | None:
     )
 
 
+def gives_tensors(name: str) -> bool:
+    """Whether an op has outputs; of one that is not TensorFlow's own it is not known, so it may."""
+    op = registered(name)
+    return op is None or bool(op.outputs)
+
+
 def ports(name: str, output: str, attrs: Mapping[str, Attr]) -> range | None:
     """The numbers of the tensors of output ``output`` of an op; None where they are not known."""
     known = registered(name)
@@ -188,6 +194,10 @@ KEEP_RANK = frozenset(
     }
 )  # fmt: skip
 """Ops whose result has the rank of their first input, but for what broadcasting makes of that."""
+DECODERS = frozenset(
+    {"DecodeJpeg", "DecodePng", "DecodeBmp", "DecodeGif", "DecodeImage", "DecodeAndCropJpeg", "DecodeWebP"}
+)
+"""Ops that read the bytes of an image file."""
 OF_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """What reads of a tensor how large it is, none of its numbers."""
 
@@ -323,6 +333,11 @@ REVERSES = frozenset({"Reverse", "ReverseV2"})
 GATHERS = frozenset({"Gather", "GatherV2"})
 RESHAPES = frozenset({"Reshape", "ExpandDims", "Squeeze"})
 """What gives a tensor another shape, with the same numbers in the same order."""
+LAYOUTS = RESHAPES | {"BroadcastTo", "Cast"}
+"""What changes how a vector of channels lies, or its type, not what it holds."""
+RECIPROCALS = frozenset({"Reciprocal", "Inv"})
+MOMENTS = frozenset({"Mean", "Sum"})
+"""The reductions that the mean and the variance of a batch are made of."""
 REDUCTIONS = frozenset(
     {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"}
 )

@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ManifestFile | None:
     """A manifest is a test file."""
-    if file_path.name != schema.MANIFEST_FILE and file_path != options.manifest_setting(parent.config):
+    if file_path.name not in schema.MANIFEST_FILES and file_path != options.manifest_setting(parent.config):
         return None
     from .items import ManifestFile
 
@@ -49,6 +49,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = models_to_run(metafunc.definition)
         if names:
             metafunc.parametrize("_tfparity_model_name", names, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist writes the groups into the node ids
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where pytest-xdist hands out tests by groups, keep those together that share a file."""
+    if config.getoption("loadgroup", False) or config.getoption("dist", None) == "loadgroup":
+        from .groups import group_by_files
+
+        group_by_files(config, items)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

@@ -11,9 +11,10 @@ import pytest
 from ..errors import HealthWarning, TfparityError
 from ..settings.spec import ParitySpec
 from .failure import ParityFailure
+from .groups import plain_nodeid
 from .progress import progress_on_terminal
 from .record import keep, keep_golden
-from .session import parity_session
+from .session import ManifestCheck, parity_session
 
 
 class ManifestFile(pytest.File):
@@ -21,10 +22,9 @@ class ManifestFile(pytest.File):
 
     def collect(self) -> Iterator[ParityItem]:
         """The models of the manifest, in file order; all its problems at once if it has any."""
-        session = parity_session(self.config)
         try:
-            for name in session.manifest(self.path).models:
-                yield ParityItem.from_parent(self, name=name, spec=session.manifest_spec(self.path, name))
+            for model in parity_session(self.config).manifest_checks(self.path):
+                yield ParityItem.from_parent(self, name=model.name, model=model)
         except TfparityError as error:
             raise self.CollectError(str(error)) from error
 
@@ -32,16 +32,22 @@ class ManifestFile(pytest.File):
 class ParityItem(pytest.Item):
     """The check of one model of a manifest."""
 
-    def __init__(self, *, spec: ParitySpec, **kwargs: Any) -> None:
+    def __init__(self, *, model: ManifestCheck, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.spec = spec
+        self._model = model
         self.add_marker(pytest.mark.parity(self.name))
-        keep_golden(self, spec)
+        self.extra_keyword_matches.add(model.group)
+
+    @property
+    def spec(self) -> ParitySpec:
+        """The check that the manifest states. Raises SettingsError where that is wrong for this model."""
+        return self._model.spec
 
     def runtest(self) -> None:
         """Make the check; raise ``ParityFailure`` with the report."""
+        keep_golden(self, self.spec)
         with progress_on_terminal(self.config, self.name):
-            result = parity_session(self.config).check(self.spec, self.nodeid)
+            result = parity_session(self.config).check(self.spec, plain_nodeid(self))
         keep(self, result)
         if not result.passed:
             raise ParityFailure(result)
@@ -54,4 +60,4 @@ class ParityItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The model's line in the manifest."""
-        return self.path, (self.spec.line or 1) - 1, self.name
+        return self.path, (self._model.line or 1) - 1, self.name

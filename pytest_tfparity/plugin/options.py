@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -41,6 +42,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="The manifest, instead of the nearest tfparity.yaml.",
     )
     parser.addini("tfparity_manifest", "The manifest, instead of the nearest tfparity.yaml.", default=None)
+    cache = (
+        "The file that remembers what was proven, which a team can share; off: nothing is remembered."
+        " Default: a file in pytest's cache."
+    )
+    group.addoption("--tfparity-cache", metavar="FILE|off", default=None, help=cache)
+    parser.addini("tfparity_cache", cache, default=None)
     for key in schema.CONFIGURABLE:
         parser.addini(key.ini, f"{key.description} Default: {key.default}.", default=None)
         group.addoption(
@@ -67,6 +74,16 @@ def manifest_setting(config: pytest.Config) -> Path | None:
     return _absolute(config.rootpath, ini) if ini else None
 
 
+def cache_setting(config: pytest.Config) -> Path | Literal[False] | None:
+    """The file that remembers verdicts, False where nothing is to be remembered, None where nobody says."""
+    option, ini = config.getoption("--tfparity-cache"), config.getini("tfparity_cache")
+    stated = option or ini
+    if stated == "off":
+        return False
+    folder = config.invocation_params.dir if option else config.rootpath
+    return _absolute(folder, stated) if stated else None
+
+
 def _absolute(folder: Path, path: str) -> Path:
     """``path`` in ``folder``, without ``..``: so pytest spells the paths of the files that it collects."""
     return Path(os.path.abspath(folder / path))
@@ -80,8 +97,29 @@ def option_settings(config: pytest.Config) -> Mapping[str, Any]:
 
 def ini_settings(config: pytest.Config) -> Mapping[str, Any]:
     """The settings of a check that the ini file states, by name."""
-    stated = {key.name: config.getini(key.ini) for key in schema.CONFIGURABLE}
+    stated = {key.name: _ini_value(config, key.ini) for key in schema.CONFIGURABLE}
     return {name: value for name, value in stated.items() if value not in (None, "")}
+
+
+def _ini_value(config: pytest.Config, name: str) -> Any:
+    """An ini value; a number or boolean too, which ``[tool.pytest]`` of pytest 9 may state where it wants text."""
+    try:
+        return config.getini(name)
+    except (pytest.UsageError, TypeError):
+        return _typed_values(config).get(name)
+
+
+def _typed_values(config: pytest.Config) -> Mapping[str, Any]:
+    """What a TOML file of pytest 9 states, with the types that it states it in."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # a dependency of pytest there
+
+    path = config.inipath
+    content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = content.get("tool", content).get("pytest", {})
+    return found
 
 
 def verbosity(config: pytest.Config) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..check.check import Update, judge, write_goldens
-from ..check.inputs import golden_of, load_inputs
+from ..check.inputs import golden_of, inputs_of
 from ..check.outputs import Origin, Outputs, digest_of
 from ..check.pair import Pair, not_at_hand, open_pair
 from ..errors import UsageError
@@ -52,7 +52,7 @@ class Bench:
         return self.outputs("golden", golden.outputs, golden.inputs)
 
     def _inputs(self, update: Update | None) -> Mapping[str, Array]:
-        return load_inputs(self.spec) if self.spec.golden is None else self._golden(update).inputs
+        return inputs_of(self.pair()) if self.spec.golden is None else self._golden(update).inputs
 
     def _golden(self, update: Update | None) -> Golden:
         if update is not None:

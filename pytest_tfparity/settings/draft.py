@@ -6,16 +6,19 @@ import math
 import os
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from ..comparison.tolerance import METRICS, Tolerance
 from ..errors import SettingsError
 from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of
 from . import schema
+from .document import parse_document
 from .roles import PLAIN, side_description
 from .spec import (
     BytesSource,
@@ -28,14 +31,19 @@ from .spec import (
     ParitySpec,
     RandomSource,
 )
+from .stated import Written, Wrong
 
 _PROPOSAL = "# tolerance: rounding  # in place of atol: as exact as the reference's own arithmetic, measured"
 """The tolerance that nobody has to pick, for whoever reads a first manifest."""
 
 
-def write_manifest(path: Path, specs: Sequence[ParitySpec]) -> None:
-    """Write a manifest of ``specs``. Raises SettingsError if the file exists."""
-    text = manifest_text(specs, Path(os.path.abspath(path)))
+Remarks: TypeAlias = Mapping[str, str]
+"""Sentences about parts of a model, by key, that of its side before it: ``"reference.ema"``, ``"outputs"``."""
+
+
+def write_manifest(path: Path, specs: Sequence[ParitySpec], remarks: Remarks = MappingProxyType({})) -> None:
+    """Write a manifest of ``specs``; ``remarks`` are about the first. Raises SettingsError if the file exists."""
+    text = manifest_text(specs, Path(os.path.abspath(path)), remarks)
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
@@ -50,24 +58,86 @@ def write_manifest(path: Path, specs: Sequence[ParitySpec]) -> None:
 def command_for(manifest: str) -> str:
     """What checks a manifest: pytest collects a file of another name only where an option says so."""
     file = shlex.quote(manifest)
-    return f"pytest {file}{'' if Path(manifest).name == schema.MANIFEST_FILE else f' --tfparity-manifest={file}'}"
+    return f"pytest {file}{'' if Path(manifest).name in schema.MANIFEST_FILES else f' --tfparity-manifest={file}'}"
 
 
-def manifest_text(specs: Sequence[ParitySpec], path: Path) -> str:
+def add_to_manifest(path: Path, spec: ParitySpec, remarks: Remarks = MappingProxyType({})) -> None:
+    """Write a model behind the others of a manifest. Raises SettingsError if it cannot be added.
+
+    The text of the file stays as it is: what is written is only kept if it is read back as the same models and the
+    new one.
+    """
+    try:
+        before = path.read_text(encoding="utf-8-sig")
+        known = _models(before)
+    except (OSError, Wrong) as error:
+        raise SettingsError(f"{path} cannot be added to: {error}") from None
+    if spec.name in known:
+        raise SettingsError(
+            f"{path} has a model {spec.name!r} already. Give the new one another name: --name NAME"
+        )
+    lines = list(_model_lines(spec, Path(os.path.abspath(path)).parent, remarks))
+    after = "\n".join([before.rstrip("\n"), *(f"  {line}" for line in lines)]) + "\n"
+    try:
+        added = _models(after)
+    except Wrong:
+        added = {}
+    if {name: added.get(name) for name in known} != known or spec.name not in added:
+        text = "\n".join(lines)
+        raise SettingsError(
+            f"{path} does not end with its models, so nothing was added. Write this under its `models`:\n{text}"
+        )
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(after, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _models(text: str) -> Mapping[str, Any]:
+    """The models of a manifest's text, as plain values. Raises :class:`Wrong`."""
+    top = parse_document(text).value
+    models = top.get("models") if isinstance(top, dict) else None
+    return _plain(models) if models is not None and isinstance(models.value, dict) else {}
+
+
+def _plain(value: Written) -> Any:
+    if isinstance(value.value, dict):
+        return {name: _plain(each) for name, each in value.value.items()}
+    return [_plain(each) for each in value.value] if isinstance(value.value, list) else value.value
+
+
+def manifest_text(specs: Sequence[ParitySpec], path: Path, remarks: Remarks = MappingProxyType({})) -> str:
     """The text of a manifest at ``path`` (absolute), with what each part is for beside the first model."""
-    folder = path.parent
     lines = [
         "# Each export must match its reference within the tolerance.",
         f"# Check them: {command_for(path.name)}",
         "models:",
     ]
     for spec in specs:
-        lines.append(f"  {_text(spec.name)}:")
-        for name, body in _model(spec, folder):
-            if spec is specs[0] and name in schema.MODEL.by_name:
-                lines.append(f"    # {_purpose(spec, name)}")
-            lines.extend(f"    {line}" for line in body)
+        first = spec is specs[0]
+        about = remarks if first else MappingProxyType({})
+        lines += [f"  {line}" for line in _model_lines(spec, path.parent, about, purposes=first)]
     return "\n".join(lines) + "\n"
+
+
+def _model_lines(
+    spec: ParitySpec, folder: Path, remarks: Remarks, *, purposes: bool = False
+) -> Iterator[str]:
+    """A model as it stands below ``models``, with ``remarks`` and, for whoever reads a first one, ``purposes``."""
+    yield f"{_text(spec.name)}:"
+    for name, body in _model(spec, folder, remarks):
+        if purposes and name in schema.MODEL.by_name and name not in remarks.keys() - {"inputs", "outputs"}:
+            yield f"  # {_purpose(spec, name)}"
+        yield from (f"  {line}" for line in body)
+
+
+def _remark(text: str | None) -> list[str]:
+    """A sentence as lines of comment."""
+    return [f"# {line}" for line in textwrap.wrap(text, 96)] if text else []
 
 
 def _purpose(spec: ParitySpec, name: str) -> str:
@@ -79,16 +149,26 @@ def _purpose(spec: ParitySpec, name: str) -> str:
     return schema.MODEL.by_name[name].description
 
 
-def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
+def _model(spec: ParitySpec, folder: Path, remarks: Remarks) -> Iterator[tuple[str, list[str]]]:
     """Each key of a model with its lines, in the order of the schema."""
-    if spec.reference is not None:
-        yield "reference", _block("reference", _side(spec.reference, folder))
-    yield "export", _block("export", _side(spec.export, folder))
+    for role in ROLES:
+        side = spec.side(role)
+        if side is not None:
+            about = {name: remarks.get(f"{role}.{name}") for name in (*side.options, "ema", "feeds")}
+            yield role, _block(role, _side(side, folder), about)
     if spec.inputs:
-        yield "inputs", _block("inputs", {given.reference: _input(given, folder) for given in spec.inputs})
+        yield (
+            "inputs",
+            [
+                "inputs:",
+                *(f"  {line}" for line in _remark(remarks.get("inputs"))),
+                *_block("inputs", {given.reference: _input(given, folder) for given in spec.inputs})[1:],
+            ],
+        )
     if spec.outputs:
         outputs = (_output(output, spec.tolerance) for output in spec.outputs)
-        yield "outputs", ["outputs:", *(f"  - {_flow(output)}" for output in outputs)]
+        lines = [*_remark(remarks.get("outputs")), *(f"- {_flow(output)}" for output in outputs)]
+        yield "outputs", ["outputs:", *(f"  {line}" for line in lines)]
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
     by_metrics = bool(spec.tolerance.metrics) and math.isinf(spec.tolerance.atol)
@@ -96,11 +176,17 @@ def _model(spec: ParitySpec, folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", _PROPOSAL]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
-        yield name, [f"{name}: {_flow(value)}"]
+        yield name, [*_remark(remarks.get(name)), f"{name}: {_flow(value)}"]
 
 
-def _block(name: str, entries: Mapping[str, Any]) -> list[str]:
-    return [f"{name}:", *(f"  {_text(key)}: {_flow(value)}" for key, value in entries.items())]
+def _block(
+    name: str, entries: Mapping[str, Any], about: Mapping[str, str | None] = MappingProxyType({})
+) -> list[str]:
+    lines = [f"{name}:"]
+    for key, value in entries.items():
+        lines += [*(f"  {line}" for line in _remark(about.get(key))), f"  {_text(key)}: {_flow(value)}"]
+    unsaid = (text for key, text in about.items() if key not in entries)
+    return lines + [f"  {line}" for text in unsaid for line in _remark(text)]
 
 
 def _side(side: SideSpec, folder: Path) -> dict[str, Any]:

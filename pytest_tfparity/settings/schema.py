@@ -237,6 +237,12 @@ GRAD_CAM = Section(
     ),
 )
 
+EACH = Key(
+    "each",
+    "pattern",
+    "One model for each file or folder that matches: {name} stands for what the wildcards do, {path} for the match.",
+)
+
 DEFAULTS = Section(
     name="defaults",
     home="'defaults'",
@@ -249,6 +255,7 @@ MODEL = Section(
     home="a model",
     description="One check: an export that must match its reference.",
     keys=(
+        EACH,
         Key("reference", "reference", "The side that is right."),
         Key("export", "export", "The side under test."),
         Key(
@@ -270,7 +277,8 @@ MODEL = Section(
 )
 
 MANIFEST_FILE = "tfparity.yaml"
-"""The name of a manifest that is found, and collected, without being told."""
+"""The name of a manifest that is found, and collected, without being told; ``.yml`` will do, too."""
+MANIFEST_FILES = (MANIFEST_FILE, "tfparity.yml")
 
 MANIFEST = Section(
     name="manifest",

@@ -161,6 +161,10 @@ class ParitySpec:
         """What is stated of one side; None where there is no reference."""
         return self.reference if role == "reference" else self.export
 
+    def with_side(self, role: Role, side: SideSpec) -> ParitySpec:
+        """The same check with another ``side``."""
+        return replace(self, reference=side) if role == "reference" else replace(self, export=side)
+
     def shown(self, path: Path) -> str:
         """``path`` as the user named it: relative to ``root``, unless it lies far away."""
         relative = Path(os.path.relpath(path, self.root))

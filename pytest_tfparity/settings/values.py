@@ -199,7 +199,7 @@ def _function(value: Written, key: Key) -> str:
     return text
 
 
-EMA = ("none", "trainable", "all")
+EMA = ("none", "trainable", "all", "undecided")
 
 
 def _ema(value: Written, key: Key) -> str | tuple[str, ...]:

@@ -47,7 +47,7 @@ MODEL = {
 
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # hypothesis would be imported anew each time
 MAKE_WRONG_EXPORTS = "python gone_wrong.py"
-PROGRAM = "python -m pytest_tfparity "
+PROGRAM = "tfparity "
 INSTALL = "python -m pip install "
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name not in ("CI", "GITHUB_ACTIONS")},

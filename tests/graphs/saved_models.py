@@ -125,7 +125,7 @@ def checked(reference: Mapping[str, Any], export: Mapping[str, Any], **stated: A
     )
     models = ModelStore()
     try:
-        spec = completed(spec, models.open(spec.reference, spec.root), models.open(spec.export, spec.root))
+        spec = completed(spec, models).spec
         return check(spec, models)
     finally:
         models.close()

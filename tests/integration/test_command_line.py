@@ -1,4 +1,4 @@
-"""``python -m pytest_tfparity``: check, init, explain."""
+"""``tfparity``: check, init, explain."""
 
 import json
 import shlex
@@ -167,14 +167,12 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(
     assert "pickle" not in printed
 
 
-@pytest.mark.parametrize("options", [{}, {"ema": True}], ids=["plain", "averaged"])
 def test_init_writes_a_manifest_that_passes_on_a_right_export(
     empty_project: Project,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    options: dict[str, object],
 ) -> None:
-    empty_project.add(**options)
+    empty_project.add()
     monkeypatch.chdir(empty_project.path)
     assert main(["init", "model.ckpt-7", "model.pb"]) == 0
     assert (

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..cause import Cause
 from . import (
     altered_weights,
+    arrangement,
     averages,
     batch_coupling,
     batch_norm,
@@ -69,6 +70,7 @@ CAUSES: tuple[Cause, ...] = (
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
+    *arrangement.CAUSES,
     *altered_weights.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,

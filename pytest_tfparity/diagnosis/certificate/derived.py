@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...graph.graph import Node
-from ..arrays import values
+from ...graph.read.tensors import values
 from ..evidence import ReferenceEvidence
 from ..needed import live_reference
 from ..places.batch_norms import reference_norms

@@ -11,8 +11,8 @@ from ...graph.batch_norm.fold import Linear
 from ...graph.graph import Tensor
 from ...graph.layer import layer_of
 from ...graph.lift.lifted import Lifted, Stored
+from ...graph.read.tensors import values
 from ..alignment import reference_of
-from ..arrays import values
 from ..evidence import Evidence
 from ..needed import live_export
 from .derived import Derived, derived

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Linear
 from ...graph.graph import Tensor
-from ..arrays import is_float, values
+from ...graph.read.tensors import values
+from ..arrays import is_float
 from ..evidence import Evidence
 from ..places.batch_norms import reference_linears, reference_norms
 from ..places.fold_formula import LayerWeights, terms

@@ -156,8 +156,8 @@ def _only_rounding(export: Quantised, uses: Sequence[RangeUse]) -> str:
     layers = ", ".join(f"{_layer(evidence, use.tensor)} ({use.sqnr:.1f} dB)" for use in least)
     return (
         f"Rounding to integers makes the difference: in float, with the same graph and weights,"
-        f" {export.case.export_name} is within tolerance. No range is wrong; least exact by themselves are {layers}. State what these integers"
-        " can hold: sqnr or steps of the output, or another atol."
+        f" {export.case.export_name} is within tolerance. No range is wrong; least exact by themselves are {layers}."
+        " State what these integers can hold: sqnr or steps of the output, or another atol."
     )
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ...errors import ModelError, did_you_mean
+from ...wording import enumerated
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..references import References
@@ -30,7 +31,10 @@ from .graphdef import MetaGraph, Saver, Variable
 from .slices import resolved, slice_shape, slice_spec
 
 Ema: TypeAlias = str | tuple[str, ...] | None
-"""``"none"``, ``"trainable"``, ``"all"``, patterns of variable names, or None: what the saver restores."""
+"""``"none"``, ``"trainable"``, ``"all"``, patterns of variable names, or None: what the saver restores.
+
+``"undecided"``: nobody has said it yet, so nothing is restored.
+"""
 
 SHADOW = "/ExponentialMovingAverage"
 """What ``tf.train.ExponentialMovingAverage`` appends to a variable's name for its moving average."""
@@ -59,8 +63,11 @@ def restored_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Res
     one (what hangs on a variable, as its average and optimiser slots do, is matched by its whole name alone).
 
     Raises ModelError if a variable that should take its average has none in the checkpoint, if a
-    pattern matches no variable, if there are no averages at all, or no trainable variables are known.
+    pattern matches no variable, if there are no averages at all, no trainable variables are known, or if it is
+    undecided.
     """
+    if ema == "undecided":
+        raise ModelError(f"Which weights are right? {averages_of(meta, bundle).question}")
     wired = saver_keys(meta.graph, meta.saver) if meta.saver else {}
     if ema is None and meta.saver:
         return wired
@@ -74,6 +81,64 @@ def restored_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Res
         if shadow is not None:
             keys[name] = shadow
     return keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Averages:
+    """What checkpoint and meta graph say of moving averages, by themselves.
+
+    ``held`` are the variables that have one in the checkpoint, ``applied`` those of them that the saver gives it,
+    ``word`` the value of ``ema`` that says the same as the saver, None where none does.
+    """
+
+    held: tuple[str, ...]
+    applied: tuple[str, ...]
+    word: str | None
+    checkpoint: str
+
+    @property
+    def question(self) -> str:
+        """What is known, and what to write, in sentences."""
+        if not self.held:
+            return f"The checkpoint {self.checkpoint} holds no moving averages. Write `ema: none`, or leave it out."
+        return (
+            f"The checkpoint {self.checkpoint} holds moving averages of {len(self.held)} variables"
+            f" ({enumerated(list(self.held))}) beside the variables themselves, and nothing in its meta graph says"
+            " which of the two are meant to be exported. Write `ema: trainable` if the averages are, `ema: none` if"
+            " they are not."
+        )
+
+
+def averages_of(meta: MetaGraph, bundle: Bundle, among: Iterable[str] | None = None) -> Averages:
+    """The moving averages of the variables ``among`` (default: all), and what the saver does with them.
+
+    A saver that maps an average onto a variable was made to do so. One that restores every variable under its own
+    name says nothing: that is how training saves and resumes.
+    """
+    wanted = None if among is None else set(among)
+    own = {name: key for name, key in _own_keys(meta).items() if wanted is None or name in wanted}
+    shadows = _Shadows(bundle)
+    held = [name for name, key in own.items() if key.key in bundle.tensors and shadows.key(key) is not None]
+    wired = saver_keys(meta.graph, meta.saver) if meta.saver else {}
+    applied = [name for name in held if wired.get(name) == shadows.key(own[name])]
+    return Averages(
+        held=tuple(held),
+        applied=tuple(applied),
+        word=_word_for({name: wired.get(name) for name in own}, meta, bundle) if applied else None,
+        checkpoint=checkpoint_text(bundle.prefix),
+    )
+
+
+def _word_for(wired: Mapping[str, RestoredKey | None], meta: MetaGraph, bundle: Bundle) -> str | None:
+    """The value of ``ema`` under which the variables get what the saver gives them."""
+    for word in ("trainable", "all"):
+        try:
+            keys = restored_keys(meta, word, bundle)
+        except ModelError:
+            continue
+        if all(keys.get(name) == key for name, key in wired.items()):
+            return word
+    return None
 
 
 def restored(key: RestoredKey, bundle: Bundle) -> Tensor:
@@ -288,7 +353,7 @@ def _chosen(
     if lacking:
         raise ModelError(
             f"`ema` asks for the moving averages of {len(chosen)} variables, and {where} has none for"
-            f" {len(lacking)} of them: {_listed(lacking)}. Name those that have one with patterns, or use"
+            f" {len(lacking)} of them: {enumerated(lacking)}. Name those that have one with patterns, or use"
             " `ema: all` for every average that there is."
         )
     return chosen
@@ -331,7 +396,3 @@ def _parents(name: str) -> Iterator[str]:
     while "/" in name:
         name = name.rpartition("/")[0]
         yield name
-
-
-def _listed(names: list[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

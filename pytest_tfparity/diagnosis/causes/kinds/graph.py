@@ -26,7 +26,8 @@ class GraphCause:
 
     ``says`` is what is wrong at one place, a sentence, ``fix`` what to change, ``nodes`` which nodes to name for one
     place. ``ways`` are further ways to find the cause, asked about what is left of the export then. ``certain`` is
-    False where the story is one of several that leave the same difference.
+    False where the story is one of several that leave the same difference. ``inferred`` is set where ``says`` tells
+    what follows from the differences, so that these are told beside it.
     """
 
     id: str
@@ -36,6 +37,7 @@ class GraphCause:
     nodes: Callable[[Difference], tuple[str, ...]] = nodes_to_name
     ways: tuple[Way, ...] = ()
     certain: bool = True
+    inferred: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +91,20 @@ class Differences(Group):
     @property
     def message(self) -> str:
         """The first few places, and how many more there are."""
-        told = list(dict.fromkeys(map(self.cause.says, self.found)))
+        told = self._sentences
         more = f" And {len(told) - _TOLD} more." if len(told) > _TOLD else ""
         return " ".join(told[:_TOLD]) + more
 
     @property
+    def _sentences(self) -> list[str]:
+        return list(dict.fromkeys(map(self.cause.says, self.found)))
+
+    @property
     def facts(self) -> tuple[str, ...]:
-        """The differences themselves."""
-        return tuple(map(fact_told, self.found[:MOST_NAMED]))
+        """The differences themselves, as far as the message does not tell them."""
+        told = () if self.cause.inferred else self._sentences[:_TOLD]
+        left = [each for each in self.found if self.cause.says(each) not in told]
+        return tuple(f"{fact_told(each)}." for each in left[:MOST_NAMED])
 
     @property
     def change(self) -> str:
