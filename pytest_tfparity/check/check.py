@@ -220,7 +220,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     if answers.error is not None:
         draft = replace(draft, error=str(answers.error))
         if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
-            return _certified(run, run.pair.export, draft)[0]  # what the file alone tells
+            draft = _certified(run, run.pair.export, draft)[0]  # what the file alone tells
         return explained(run, draft, answers)
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)

@@ -41,7 +41,7 @@ def write_onnx(
     data = bytearray()
     tensors = []
     for name, value in constants.items():
-        if external:
+        if external and value.dtype == np.float32:
             where = {"location": external, "offset": str(len(data)), "length": str(value.nbytes)}
             data += np.ascontiguousarray(value).tobytes()
             tensors.append(tensor(name, value, where))

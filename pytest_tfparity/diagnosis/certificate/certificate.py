@@ -39,7 +39,15 @@ class Certificate:
         return tuple(
             Constant(node=each.constant, value=_as_float(each.meant))
             for each in self.weights
-            if each.meant is not None and each.distance is not None and each.distance.worst > 0
+            if each.meant is not None
+        )
+
+    def as_right(self) -> Repair:
+        """The constants that are wrong as the reference has them."""
+        return tuple(
+            Constant(node=each.constant, value=_as_float(each.right))
+            for each in self.standing("wrong")
+            if each.right is not None
         )
 
 

@@ -66,10 +66,13 @@ class Finder:
         """The kernel and the offset of one convolution or product of the export."""
         kernel = self.floats.get(linear.kernel)
         found = None if kernel is None else self._kernel(linear, values(kernel))
-        if found is None:
+        if kernel is None or found is None:
             return
         meant, apart = found
-        yield self._weight(linear.kernel, apart, meant, meant.kernel)
+        right = meant if meant.expected else self._right_instead(meant, linear)
+        yield self._judged(
+            linear.kernel, values(kernel), meant.kernel, right.kernel, meant, apart, _terms(right)
+        )
         for index, added in enumerate(linear.added):
             bias = self.floats.get(added.bias)
             if bias is None:
@@ -78,8 +81,13 @@ class Finder:
                 yield self._nothing(added.bias)  # what a converter adds where an operator must have a bias
                 continue
             sure = apart.within and meant.expected
-            yield self._offset(linear, added.bias, values(bias), meant, sure=sure)
+            yield self._offset(linear, added.bias, values(bias), meant, right, sure=sure)
             return
+
+    def _right_instead(self, meant: Meant, linear: Linear) -> Meant:
+        """What is right in the place of a mistake: with the batch norm folded in as there, or not."""
+        found = [_turned(each, linear) for each in self._right(meant.layer)]
+        return next((each for each in found if each.folded == meant.folded), found[0] if found else meant)
 
     def _nothing(self, name: str) -> Weight:
         return Weight(constant=name, stored=self.lifted.stored[name], standing="certified")
@@ -116,7 +124,7 @@ class Finder:
         if place is None or not self._right(place):
             return None
         meant = _turned(self._right(place)[0], linear)
-        return meant, distance(held, meant.kernel, stored, np.abs(meant.kernel) if meant.folded else None)
+        return meant, distance(held, meant.kernel, stored, _terms(meant))
 
     def _meanings(self, linear: Linear, held: Numbers, candidates: Sequence[Layer]) -> Iterator[Meant]:
         """What a kernel may be, right before wrong, and the layer in its place first."""
@@ -127,34 +135,55 @@ class Finder:
         for layer in candidates:
             yield from (_turned(meant, linear) for meant in mistaken(self.evidence, layer))
 
-    def _offset(self, linear: Linear, name: str, bias: Numbers, meant: Meant, *, sure: bool) -> Weight:
+    def _offset(
+        self, linear: Linear, name: str, bias: Numbers, meant: Meant, right: Meant, *, sure: bool
+    ) -> Weight:
         offset, stored = bias.reshape(-1), _flat(self.lifted.stored[name])
         goal = np.zeros(offset.shape) if meant.offset is None else meant.offset
+        due = np.zeros(offset.shape) if right.offset is None else right.offset
         gap = distance(offset, goal, stored, meant.size)
         if gap.within or not sure:
-            return self._weight(name, gap, meant, goal.reshape(bias.shape) if gap.within else None)
+            return self._judged(name, bias, goal, due, meant, gap, right.size)
         found = self.alone(name)
         if found.standing == "certified":
             return found
-        for right in self._right(meant.layer):
-            turned = _turned(right, linear)
+        for expected_here in self._right(meant.layer):
+            turned = _turned(expected_here, linear)
             for each in offsets_before(turned, turned.kernel, linear, self._before(turned)):
                 if each.offset is not None and each.offset.shape == offset.shape:
                     apart = distance(offset, each.offset, stored, each.size)
                     if apart.within:
-                        return self._weight(name, apart, each, each.offset.reshape(bias.shape))
-        return self._weight(name, gap, meant, None)
+                        return self._judged(name, bias, each.offset, each.offset, each, apart, each.size)
+        return self._judged(name, bias, goal, due, meant, gap, right.size)
 
-    def _weight(self, name: str, apart: Distance, meant: Meant, value: Numbers | None) -> Weight:
-        right = meant.expected and apart.within
+    def _judged(
+        self,
+        name: str,
+        held: Numbers,
+        goal: Numbers,
+        right: Numbers,
+        meant: Meant,
+        apart: Distance,
+        terms: Numbers | None,
+    ) -> Weight:
+        """A constant near ``goal``, which is what ``meant`` says, or far from it; ``right`` is what it should be."""
+        stored = self.lifted.stored[name]
+        if not meant.expected and right.size == held.size:
+            due = distance(
+                held.reshape(right.shape), right, _flat(stored) if right.ndim == 1 else stored, terms
+            )
+        else:
+            due = apart
+        certified = apart.within if meant.expected else due.within
         return Weight(
             constant=name,
-            stored=self.lifted.stored[name],
-            standing="certified" if right else "wrong",
-            distance=apart,
+            stored=stored,
+            standing="certified" if certified else "wrong",
+            distance=due,
             layer=layer_of(meant.layer.linear.kernel),
             source=meant.source,
-            meant=value if apart.within else None,
+            meant=goal.reshape(held.shape) if apart.within else None,
+            right=right.reshape(held.shape) if right.size == held.size else None,
         )
 
     def _candidates(self, linear: Linear, held: Numbers) -> Sequence[Layer]:
@@ -184,6 +213,11 @@ class Finder:
         """What may be folded into a layer from before: numbers, and vectors of its input channels."""
         counts = sorted({1, *meant.kernel.shape[-2:]})
         return [each for count in counts for each in self.tensors.get(count, ())]
+
+
+def _terms(meant: Meant) -> Numbers | None:
+    """The size of the terms of a kernel that was computed."""
+    return np.abs(meant.kernel) if meant.folded else None
 
 
 def _compared(held: Numbers, meant: Meant, stored: Stored) -> Distance | None:

@@ -18,6 +18,7 @@ class Weight:
 
     ``constant`` is the node of the lifted graph, ``stored`` how the file holds it; ``layer`` the scope in the
     reference, ``source`` weights of the reference. ``meant`` is the value that explains it (None: nothing does).
+    ``right`` is what the reference has in its place, where that is known, and ``distance`` that from it.
     ``standing``:
 
     - ``certified``: it is what the reference has there, as near as its type can hold;
@@ -32,3 +33,4 @@ class Weight:
     layer: str = ""
     source: tuple[str, ...] = ()
     meant: Numbers | None = field(default=None, repr=False)
+    right: Numbers | None = field(default=None, repr=False)
