@@ -233,7 +233,7 @@ def _not_run(run: Run, draft: ParityResult, answers: RunOutputs) -> ParityResult
     from .explain import explained
 
     if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
-        return _certified(run, run.pair.export, draft)[0]
+        draft = _certified(run, run.pair.export, draft)[0]
     return explained(run, draft, answers)
 
 

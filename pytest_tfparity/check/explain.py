@@ -125,6 +125,8 @@ def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOu
         return diagnose(case_of(pair, outputs, answers))
     if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
         return None
+    if isinstance(pair.export, HasOwnRuntime) and isinstance(error, ModelError):
+        return None  # the runtime says what it refuses
     causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
     return diagnose(case_of(pair, outputs, answers), causes)
 
