@@ -5,7 +5,7 @@ Semantics: https://github.com/onnx/onnx/blob/main/docs/Operators.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -298,23 +298,33 @@ def _slice(of: Op) -> list[Value | None]:
     constant = of.constant(0)
     if constant is not None:
         return folded(of, constant.load()[tuple(taken)])
-    sides = [[each.start or 0 for each in taken], [each.stop or 0 for each in taken]]
-    stacks = [of.make.array(f"{of.name}/stack", each) for each in (*sides, [each.step for each in taken])]
+    sides = (
+        [each.start or 0 for each in taken],
+        [each.stop or 0 for each in taken],
+        [each.step for each in taken],
+    )
+    stacks = [of.make.array(f"{of.name}/stack", each) for each in sides]
     made = of.add(
         "StridedSlice",
         [of.plain(0), *stacks],
         Index=INT32,
-        begin_mask=sum(1 << axis for axis, each in enumerate(taken) if each.start is None),
-        end_mask=sum(1 << axis for axis, each in enumerate(taken) if each.stop is None),
+        begin_mask=_mask(each.start for each in taken),
+        end_mask=_mask(each.stop for each in taken),
     )
-    if dims is None:
-        return [Value(made, None, None)]
-    whole = slice(None, None, 1)
-    sizes = (
-        size if each == whole else -1 if size < 0 else len(range(*each.indices(size)))
-        for size, each in zip(dims, taken, strict=True)
-    )
-    return [Value(made, None, tuple(sizes))]
+    sizes = None if dims is None else tuple(map(_size_of, dims, taken))
+    return [Value(made, None, sizes)]
+
+
+def _mask(ends: Iterable[int | None]) -> int:
+    """Bits for the axes of which an end is left open."""
+    return sum(1 << axis for axis, end in enumerate(ends) if end is None)
+
+
+def _size_of(size: int, taken: slice) -> int:
+    """How much of an axis of ``size`` is taken; -1 where that is not known."""
+    if taken == slice(None, None, 1):
+        return size
+    return -1 if size < 0 else len(range(*taken.indices(size)))
 
 
 def _taken(of: Op, rank: int) -> list[slice]:
