@@ -209,11 +209,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
 
-    golden = golden_of(run.pair.spec) if run.pair.spec.golden is not None else None
-    if inputs is None:
-        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else inputs_of(run.pair)
-    else:
-        golden = None  # goldens answer for their own inputs only
+    golden, inputs = _golden_and_inputs(run, inputs)
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
@@ -221,7 +217,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = _judged(run, measured(draft, outputs, run.proof), answers)
-    drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
+    drift = () if stands_in else _drift(run, draft, golden, answers)
     absent = f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference."
     first = drift if run.pair.reference is not None else (absent,)
     notes = (*first, *result.notes, *exact.notes)
@@ -298,10 +294,23 @@ def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> Ru
         return RunOutputs(inputs=inputs, reference=reference, error=error)
 
 
-def _drift(run: Run, draft: ParityResult, golden: Golden, answers: RunOutputs) -> tuple[str, ...]:
-    """That the goldens are not what the reference answers, if so."""
+def _golden_and_inputs(
+    run: Run, inputs: Mapping[str, Array] | None
+) -> tuple[Golden | None, Mapping[str, Array]]:
+    """The goldens that count, if there are any, and the inputs of the run: ``inputs`` if those are given."""
+    spec = run.pair.spec
+    golden = golden_of(spec) if spec.golden is not None else None
+    if inputs is not None:
+        return None, inputs  # goldens answer for their own inputs only
+    return golden, inputs_of(run.pair) if golden is None else inputs_of_golden(spec, golden)
+
+
+def _drift(run: Run, draft: ParityResult, golden: Golden | None, answers: RunOutputs) -> tuple[str, ...]:
+    """That the goldens, if there are any, are not what the reference answers, if so."""
     from .compared import drift_of
 
+    if golden is None:
+        return ()
     compared = drift_of(run.pair, golden, answers.reference or {})
     differing = [output.max_abs or 0.0 for output in compared if not output.passed]
     if not differing:
