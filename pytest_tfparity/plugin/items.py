@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ..errors import HealthWarning, TfparityError
+from ..settings import schema
+from ..settings.resolve import ModelEntry
 from ..settings.spec import ParitySpec
 from .failure import ParityFailure
 from .progress import progress_on_terminal
@@ -23,10 +25,23 @@ class ManifestFile(pytest.File):
         """The models of the manifest, in file order; all its problems at once if it has any."""
         session = parity_session(self.config)
         try:
-            for name in session.manifest(self.path).models:
-                yield ParityItem.from_parent(self, name=name, spec=session.manifest_spec(self.path, name))
+            for name, entry in session.manifest(self.path).models.items():
+                item = ParityItem.from_parent(self, name=name, spec=session.manifest_spec(self.path, name))
+                for mark in _marks(entry):
+                    item.add_marker(mark)
+                yield item
         except TfparityError as error:
             raise self.CollectError(str(error)) from error
+
+
+def _marks(entry: ModelEntry) -> Iterator[str | pytest.MarkDecorator]:
+    """The marks that a model states for its test."""
+    stated = {key.name: entry.own[key.name].value for key in schema.TEST if key.name in entry.own}
+    yield from stated.get("marks", ())
+    if "skip" in stated:
+        yield pytest.mark.skip(reason=stated["skip"])
+    if "xfail" in stated:
+        yield pytest.mark.xfail(reason=stated["xfail"])
 
 
 class ParityItem(pytest.Item):
