@@ -2,9 +2,10 @@
 
 Each network becomes a folder as a training script would leave it: ``model.ckpt.*`` and its
 ``.meta`` from ``tf.compat.v1.train.Saver``, ``model.pb`` from ``convert_variables_to_constants``
-and ``inputs.npz``, a golden batch. The input is ``image:0``, the output ``logits:0``. Weights are
-random but sane: He-initialised kernels and moving statistics that are not 0 and 1, so that
-nothing overflows and no batch norm is a no-op. ``--fault`` spoils one batch norm of the frozen graph alone.
+and ``inputs.npz``, a golden batch; where the weights do not fit into a GraphDef there is ``saved_model`` instead
+of it. The input is ``image:0``, the output ``logits:0``. Weights are random but sane: He-initialised kernels and
+moving statistics that are not 0 and 1, so that nothing overflows and no batch norm is a no-op. ``--fault`` spoils
+one layer of the frozen graph alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ Network = Callable[[], tuple[Tensor, tuple[int, ...]]]
 
 v1 = tf.compat.v1
 BATCH = 8
+UNITS = 4096
+LARGEST_GRAPH = 2**31
+"""Bytes that a protocol buffer can hold: what is larger is exported as a SavedModel."""
 FAULTY = "block3/unit_3/bottleneck/conv2/BatchNorm"
 """The batch norm of ResNet-50 that ``--fault`` spoils: the 33rd of 53."""
 
@@ -203,6 +207,16 @@ def chain(nodes: int) -> tuple[Tensor, tuple[int, ...]]:
     return x, (BATCH, 4)
 
 
+def dense(layers: int) -> tuple[Tensor, tuple[int, ...]]:
+    """Fully connected layers of 4,096 units, 64 MiB of weights each: as large as one likes."""
+    x = v1.placeholder(tf.float32, [None, UNITS], "image")
+    for index in range(layers):
+        with v1.variable_scope(f"layer{index:02}"):
+            spread = v1.random_normal_initializer(0.0, (2.0 / UNITS) ** 0.5)
+            x = tf.nn.relu(tf.matmul(x, v1.get_variable("weights", [UNITS, UNITS], initializer=spread)))
+    return x[:, :10], (BATCH, UNITS)
+
+
 def in_training_mode(frozen: Any) -> None:
     """Let one batch norm use the batch's own statistics, as one built with ``is_training=True`` does."""
     norm = node_of(frozen, f"{FAULTY}/FusedBatchNormV3")
@@ -222,12 +236,20 @@ def at_initial_statistics(frozen: Any) -> None:
         tensor.CopyFrom(tf.make_tensor_proto(initial))
 
 
+def of_another_step(frozen: Any) -> None:
+    """Give one fully connected layer other weights than the checkpoint has."""
+    tensor = node_of(frozen, "layer03/weights").attr["value"].tensor
+    weights = tf.make_ndarray(tensor)
+    noise = np.random.default_rng(1).normal(scale=0.01, size=weights.shape).astype(np.float32)
+    tensor.CopyFrom(tf.make_tensor_proto(weights + noise))
+
+
 def node_of(frozen: Any, name: str) -> Any:
     """Find a node of a GraphDef."""
     return next(node for node in frozen.node if node.name == name)
 
 
-FAULTS = {"training": in_training_mode, "initial": at_initial_statistics}
+FAULTS = {"training": in_training_mode, "initial": at_initial_statistics, "step": of_another_step}
 
 
 def save(network: Network, folder: Path, seed: int, fault: str | None = None) -> None:
@@ -239,10 +261,16 @@ def save(network: Network, folder: Path, seed: int, fault: str | None = None) ->
         tf.identity(output, "logits")
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(folder / "model.ckpt"))
-        frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["logits"])
-    if fault is not None:
-        FAULTS[fault](frozen)
-    (folder / "model.pb").write_bytes(frozen.SerializeToString())
+        if 4 * sum(variable.shape.num_elements() for variable in v1.global_variables()) > LARGEST_GRAPH:
+            tensors = [{name: graph.get_tensor_by_name(f"{name}:0")} for name in ("image", "logits")]
+            v1.saved_model.simple_save(session, str(folder / "saved_model"), *tensors)
+            frozen = None
+        else:
+            frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["logits"])
+    if frozen is not None:
+        if fault is not None:
+            FAULTS[fault](frozen)
+        (folder / "model.pb").write_bytes(frozen.SerializeToString())
     images = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     np.savez(folder / "inputs.npz", **{"image:0": images})
 
@@ -250,12 +278,11 @@ def save(network: Network, folder: Path, seed: int, fault: str | None = None) ->
 def main() -> None:
     """Build one network, or several of one kind with different weights."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["resnet50", "inception", "small", "chain"])
+    parser.add_argument("kind", choices=["resnet50", "inception", "small", "chain", "dense"])
     parser.add_argument("folders", type=Path, nargs="+", help="one network each, with weights of its own")
     parser.add_argument("--nodes", type=int, default=1000, help="length of a chain")
-    parser.add_argument(
-        "--fault", choices=FAULTS, help="what is wrong with one batch norm of resnet50's export"
-    )
+    parser.add_argument("--layers", type=int, default=6, help="layers of dense, 64 MiB each")
+    parser.add_argument("--fault", choices=FAULTS, help="what is wrong with one layer of the export")
     options = parser.parse_args()
     v1.disable_resource_variables()
     kinds = {
@@ -263,6 +290,7 @@ def main() -> None:
         "inception": inception,
         "small": small,
         "chain": partial(chain, options.nodes),
+        "dense": partial(dense, options.layers),
     }
     for seed, folder in enumerate(options.folders):
         save(kinds[options.kind], folder, seed, options.fault)

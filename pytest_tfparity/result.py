@@ -114,7 +114,8 @@ class ParityResult:
     should know beside the verdict, ``reference``, ``export`` and ``golden`` are the files as the user
     named them, ``reference_noun`` is what messages call a reference of its format.
     ``golden_action`` (created, updated, unchanged) and ``golden_change`` (the largest absolute change)
-    say what an update did. ``details`` are for pictures, there only if a report was asked for.
+    say what an update did. ``remembered`` says that the verdict was proven of the same content by an earlier run.
+    ``details`` are for pictures, there only if a report was asked for.
     """
 
     nodeid: str
@@ -136,6 +137,7 @@ class ParityResult:
     golden_action: str | None = None
     golden_change: float | None = None
     details: Details | None = None
+    remembered: bool = False
 
     @property
     def passed(self) -> bool:

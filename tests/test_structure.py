@@ -16,14 +16,25 @@ import pytest_tfparity
 
 PACKAGE = Path(pytest_tfparity.__file__).parent
 RUNTIMES = frozenset({"tensorflow", "ai_edge_litert", "onnxruntime"})
+_FRONT = frozenset(
+    [
+        "check",
+        "settings",
+        "goldens",
+        "comparison",
+        "diagnosis",
+        "formats",
+        "runtime",
+        "graph",
+        "reports",
+        "memory",
+    ]
+)
 _ENGINE = ("settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph")
 BELOW: Mapping[str, frozenset[str]] = {
-    "plugin": frozenset(
-        ["check", "settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph", "reports"]
-    ),
-    "cli": frozenset(
-        ["check", "settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph", "reports"]
-    ),
+    "plugin": _FRONT,
+    "cli": _FRONT,
+    "memory": frozenset({"settings", "formats"}),
     "check": frozenset(_ENGINE),
     "settings": frozenset({"comparison", "formats"}),
     "goldens": frozenset({"comparison", "graph"}),
@@ -34,7 +45,7 @@ BELOW: Mapping[str, frozenset[str]] = {
     "graph": frozenset(),
     "reports": frozenset(),
 }
-"""Each package, and those that it may import; what lies at the top (errors, result) is open to all."""
+"""Each package, and those that it may import; what lies at the top (errors, wording, result) is open to all."""
 
 
 def module_name(path: Path) -> str:
@@ -121,7 +132,7 @@ def cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def package_of(name: str) -> str:
-    """The package that a module lies in; empty for those at the top (errors, result)."""
+    """The package that a module lies in; empty for those at the top (errors, wording, result)."""
     found = ".".join(name.split(".")[:2])
     return found.partition(".")[2] if found in MODULES and MODULES[found].name == "__init__.py" else ""
 

@@ -155,48 +155,79 @@ def _decide(
         with clock("proof"):
             return compare_weights(spec, models, draft)
     with paused_garbage_collection():
-        with clock("load"):
-            pair = open_pair(spec, models)
-        with clock("proof"):
-            proof = try_proof(pair)
-            if spec.health != "ignore":
-                draft = replace(draft, health=healthy(pair))
+        # A call of its own: what a proof was made of is gone before the collector, when it is back, walks over it.
+        result, run = _without_running(spec, models, draft, clock, inputs, update, details)
+    if run is None:
+        return result
+    if update and spec.golden is not None:
+        result = _update(run, result, update)
+    return _proven(run, result, inputs) or _numbers(run, result, inputs)
+
+
+def _without_running(
+    spec: ParitySpec,
+    models: ModelStore,
+    draft: ParityResult,
+    clock: Clock,
+    inputs: Mapping[str, Array] | None,
+    update: Update | None,
+    details: bool,
+) -> tuple[ParityResult, Run | None]:
+    """The verdict where a proof gives one; else what is known until now, and both sides for a run."""
+    with clock("load"):
+        pair = open_pair(spec, models)
+    with clock("proof"):
+        proof = try_proof(pair)
+        if spec.health != "ignore":
+            draft = replace(draft, health=healthy(pair))
     run = Run(pair=pair, proof=proof, clock=clock, details=details)
     if update and spec.golden is not None:
-        draft = _update(run, draft, update)
-    golden = golden_of(spec) if spec.golden is not None else None
-    known = golden is not None and golden.fingerprint is not None
-    unchanged = golden is None or (known and golden.fingerprint == proof.reference_fingerprint)
-    if proof.proven and unchanged and spec.run == "unproven" and sound(pair, draft):
-        pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
-        return _concluded(run, replace(draft, notes=proof.notes), alike=True)
-    return _numbers(run, draft, inputs, golden, unchanged)
+        return draft, run
+    result = _proven(run, draft, inputs)
+    return (draft, run) if result is None else (result, None)
 
 
-def _numbers(
-    run: Run,
-    draft: ParityResult,
-    inputs: Mapping[str, Array] | None,
-    golden: Golden | None,
-    unchanged: bool,
-) -> ParityResult:
+def _proven(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -> ParityResult | None:
+    """The verdict of a proof; None where there is none, or where numbers are wanted or needed beside it."""
+    spec = run.pair.spec
+    if not run.proof.proven or spec.run != "unproven" or not sound(run.pair, draft):
+        return None
+    if spec.golden is not None and not _unchanged(run, golden_of(spec)):
+        return None
+    run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    return _concluded(run, replace(draft, notes=run.proof.notes), alike=True)
+
+
+def _unchanged(run: Run, golden: Golden | None) -> bool:
+    """Whether the reference is the one that the goldens, if there are any, were made from."""
+    if golden is None:
+        return True
+    return golden.fingerprint is not None and golden.fingerprint == run.proof.reference_fingerprint
+
+
+def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
     from .explain import explained, warned_of_hidden_differences, with_details
 
+    golden = golden_of(run.pair.spec) if run.pair.spec.golden is not None else None
     if inputs is None:
         inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else inputs_of(run.pair)
     else:
         golden = None  # goldens answer for their own inputs only
-    stands_in = golden is not None and (run.pair.reference is None or unchanged)
+    stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
         return explained(run, replace(draft, error=str(answers.error)), answers)
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
+    export = run.pair.export
     if not alike:
         result = explained(run, result, answers)
+    elif isinstance(export, HasOwnRuntime):
+        result, alike = _certified(run, export, result)
+        result = with_details(run, result, answers)
     elif not run.proof.proven:
         result = warned_of_hidden_differences(run, result)
         result = with_details(run, result, answers)
@@ -205,6 +236,16 @@ def _numbers(
     first = drift if run.pair.reference is not None else (absent,)
     notes = (*first, *result.notes, *exact.notes)
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
+
+
+def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[ParityResult, bool]:
+    """The result of a pass of an export that another runtime runs, and whether its weights are sound."""
+    from .certified import with_certificate
+
+    if run.pair.reference is None or run.pair.without_graph() is not None:
+        return result, True
+    with run.clock("proof"):
+        return with_certificate(run.pair, export, result)
 
 
 def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:

@@ -102,15 +102,13 @@ def compare_computed(
         other = output.reference if output else name
         tolerance = output.tolerance if output else pair.spec.tolerance
         if other not in unmatched:
-            yield _alone(
-                name, other, tolerance.atol, tolerance.rtol, "the reference's side has no such output"
-            )
+            yield _alone(name, other, tolerance.atol, tolerance.rtol, "the reference has no such output")
             continue
         paired = output or OutputSpec(reference=other, export=name, tolerance=tolerance)
         yield _compared(pair, paired, unmatched.pop(other), value, name, against, exact)
     for name in unmatched:
         tolerance = pair.spec.tolerance
-        yield _alone(name, name, tolerance.atol, tolerance.rtol, "the export's side has no such output")
+        yield _alone(name, name, tolerance.atol, tolerance.rtol, "the export has no such output")
 
 
 def _alone(export: str, reference: str, atol: float, rtol: float, problem: str) -> OutputComparison:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..diagnosis.case import Case, Tensors
 from ..diagnosis.runner import ComparedOutput, ModelRunner
 from ..formats.model import HasGraph, HasSignatures, HasWeights, Repairable
-from ..graph.proof.proof import NormalSide
+from ..graph.proof.proof import NormalSide, written_alike
 from ..result import OutputComparison
 from ..settings.spec import ParitySpec
 from .pair import Pair
@@ -26,9 +26,10 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
     reference = pair.model("reference")
     weights = reference if isinstance(reference, HasWeights) else None
     keys = weights.keys() if weights is not None else {}
+    sides = written_alike(pair.normal("reference"), pair.normal("export"))
     return Case(
-        reference=pair.normal("reference"),
-        export=pair.normal("export"),
+        reference=sides[0],
+        export=sides[1],
         checkpoint=weights.tensors() if weights is not None else {},
         keys={name: key.key for name, key in keys.items()},
         parts={name: key.slice for name, key in keys.items() if key.slice},
@@ -38,7 +39,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         reference_name=pair.spec.shown(reference.path),
         reference_noun=reference.noun,
         reference_graph=reference.graph_noun,
-        remake=pair.export.remake if isinstance(pair.export, Repairable) else "freeze again",
+        remake=pair.export.remake if isinstance(pair.export, Repairable) else "export again",
         unrestored=pair.graph_model("export").unrestored,
         signatures=(
             Opened(partial(_other_signatures, pair, pair.export))
@@ -115,6 +116,7 @@ def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         export=pair.export,
         run=pair.run,
         reference_side=pair.side("reference"),
+        export_side=pair.side("export"),
         input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),
         outputs=tuple(
             ComparedOutput(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from ..errors import InputError, did_you_mean
-from ..goldens.archive import ArchiveProblem, Array, encoded_strings, foreign, read_tensors
+from ..goldens.archive import ArchiveProblem, encoded_strings, foreign, read_tensors
+from ..graph.graph import Array
 from ..settings.spec import BytesSource, CallSource, ImageSource, NpzSource
+from ..wording import enumerated
 
 
 def array_of(source: NpzSource | BytesSource | ImageSource | CallSource, root: Path, name: str) -> Array:
@@ -58,7 +59,7 @@ def _entry(archive: Any, source: NpzSource, name: str) -> Array:
     if not wanted:
         known = sorted({entry.partition("#")[0] for entry in keys})
         raise InputError(
-            f"Input {name}: {source.path} holds no array {key!r} (it holds {_listed(known)})."
+            f"Input {name}: {source.path} holds no array {key!r} (it holds {enumerated(known, 8)})."
             f"{did_you_mean(key, known)} State the array's name as `key`."
         )
     try:
@@ -136,8 +137,3 @@ def _checked(array: Array, name: str, origin: str) -> Array:
     if array.dtype.kind in "Mm" or (array.dtype.names is not None and len(array.dtype.names) != 1):
         raise InputError(f"Input {name}: {origin} has dtype {array.dtype}, which no tensor has.")
     return array
-
-
-def _listed(names: Iterable[str], most: int = 8) -> str:
-    known = list(names)
-    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from ..graph.graph import Array, tensor_name
 from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import NormalSide, Side, normalised
 from ..settings.spec import InputSpec, OutputSpec, ParitySpec
-
-_NAMED = 3
-"""How many names a sentence lists."""
+from ..wording import enumerated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,8 +231,7 @@ def final_outputs(export: Model) -> list[str]:
 
 def some(names: Collection[str]) -> str:
     """The first of ``names``, as many as a sentence bears; "none" if there are none."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(islice(names, _NAMED))}{more}" if names else "none"
+    return enumerated(names) or "none"
 
 
 def lacking(reference: Model, export: Model, lost: list[str]) -> str:

@@ -80,7 +80,7 @@ def finding(run: Run, outputs: Sequence[OutputComparison], answers: RunOutputs) 
         message=(
             f"Both sides are as exact as {dtype} allows on these inputs. From the exact answer, {worst.reference} in"
             f" float64, the export is {times * unit:.3g} away and {reference} {unit:.3g}:"
-            f" {stated} asks for more than the arithmetic holds."
+            f" {stated} asks for more than {dtype} can give."
         ),
         fix=f"State `tolerance: rounding`, or atol: {right:g}.",
         evidence=tuple(

@@ -105,29 +105,33 @@ STRICT = "An unsound checkpoint fails too, and so does a difference that the tol
 
 def report_again(options: argparse.Namespace) -> int:
     """Make the page of one or several reports, merged."""
-    from ..reports.folder import merged_reports, write_reports
+    from ..reports.folder import write_reports
     from ..reports.html import missing_packages, write_page
+    from .merge import read_reports
 
-    files = [path if path.suffix == ".json" else path / "report.json" for path in options.folder]
     output: Path | None = options.output
-    if output is None and len(files) > 1:
+    if output is None and len(options.folder) > 1:
         raise SettingsError("Say where the merged report goes: --output DIR")
-    try:
-        results, versions = merged_reports(files)
-    except OSError as error:
-        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+    merged = read_reports(options.folder)
     missing = missing_packages()
     if missing:
         raise SettingsError(
             f"A page needs {', '.join(missing)}. Install what it is made with: pip install 'pytest-tfparity[report]'"
         )
     if output is None:
-        print(f"Report: {write_page(files[0].parent, results, versions)}")
+        only: Path = options.folder[0]
+        folder = only.parent if only.suffix == ".json" else only
+        print(f"Report: {write_page(folder, merged.results, merged.environment)}")
     else:
-        print(f"Report: {write_reports(output, results, versions)}")
+        print(f"Report: {write_reports(output, merged.results, merged.environment)}")
     return 0
+
+
+def merge(options: argparse.Namespace) -> int:
+    """Make one report of those of several machines."""
+    from .merge import merge as merge_reports
+
+    return merge_reports(options)
 
 
 def explain(options: argparse.Namespace) -> int:

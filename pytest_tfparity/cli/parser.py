@@ -54,6 +54,12 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "--output", metavar="DIR", type=Path, help="where to write (default: DIR, if it is one)"
     )
 
+    merge = commands.add_parser("merge", help="make one report of those that several machines wrote")
+    merge.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="+", help="a folder that --tfparity-report wrote"
+    )
+    merge.add_argument("--output", metavar="DIR", type=Path, required=True, help="where to write")
+
     explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
     explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")
 

@@ -18,7 +18,9 @@ def activations(evidence: Evidence) -> Mapping[str, Activation]:
     if runner is None or not runner.inputs or not runner.comparable:
         return {}
     try:
-        found = runner.measure(evidence.export, evidence[alignment].nodes)
+        nodes = evidence.reference.graph.nodes
+        partners = {name: other for name, other in evidence[alignment].nodes.items() if name in nodes}
+        found = runner.measure(evidence.export, partners)
     except TfparityError:
         return {}
     return {each.export: each for each in found}

@@ -9,24 +9,12 @@ from ..graph.align.align import align
 from ..graph.align.divergence import Alignment, Divergence, Kind
 from ..graph.edit.repair import Graft
 from ..graph.graph import TensorName
-from ..graph.proof.proof import NormalSide, Proof, normalised, prove
-from .arrays import same, values
-from .evidence import Evidence, ReferenceEvidence
-from .needed import live_export
-from .query import query, reference_query
-
-
-@reference_query
-def normal_reference(evidence: ReferenceEvidence) -> NormalSide:
-    """The reference in normal form, which no repair of the export changes."""
-    return evidence.normal
-
-
-@query
-def normal_export(evidence: Evidence) -> NormalSide:
-    """The export in normal form, with the repairs so far."""
-    given = evidence.case.export
-    return given if evidence.export is given.side else normalised(evidence.export, given.contents)
+from ..graph.proof.proof import Proof, prove
+from ..graph.read.tensors import values
+from .arrays import same
+from .evidence import Evidence
+from .needed import live_export, normal_export, normal_reference, taken_reference
+from .query import query
 
 
 @query
@@ -120,10 +108,12 @@ def node_as_reference(
     if reference is None:
         return None
     copied = {reference, *own}
+    written_out = reference not in evidence.reference.graph.nodes
     return Graft(
         export=TensorName(export, port),
         reference=TensorName(reference, port),
         at=lambda tensor: None if tensor.node in copied else counterpart(evidence, tensor),
+        graph=evidence[taken_reference] if written_out else None,
     )
 
 

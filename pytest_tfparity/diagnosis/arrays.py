@@ -1,4 +1,4 @@
-"""Weights as arrays: their values, compared by their bits."""
+"""Arrays compared: by their bits, by a sample of them, by the angle between them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Array, Tensor
-
-_BFLOAT16 = 14
+from ..graph.read.mapped import pieces
+from ..graph.read.tensors import BFLOAT16, numbers
 
 Bits: TypeAlias = npt.NDArray[Any]
 
 
-def values(tensor: Tensor) -> Array:
-    """The value of ``tensor``, with bfloat16 (stored as bits) as float32."""
-    array = tensor.array
-    if tensor.dtype.number == _BFLOAT16:
-        wide: Array = (array.astype(np.uint32) << 16).view(np.float32)
-        return wide
-    return array
+def not_finite(tensor: Tensor) -> int:
+    """How many values of ``tensor`` are NaN or infinite; read a piece at a time."""
+    whole = tensor.array
+    if not (is_float(whole) or tensor.dtype.number == BFLOAT16):
+        return 0
+    finite = sum(int(np.count_nonzero(np.isfinite(numbers(tensor, piece)))) for piece in pieces(whole))
+    return whole.size - finite
 
 
 def bits(array: Array) -> Bits:

@@ -40,7 +40,7 @@ class Case:
     reference_graph: str
     others: Mapping[str, Tensors] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
-    remake: str = "freeze again"
+    remake: str = "export again"
     unrestored: Collection[str] = ()
     signatures: Mapping[str, NormalSide] = field(default_factory=dict)
     runner: Runner | None = None

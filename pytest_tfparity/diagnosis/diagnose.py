@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ..graph.edit.repair import Constant
 from ..graph.proof.proof import Side
 from ..result import Certainty, Finding
+from ..wording import enumerated
 from .alignment import different, divergences, proof
 from .case import Case
 from .cause import Cause, Suspicion
@@ -18,8 +19,7 @@ from .layers import layers
 from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
-from .repair_trials import Accepted, Repaired, attempted, effects, needed
-from .wording import enumerated
+from .repair_trials import Accepted, Repaired, attempted, effects, without_needless
 
 _LONG = 300
 """Letters of a message from which nothing is added to it: four lines of a terminal."""
@@ -49,7 +49,7 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
     """Find the causes of a difference and prove them by repairing the export in memory."""
     given = Evidence.of(case)
     start = without_right_rewrites(given)
-    repaired = needed(start, _explained(start, causes))
+    repaired = without_needless(start, _explained(start, causes))
     alone = effects(start, repaired.accepted) if repaired.passed else {}
     weights = {index: _size(left) for index, left in alone.items()}
     ordered = sorted(enumerate(repaired.accepted), key=lambda item: -weights.get(item[0], 0.0))
@@ -163,7 +163,7 @@ def _finding(
     alone = list(_effect(effect))
     if mended and not proven:
         alone.append(
-            "With the reference's values in this place parity returns: that proves the place, not the story."
+            "With the reference's values in this place parity returns: that proves the place, not what happened there."
         )
     certainty: Certainty = "proven" if proven else suspicion.certainty
     return Finding(
@@ -182,7 +182,7 @@ def _effect(effect: Remaining | None) -> Iterator[str]:
     """How much a finding makes by itself."""
     if effect is not None and effect.max_abs and math.isfinite(effect.max_abs):
         within = ", which is within tolerance" if effect.passed else ""
-        yield f"by itself it makes {effect.max_abs:.3g} of difference{within}"
+        yield f"On its own it changes the outputs by up to {effect.max_abs:.3g}{within}."
 
 
 def _merged(findings: Sequence[tuple[Finding, str]]) -> list[Finding]:
@@ -245,7 +245,7 @@ def _unexplained(given: Evidence) -> str:
     """What is known where no cause was found."""
     if given[divergences]:
         first = given[divergences][0]
-        return f"No known cause explains the difference. Both graphs part first at {first.node} ({first.detail})."
+        return f"No known cause explains the difference. The graphs first diverge at {first.node} ({first.detail})."
     return (
         "No known cause explains the difference: as far as the files tell, both sides compute the same from the"
         " same weights. What is left is how they are run: random numbers, rounding, another version of TensorFlow."
@@ -257,11 +257,11 @@ def _left(repaired: Repaired) -> str:
     parting, remaining = repaired.evidence[divergences], repaired.remaining
     repairs = sum(each.repairable for each in repaired.accepted)
     if not repairs:
-        first = f" Both graphs part first at {parting[0].node} ({parting[0].detail})." if parting else ""
+        first = f" The graphs first diverge at {parting[0].node} ({parting[0].detail})." if parting else ""
         return (
             f"None of this can be repaired in memory, so whether it is all that differs is not proven.{first}"
         )
-    place = f"; it parts at {parting[0].node} ({parting[0].detail})" if parting else ""
+    place = f"; it diverges at {parting[0].node} ({parting[0].detail})" if parting else ""
     if remaining is None:
         return f"The repaired export could not be compared again{place}."
     size = (

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
 
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
+from ..graph.layer import base_name, scope_of
+from ..graph.read.tensors import values
 from ..result import Health
-from .arrays import is_float, values
+from .arrays import not_finite
 from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
 _VARIANCES = {"moving_mean": ("moving_variance", "moving_var"), "running_mean": ("running_var",)}
@@ -51,7 +54,7 @@ def checkpoint_health(
 def global_step(tensors: Mapping[str, Tensor]) -> int | None:
     """The step that the checkpoint was written at, or None where it does not say."""
     for name, tensor in tensors.items():
-        if plain_name(name).rpartition("/")[2] in ("global_step", "iter") and tensor.shape == ():
+        if base_name(plain_name(name)) in ("global_step", "iter") and tensor.shape == ():
             value = tensor.array
             if value.dtype.kind in "iu":
                 return int(value)
@@ -142,7 +145,7 @@ def _trained(tensors: Mapping[str, Tensor], gamma: str | None, beta: str | None)
     return any(
         not _all(tensor, starts[last])
         for name, tensor in tensors.items()
-        if (last := plain_name(name).rpartition("/")[2]) in starts and is_model_variable(name, tensors)
+        if (last := base_name(plain_name(name))) in starts and is_model_variable(name, tensors)
     )
 
 
@@ -218,13 +221,13 @@ def _lost_of_layers(tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNo
         saved = tuple(name for name in weights if name in tensors)
         for name in filter(None, (norm.mean, norm.variance)):
             if saved and _is_lost(name, tensors):
-                yield norm.scope or name.rpartition("/")[0], saved, name
+                yield norm.scope or scope_of(name), saved, name
 
 
 def _lost_by_name(tensors: Mapping[str, Tensor], named: Iterable[str]) -> Iterator[_Lost]:
     """The lost statistics among the graph's variables, by their names."""
     for name in named:
-        scope = name.rpartition("/")[0]
+        scope = scope_of(name)
         saved = tuple(each for part in ("gamma", "beta") if (each := f"{scope}/{part}") in tensors)
         if saved and is_statistic(name) and _is_lost(name, tensors):
             yield scope, saved, name
@@ -238,15 +241,14 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
     for name, tensor in tensors.items():
         if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
             continue
-        array = values(tensor)
-        bad = array.size - np.count_nonzero(np.isfinite(array)) if is_float(array) else 0
+        bad = not_finite(tensor)
         if bad:
             statistic = is_statistic(averaged_by(name, tensors) or name)
             yield Health(
                 cause="bn-variance-nonfinite" if statistic else "non-finite",
-                scopes=(plain_name(name).rpartition("/")[0] or plain_name(name),),
+                scopes=(scope_of(plain_name(name)) or plain_name(name),),
                 message=(
-                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {array.size}"
+                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {prod(tensor.shape)}"
                     " values: the training diverged, or a value overflowed, before it was saved. Go back to"
                     " an earlier checkpoint."
                 ),
@@ -292,7 +294,7 @@ def unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph |
     return [
         Health(
             cause="ema-unconverged",
-            scopes=tuple(dict.fromkeys(plain_name(name).rpartition("/")[0] for name in near)),
+            scopes=tuple(dict.fromkeys(scope_of(plain_name(name)) for name in near)),
             message=(
                 f"{known}: the averaged model is not the trained one. Pass num_updates=global_step to"
                 " tf.train.ExponentialMovingAverage, or export the variables themselves."
@@ -303,7 +305,7 @@ def unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph |
 
 def _zero_started(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, float]]:
     for name, tensor in tensors.items():
-        last = plain_name(name).rpartition("/")[2]
+        last = base_name(plain_name(name))
         shadow = shadow_of(name, tensors) if last in ("bias", "biases", "beta", "b") else None
         if shadow is not None and _floats(tensor):
             size = _norm(values(tensor))

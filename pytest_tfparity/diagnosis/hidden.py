@@ -18,14 +18,16 @@ from ..graph.align.divergence import Kind
 from ..graph.edit.repair import Constant, Repair
 from ..graph.graph import Array
 from ..graph.proof.proof import normalised
+from ..graph.read.tensors import values
 from ..result import Finding
 from .alignment import divergences
-from .arrays import is_float, values
+from .arrays import is_float
 from .case import Case
 from .cause import Cause
 from .causes import (
     DIFFERENCES,
     altered_weights,
+    arrangement,
     averages,
     batch_coupling,
     batch_norm,
@@ -93,6 +95,7 @@ _CAUSES: tuple[Cause, ...] = (
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
+    *arrangement.CAUSES,
     *altered_weights.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,

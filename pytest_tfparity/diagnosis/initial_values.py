@@ -12,7 +12,7 @@ import numpy as np
 
 from ..graph import ops
 from ..graph.graph import Array, Graph, Node, Tensor
-from .arrays import values
+from ..graph.read.tensors import values
 from .evidence import ReferenceEvidence
 from .query import reference_query
 from .relations.relation import Doubles
@@ -95,7 +95,7 @@ def starts(evidence: ReferenceEvidence) -> Mapping[str, Start]:
 
 
 @reference_query
-def uniform_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
+def constant_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
     """Initial values of one number throughout, by the checkpoint's variable."""
     found = {}
     for name, start in evidence[starts].items():

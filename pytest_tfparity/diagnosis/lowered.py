@@ -11,8 +11,9 @@ import numpy as np
 from ..graph.align.divergence import Divergence, Kind
 from ..graph.edit.repair import Constant
 from ..graph.graph import DType, Node, Tensor
+from ..graph.read.tensors import values
 from .alignment import divergences, reference_of
-from .arrays import informative, is_float, values
+from .arrays import informative, is_float
 from .evidence import Evidence
 from .needed import live_export
 from .places.weights import WrongConstant, wrong_constants
@@ -129,7 +130,7 @@ def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
     usual: Precision = "rounded" if "rounded" in precisions.values() else "8 bit"
     for each in wrong:
         count = steps.get(each.constant)
-        if count is None and not _by_channel(each) and _same_shape(each) and _within(each, fewest):
+        if count is None and not _by_channel(each) and each.has_right_shape and _within(each, fewest):
             count = fewest
         if count is not None and count >= _LEAST_STEPS:
             yield _lowered(each, each.right, precisions.get(each.constant, usual), count)
@@ -137,7 +138,7 @@ def _rounded(wrong: list[WrongConstant]) -> Iterator[LoweredConstant]:
 
 def _step(wrong: WrongConstant) -> float | None:
     """The step between the values of a constant that was rounded to equal ones."""
-    if not _same_shape(wrong):
+    if not wrong.has_right_shape:
         return None
     relation = wrong.relation
     known = relation.factors[0] if relation is not None and relation.kind == "rounded" else None
@@ -155,10 +156,6 @@ def _by_channel(wrong: WrongConstant) -> bool:
     """Whether each channel is the nearest of at most 256 equal steps of its own."""
     relation = wrong.relation
     return relation is not None and relation.kind == "rounded" and relation.axis is not None
-
-
-def _same_shape(wrong: WrongConstant) -> bool:
-    return tuple(wrong.held.shape) == tuple(wrong.right.shape)
 
 
 def _range(tensor: Tensor) -> float:

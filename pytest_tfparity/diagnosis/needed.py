@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..graph.graph import Graph, Node
-from ..graph.live_graph import LiveGraph, live_graph, taken_graph
-from ..graph.proof.proof import Side
+from ..graph.live_graph import LiveGraph, taken_graph
+from ..graph.proof.proof import NormalSide, Side, normalised
 from .evidence import Evidence, ReferenceEvidence
 from .query import query, reference_query
+
+
+@reference_query
+def normal_reference(evidence: ReferenceEvidence) -> NormalSide:
+    """The reference in normal form, which no repair of the export changes."""
+    return evidence.normal
+
+
+@query
+def normal_export(evidence: Evidence) -> NormalSide:
+    """The export in normal form, with the repairs so far."""
+    given = evidence.case.export
+    if evidence.export is given.side:
+        return given
+    return normalised(evidence.export, given.contents).written(lowered=given.lowered)
 
 
 @query
@@ -26,13 +41,13 @@ def live_reference(evidence: ReferenceEvidence) -> Mapping[str, Node]:
 @reference_query
 def reference_flow(evidence: ReferenceEvidence) -> LiveGraph:
     """The reference with its predicates followed: through what each tensor passes."""
-    return _flow(evidence.reference)
+    return evidence.normal.taken
 
 
 @query
 def export_flow(evidence: Evidence) -> LiveGraph:
     """The export with its predicates followed."""
-    return _flow(evidence.export)
+    return evidence[normal_export].taken
 
 
 @reference_query
@@ -60,10 +75,6 @@ def known_nodes(nodes: Mapping[str, Node], names: Iterable[str]) -> list[Node]:
 
 def _live(side: Side) -> Mapping[str, Node]:
     return side.graph.live(map(str, side.outputs), map(str, side.feeds))
-
-
-def _flow(side: Side) -> LiveGraph:
-    return live_graph(side.graph, side.outputs, side.inputs, side.feeds, side.variables)
 
 
 def _readings(flow: LiveGraph) -> Mapping[str, tuple[str, ...]]:

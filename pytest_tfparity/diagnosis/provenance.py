@@ -10,7 +10,8 @@ import numpy as np
 
 from ..graph.graph import Array, Tensor
 from ..graph.read.slices import resolved, slice_shape, slice_spec
-from .arrays import cosine, informative, is_float, same, sample, values
+from ..graph.read.tensors import values
+from .arrays import cosine, informative, is_float, same, sample
 from .relations.chain import relation_of
 from .relations.elementwise import mixture
 from .relations.half_precision import low_precision, may_be_low_precision

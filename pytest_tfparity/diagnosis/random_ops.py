@@ -11,10 +11,10 @@ from ..graph import ops
 from ..graph.graph import Node, TensorName
 from ..graph.live_graph import LiveGraph
 from ..graph.phase import random_ops
-from .alignment import normal_export, normal_reference, reference_of
+from .alignment import reference_of
 from .evidence import Evidence, ReferenceEvidence
 from .input_path import export_after_weights
-from .needed import export_flow
+from .needed import export_flow, normal_export, normal_reference
 from .query import query, reference_query
 
 _SHAPES = ops.OF_SHAPE | {"TensorArraySizeV3"}

@@ -10,8 +10,8 @@ from statistics import median
 import numpy as np
 
 from ..graph.graph import Array
+from ..graph.read.tensors import values
 from .alignment import reference_of
-from .arrays import values
 from .evidence import Evidence
 from .layers import layers
 from .places.batch_norms import statistics

@@ -1,4 +1,4 @@
-"""Which repairs parity needs: the export repaired with some of them left out, and compared again."""
+"""Which repairs parity can do without: the export repaired with some of them left out, and compared again."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def replayed(start: Evidence, accepted: Iterable[Accepted]) -> Repaired | None:
     return None if evidence is None else Repaired(accepted=chosen, evidence=evidence)
 
 
-def needed(start: Evidence, repaired: Repaired) -> Repaired:
+def without_needless(start: Evidence, repaired: Repaired) -> Repaired:
     """``repaired`` without the findings that parity does not need, where it restores parity.
 
     What says the same of another place as one that is needed stays: it only happens not to matter there.

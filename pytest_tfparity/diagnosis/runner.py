@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from ..comparison.compare import compare
 from ..comparison.tolerance import Tolerance
-from ..errors import ModelError
+from ..errors import ModelError, TfparityError
 from ..formats.format import Role
-from ..formats.model import HasSession, Model, Repairable, Rewritten
-from ..graph.graph import Array
+from ..formats.model import HasOwnRuntime, HasSession, Model, Repairable, Rewritten
+from ..graph.graph import Array, TensorName
+from ..graph.lift.lifted import Stored
 from ..graph.proof.proof import Side
 from ..result import OutputComparison
 from ..runtime.activations import Activation, measure
@@ -48,6 +49,10 @@ class Runner(Protocol):
     def knows(self, op: str) -> bool:
         """Whether an op can be run."""
 
+    @property
+    def translation(self) -> Translation | None:
+        """How the translation of an export is run that another runtime runs; None for any other export."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedOutput:
@@ -63,25 +68,66 @@ class ComparedOutput:
 class ModelRunner:
     """Runs two opened models; see :class:`Runner`.
 
-    ``run`` answers for a side as it was given, by its own names, to inputs by the reference's. ``reference_side`` is
-    what the reference computes, ``input_names`` are the inputs by their names in the reference and in the export.
-    ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None where it could not be run.
+    ``run`` answers for a side as it was given, by its own names, to inputs by the reference's. ``reference_side`` and
+    ``export_side`` are what both compute as they were given, ``input_names`` the inputs by their names in the reference
+    and in the export. ``expected`` is the reference's answer to ``inputs`` by its own tensor names, None where it could
+    not be run.
     """
 
     reference: Model
     export: Model
     run: Callable[[Role, Mapping[str, Array]], Mapping[str, Array]]
     reference_side: Side
+    export_side: Side
     input_names: tuple[tuple[str, str], ...]
     outputs: tuple[ComparedOutput, ...]
     inputs: Mapping[str, Array]
     expected: Mapping[str, Array] | None
     session: SessionKind
+    _faithful: list[bool] = field(default_factory=list, repr=False)
 
     @property
     def comparable(self) -> bool:
         """See :attr:`Runner.comparable`."""
-        return self.expected is not None and isinstance(self.export, Repairable)
+        return self.expected is not None and isinstance(self.export, Repairable) and self.faithful
+
+    @property
+    def faithful(self) -> bool:
+        """Whether TensorFlow answers as the export itself does, so that what it answers to a repair counts.
+
+        Only the translation of what another runtime runs can be anything else: then within the tolerance of the check,
+        for the inputs of the check.
+        """
+        if not isinstance(self.export, HasOwnRuntime):
+            return True
+        if not self._faithful:
+            self._faithful.append(self._as_its_runtime())
+        return self._faithful[0]
+
+    def _as_its_runtime(self) -> bool:
+        try:
+            own = self.answers("export", self.inputs)
+            translated = self._run(self.export_side)
+        except TfparityError:
+            return False
+        return all(
+            compare(
+                one,
+                other,
+                output.tolerance,
+                reference_name=output.export,
+                export_name=output.export,
+                step=output.step,
+            ).passed
+            for output, one, other in zip(self.outputs, own, translated, strict=True)
+        )
+
+    @property
+    def translation(self) -> Translation | None:
+        """See :attr:`Runner.translation`."""
+        if not isinstance(self.export, HasOwnRuntime) or self.expected is None:
+            return None
+        return Translation(export=self.export, runner=self)
 
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""
@@ -90,13 +136,20 @@ class ModelRunner:
 
     def compare(self, export: Side) -> tuple[OutputComparison, ...]:
         """See :meth:`Runner.compare`."""
-        feeds = {
+        return self.judged(self._run(export))
+
+    def feeds(self, export: Side) -> dict[str, Array]:
+        """``inputs`` by the names of a changed export."""
+        return {
             str(tensor): self.inputs[name]
             for tensor, (name, _) in zip(export.inputs, self.input_names, strict=True)
         }
+
+    def _run(self, export: Side) -> OutputArrays:
         with closing(self._rewritten(export)) as model:
-            found = model.run(feeds, list(map(str, export.outputs)), session=self.session)
-        return self.judged(tuple(found[str(tensor)] for tensor in export.outputs))
+            names = [str(name) for name in export.outputs]
+            found = model.run(self.feeds(export), names, session=self.session)
+        return tuple(found[name] for name in names)
 
     def judged(self, answers: OutputArrays) -> tuple[OutputComparison, ...]:
         """See :meth:`Runner.judged`."""
@@ -141,3 +194,31 @@ class ModelRunner:
     def knows(self, op: str) -> bool:
         """See :meth:`Runner.knows`."""
         return op in registered_ops()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """Runs the translation of an export, on other grids than the file's."""
+
+    export: HasOwnRuntime
+    runner: ModelRunner
+
+    @property
+    def faithful(self) -> bool:
+        """See :attr:`ModelRunner.faithful`."""
+        return self.runner.faithful
+
+    def values(
+        self,
+        side: Side,
+        tensors: Sequence[TensorName],
+        activations: Mapping[TensorName, Stored] | None = None,
+    ) -> dict[TensorName, Array]:
+        """What ``side`` computes for ``tensors``, rounded to the grids of ``activations`` (default: none)."""
+        feeds = self.runner.feeds(side)
+        return self.export.translated(feeds, tensors, graph=side.graph, activations=activations or {})
+
+    def passes(self, side: Side, activations: Mapping[TensorName, Stored]) -> bool:
+        """Whether ``side`` on these grids answers as the reference does, within tolerance. Raises TfparityError."""
+        found = self.values(side, side.outputs, activations)
+        return all(each.passed for each in self.runner.judged(tuple(found[name] for name in side.outputs)))

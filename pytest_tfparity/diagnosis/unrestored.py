@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from ..graph.read.tensors import values
 from .alignment import reference_of
-from .arrays import cosine, values
+from .arrays import cosine
 from .evidence import Evidence
 from .initial_values import starts
 from .layers import layers
@@ -72,7 +73,7 @@ def _strange(evidence: Evidence) -> list[WrongConstant]:
         each
         for each in evidence[wrong_constants]
         if each.kind in ("unknown", "initial")
-        and _same_shape(each)
+        and each.has_right_shape
         and bool(np.isfinite(values(each.held)).all())
     ]
 
@@ -115,10 +116,6 @@ def _told(evidence: Evidence, fates: Mapping[Fate, Sequence[WrongConstant]], *, 
 def _is_plain(wrong: WrongConstant) -> bool:
     """Whether this is one number of unknown origin: by itself it tells no story."""
     return wrong.kind == "unknown" and wrong.origin is not None and not wrong.origin.informative
-
-
-def _same_shape(wrong: WrongConstant) -> bool:
-    return tuple(wrong.held.shape) == tuple(wrong.right.shape)
 
 
 def right_weights(evidence: Evidence) -> list[str]:

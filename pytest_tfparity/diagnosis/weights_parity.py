@@ -18,7 +18,8 @@ from typing import Literal, TypeAlias
 from ..graph.graph import Tensor
 from ..graph.layer import scope_of
 from ..graph.read.restore import Ema
-from .arrays import is_float, same, values
+from ..graph.read.tensors import values
+from .arrays import is_float, same
 from .provenance import Provenance, provenance
 from .tensor_names import is_model_variable, is_statistic, plain_name, shadow_of
 
@@ -65,7 +66,28 @@ class WeightMismatch:
         found = self.provenance
         if found is None or found.kind in ("unknown", "other shape"):
             return f"{self.constant} differs from {self.variable} of the {noun}."
-        return f"{self.constant} differs from {self.variable} of the {noun}: {found.kind} of {found.source}."
+        return f"{self.constant} differs from {self.variable} of the {noun}: it is {_origin(found)}."
+
+
+def _origin(found: Provenance) -> str:
+    """What a constant is that differs from its variable, after "it is"."""
+    if found.kind == "initial":
+        return "an initial value"
+    if found.kind == "other checkpoint":
+        return f"the value of {found.source}"
+    if found.kind == "mixture":
+        return f"a mixture of the variable and {found.source}"
+    done = _DONE.get(found.kind, found.kind)
+    return f"{found.source}{f', {done}' if done else ''}"
+
+
+_DONE = {
+    "other variable": "", "other shadow": "", "slot": "", "float16": "rounded to float16",
+    "bfloat16": "rounded to bfloat16", "cast": "in another float type", "negated": "with the opposite sign",
+    "zeroed": "with small values set to 0", "masked": "with some values set to 0",
+    "channels scaled": "times one factor for each channel", "mapped": "with a function applied to each value",
+}  # fmt: skip
+"""What was done to the source, by the kind of origin, where the kind alone does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -350,6 +350,20 @@ class CheckpointFormat(Format):
             found = [checkpoint_file(path, suffix) for suffix in (".index", ".meta")]
         return sorted(found) + [meta for meta in [spec.options.get("meta")] if meta is not None]
 
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """Index, data and meta graph, with the state file of a folder; None where a function builds the graph."""
+        if spec.options.get("builder") is not None:
+            return None
+        try:
+            prefix = find_checkpoint(spec.path)
+        except (ModelError, UnreadableFile):
+            return None
+        index = checkpoint_file(prefix, ".index")
+        data = index.parent.glob(f"{glob.escape(index.stem)}.data-*")
+        meta = spec.options.get("meta") or checkpoint_file(prefix, ".meta")
+        state = [spec.path / "checkpoint"] if (spec.path / "checkpoint").is_file() else []
+        return [index, *sorted(data), meta, *state]
+
     def at_hand(self, spec: SideSpec) -> bool:
         """Whether there is an index, or a checkpoint of the V1 format."""
         try:

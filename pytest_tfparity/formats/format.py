@@ -113,6 +113,10 @@ class Format(ABC):
         stated = (spec.options.get(key.name) for key in self.section.keys if key.kind in FILES)
         return [spec.path, *(path for path in stated if path is not None)]
 
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """Every file whose content the model is made of, and nothing else has a say; None where that is not so."""
+        return None
+
     def at_hand(self, spec: SideSpec) -> bool:
         """Whether the file of ``spec`` is there."""
         return spec.path.exists()

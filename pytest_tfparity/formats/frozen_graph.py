@@ -17,6 +17,7 @@ from ..graph.read.file_kind import FileKind, kind_of
 from ..graph.read.graphdef import read_graph
 from ..graph.read.mapped import mapped
 from ..runtime.feeds import constant_feeds
+from ..wording import counted, enumerated, verb
 from .format import FeedValue, Format, SideSpec
 from .model import GraphModel, Model, Repairable
 from .section import Key, Section
@@ -84,10 +85,9 @@ class FrozenGraph(GraphModel, Repairable):
         """See :meth:`.model.Repairable.require_values`: nothing gives a variable a value."""
         variables = [node.name for node in part.nodes.values() if node.op in ops.VARIABLES]
         if variables:
-            count = f"{len(variables)} variables" if len(variables) > 1 else "1 variable"
-            are = "are still variables" if len(variables) > 1 else "is still a variable"
             raise ModelError(
-                f"{label} is not frozen: {count} ({variables[0]}) {are}."
+                f"{label} is not frozen: {counted(len(variables), 'variable')} {verb(variables, 'is', 'are')} left in"
+                f" it ({enumerated(variables)})."
                 " Freeze it with convert_variables_to_constants."
             )
 
@@ -117,6 +117,7 @@ class FrozenGraph(GraphModel, Repairable):
 
     @cached_property
     def _graph(self) -> Graph:
+        """:attr:`graph`, read by TensorFlow where our own reader does not know the file."""
         try:
             return self.graph
         except UnreadableFile:
@@ -149,6 +150,10 @@ class FrozenGraphFormat(Format):
     def open(self, spec: SideSpec, root: Path) -> FrozenGraph:
         """See :meth:`.format.Format.open`."""
         return FrozenGraph(spec.path, feeds=spec.feeds)
+
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """The file."""
+        return [spec.path]
 
     def recognises(self, path: Path) -> bool:
         """Whether the file begins as a GraphDef does, in its binary or in its text form."""

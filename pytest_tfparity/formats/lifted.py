@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import did_you_mean
 from ..graph.edit.writer import node_bytes
 from ..graph.graph import Array, Graph, TensorName, tensor_name
-from ..graph.lift.lifted import Lifted
+from ..graph.lift.lifted import Lifted, Stored
 from ..graph.lift.simulated import simulated
 from ..graph.proof.proof import Side
 from ..runtime.feeds import TensorSpec, checked, constant_feeds, tensor_spec
@@ -99,6 +99,13 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
             f" It has the inputs {', '.join(self.lifted.inputs)} and the outputs {', '.join(self.lifted.outputs)}."
         )
 
+    def output_step(self, output: str) -> float | None:
+        """See :meth:`.model.Model.output_step`."""
+        made = self.graph.nodes[tensor_name(output).node]
+        held = self.lifted.activations.get(made.inputs[0]) if made.inputs else None
+        grid = held.grid if held is not None else None
+        return None if grid is None or grid.per_channel else float(grid.scale.flat[0])
+
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
     ) -> dict[str, Array]:
@@ -108,17 +115,27 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
         found = self.answer(self._fed(inputs), list(dict.fromkeys(wanted.values())))
         return {name: found[node] for name, node in wanted.items()}
 
-    def translated(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+    def translated(
+        self,
+        inputs: Mapping[str, Array],
+        tensors: Sequence[TensorName],
+        *,
+        graph: Graph | None = None,
+        activations: Mapping[TensorName, Stored] | None = None,
+    ) -> dict[TensorName, Array]:
         """See :meth:`.model.HasOwnRuntime.translated`."""
+        from .rewritten_graph import RewrittenGraph
+
         side = Side(
-            graph=self.graph,
-            outputs=tuple(map(tensor_name, outputs)),
+            graph=self.graph if graph is None else graph,
+            outputs=tuple(tensors),
             inputs=tuple(TensorName(name, 0) for name in self.lifted.inputs),
             feeds=self.feeds,
         )
-        with closing(self.rewritten(side, self)) as model:
-            found = model.run(inputs, list(map(str, model.names)))
-        return dict(zip(outputs, found.values(), strict=True))
+        grids = self.lifted.activations if activations is None else activations
+        with closing(RewrittenGraph(self, simulated(side, grids), self)) as model:
+            found = model.run(inputs, list(dict.fromkeys(map(str, model.names))))
+        return {tensor: found[str(name)] for tensor, name in zip(tensors, model.names, strict=True)}
 
     def graph_def(self) -> Any:
         """The translation as a ``tf.compat.v1.GraphDef``. See :meth:`.model.HasSession.graph_def`."""

@@ -21,7 +21,7 @@ from ..runtime.feeds import TensorSpec, checked, tensor_spec
 
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
-    from ..graph.lift.lifted import Lifted
+    from ..graph.lift.lifted import Lifted, Stored
     from ..runtime.exact import Exact
     from ..runtime.session import SessionKind, Sessions, Source
 
@@ -207,8 +207,18 @@ class HasOwnRuntime(HasGraph):
         """The file as a graph of TensorFlow ops, and how the file holds what stands in it. Raises ModelError."""
 
     @abstractmethod
-    def translated(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
-        """What TensorFlow answers in the place of the runtime, running the translation. Raises as ``run``."""
+    def translated(
+        self,
+        inputs: Mapping[str, Array],
+        tensors: Sequence[TensorName],
+        *,
+        graph: Graph | None = None,
+        activations: Mapping[TensorName, Stored] | None = None,
+    ) -> dict[TensorName, Array]:
+        """What TensorFlow computes for ``tensors`` of the translation, or of ``graph``, which was made of it.
+
+        ``activations`` are the grids that it rounds to: those of the file unless others are given. Raises as ``run``.
+        """
 
     @abstractmethod
     def values(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import SettingsError, did_you_mean
@@ -9,6 +10,7 @@ from .checkpoint import CheckpointFormat
 from .format import Format, Role
 from .frozen_graph import FrozenGraphFormat
 from .keras import KerasFormat
+from .onnx import OnnxFormat
 from .saved_model import SavedModelFormat
 from .tflite import TFLiteFormat
 
@@ -18,6 +20,7 @@ FORMATS: list[Format] = [
     SavedModelFormat(),
     KerasFormat(),
     TFLiteFormat(),
+    OnnxFormat(),
 ]
 """In the order in which messages and pages list them."""
 
@@ -35,7 +38,13 @@ def format_of(word: str) -> Format:
 
 def formats_for(role: Role) -> list[Format]:
     """The formats in the order in which they are likely on one side: those that usually stand there first."""
-    return sorted(FORMATS, key=lambda each: each.usually != role)
+    return list(_likely(role, tuple(FORMATS)))
+
+
+@lru_cache(maxsize=16)
+def _likely(role: Role, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+    # Asked for some hundred times for each model of a manifest; formats may be added at any time.
+    return tuple(sorted(formats, key=lambda each: each.usually != role))
 
 
 def recognised(path: Path, role: Role) -> Format:

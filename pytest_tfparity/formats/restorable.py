@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from ..errors import ModelError, nearest
 from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Node, Shape, Tensor
+from ..graph.layer import base_name, scope_of
 from ..graph.read.restore import RestoredKey
 from ..graph.read.slices import resolved, slice_shape, slice_spec
 from ..graph.read.tensors import base_dtype
 from ..runtime.feeds import dtype_text, shape_text
+from ..wording import enumerated, verb
 
 _STATISTICS = ("moving_mean", "moving_variance")
 
@@ -31,7 +33,7 @@ def require_fit(
     unrestored = [name for name in live if name not in keys]
     if unrestored:
         raise ModelError(
-            f"The saver of {graph} does not restore {_listed(unrestored)}, which the outputs need and the"
+            f"The saver of {graph} does not restore {enumerated(unrestored)}, which the outputs need and the"
             " checkpoint has. Set `ema: none` to restore every variable under its own name, or name the .meta"
             " of the inference graph."
         )
@@ -47,12 +49,12 @@ def _missing(
     missing: Mapping[str, str], live: int, tensors: Mapping[str, Tensor], checkpoint: str, graph: str
 ) -> str:
     lost = list(missing.values())
-    start = f"The checkpoint {checkpoint} has no {_listed(lost)}, which {graph} needs"
-    statistics = [key for key in lost if key.rpartition("/")[2] in _STATISTICS]
+    start = f"The checkpoint {checkpoint} has no {enumerated(lost)}, which {graph} needs"
+    statistics = [key for key in lost if base_name(key) in _STATISTICS]
     if len(statistics) == len(lost):
-        scope = statistics[0].rpartition("/")[0]
+        scope = scope_of(statistics[0])
         there = [name for name in (f"{scope}/gamma", f"{scope}/beta") if name in tensors]
-        has = f"It has {' and '.join(there)}: batch" if there else "Batch"
+        has = f"It has {enumerated(there)}: batch" if there else "Batch"
         return (
             f"{start}. {has} norm's moving statistics were not saved"
             " (tf.train.Saver(tf.trainable_variables())?). Save tf.global_variables(); the statistics that"
@@ -60,10 +62,10 @@ def _missing(
         )
     if len(lost) == live:
         return (
-            f"{start}: it is a checkpoint of another network (it holds {_listed(tensors, 3) or 'nothing'})."
+            f"{start}: it is a checkpoint of another network (it holds {enumerated(tensors) or 'nothing'})."
         )
     near = nearest(lost[0], tensors)
-    return f"{start}.{f' The nearest that it has: {_listed(near)}.' if near else ''}"
+    return f"{start}.{f' The nearest that it has: {enumerated(near)}.' if near else ''}"
 
 
 def _misfits(
@@ -95,11 +97,6 @@ def _fits(shape: tuple[int, ...], dims: tuple[int, ...] | None, node: Node) -> b
     return len(shape) == len(dims) and all(want in (-1, got) for want, got in zip(dims, shape, strict=True))
 
 
-def _listed(names: Iterable[str], most: int = 4) -> str:
-    known = list(names)
-    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
-
-
 def require_restored(
     part: Part, keys: Mapping[str, RestoredKey], values: Mapping[str, Tensor], label: str
 ) -> None:
@@ -108,12 +105,12 @@ def require_restored(
     lost = [keys[name].key for name in live if name in keys and name not in values]
     if lost:
         raise ModelError(
-            f"{label} restores {_listed(lost)}, which its variables folder does not hold. Copy the whole folder, or"
+            f"{label} restores {enumerated(lost)}, which its variables folder does not hold. Copy the whole folder, or"
             " save it again."
         )
     unrestored = [name for name in live if name not in keys]
     if unrestored:
         raise ModelError(
-            f"{label} does not restore {_listed(unrestored)}, which its outputs need: no value was saved for"
-            f" {'them' if len(unrestored) > 1 else 'it'}."
+            f"{label} does not restore {enumerated(unrestored)}, which its outputs need: no value was saved for"
+            f" {verb(unrestored, 'it', 'them')}."
         )

@@ -49,6 +49,10 @@ class SavedModelFormat(Format):
         found = saved_model_file(spec.path) or spec.path / "saved_model.pb"
         return [found, spec.path / "variables" / "variables.index"]
 
+    def content(self, spec: SideSpec) -> Sequence[Path] | None:
+        """All that lies in the folder."""
+        return sorted(path for path in spec.path.rglob("*") if path.is_file())
+
     def wrong_files(self, spec: SideSpec, shown: Callable[[Path], str]) -> Iterator[WrongFile]:
         """A folder that is not there, or that holds no SavedModel."""
         from ..graph.read.saved_model import not_a_saved_model, saved_model_file

@@ -28,6 +28,7 @@ from ..graph.read.saved_model import (
 )
 from ..graph.read.served import Served, served
 from ..runtime.feeds import constant_feeds
+from ..wording import enumerated
 from .format import FeedValue
 from .model import GraphModel, HasGraph, HasSignatures, HasWeights, Model, Repairable
 
@@ -146,7 +147,7 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         lost = [found.keys[name].key for name in sorted(found.live) if found.keys[name].key not in known]
         if lost:
             raise ModelError(
-                f"{self.label} restores {lost[0]}{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}, which its"
+                f"{self.label} restores {enumerated(lost)}, which its"
                 " variables folder does not hold: it is of another SavedModel. Copy the whole folder."
             )
         return found

@@ -23,6 +23,7 @@ KINDS: Mapping[str, str] = {
     "statistic": "max, mean, median or quantile(q) with q above 0 and at most 1",
     "top_k": "a mapping such as {k: 5, agree: 0.99}",
     "path": "a path",
+    "pattern": "a pattern of paths with a wildcard",
     "graph": "a path of a frozen graph, .pb or .pbtxt",
     "array": "a path that ends in .npz or .npy",
     "golden": "a path that ends in .npz",

@@ -27,8 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..comparison.dtypes import small_dtype
-
-Array = npt.NDArray[Any]
+from ..graph.graph import Array
 
 _QUANTISED = {"qint8": "i1", "quint8": "u1", "qint16": "<i2", "quint16": "<u2", "qint32": "<i4"}
 _SMALL = re.compile(r"bfloat16|float[468]_\w+|u?int[24]")
@@ -92,6 +91,12 @@ def tensor_sha256(name: str, array: Array) -> str:
     return digest.hexdigest()
 
 
+def quantised_integers(array: npt.NDArray[Any]) -> Array:
+    """The integers that a quantised tensor stores, which numpy holds as the one field of a record."""
+    integers: Array = array[array.dtype.names[0]] if array.dtype.names else array
+    return integers
+
+
 def array_dtype_name(array: Array) -> str:
     """The field's name of the dtype: ``float32``, ``string``, ``bfloat16``, ``qint8``."""
     if array.dtype.kind in "OSU":
@@ -135,7 +140,7 @@ def _entries(name: str, array: Array) -> list[tuple[str, bytes]]:
     if array.dtype.names is not None:
         if encoding not in _QUANTISED or len(array.dtype.names) != 1:
             raise ArchiveProblem(f"has dtype {array.dtype}, which cannot be stored")
-        plain = array[encoding]
+        plain = quantised_integers(array)
     elif array.dtype.kind == "V" or _SMALL.fullmatch(encoding):
         if not _SMALL.fullmatch(encoding):
             raise ArchiveProblem(f"has dtype {array.dtype}, which cannot be stored")

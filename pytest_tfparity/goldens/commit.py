@@ -24,7 +24,7 @@ _DIGITS = 16
 def commit(archive: Path, data: bytes, summary: Path, text: bytes) -> None:
     """Replace both files; links are followed, so what they point to is replaced.
 
-    One process at a time may do so (:func:`~pytest_tfparity.goldens.locking.locked`). Raises OSError, and then the
+    One process at a time may do so (:func:`~pytest_tfparity.locking.locked`). Raises OSError, and then the
     old golden is untouched or the new one is complete.
     """
     archive, summary = _targets(archive, summary)

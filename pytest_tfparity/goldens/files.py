@@ -10,7 +10,8 @@ from pathlib import Path
 from ..comparison.compare import as_array
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
-from .archive import ArchiveProblem, Array, foreign, read_archive, tensor_sha256, write_archive
+from ..graph.graph import Array
+from .archive import ArchiveProblem, foreign, read_archive, tensor_sha256, write_archive
 from .commit import commit
 from .summary import (
     NO_ARRAYS,

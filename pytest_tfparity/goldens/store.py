@@ -15,10 +15,10 @@ from typing import Literal, TypeAlias
 
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
-from .archive import Array
+from ..graph.graph import Array
+from ..locking import locked
 from .commit import settle
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair
-from .locking import locked
 from .summary import NO_ARRAYS, Summary, exact_name, read_summary, tolerance_facts
 
 __all__ = ["Golden", "GoldenChange", "prune_goldens", "read_golden", "stale_goldens", "update_golden"]

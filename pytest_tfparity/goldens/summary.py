@@ -39,7 +39,8 @@ from ..comparison.deviation import CHUNK
 from ..comparison.dtypes import kind
 from ..comparison.rounding import rounding_of
 from ..comparison.tolerance import Tolerance
-from .archive import Array, array_dtype_name, encoded_strings, tensor_sha256
+from ..graph.graph import Array
+from .archive import array_dtype_name, encoded_strings, quantised_integers, tensor_sha256
 
 FORMAT = 1
 NO_ARRAYS: Mapping[str, Array] = MappingProxyType({})
@@ -177,7 +178,7 @@ def _tensor_lines(name: str, array: Array) -> Iterator[str]:
     if array_dtype_name(array) == "string":
         yield f"bytes: {sum(map(len, encoded_strings(array).reshape(-1).tolist()))}"
     else:
-        yield from _statistics(array[array.dtype.names[0]] if array.dtype.names else array)
+        yield from _statistics(quantised_integers(array))
     yield f"sha256: {_text(tensor_sha256(name, array))}"
 
 

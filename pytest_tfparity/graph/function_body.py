@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from . import ops
@@ -45,6 +45,22 @@ def named_functions(op: str, attrs: Mapping[str, Attr], library: Container[str])
         for each in listed(value) or (value,):
             if isinstance(each, Function):
                 yield each
+
+
+def reached_functions(nodes: Iterable[Node], library: Mapping[str, FunctionBody]) -> set[str]:
+    """The functions of ``library`` that ``nodes`` name, and those that the nodes of these name."""
+    if not library:
+        return set()
+    found: set[str] = set()
+    stack = [each.name for node in nodes for each in named_functions(node.op, node.attrs, library)]
+    while stack:
+        name = stack.pop()
+        if name in found or name not in library:
+            continue
+        found.add(name)
+        for inner in library[name].nodes:
+            stack.extend(each.name for each in named_functions(inner.op, inner.attrs, library))
+    return found
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
-"""Calls of functions and functional conditionals written out as plain nodes.
+"""Calls of functions, functional conditionals and loops written out as plain nodes.
 
 Nodes of a function keep their names under the name of the call: ``call/inner``. A conditional becomes
 what TensorFlow's own lowering makes of it (lower_if_op.cc): a ``Switch`` for each argument, a ``Merge``
-for each result, else side first. Loops and other ops that run functions keep them.
+for each result, else side first. So does a loop (lower_while_op.cc). Other ops that run functions keep them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from . import ops
 from .function_body import ARGUMENT, Body, body_of
-from .graph import Function, FunctionBody, Node, TensorName, listed
+from .graph import DType, Function, FunctionBody, Node, TensorName, listed
 
 _MOST_NODES = 500_000
 """Nodes that are written out in all: five times the largest graph that is measured (``benchmarks``), at 0.4 kB
 each. Functions that call others twice, these others twice, would fill any memory."""
+_RESOURCE = DType(20)
 
 
 class Budget:
@@ -71,7 +72,7 @@ def called_functions(functions: Mapping[str, FunctionBody], name: str) -> list[s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenOut:
+class Inlined:
     """What stands for a call: its nodes, and the tensor that each of its results is.
 
     ``unknown`` lists what could not be resolved, a clause each. ``switches`` are the nodes that choose a
@@ -99,7 +100,7 @@ class Inliner:
         function: Function,
         arguments: Sequence[TensorName],
         named: Callable[[str], str] | None = None,
-    ) -> WrittenOut | None:
+    ) -> Inlined | None:
         """``function`` in place of ``node``; None where it is not in the library or that would be too much.
 
         ``named`` gives the name of a node by that in the function; default: under the name of the call.
@@ -109,7 +110,7 @@ class Inliner:
             return None
         return self._placed(named or _under(self._free(node.name, body.nodes)), body, arguments)
 
-    def conditional(self, node: Node) -> WrittenOut | None:
+    def conditional(self, node: Node) -> Inlined | None:
         """An ``If`` whose predicate is not known as ``Switch`` and ``Merge``; None as for :meth:`call`."""
         sides = [
             side
@@ -118,6 +119,23 @@ class Inliner:
             and (side := self._body(function)) is not None
         ]
         return self._lowered(node, *sides) if len(sides) == 2 else None
+
+    def loop(self, node: Node) -> Inlined | None:
+        """A ``While`` as the frame of a loop; None as for :meth:`call`, and where no variable of it turns.
+
+        A resource is the same in each turn: it enters the loop as a constant.
+        """
+        condition, body = node.attrs.get("cond"), node.attrs.get("body")
+        types = listed(node.attrs.get("T"))
+        if not isinstance(condition, Function) or not isinstance(body, Function) or types is None:
+            return None
+        constant = [kind == _RESOURCE for kind in types]
+        if all(constant) or len(constant) != len(node.inputs):
+            return None
+        decides, turns = self._body(condition), self._body(body)
+        if decides is None or turns is None or len(turns.returns) != len(node.inputs):
+            return None
+        return self._turned(node, constant, decides, turns) if len(decides.returns) == 1 else None
 
     def _body(self, function: Function) -> Body | None:
         body = self.functions.get(function.name)
@@ -143,7 +161,7 @@ class Inliner:
         body: Body,
         arguments: Sequence[TensorName],
         gate: tuple[str, ...] = (),
-    ) -> WrittenOut:
+    ) -> Inlined:
         """``body`` with its nodes ``named``; one without inputs waits for ``gate``."""
         names = {inner.name: named(inner.name) for inner in body.nodes.values() if inner.op != ARGUMENT}
         placed = _placing(lambda inner: names.get(inner) or named(inner), body, arguments)
@@ -162,9 +180,9 @@ class Inliner:
             if inner.op != ARGUMENT
         ]
         unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
-        return WrittenOut(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
+        return Inlined(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
 
-    def _lowered(self, node: Node, otherwise: Body, then: Body) -> WrittenOut:
+    def _lowered(self, node: Node, otherwise: Body, then: Body) -> Inlined:
         predicate, *arguments = node.inputs
         own = ["pivot", "else_pivot", "then_pivot", *(f"switch_{index}" for index in range(len(arguments)))]
         own += [f"merge_{port}" for port in range(len(then.returns))]
@@ -190,11 +208,73 @@ class Inliner:
             Node(f"{name}/merge_{port}", "Merge", sides)
             for port, sides in enumerate(zip(*returned, strict=False))
         ]
-        return WrittenOut(
+        return Inlined(
             nodes=[*nodes, *merges],
             returns=tuple(TensorName(merge.name, 0) for merge in merges),
             unknown=tuple(unknown),
             switches=tuple(switch.name for switch in switches),
+        )
+
+    def _turned(self, node: Node, constant: Sequence[bool], decides: Body, turns: Body) -> Inlined:
+        places = range(len(constant))
+        turning = [place for place in places if not constant[place]]
+        own = [
+            f"{part}_{place}"
+            for place in places
+            for part in ("enter", "merge", "switch", "next", "exit", "held")
+        ]
+        own += ["turn", "LoopCond", *(f"cond/{inner}" for inner in decides.nodes)]
+        name = self._free(node.name, [*own, *(f"body/{inner}" for inner in turns.nodes)])
+
+        def tensor(part: str, place: int, port: int = 0) -> TensorName:
+            return TensorName(f"{name}/{part}_{place}", port)
+
+        frame = {
+            "frame_name": name.encode(),
+            "parallel_iterations": node.attrs.get("parallel_iterations", 10),
+        }
+        nodes = [
+            Node(
+                f"{name}/enter_{place}",
+                "Enter",
+                (node.inputs[place],),
+                node.controls,
+                {**frame, "is_constant": held},
+            )
+            for place, held in enumerate(constant)
+        ]
+        for place in turning:
+            back = (tensor("enter", place), tensor("next", place))
+            condition = TensorName(f"{name}/LoopCond", 0)
+            nodes += [
+                Node(f"{name}/merge_{place}", "Merge", back),
+                Node(f"{name}/switch_{place}", "Switch", (tensor("merge", place), condition)),
+                Node(f"{name}/exit_{place}", "Exit", (tensor("switch", place),)),
+            ]
+        # What has no input of the loop waits for its turn: in the body for one that the condition lets through.
+        gate = Node(f"{name}/turn", "Identity", (tensor("switch", turning[0], 1),))
+        nodes.append(gate)
+        nodes += [
+            Node(f"{name}/held_{place}", "Identity", (tensor("enter", place),), (gate.name,))
+            for place in places
+            if constant[place]
+        ]
+        heads = [tensor("enter" if constant[place] else "merge", place) for place in places]
+        asked = self._placed(_under(f"{name}/cond"), decides, heads, (heads[turning[0]].node,))
+        handed = [
+            tensor("held", place) if constant[place] else tensor("switch", place, 1) for place in places
+        ]
+        written = self._placed(_under(f"{name}/body"), turns, handed, (gate.name,))
+        nodes += [*asked.nodes, Node(f"{name}/LoopCond", "LoopCond", asked.returns), *written.nodes]
+        nodes += [
+            Node(f"{name}/next_{place}", "NextIteration", (written.returns[place],)) for place in turning
+        ]
+        return Inlined(
+            nodes=nodes,
+            returns=tuple(
+                node.inputs[place] if constant[place] else tensor("exit", place) for place in places
+            ),
+            unknown=(*asked.unknown, *written.unknown),
         )
 
 

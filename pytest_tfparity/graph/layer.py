@@ -62,6 +62,11 @@ def scope_of(name: str) -> str:
     return name.rpartition("/")[0]
 
 
+def base_name(name: str) -> str:
+    """The name inside its scope: ``gamma`` for ``block/bn/gamma``."""
+    return name.rpartition("/")[2]
+
+
 def entered_once(scope: str) -> str:
     """``net/conv`` for ``net/conv_1``: a scope that is entered again gets a number."""
     return _AGAIN.sub("", scope)
@@ -79,5 +84,5 @@ def _entered_again(scope: str, weights: Iterable[str | None]) -> str:
     if len(parents) != 1:
         return scope
     parent = parents.pop()
-    last, own = (entered_once(each.rpartition("/")[2]) for each in (parent, scope))
+    last, own = (entered_once(base_name(each)) for each in (parent, scope))
     return parent if parent and last == own else scope

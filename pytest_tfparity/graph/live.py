@@ -7,18 +7,22 @@ leaves both sides of a conditional alive: nothing may be concluded from it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from . import ops
 from .deadness import ALIVE, Choice, Deadness, State
 from .graph import Array, Attr, Function, Graph, Node, Tensor, TensorName, listed
-from .inline import Budget, Inliner, WrittenOut
 from .loops import Lookup, is_back_edge
 from .predicates import Predicates, constant_scalar
 from .references import References, Writer
 from .scalars import Scalar
 from .variables import Variables
+
+if TYPE_CHECKING:
+    from .inline import Budget, Inlined, Inliner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +88,15 @@ def liveness(
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
     whole: bool = False,
-    lower: bool = False,
+    lowered: Container[str] = (),
     budget: Budget | None = None,
 ) -> Liveness:
     """What is known of ``graph`` when ``inputs`` are fed anything and ``feeds`` these constants.
 
     ``variables`` are the values of variable nodes; one that the run changes counts as not known.
     ``whole`` graphs are the bodies of functions: whatever may write runs, though no output needs it. Calls and
-    decided conditionals are written out; with ``lower`` undecided ones are ``Switch`` and ``Merge`` as well.
+    decided conditionals are written out; those of the ops ``lowered`` also where nothing decides them, as
+    ``Switch`` and ``Merge``, and loops as their frames.
     """
     known = Variables(graph, variables or {})
     while True:
@@ -100,8 +105,8 @@ def liveness(
             known,
             feeds or {},
             frozenset(inputs),
-            lower=lower,
-            budget=budget or Budget(graph.functions),
+            lowered=lowered,
+            budget=budget,
         )
         walk.run(outputs, whole=whole)
         writers = walk.writers()
@@ -121,8 +126,8 @@ class _Walk:
         feeds: Mapping[TensorName, Array],
         inputs: Set[TensorName],
         *,
-        lower: bool,
-        budget: Budget,
+        lowered: Container[str],
+        budget: Budget | None,
     ) -> None:
         self.graph = graph
         self.written_out: dict[str, Node] = {}
@@ -130,8 +135,8 @@ class _Walk:
         self.node: Lookup = _Nodes(graph.nodes, self.written_out).get if graph.functions else graph.nodes.get
         self.known = Predicates(graph, self.node, inputs, feeds, variables)
         self.fed = self.known.fed
-        self.lower = lower
-        self.inliner = Inliner(graph.functions, _Nodes(graph.nodes, self.written_out), budget)
+        self.lowered = lowered
+        self._budget = budget
         self.done: dict[str, Node] = {}
         self.calls: dict[str, tuple[TensorName, ...]] = {}
         self.references = References(self.node, graph.functions, self.calls, self.fed)
@@ -149,7 +154,9 @@ class _Walk:
             calls=self.calls,
             taken=self.deadness.taken,
             choices=self.deadness.choices,
-            refusals=tuple(dict.fromkeys((*self._refusals, *self.inliner.refusals))),
+            refusals=tuple(
+                dict.fromkeys((*self._refusals, *(self.inliner.refusals if self._expanded else ())))
+            ),
             values=self.known.values,
             states=self.deadness.states,
             fed=self.fed,
@@ -225,11 +232,19 @@ class _Walk:
     def _may_call(self, node: Node) -> bool:
         return node.op in ops.FUNCTIONAL or node.op in ops.CALLS or node.op in self.graph.functions
 
+    @cached_property
+    def inliner(self) -> Inliner:
+        """What writes calls out: only a graph with functions needs it."""
+        from .inline import Budget, Inliner
+
+        budget = self._budget or Budget(self.graph.functions)
+        return Inliner(self.graph.functions, _Nodes(self.graph.nodes, self.written_out), budget)
+
     def _expand(self, node: Node) -> None:
         """Write out what ``node`` runs, if it is known which function that is, or by lowering it."""
         if self.deadness.state_of(node)[0] is False:
             return
-        written = self._lowered(node) if self.lower and node.op in ops.IFS else self._called(node)
+        written = self._lowered(node) if node.op in self.lowered else self._called(node)
         if written is None:
             return
         self._refusals.extend(written.unknown)
@@ -239,7 +254,7 @@ class _Walk:
             if self.references.may_write(each):
                 self._effects.append(each.name)
 
-    def _called(self, node: Node) -> WrittenOut | None:
+    def _called(self, node: Node) -> Inlined | None:
         if node.op in self.graph.functions:
             return self.inliner.call(node, Function(node.op, node.attrs), node.inputs)
         if node.op in ops.CALLS:
@@ -262,7 +277,9 @@ class _Walk:
         # Out of range means the last branch (functional_ops.cc, Case).
         return branches[index] if 0 <= index < len(branches) else branches[-1]
 
-    def _lowered(self, node: Node) -> WrittenOut | None:
+    def _lowered(self, node: Node) -> Inlined | None:
+        if node.op in ops.WHILES:
+            return self.inliner.loop(node)
         truth = self.known.decides_if(node.inputs[0]) if node.inputs else None
         written = self.inliner.conditional(node)
         if written is not None:

@@ -106,11 +106,13 @@ def live_graph(
 
     ``variables`` are the values of variable nodes. A ``PlaceholderWithDefault`` that is not fed has its
     default. A predicate that is known neither way leaves both sides of its conditional alive. ``found`` is what
-    :func:`liveness` says of all these with ``lower``, if that is known already.
+    :func:`liveness` says of all these with conditionals ``lowered``, if that is known already.
     """
     feeds = dict(feeds or {})
     outputs = tuple(outputs)
-    found = found or liveness(graph, outputs, inputs=inputs, feeds=feeds, variables=variables, lower=True)
+    found = found or liveness(
+        graph, outputs, inputs=inputs, feeds=feeds, variables=variables, lowered=ops.IFS
+    )
     nodes = _taken(found, [output for output in outputs if output not in found.fed])
     readers: dict[str, list[str]] = {}
     for node in nodes.values():

@@ -35,6 +35,22 @@ def is_back_edge(node: Lookup, source: TensorName) -> bool:
     return False
 
 
+def hands_on(node: Lookup, head: Node) -> bool:
+    """Whether each turn of a loop hands on what ``head`` gives it: nothing that computes stands between both."""
+    for back in head.inputs:
+        seen: set[str] = set()
+        while (found := node(back.node)) is not None and found.name not in seen and found.inputs:
+            seen.add(found.name)
+            if found.op in ops.SWITCHES:
+                if back.port == 1 and found.inputs[0].node == head.name:
+                    return is_of_loop(node, found)
+                break
+            if found.op not in ops.PASS_THROUGH | ops.NEXT_ITERATIONS:
+                break
+            back = found.inputs[0]
+    return False
+
+
 def is_of_loop(node: Lookup, switch: Node) -> bool:
     """Whether a ``Switch`` decides if a loop goes on: what it passes on is another tensor in each turn."""
     return len(switch.inputs) > 1 and _op(node, switch.inputs[1]) == "LoopCond"

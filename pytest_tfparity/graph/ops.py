@@ -333,6 +333,11 @@ REVERSES = frozenset({"Reverse", "ReverseV2"})
 GATHERS = frozenset({"Gather", "GatherV2"})
 RESHAPES = frozenset({"Reshape", "ExpandDims", "Squeeze"})
 """What gives a tensor another shape, with the same numbers in the same order."""
+LAYOUTS = RESHAPES | {"BroadcastTo", "Cast"}
+"""What changes how a vector of channels lies, or its type, not what it holds."""
+RECIPROCALS = frozenset({"Reciprocal", "Inv"})
+MOMENTS = frozenset({"Mean", "Sum"})
+"""The reductions that the mean and the variance of a batch are made of."""
 REDUCTIONS = frozenset(
     {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin", "Cumsum"}
 )

@@ -40,7 +40,7 @@ class Writer:
         return self.anything or storage in self.storages
 
 
-class _Library(NamedTuple):
+class _Effects(NamedTuple):
     """What the functions that a node runs do: ``writes`` anything, change a tensor ``in_place``.
 
     ``storages`` are the variables that they name themselves.
@@ -51,7 +51,7 @@ class _Library(NamedTuple):
     storages: frozenset[Storage]
 
 
-_NO_FUNCTIONS = _Library(False, False, frozenset())
+_NO_EFFECTS = _Effects(False, False, frozenset())
 
 
 class References:
@@ -68,27 +68,27 @@ class References:
         self._functions = functions
         self._calls = calls if calls is not None else {}
         self._fed = fed
-        self._libraries: dict[tuple[str, ...], _Library] = {}
+        self._known: dict[tuple[str, ...], _Effects] = {}
 
     def may_write(self, node: Node | FunctionNode) -> bool:
         """Whether running ``node`` may change a variable, by itself or in a function that it runs."""
         if _may_change(node.op) and node.op not in self._functions:
             return True
-        return bool(self._functions) and (self._library(node).writes or self._pulls(node))
+        return bool(self._functions) and (self._effects(node).writes or self._pulls(node))
 
     def writer(self, node: Node) -> Writer | None:
         """What ``node`` may change; None if that is nothing."""
         if not self.may_write(node):
             return None
-        library = self._library(node)
+        effects = self._effects(node)
         sources = node.inputs[:1] if ops.writes_first_input(node.op) else node.inputs
         found = self._roots(sources)
         anything = found is None or ops.calls_python(node.op) or self._pulls(node)
         return Writer(
             node=node,
-            storages=(found or frozenset()) | library.storages,
+            storages=(found or frozenset()) | effects.storages,
             anything=anything,
-            in_place=library.in_place or node.op in ops.IN_PLACE,
+            in_place=effects.in_place or node.op in ops.IN_PLACE,
         )
 
     def storages(self, sources: Iterable[TensorName]) -> frozenset[Storage]:
@@ -99,15 +99,15 @@ class References:
         """Whether ``node`` runs a data pipeline, whose functions write."""
         return ops.reads_data(node.op) and self._reached(tuple(self._functions)).writes
 
-    def _library(self, node: Node | FunctionNode) -> _Library:
+    def _effects(self, node: Node | FunctionNode) -> _Effects:
         if not self._functions:
-            return _NO_FUNCTIONS
+            return _NO_EFFECTS
         named = tuple(dict.fromkeys(_named(node.op, node.attrs, self._functions)))
-        return self._reached(named) if named else _NO_FUNCTIONS
+        return self._reached(named) if named else _NO_EFFECTS
 
-    def _reached(self, names: tuple[str, ...]) -> _Library:
+    def _reached(self, names: tuple[str, ...]) -> _Effects:
         """What the functions ``names`` and all that they call do."""
-        if names not in self._libraries:
+        if names not in self._known:
             inner: list[FunctionNode] = []
             seen, stack = set(names), list(names)
             while stack:
@@ -118,12 +118,12 @@ class References:
                 } - seen
                 seen |= called
                 stack += called
-            self._libraries[names] = _Library(
+            self._known[names] = _Effects(
                 writes=any(node.op not in self._functions and _may_change(node.op) for node in inner),
                 in_place=any(node.op in ops.IN_PLACE for node in inner),
                 storages=frozenset(storage_of(node) for node in inner if node.op in ops.VARIABLES),
             )
-        return self._libraries[names]
+        return self._known[names]
 
     def _roots(self, sources: Iterable[TensorName]) -> frozenset[Storage] | None:
         """The variables that ``sources`` can refer to; None if that may be any."""
@@ -144,7 +144,7 @@ class References:
             if not onward:
                 if _keeps(node.op):
                     return None
-                found |= self._library(node).storages
+                found |= self._effects(node).storages
                 onward = node.inputs
             stack.extend(source for source in onward if source not in seen)
             seen.update(onward)

@@ -30,13 +30,13 @@ _LOGIC: Mapping[str, Callable[..., Scalar]] = {
     "LogicalOr": np.logical_or,
 }
 _EQUALITIES: Mapping[str, Callable[..., Scalar]] = {"Equal": np.equal, "NotEqual": np.not_equal}
-_ORDERS: Mapping[str, Callable[..., Scalar]] = {
+_INEQUALITIES: Mapping[str, Callable[..., Scalar]] = {
     "Less": np.less,
     "LessEqual": np.less_equal,
     "Greater": np.greater,
     "GreaterEqual": np.greater_equal,
 }
-_SUMS: Mapping[str, Callable[..., Scalar]] = {
+_ARITHMETIC: Mapping[str, Callable[..., Scalar]] = {
     "Add": np.add,
     "AddV2": np.add,
     "Sub": np.subtract,
@@ -44,7 +44,7 @@ _SUMS: Mapping[str, Callable[..., Scalar]] = {
 }
 _EXTREMES: Mapping[str, Callable[..., Scalar]] = {"Maximum": np.maximum, "Minimum": np.minimum}
 
-FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_ORDERS, *_SUMS, *_EXTREMES, *DIVISIONS, "Cast"})
+FOLDED = frozenset({*_LOGIC, *_EQUALITIES, *_INEQUALITIES, *_ARITHMETIC, *_EXTREMES, *DIVISIONS, "Cast"})
 """Ops whose result is known where those of their inputs are; a scalar where all of these are."""
 
 
@@ -79,14 +79,14 @@ def _of_one_kind(op: str, inputs: Sequence[Scalar]) -> Scalar | None:
         return _EQUALITIES[op](*inputs)
     if is_bool:
         return None
-    if op in _ORDERS:
-        return _ORDERS[op](*inputs)
+    if op in _INEQUALITIES:
+        return _INEQUALITIES[op](*inputs)
     if op in _EXTREMES:
         # Of floats, -0 and 0 or NaN and a number, it is a matter of the order.
         return _EXTREMES[op](*inputs) if issubclass(kind, np.integer) else None
     if issubclass(kind, np.floating):
-        return _float_result(np.divide if op in DIVISIONS else _SUMS[op], inputs)
-    return None if op in DIVISIONS else _integer_result(_SUMS[op], kind, inputs)
+        return _float_result(np.divide if op in DIVISIONS else _ARITHMETIC[op], inputs)
+    return None if op in DIVISIONS else _integer_result(_ARITHMETIC[op], kind, inputs)
 
 
 def _float_result(function: Callable[..., Scalar], inputs: Sequence[Scalar]) -> Scalar | None:

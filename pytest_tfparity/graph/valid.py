@@ -13,7 +13,7 @@ from itertools import accumulate
 from operator import mul
 
 from .function_body import ARGUMENT, body_of, named_functions
-from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed
+from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed, once
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
 from .read.tensors import base_dtype, dtype_name
 from .read.wire import Malformed, fields
@@ -185,12 +185,16 @@ def _closes_loop(graph: Graph, node: Node, before: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
-    """What a node says of itself: its types, or why it is refused whatever its inputs are."""
+    """What a node says of itself: its types, or why it is refused whatever its inputs are.
+
+    ``gone`` is the version of the format from which on its op is refused.
+    """
 
     inputs: Types = ()
     outputs: Types = ()
     reason: str | None = None
     open: bool = False
+    gone: int | None = None
 
 
 _OPEN = _Node(open=True)
@@ -198,30 +202,41 @@ _OPEN = _Node(open=True)
 
 
 def _read(graph: Graph, node: Node) -> _Node:
-    told = signature(node.op)
-    if told is None or node.op in graph.functions or (node.op == ARGUMENT and "T" not in node.attrs):
+    if node.op in graph.functions or (node.op == ARGUMENT and "T" not in node.attrs):
         return _OPEN
-    if told.gone is not None and graph.producer >= told.gone:
+    own = _own(node.op, node.attrs)
+    if own.gone is not None and graph.producer >= own.gone:
         return _Node(
-            reason=f"is gone since version {told.gone} of the format, and the graph is of {graph.producer}"
+            reason=f"is gone since version {own.gone} of the format, and the graph is of {graph.producer}"
         )
-    reason = _attributes(node.op, node.attrs, told)
-    if reason is not None:
-        return _Node(reason=reason)
-    types = types_of(node.op, node.attrs)
-    return _OPEN if types is None else _Node(inputs=types[0], outputs=types[1])
+    return own
+
+
+@once
+def _own(op: str, attrs: Mapping[str, Attr]) -> _Node:
+    """What a node of TensorFlow's ``op`` with these attributes says of itself, in whatever graph."""
+    told = signature(op)
+    if told is None:
+        return _OPEN
+    reason = _attributes(attrs, told)
+    types = types_of(op, attrs) if reason is None else None
+    inputs, outputs = types or ((), ())
+    return _Node(inputs=inputs, outputs=outputs, reason=reason, gone=told.gone)
 
 
 # --- attributes
 
 
-def _attributes(op: str, attrs: Mapping[str, Attr], told: Signature) -> str | None:
+def _attributes(attrs: Mapping[str, Attr], told: Signature) -> str | None:
     for name, value in attrs.items():
         known = told.attrs.get(name)
         if known is None:  # TensorFlow passes over what it does not know
             continue
-        # Most attributes are types that the op allows.
-        if type(value) is DType and known.kind == "type" and value.number in (known.allowed or ()):
+        # Most attributes are types that the op allows, or of a kind that may be anything.
+        if type(value) is DType:
+            if known.kind == "type" and value.number in (known.allowed or ()):
+                continue
+        elif type(value) is _TYPES.get(known.kind) and known.allowed is None and known.least is None:
             continue
         reason = _refused(name, value, known)
         if reason is not None:
@@ -232,6 +247,7 @@ def _attributes(op: str, attrs: Mapping[str, Attr], told: Signature) -> str | No
     return None
 
 
+_TYPES = {"int": int, "float": float, "bool": bool, "string": bytes, "tensor": Tensor, "func": Function}
 _KINDS: Mapping[str, Callable[[Attr], bool]] = {
     "type": lambda value: isinstance(value, DType) and value.number != ANY,
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),

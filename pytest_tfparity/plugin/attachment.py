@@ -16,6 +16,7 @@ import pytest
 from ..errors import HealthWarning, TfparityError
 from ..result import ParityResult
 from .failure import ParityFailure
+from .groups import plain_nodeid
 from .marker import line_of
 from .options import verbosity
 from .record import record_of, take
@@ -128,4 +129,4 @@ def _not_made(item: pytest.Item, message: str) -> ParityResult:
     marker = item.get_closest_marker("parity")
     named = [name for name in marker.args if isinstance(name, str)] if marker and not parameters else []
     model = parameters.get("_tfparity_model_name") or next(iter(named), item.name)
-    return ParityResult(nodeid=item.nodeid, model=model, verdict="error", error=message)
+    return ParityResult(nodeid=plain_nodeid(item), model=model, verdict="error", error=message)

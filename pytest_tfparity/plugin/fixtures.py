@@ -43,6 +43,7 @@ def parity_model(request: pytest.FixtureRequest, _tfparity_model_name: str | Non
 @pytest.fixture
 def _tfparity_bench(request: pytest.FixtureRequest, parity_model: ParitySpec | Mapping[str, Any]) -> Bench:
     """What the two sides of one test share."""
+    from .groups import plain_nodeid
     from .marker import marked_settings
     from .record import keep, keep_golden, record_of
     from .session import parity_session
@@ -53,7 +54,7 @@ def _tfparity_bench(request: pytest.FixtureRequest, parity_model: ParitySpec | M
     keep_golden(item, spec)
     return session.bench(
         spec,
-        item.nodeid,
+        plain_nodeid(item),
         record=lambda result: keep(item, result),
         written=lambda result: record_of(item).written.append(result),
     )

@@ -56,6 +56,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize("_tfparity_model_name", names, indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist writes the groups into the node ids
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where pytest-xdist hands out tests by groups, keep those together that share a file."""
+    if config.getoption("loadgroup", False) or config.getoption("dist", None) == "loadgroup":
+        from .groups import group_by_files
+
+        group_by_files(config, items)
+
+
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """The first line of the report of ``frozen_graph.run(...) == checkpoint_session.run(...)``.
 

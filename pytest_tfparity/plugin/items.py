@@ -13,9 +13,10 @@ from ..settings import schema
 from ..settings.resolve import ModelEntry
 from ..settings.spec import ParitySpec
 from .failure import ParityFailure
+from .groups import plain_nodeid
 from .progress import progress_on_terminal
 from .record import keep, keep_golden
-from .session import parity_session
+from .session import ManifestCheck, parity_session
 
 
 class ManifestFile(pytest.File):
@@ -23,11 +24,14 @@ class ManifestFile(pytest.File):
 
     def collect(self) -> Iterator[ParityItem]:
         """The models of the manifest, in file order; all its problems at once if it has any."""
-        session = parity_session(self.config)
         try:
-            for name, entry in session.manifest(self.path).models.items():
-                item = ParityItem.from_parent(self, name=name, spec=session.manifest_spec(self.path, name))
-                for mark in _marks(entry):
+            session = parity_session(self.config)
+            marks: dict[str, list[str | pytest.MarkDecorator]] = {}  # of a group's models they are the same
+            for model in session.manifest_checks(self.path):
+                item = ParityItem.from_parent(self, name=model.name, model=model)
+                if model.group not in marks:
+                    marks[model.group] = list(_marks(session.manifest(self.path).models[model.name]))
+                for mark in marks[model.group]:
                     item.add_marker(mark)
                 yield item
         except TfparityError as error:
@@ -47,16 +51,22 @@ def _marks(entry: ModelEntry) -> Iterator[str | pytest.MarkDecorator]:
 class ParityItem(pytest.Item):
     """The check of one model of a manifest."""
 
-    def __init__(self, *, spec: ParitySpec, **kwargs: Any) -> None:
+    def __init__(self, *, model: ManifestCheck, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.spec = spec
+        self._model = model
         self.add_marker(pytest.mark.parity(self.name))
-        keep_golden(self, spec)
+        self.extra_keyword_matches.add(model.group)
+
+    @property
+    def spec(self) -> ParitySpec:
+        """The check that the manifest states. Raises SettingsError where that is wrong for this model."""
+        return self._model.spec
 
     def runtest(self) -> None:
         """Make the check; raise ``ParityFailure`` with the report."""
+        keep_golden(self, self.spec)
         with progress_on_terminal(self.config, self.name):
-            result = parity_session(self.config).check(self.spec, self.nodeid)
+            result = parity_session(self.config).check(self.spec, plain_nodeid(self))
         keep(self, result)
         if not result.passed:
             raise ParityFailure(result)
@@ -69,4 +79,4 @@ class ParityItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The model's line in the manifest."""
-        return self.path, (self.spec.line or 1) - 1, self.name
+        return self.path, (self._model.line or 1) - 1, self.name

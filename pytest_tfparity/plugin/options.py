@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -42,6 +42,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="The manifest, instead of the nearest tfparity.yaml.",
     )
     parser.addini("tfparity_manifest", "The manifest, instead of the nearest tfparity.yaml.", default=None)
+    cache = (
+        "The file that remembers what was proven, which a team can share; off: nothing is remembered."
+        " Default: a file in pytest's cache."
+    )
+    group.addoption("--tfparity-cache", metavar="FILE|off", default=None, help=cache)
+    parser.addini("tfparity_cache", cache, default=None)
     for key in schema.CONFIGURABLE:
         parser.addini(key.ini, f"{key.description} Default: {key.default}.", default=None)
         group.addoption(
@@ -81,6 +87,16 @@ def manifest_setting(config: pytest.Config) -> Path | None:
         return _absolute(config.invocation_params.dir, option)
     ini = config.getini("tfparity_manifest")
     return _absolute(config.rootpath, ini) if ini else None
+
+
+def cache_setting(config: pytest.Config) -> Path | Literal[False] | None:
+    """The file that remembers verdicts, False where nothing is to be remembered, None where nobody says."""
+    option, ini = config.getoption("--tfparity-cache"), config.getini("tfparity_cache")
+    stated = option or ini
+    if stated == "off":
+        return False
+    folder = config.invocation_params.dir if option else config.rootpath
+    return _absolute(folder, stated) if stated else None
 
 
 def _absolute(folder: Path, path: str) -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..check.check import Update, check
+from ..check.check import Update, check, draft_result
 from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
 from ..formats.store import ModelStore
 from ..result import ParityResult
@@ -20,11 +21,30 @@ from ..settings.roles import stated_file
 from ..settings.schema import MANIFEST_FILE, MANIFEST_FILES
 from ..settings.spec import ParitySpec
 from .marker import marked_models, marked_settings
-from .options import ini_settings, manifest_setting, option_settings, verbosity
+from .options import cache_setting, ini_settings, manifest_setting, option_settings, verbosity
 
 if TYPE_CHECKING:
     from ..check.worker import Worker
+    from ..memory.verdicts import Verdicts
+    from ..settings.models import Origin
     from .sides import Bench
+
+
+class ManifestCheck:
+    """The check of one model of a manifest; of a group's, the settings are read when they are asked for."""
+
+    def __init__(self, session: ParitySession, path: Path, name: str, origin: Origin) -> None:
+        self.name = name
+        self.group = origin.key
+        self.line = origin.place.line
+        self.of_group = origin.key != name
+        self._session = session
+        self._path = path
+
+    @cached_property
+    def spec(self) -> ParitySpec:
+        """The check as the manifest states it. Raises SettingsError."""
+        return self._session.manifest_spec(self._path, self.name)
 
 
 class ParitySession:
@@ -32,7 +52,7 @@ class ParitySession:
 
     ``options`` and ``ini`` are the settings of the command line and the ini file by name;
     ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends, None where nothing says.
-    ``details`` says that a report will want pictures.
+    ``details`` says that a report will want pictures. ``verdicts`` are those that earlier runs have proven.
     """
 
     def __init__(
@@ -44,8 +64,10 @@ class ParitySession:
         manifest: Path | None = None,
         update: Update | None = None,
         details: bool = False,
+        verdicts: Verdicts | None = None,
     ) -> None:
         self.models = ModelStore()
+        self.verdicts = verdicts
         self.update = update
         self.details = details
         self._options = options
@@ -66,6 +88,8 @@ class ParitySession:
         self.models.close()
         if "worker" in self.__dict__:
             self.worker.close()
+        if self.verdicts is not None:
+            self.verdicts.save()
 
     def manifest(self, path: Path) -> Manifest:
         """The manifest at ``path``, read and validated once. One that was found by its name is the only one there."""
@@ -105,6 +129,14 @@ class ParitySession:
         path = self.find_manifest(folder)
         return list(self.manifest(path).models) if path else []
 
+    def files(self, test: Path, names: Iterable[str]) -> set[Path]:
+        """The files that the manifest for ``test`` states of the models ``names``. Raises SettingsError."""
+        path = test if test in self._read else self.find_manifest(test.parent)
+        models = self.manifest(path).models if path else {}
+        entries = (models[name] for name in names if name in models)
+        stated = (setting.value for entry in entries for setting in entry.own.values())
+        return {value for value in stated if isinstance(value, Path)}
+
     def spec(
         self, name: str | None, marker: Mapping[str, Any], file: Path, line: int | None = None
     ) -> ParitySpec:
@@ -134,6 +166,18 @@ class ParitySession:
             )
         return self._resolve(models[name], marker, path.parent, name, file, line)
 
+    def manifest_checks(self, path: Path) -> Iterator[ManifestCheck]:
+        """The checks that a manifest states, in file order.
+
+        Raises SettingsError where the manifest is wrong, or the settings that hold for all of it.
+        """
+        models = self.manifest(path).models
+        for number, name in enumerate(models):
+            check = ManifestCheck(self, path, name, models.origin(name))
+            if not number or not check.of_group:
+                _ = check.spec
+            yield check
+
     def manifest_spec(self, path: Path, name: str) -> ParitySpec:
         """The check that the manifest itself states for model ``name``."""
         return self._resolve(self.manifest(path).models[name], {}, path.parent, name, None, None)
@@ -151,7 +195,20 @@ class ParitySession:
         return self._resolve(None, settings, file.parent, name, file, None)
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
-        """Decide one check, in the worker process if the spec asks for it."""
+        """Decide one check, or remember that it was proven of the same content; in a worker if the spec asks for it."""
+        verdicts = self.verdicts if self.update is None else None
+        subject = verdicts.subject(spec) if verdicts is not None else None
+        if verdicts is None or subject is None:
+            return self._decided(spec, nodeid)
+        draft = draft_result(spec, nodeid)
+        found = verdicts.recall(subject, draft)
+        if found is None:
+            found = self._decided(spec, nodeid)
+            verdicts.keep(subject, draft, found)
+        note = verdicts.note()
+        return found if note is None else replace(found, notes=(*found.notes, note))
+
+    def _decided(self, spec: ParitySpec, nodeid: str) -> ParityResult:
         if spec.apart:
             return self.worker.check(spec, nodeid=nodeid, update=self.update, details=self.details)
         return check(spec, self.models, nodeid=nodeid, update=self.update, details=self.details)
@@ -214,6 +271,7 @@ def parity_session(config: pytest.Config) -> ParitySession:
             manifest=manifest_setting(config),
             update=_update_mode(config.getoption("--tfparity-update")),
             details=bool(config.getoption("--tfparity-report")) or verbosity(config) > 0,
+            verdicts=_verdicts(config),
         )
         config.add_cleanup(session.close)
     return config.stash[_SESSION]
@@ -233,6 +291,21 @@ def models_to_run(item: pytest.Item) -> Sequence[str]:
         return parity_session(item.config).model_names(item.path.parent)
     except TfparityError:
         return ()
+
+
+def _verdicts(config: pytest.Config) -> Verdicts | None:
+    """What is remembered of earlier runs: in the file that a setting names, else in pytest's cache."""
+    named = cache_setting(config)
+    folder = None
+    if named is not False and config.pluginmanager.hasplugin("cacheprovider"):
+        folder = config.cache.mkdir("tfparity") if config.cache is not None else None
+    if named is False or (named is None and folder is None):
+        return None
+    from ..memory.verdicts import Verdicts
+
+    return Verdicts(
+        verdicts=named or Path(str(folder), "verdicts.json"), hashes=folder and Path(folder, "hashes.json")
+    )
 
 
 def _update_mode(option: str | None) -> Update | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import SettingsError
 from ..result import ParityResult
 from .html import missing_packages, write_page
-from .json import read_report, write_report
+from .json import write_report
 from .model_explorer import write_overlays
 from .thinning import fitted
 
@@ -32,18 +32,3 @@ def write_reports(folder: Path, results: Sequence[ParityResult], environment: Ma
         return f"{write_page(folder, results, environment)}, {path}"
     except Exception as error:  # a page that cannot be drawn must not cost the report, nor the session
         return f"{path} (the page could not be made: {type(error).__name__}: {error})"
-
-
-def merged_reports(paths: Iterable[Path]) -> tuple[list[ParityResult], dict[str, str]]:
-    """The checks of several ``report.json``, each once, and what was installed where they were made.
-
-    Raises ValueError in a sentence, OSError.
-    """
-    results: list[ParityResult] = []
-    environments: dict[str, dict[str, None]] = {}
-    for path in paths:
-        found, environment = read_report(path)
-        results += [result for result in found if result not in results]
-        for name, version in environment.items():
-            environments.setdefault(name, {})[version] = None
-    return results, {name: " / ".join(versions) for name, versions in environments.items()}

@@ -37,7 +37,9 @@ def _rounding(output: OutputComparison) -> str:
 
 def _verdicts(results: Sequence[ParityResult]) -> str:
     counts = [(word, sum(each.verdict == verdict for each in results)) for verdict, word in VERDICTS.items()]
-    return "parity: " + ", ".join(f"{count} {word}" for word, count in counts if count)
+    remembered = sum(each.remembered for each in results)
+    kept = f" ({remembered} of them remembered, the files being unchanged)" if remembered else ""
+    return "parity: " + ", ".join(f"{count} {word}" for word, count in counts if count) + kept
 
 
 def golden_lines(results: Sequence[ParityResult]) -> list[str]:

@@ -11,6 +11,7 @@ from ..errors import FeedError, ModelError
 from ..graph import ops
 from ..graph.edit.pruning import Part
 from ..graph.graph import DType, Graph, Node, Tensor, TensorName
+from ..wording import enumerated
 from .feeds import tensor_spec
 from .tensorflow import tensorflow
 
@@ -161,8 +162,7 @@ def _require_known_ops(label: str, graph: Graph, part: Part) -> None:
 
 def _unknown(op: str, nodes: list[str]) -> str:
     library = ops.library_of(op)
-    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-    return f"{op} (node {nodes[0]}{more}{f'; from {library}' if library else ''})"
+    return f"{op} (node {enumerated(nodes, 1)}{f'; from {library}' if library else ''})"
 
 
 class registered_ops:  # noqa: N801 - reads as the set that it is

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound
 from ..graph import ops
-from ..graph.edit.pruning import effect_of
 from ..graph.edit.writer import node_bytes
+from ..graph.effects import effect_of
 from ..graph.graph import Array, Graph, TensorName, tensor_name
 from ..graph.read.restore import run_by
 from ..graph.read.served import Served

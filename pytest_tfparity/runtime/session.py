@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, TensorNotFound, did_you_mean
 from ..graph import ops
-from ..graph.edit.pruning import Effect, Part, does_more, effects_of_part, endless_calls, harmless, prune
+from ..graph.edit.pruning import Part, effects_of_part, endless_calls, prune
+from ..graph.effects import Effect, does_more, harmless
 from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
 from ..graph.read.tensors import STRING
 from ..graph.variables import written_variable

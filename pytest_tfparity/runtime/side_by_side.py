@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import ops
-from ..graph.edit.pruning import does_more
 from ..graph.edit.writer import node_bytes
+from ..graph.effects import does_more
 from ..graph.graph import Array, Node, TensorName
 from ..graph.proof.proof import Side
 from .importing import first_line

@@ -28,6 +28,7 @@ _PLAIN: Mapping[str, Any] = {
     "boolean": {"type": "boolean"},
     "statistic": {"type": "string", "pattern": r"^(max|mean|median|quantile\(.+\))$"},
     "path": _TEXT,
+    "pattern": _TEXT,
     "graph": _TEXT,
     "array": {"type": "string", "pattern": r"\.np[yz]$"},
     "golden": {"type": "string", "pattern": r"\.npz$"},
@@ -67,7 +68,7 @@ def _key(key: Key) -> dict[str, Any]:
 
 
 def _value(key: Key) -> dict[str, Any]:
-    """What a key may be. Raises KeyError for a kind that is in none of the tables."""
+    """What a key may be; anything where its kind says no more."""
     match key.kind:
         case "choice" | "dtype":
             choices = key.choices or schema.DTYPES
@@ -89,5 +90,5 @@ def _value(key: Key) -> dict[str, Any]:
             return {"type": "object", "additionalProperties": _section(schema.MODEL), "minProperties": 1}
     if key.kind in _SECTIONS:
         return _section(_SECTIONS[key.kind])
-    plain: dict[str, Any] = _PLAIN[key.kind]
+    plain: dict[str, Any] = _PLAIN.get(key.kind, {})
     return plain

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import Problem, SettingsError, shown_path
-from ..formats.registry import formats_for
 from ..formats.section import KINDS, Key
 from . import schema
 from .document import read_document
 from .entries import InputEntry
-from .readers import SECTION_READERS, read_model
+from .models import Models, expanded, misnamed
+from .readers import SECTION_READERS
 from .resolve import ModelEntry
-from .roles import merged, setting
-from .rules import problems_of, shown_from
+from .rules import shown_from
 from .sections import read_section, sentence
 from .spec import NpzSource
-from .stated import Layer, Place, Reading, Stated, Written, Wrong, must_be
+from .stated import Layer, Reading, Stated, Written, Wrong, must_be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class Manifest:
     """
 
     path: Path
-    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    models: Models = field(default_factory=Models)
     found: tuple[tuple[str | None, Problem], ...] = ()
 
     @property
@@ -72,12 +71,13 @@ def read_manifest(path: Path) -> Manifest:
     found: list[tuple[str | None, Problem]] = [(None, problem) for problem in reading.problems]
     defaults: Layer = top["defaults"].value or {} if "defaults" in top else {}
     stated: Mapping[str, Written] = top["models"].value or {} if "models" in top else {}
-    models: dict[str, ModelEntry] = {}
+    models = Models()
+    read: list[ModelEntry] = []
     for name, value in stated.items():
-        entry, problems = _model(path, name, value, defaults)
-        found += [(name, problem) for problem in problems]
-        models[name] = entry
-    found += _goldens(models)
+        made = expanded(path, name, value, defaults)
+        found += [(name, problem) for problem in (*made.problems, *models.add(made))]
+        read += made.read
+    found += _goldens(read)
     return Manifest(path=path, models=models, found=tuple(found))
 
 
@@ -110,41 +110,18 @@ def _models(reading: Reading, value: Written, key: Key, owner: str) -> Mapping[s
         raise Wrong("is empty; state at least one model")
     named: dict[str, Written] = {}
     for name, model in value.value.items():
-        if not name.strip() or not name.isprintable() or "::" in name:
-            reading.problem(
-                model.line, f"a model cannot be named {name!r}: it becomes part of a test's name."
-            )
+        if clause := misnamed(name):
+            reading.problem(model.line, clause)
         else:
             named[name] = model
     return named
 
 
-def _model(path: Path, name: str, value: Written, defaults: Layer) -> tuple[ModelEntry, list[Problem]]:
-    reading = _reading(path)
-    place = Place(path, value.line)
-    own: Layer = {}
-    entry = ModelEntry(name=name, place=place, own=own, defaults=defaults)
-    try:
-        own = read_model(reading, value, entry.owner)
-    except Wrong as wrong:
-        reading.problem(value.line, sentence(f"{entry.owner} {wrong}"))
-        own = {
-            setting("export", formats_for("export")[0].word): Stated(
-                value=None, place=place, label=entry.owner
-            )
-        }
-    else:
-        reading.problems += problems_of(
-            merged((defaults, own)), owner=entry.owner, place=place, root=path.parent
-        )
-    return ModelEntry(name=name, place=place, own=own, defaults=defaults), reading.problems
-
-
-def _goldens(models: Mapping[str, ModelEntry]) -> list[tuple[str | None, Problem]]:
+def _goldens(models: Sequence[ModelEntry]) -> list[tuple[str | None, Problem]]:
     """Goldens that two models would write, or that would be written over an input."""
     found: list[tuple[str | None, Problem]] = []
     writers: dict[Path, ModelEntry] = {}
-    for entry in models.values():
+    for entry in models:
         golden = _value(entry, "golden")
         if golden is None:
             continue
@@ -155,7 +132,7 @@ def _goldens(models: Mapping[str, ModelEntry]) -> list[tuple[str | None, Problem
                 f"{shown_from(golden, entry.root)}; give each its own."
             )
             found.append((entry.name, _problem(entry, "golden", message)))
-    for entry in models.values():
+    for entry in models:
         inputs: tuple[InputEntry, ...] = _value(entry, "inputs") or ()
         for given in inputs:
             source = given.spec.source

@@ -7,6 +7,7 @@ Where all settings stand side by side, those of a side have its name in front: `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..comparison.tolerance import METRICS
@@ -41,7 +42,11 @@ def side_description(role: Role, formats: list[Format]) -> str:
 
 def side_section(role: Role) -> Section:
     """The keys of one side: those of every format, those that usually stand there first, and its own."""
-    formats = formats_for(role)
+    return _side_section(role, tuple(formats_for(role)))
+
+
+@lru_cache(maxsize=16)
+def _side_section(role: Role, formats: tuple[Format, ...]) -> Section:
     own = [_FEEDS[role], *([_OPTIONAL] if role == "reference" else [])]
     keys: dict[str, Key] = {}
     for key in (*(key for each in formats for key in each.section.keys), *own):
@@ -49,7 +54,7 @@ def side_section(role: Role) -> Section:
     return Section(
         name=role,
         home=f"'{role}'",
-        description=side_description(role, formats),
+        description=side_description(role, list(formats)),
         keys=tuple(key._replace(sets=setting(role, name)) for name, key in keys.items()),
     )
 
@@ -73,7 +78,11 @@ def marker_section() -> Section:
         name="marker",
         home="the marker",
         description="The keyword arguments of the marker: the keys of a model, those of its sides without nesting.",
-        keys=(*plain.values(), *feeds, *(key for key in schema.MODEL.keys if key not in schema.TEST)),
+        keys=(
+            *plain.values(),
+            *feeds,
+            *(key for key in schema.MODEL.keys if key not in (schema.EACH, *schema.TEST)),
+        ),
     )
 
 
@@ -120,8 +129,12 @@ def flattened(reading: Reading, layer: Layer, owner: str) -> dict[str, Stated]:
 
 
 def _words_stated(settings: Layer, role: Role) -> Iterator[str]:
-    names = (setting(role, each.word) for each in formats_for(role))
-    return (name for name in names if name in settings)
+    return (name for name in _words(role, tuple(formats_for(role))) if name in settings)
+
+
+@lru_cache(maxsize=16)
+def _words(role: Role, formats: tuple[Format, ...]) -> tuple[str, ...]:
+    return tuple(setting(role, each.word) for each in formats)
 
 
 def stated_format(settings: Layer, role: Role) -> Format | None:
@@ -144,7 +157,7 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
     excludes another takes that one's place: so do ``rounding`` and the plain tolerance, and metrics that of either.
     """
     found: dict[str, Stated] = {}
-    for layer in layers:
+    for layer in filter(None, layers):
         for role in ROLES:
             for name in _replaced(found, layer, role):
                 found.pop(name, None)
@@ -158,8 +171,9 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Stated]:
 
 def _replaced(weaker: Layer, layer: Layer, role: Role) -> Iterator[str]:
     """The settings of a side in ``weaker`` that do not hold any more where ``layer`` does."""
-    before, after = stated_format(weaker, role), stated_format(layer, role)
-    if before is not None and after is not None and before is not after:
+    after = stated_format(layer, role)
+    before = stated_format(weaker, role) if after is not None else None
+    if before is not None and before is not after:
         yield from (setting(role, key.name) for key in before.section.keys)
     for each in FORMATS:
         for exclusive in each.exclusive:

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from .entries import InputEntry, OutputEntry
 
 
-def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> list[Problem]:
+def problems_of(
+    settings: Layer, *, owner: str, place: Place, root: Path, files: bool = True
+) -> list[Problem]:
     """Every problem of a check's settings. ``owner`` names it, ``place`` is where it begins.
 
     A setting whose value is None was wrong already and is not complained about again. Paths in
-    messages are relative to ``root`` where they lie in it.
+    messages are relative to ``root`` where they lie in it. Without ``files`` no file is looked for.
     """
     rules = (
         _export,
@@ -42,9 +44,11 @@ def problems_of(settings: Layer, *, owner: str, place: Place, root: Path) -> lis
         _vacuous,
         _two_tolerances,
     )
+    of_files = (_golden_alone, _side_files, _input_files)
     return [
         Problem(file=at.file, line=at.line, message=message)
         for rule in rules
+        if files or rule not in of_files
         for at, message in rule(settings, owner, place, root)
     ]
 
@@ -113,9 +117,11 @@ def _meaningless(settings: Layer, owner: str, place: Place, root: Path) -> Itera
     for role in ROLES:
         form = stated_format(settings, role)
         for key in side_section(role).keys if form is not None else ():
-            words = [each.word for each in formats_for(role) if key.name in each.section.by_name]
             stated = settings.get(key.setting)
-            if stated is not None and words and form is not None and not {form.word, key.name} & set(words):
+            if stated is None or form is None:
+                continue
+            words = [each.word for each in formats_for(role) if key.name in each.section.by_name]
+            if words and not {form.word, key.name} & set(words):
                 yield (
                     stated.place,
                     f"{stated.label} means nothing for a {form.word}: it is a key of {' or '.join(words)}.",

@@ -244,6 +244,12 @@ GRAD_CAM = Section(
     ),
 )
 
+EACH = Key(
+    "each",
+    "pattern",
+    "One model for each file or folder that matches: {name} stands for what the wildcards do, {path} for the match.",
+)
+
 DEFAULTS = Section(
     name="defaults",
     home="'defaults'",
@@ -256,6 +262,7 @@ MODEL = Section(
     home="a model",
     description="One check: an export that must match its reference.",
     keys=(
+        EACH,
         Key("reference", "reference", "The side that is right."),
         Key("export", "export", "The side under test."),
         Key(

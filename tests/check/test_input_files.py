@@ -150,7 +150,7 @@ def test_a_key_that_is_missing_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "images.npz"
     np.savez(path, images=IMAGE, labels=IMAGE)
     assert refused(NpzSource(path=path, key="image")) == (
-        f"Input image:0: {path} holds no array 'image' (it holds images, labels)."
+        f"Input image:0: {path} holds no array 'image' (it holds images and labels)."
         " Did you mean 'images'? State the array's name as `key`."
     )
 

@@ -217,7 +217,7 @@ def test_a_mode_that_a_feed_decides_otherwise_is_never_called_training(
         f" up to phase (which this run {known}); the checkpoint's graph always uses the moving statistics."
     )
     assert finding.fix == (
-        "Feed phase wherever the export runs, or freeze it with the value of inference pinned."
+        "Feed phase wherever the export runs, or export it with the value of inference as a constant."
     )
 
 

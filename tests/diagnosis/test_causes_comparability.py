@@ -35,7 +35,7 @@ def test_variables_that_the_outputs_need_are_named_and_the_checkpoints_values_pu
     assert result.verdict == "error"
     assert (finding.cause, finding.certainty) == ("export-not-frozen", "proven")
     assert (finding.nodes, finding.scopes) == (("fc/kernel",), ("fc",))
-    assert "model.pb is not frozen: 1 variable (fc/kernel) is still a variable" in finding.message
+    assert "model.pb is not frozen: 1 variable is left in it (fc/kernel), without a value" in finding.message
     assert "export-not-frozen   proven" in "\n".join(report(result))
 
 

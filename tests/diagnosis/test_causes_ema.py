@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from graphs.plain import Plan
 from graphs.weights import SHADOW, SHAPES, STATISTICS, Weights, averaged, causes, findings, trained
+from pytest_tfparity.diagnosis.causes import CAUSES
+from pytest_tfparity.diagnosis.diagnose import diagnose
 
 WEIGHTS = tuple(name for name in SHAPES if name not in STATISTICS)
 LAYERS = ("a/bn", "a/conv", "b/bn", "b/conv", "c/bn", "c/conv", "head")
@@ -37,6 +41,20 @@ def test_raw_weights_where_averages_are_meant() -> None:
     assert "raw value of all 11 variables" in found.message
 
 
+def test_a_fix_says_how_an_export_of_this_format_is_made_again() -> None:
+    meant = network(WEIGHTS)
+    case = meant.case(meant.values)
+    fixes = [
+        diagnose(replace(case, remake=remake), CAUSES).findings[0].fix
+        for remake in ("freeze again", "export again")
+    ]
+    assert fixes == [
+        f"Restore with tf.train.Saver(ema.variables_to_restore()), {remake} (or, if raw weights are meant, state"
+        " `ema: none`)."
+        for remake in ("freeze again", "export again")
+    ]
+
+
 def test_raw_statistics_belong_to_it_where_all_averages_are_meant() -> None:
     meant = network(tuple(SHAPES))
     assert causes(findings(meant, meant.values)) == {"ema-not-applied": LAYERS}
@@ -66,7 +84,7 @@ def test_one_raw_kernel_among_averages_is_named_alone() -> None:
     mixed = tuple(name for name in WEIGHTS if name != "b/conv/kernel")
     (found,) = findings(meant, export(meant, mixed))
     assert (found.cause, found.scopes) == ("ema-partially-applied", ("b/conv",))
-    assert "b/conv is raw in model.pb; the other 10 weights are moving averages" in found.message
+    assert "b/conv holds raw weights in model.pb; the other 10 weights are moving averages" in found.message
 
 
 def test_one_average_among_raw_weights_is_named_alone() -> None:

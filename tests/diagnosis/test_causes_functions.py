@@ -72,7 +72,7 @@ def test_another_number_that_the_input_is_multiplied_by_is_scaling_in_a_loop_too
     finding = found(reference, export)
     assert (finding.cause, finding.nodes) == ("input-scaling", ("loop",))
     assert finding.message == (
-        "The input is scaled otherwise: loop: in its body, scale: 2.0 in the checkpoint's graph and 3.0 in model.pb."
+        "The input is scaled differently: loop: in its body, scale: 2.0 in the checkpoint's graph and 3.0 in model.pb."
     )
 
 

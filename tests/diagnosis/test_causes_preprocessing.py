@@ -69,6 +69,7 @@ def test_another_scaling_is_told_as_a_line() -> None:
     assert finding.message == (
         "The first layer's input in model.pb is 0.5 * x + 0.5, where x is that of the checkpoint's graph."
     )
+    assert any("preprocess/sub" in each for each in finding.evidence)  # which the line does not name
 
 
 def test_a_mean_for_each_channel_is_told_with_both_values() -> None:
@@ -106,7 +107,8 @@ def test_a_step_that_the_export_lacks_is_told() -> None:
 def test_a_resize_is_told_by_its_attribute_or_method_wherever_it_stands() -> None:
     for stage in ("input", "middle"):
         reference = staged(frozen=False, **{stage: resized(align_corners=True)})
-        only(findings(reference, staged(frozen=True, **{stage: resized()})), "resize-attr")
+        finding = only(findings(reference, staged(frozen=True, **{stage: resized()})), "resize-attr")
+        assert "the attributes of training (align_corners=true);" in finding.fix
         export = staged(frozen=True, **{stage: resized("ResizeNearestNeighbor", align_corners=True)})
         finding = only(findings(reference, export), "resize-op")
         assert finding.message == (

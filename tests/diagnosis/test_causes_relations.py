@@ -50,7 +50,7 @@ def test_blocks_are_told_as_blocks() -> None:
         ),
         (
             lambda kernel: np.clip(kernel, -0.8, 0.8).astype(np.float32),
-            "are clipped: it is a/conv/kernel between",
+            "are clipped: it is a/conv/kernel limited to [-0.8, 0.8]",
         ),
         (
             lambda kernel: kernel * np.float32([0.5, 2, 3, 4]),
@@ -77,7 +77,7 @@ def test_what_nothing_explains_is_told_as_what_is_seen() -> None:
         "16 of 144 values of a/conv/kernel in model.pb differ; cosine with a/conv/kernel 0.874"
         in found.message
     )
-    assert "that proves the place, not the story" in found.evidence[-1]
+    assert "that proves the place, not what happened there" in found.evidence[-1]
 
 
 def test_a_kernel_without_a_mark_of_its_start_is_not_called_initial() -> None:
@@ -133,7 +133,10 @@ def test_statistics_through_one_function_are_told_with_it() -> None:
     variances = {name: np.sqrt(network.values[name]) for name in SHAPES if name.endswith("moving_variance")}
     found = only(network, variances)
     assert (found.cause, found.certainty) == ("bn-stats-transformed", "proven")
-    assert "3 times moving_variance is the checkpoint's through sqrt(x)" in found.message
+    assert (
+        "moving_variance of 3 layers is that of the checkpoint with every value x replaced by sqrt(x)"
+        in found.message
+    )
 
 
 def test_another_average_of_the_same_variable_is_named() -> None:

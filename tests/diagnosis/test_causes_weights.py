@@ -58,7 +58,7 @@ def test_another_number_of_classes_is_another_architecture() -> None:
     }
     (found,) = findings(network, export)
     assert (found.cause, found.scopes) == ("shapes-differ", ("head",))
-    assert "head/kernel is [4, 7] in model.pb and [4, 5] in model.ckpt" in found.message
+    assert "head/kernel has shape [4, 7] in model.pb and [4, 5] in model.ckpt" in found.message
 
 
 def test_a_network_at_its_start_holds_initial_values() -> None:

@@ -63,6 +63,20 @@ def test_another_activation_and_another_slope_are_one_finding() -> None:
     assert set(only(found, "graph-op-differs").nodes) == {"leaky", "first/act"}
 
 
+def test_a_difference_that_the_message_tells_is_no_evidence_beside_it() -> None:
+    def gains(*values: float) -> Stage:
+        return all_of(*(multiplied(f"gain_{number}", value) for number, value in enumerate(values)))
+
+    found = findings(
+        staged(frozen=False, middle=gains(2.0, 3.0, 5.0)),
+        staged(frozen=True, middle=gains(7.0, 8.0, 9.0)),
+    )
+    finding = only(found, "graph-const-differs")
+    assert finding.message.endswith(" And 1 more.")
+    assert len(finding.evidence) == 1
+    assert finding.evidence[0].rpartition(":")[0] not in finding.message
+
+
 def test_a_constant_that_is_no_weight_is_told_with_both_values() -> None:
     found = findings(
         staged(frozen=False, middle=multiplied("gain", 2.0)),
@@ -151,7 +165,7 @@ def test_a_difference_without_a_cause_is_told_with_its_place() -> None:
     differs = (compared(1.0),)
     held = replace(case(reference, staged(frozen=True, middle=op("Elu", "act"))), outputs=differs)
     assert diagnose(held, ()).notes == (
-        "No known cause explains the difference. Both graphs part first at act (Tanh act in the reference, Elu act in"
+        "No known cause explains the difference. The graphs first diverge at act (Tanh act in the reference, Elu act in"
         " the export).",
     )
     same = replace(case(reference, staged(frozen=True, middle=op("Tanh", "act"))), outputs=differs)
@@ -177,13 +191,13 @@ def test_what_cannot_be_repaired_is_not_said_to_have_been() -> None:
 
     place = "at act (Tanh act in the reference, Elu act in the export)"
     assert seen(()) == (
-        "None of this can be repaired in memory, so whether it is all that differs is not proven. Both graphs part"
-        f" first {place}.",
+        "None of this can be repaired in memory, so whether it is all that differs is not proven. The graphs first"
+        f" diverge {place}.",
     )
     other = tensor_of_array(VALUES["first/conv/kernel"] + np.float32(1))
     (note,) = seen((Constant(node="first/conv/kernel", value=other),))
     assert note.startswith(
-        "With this repair the export still differs by up to 1; it parts at first/conv/kernel"
+        "With this repair the export still differs by up to 1; it diverges at first/conv/kernel"
     )
 
 
@@ -296,7 +310,7 @@ def test_findings_come_in_the_order_of_what_each_explains() -> None:
 
     diagnosis = diagnose(replace(case(reference, export), runner=FakeRunner(comparison=run)))
     assert [each.cause for each in diagnosis.findings] == ["missing-softmax", "graph-const-differs"]
-    assert diagnosis.findings[0].evidence[-1] == "by itself it makes 5 of difference"
+    assert diagnosis.findings[0].evidence[-1] == "On its own it changes the outputs by up to 5."
 
 
 def compared(difference: float) -> OutputComparison:

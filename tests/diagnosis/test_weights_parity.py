@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -80,8 +82,28 @@ def test_swapped_weights_fail() -> None:
     tensors = checkpoint()
     wrong = export(tensors) | {"bn/gamma": tensors["bn/beta"], "bn/beta": tensors["bn/gamma"]}
     messages = [each.told("checkpoint") for each in weights_parity(wrong, tensors).mismatches]
-    assert "bn/gamma differs from bn/gamma of the checkpoint: other variable of bn/beta." in messages
+    assert "bn/gamma differs from bn/gamma of the checkpoint: it is bn/beta." in messages
     assert len(messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda value: np.zeros_like(value), "an initial value."),
+        (lambda value: value.astype(np.float16).astype(np.float32), "conv/kernel, rounded to float16."),
+        (lambda value: np.flip(value, 0), "conv/kernel, flipped."),
+        (lambda value: -value, "conv/kernel, with the opposite sign."),
+    ],
+)
+def test_a_weight_that_differs_is_told_with_what_it_is(
+    changed: Callable[[np.ndarray], np.ndarray], said: str
+) -> None:
+    tensors = checkpoint()
+    wrong = export(tensors) | {"conv/kernel": tensor(changed(tensors["conv/kernel"].array))}
+    (mismatch,) = weights_parity(wrong, tensors).mismatches
+    assert (
+        mismatch.told("checkpoint") == f"conv/kernel differs from conv/kernel of the checkpoint: it is {said}"
+    )
 
 
 def test_statistics_that_a_training_mode_export_lacks_are_reported() -> None:

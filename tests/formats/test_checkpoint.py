@@ -241,7 +241,7 @@ def test_a_checkpoint_without_a_graph_offers_the_ways_out(tmp_path: Path) -> Non
 def test_statistics_that_were_not_saved_are_told_as_that(tmp_path: Path) -> None:
     network = networks.small_network(tmp_path, keep_statistics=False)
     message = (
-        r"has no block/bn/moving_mean, block/bn/moving_variance, which .*It has block/bn/gamma and"
+        r"has no block/bn/moving_mean and block/bn/moving_variance, which .*It has block/bn/gamma and"
         r" block/bn/beta: batch norm's moving statistics were not saved"
     )
     with pytest.raises(ModelError, match=message):
@@ -313,9 +313,7 @@ def test_a_lookup_table_is_filled_before_the_run(tmp_path: Path) -> None:
 def test_a_saver_that_leaves_out_a_needed_variable_is_named(tmp_path: Path) -> None:
     network = networks.small_network(tmp_path, keep_statistics=False)
     whole = networks.small_network(tmp_path / "whole")
-    message = (
-        r"The saver of .* does not restore block/bn/moving_mean, block/bn/moving_variance, which the outputs"
-    )
+    message = r"The saver of .* does not restore block/bn/moving_mean and block/bn/moving_variance, which the outputs"
     with pytest.raises(ModelError, match=message):
         checkpoint(whole.checkpoint, meta=network.meta).run({"image:0": network.images}, ["logits"])
     assert_right(checkpoint(whole.checkpoint, meta=network.meta, ema="none"), whole)

@@ -69,11 +69,13 @@ def test_what_usually_stands_on_a_side_comes_first_there() -> None:
         "frozen_graph",
         "saved_model",
         "tflite",
+        "onnx",
     ]
     assert [each.word for each in formats_for("export")] == [
         "frozen_graph",
         "saved_model",
         "tflite",
+        "onnx",
         "checkpoint",
         "keras",
     ]

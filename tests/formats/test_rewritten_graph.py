@@ -91,7 +91,7 @@ def test_a_variable_in_a_changed_graph_is_refused_by_name(network: networks.Netw
     model, checkpoint = FrozenGraph(network.frozen_graph), Checkpoint(network.checkpoint, network.folder)
     side = Side(graph=checkpoint.graph, outputs=(tensor_name("logits"),), inputs=(tensor_name("image"),))
     repaired = model.rewritten(side, checkpoint)
-    with pytest.raises(ModelError, match=r"model.pb \(repaired\) is not frozen: .* are still variables"):
+    with pytest.raises(ModelError, match=r"model.pb \(repaired\) is not frozen: .* are left in it"):
         repaired.run({"image": network.images}, ["logits"])
     model.close()
     checkpoint.close()

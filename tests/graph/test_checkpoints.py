@@ -55,7 +55,7 @@ def test_a_latest_checkpoint_that_is_gone_is_an_error_and_no_older_one_is_taken(
     path = state(folder, "/elsewhere/model.ckpt-11")
     assert message_of(folder) == (
         f"{path} says that the latest checkpoint is /elsewhere/model.ckpt-11, of which there is no .index,"
-        f" neither there nor in {folder}. There are: model.ckpt-1, model.ckpt-2, model.ckpt-10."
+        f" neither there nor in {folder}. There are: model.ckpt-1, model.ckpt-2 and model.ckpt-10."
     )
 
 
@@ -67,7 +67,7 @@ def test_a_folder_of_one_checkpoint_needs_no_state_file(tmp_path):
 def test_a_folder_of_several_checkpoints_needs_one(folder):
     assert message_of(folder) == (
         f"{folder} holds 3 checkpoints and no `checkpoint` file that says which is the latest:"
-        " model.ckpt-1, model.ckpt-2, model.ckpt-10. Name one by its prefix."
+        " model.ckpt-1, model.ckpt-2 and model.ckpt-10. Name one by its prefix."
     )
 
 

@@ -35,6 +35,10 @@ class FakeRunner:
     asked: list[Role] = field(default_factory=list)
 
     @property
+    def translation(self) -> None:
+        return None
+
+    @property
     def comparable(self) -> bool:
         return self.comparison is not None
 

@@ -123,6 +123,7 @@ def case(reference: Side, export: Side, checkpoint: Values | None = None) -> Cas
         keys={name: name for name in reference.variables},
         outputs=(),
         export_name="model.pb",
+        remake="freeze again",
         reference_name="model.ckpt",
         reference_noun="checkpoint",
         reference_graph="checkpoint's graph",

@@ -124,6 +124,7 @@ class Weights:
             },
             outputs=(),
             export_name="model.pb",
+            remake="freeze again",
             reference_name="model.ckpt",
             reference_noun="checkpoint",
             reference_graph="checkpoint's graph",

@@ -198,4 +198,4 @@ def test_it(frozen_graph, checkpoint_session, golden_inputs):
     project.write("test_it.py", text)
     result = project.run("test_it.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*probabilities:0: the export's side has no such output*"])
+    result.stdout.fnmatch_lines(["*probabilities:0: the export has no such output*"])

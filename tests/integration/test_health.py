@@ -7,6 +7,7 @@ import pytest
 
 from conftest import MANIFEST, Project
 from graphs.networks import build, freeze, images, load, weights
+from pytest_tfparity.memory.hashes import Stamp
 
 
 def train(project: Project, steps: int = 20, **changed: np.ndarray) -> None:
@@ -40,6 +41,19 @@ def test_statistics_that_were_never_updated_warn(never_updated: Project) -> None
     result = never_updated.run()
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*HealthWarning: net: block/bn*moving_mean*UPDATE_OPS*"])
+
+
+def test_a_remembered_verdict_warns_as_it_did(
+    never_updated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stamp, "settled", True)
+    told = []
+    for closing in ("parity: 1 proven equal", "parity: 1 proven equal (1 of them remembered*"):
+        result = never_updated.run("--tfparity-cache=proven.json")
+        result.assert_outcomes(passed=1, warnings=1)
+        result.stdout.fnmatch_lines([closing])
+        told.append([line for line in result.outlines if "HealthWarning" in line])
+    assert told[0] == told[1] != []
 
 
 def test_under_health_error_they_fail(never_updated: Project) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from pytest_tfparity.__main__ import main
-from pytest_tfparity.reports.folder import merged_reports, write_reports
+from pytest_tfparity.reports.folder import write_reports
 from pytest_tfparity.reports.html import missing_packages
 from pytest_tfparity.reports.json import read_report, write_report
+from pytest_tfparity.reports.merging import merged_reports
 from pytest_tfparity.reports.thinning import LIMIT, fitted
-from pytest_tfparity.result import ParityResult
+from pytest_tfparity.result import ParityResult, Seconds
 from pytest_tfparity.result_details import Details
 from reports.results import ENVIRONMENT, failing, passing
 
@@ -69,10 +70,45 @@ def test_each_number_of_the_details_takes_no_line(tmp_path: Path) -> None:
 def test_reports_of_several_jobs_become_one(tmp_path: Path) -> None:
     write_report(tmp_path / "a", [failing("a"), passing("both")], ENVIRONMENT)
     write_report(tmp_path / "b", [failing("b"), passing("both")], {**ENVIRONMENT, "python": "3.12.1"})
-    results, environment = merged_reports([tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"])
-    assert sorted(result.model for result in results) == ["a", "b", "both"]
-    assert environment["python"] == "3.11.7 / 3.12.1"
-    assert environment["numpy"] == "2.4.6"
+    merged = merged_reports([tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"])
+    assert sorted(result.model for result in merged.results) == ["a", "b", "both"]
+    assert merged.environment["python"] == "3.11.7 / 3.12.1"
+    assert merged.environment["numpy"] == "2.4.6"
+    assert merged.remarks == (
+        f"The reports were made with different python: 3.11.7 in {tmp_path}/a/report.json;"
+        f" 3.12.1 in {tmp_path}/b/report.json.",
+    )
+
+
+def test_a_check_of_two_reports_counts_once_and_as_the_worst(tmp_path: Path) -> None:
+    write_report(tmp_path / "a", [passing("net"), passing("again")], ENVIRONMENT)
+    slower = replace(passing("again"), seconds=Seconds(load=3.0))
+    write_report(tmp_path / "b", [failing("net"), slower], ENVIRONMENT)
+    paths = [tmp_path / name / "report.json" for name in "ab"]
+    for order in (paths, paths[::-1]):
+        merged = merged_reports(order)
+        assert [(result.model, result.verdict) for result in merged.results] == [
+            ("again", "proven"),
+            ("net", "fail"),
+        ]
+        (remark,) = merged.remarks
+        assert remark.endswith(f": what {paths[1]} says stands.")
+
+
+def test_a_report_of_another_schema_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(tmp_path / "a", [passing()], ENVIRONMENT)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "report.json").write_text('{"schema": 2, "checks": []}', "utf-8")
+    assert main(["merge", f"{tmp_path}/a", f"{tmp_path}/b", "--output", f"{tmp_path}/c"]) == 2
+    assert (
+        capsys.readouterr().err == f"{tmp_path}/b/report.json is no report of schema 1 (its schema is 2).\n"
+    )
+    assert main(["merge", f"{tmp_path}/a", f"{tmp_path}/none", "--output", f"{tmp_path}/c"]) == 2
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/none/report.json cannot be read: No such file or directory. Name folders that --tfparity-report"
+        " wrote.\n"
+    )
+    assert not (tmp_path / "c").exists()
 
 
 @needs_page

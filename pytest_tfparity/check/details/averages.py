@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...diagnosis.alignment import reference_of
-from ...diagnosis.arrays import values
 from ...diagnosis.evidence import Evidence
 from ...diagnosis.places.weights import (
     expected_key,
@@ -17,6 +16,7 @@ from ...diagnosis.places.weights import (
 from ...diagnosis.provenance import part_of
 from ...diagnosis.tensor_names import shadow_of
 from ...graph.graph import Array
+from ...graph.read.tensors import values
 from ...result_details import Holds, WeightRow
 from .numbers import largest_difference
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from ...diagnosis.arrays import values
 from ...diagnosis.evidence import Evidence
 from ...diagnosis.places.batch_norms import export_norms, norm_pairs, reference_norms
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.graph import Array
 from ...graph.proof.proof import Side
+from ...graph.read.tensors import values
 from ...result_details import BatchNormRow, WeightSummary
 from .numbers import largest_difference, quantiles
 

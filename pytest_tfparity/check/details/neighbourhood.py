@@ -104,7 +104,7 @@ class _Around:
         return found
 
     def _beside_node(self, side: str, name: str, start: str) -> list[str]:
-        """What a node reads and what reads it; of a constant alone what it stands for, unless it is ``start``."""
+        """What a node reads, and what reads it; the readers of a constant only if that is ``start``."""
         follow = name == start or self.live[side][name].inputs
         readers = self.readers[side].get(name, [])[:MOST_READERS] if follow else []
         return [*self.inputs[side].get(name, ()), *readers]

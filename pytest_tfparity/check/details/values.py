@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ...diagnosis.relations.relation import doubles
 from ...graph.graph import Array
 from ...result import OutputComparison
 from ...result_details import OutputDifferences
@@ -42,11 +43,7 @@ def _described(
             array.dtype.kind in "biuf" or array.dtype.name == "bfloat16" for array in (reference, export)
         ):
             continue
-        yield _difference(output, _flat(reference), _flat(export))
-
-
-def _flat(array: Array) -> npt.NDArray[np.float64]:
-    return np.asarray(array, np.float64).reshape(-1)
+        yield _difference(output, doubles(reference), doubles(export))
 
 
 def _difference(

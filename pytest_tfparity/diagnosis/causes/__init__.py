@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..cause import Cause
 from . import (
     altered_weights,
+    arrangement,
     averages,
     batch_coupling,
     batch_norm,
@@ -69,6 +70,7 @@ CAUSES: tuple[Cause, ...] = (
     *batch_norm.CAUSES,
     *precision.CAUSES,
     *averages.CAUSES,
+    *arrangement.CAUSES,
     *altered_weights.CAUSES,
     *weights.CAUSES,
     *statistics.CAUSES,
@@ -85,7 +87,21 @@ ON_WRONG_INPUTS: tuple[Cause, ...] = (*other_layout.CAUSES, *batch_size.CAUSES)
 ROUNDING = Cause(id="rounding", ways=())
 """What is no fault of an export: told before any of these is asked (``check/rounding.py``)."""
 
-CATALOGUE: dict[str, Cause] = {cause.id: cause for cause in (*CAUSES, *statistics.HEALTH, ROUNDING)}
+QUANTISATION = tuple(
+    Cause(id=each, ways=())
+    for each in (
+        "tflite-quant-range-clipped",
+        "tflite-quant-range-inflated",
+        "tflite-zero-point",
+        "tflite-per-tensor-quantisation",
+        "tflite-dynamic-range",
+    )
+)
+"""What integers do to an export that is right otherwise: told after all of these (``diagnosis/quantised``)."""
+
+CATALOGUE: dict[str, Cause] = {
+    cause.id: cause for cause in (*CAUSES, *statistics.HEALTH, ROUNDING, *QUANTISATION)
+}
 """Every entry by its id, those that only the health of a checkpoint shows among them."""
 
 

@@ -1,118 +1,40 @@
-"""Weights that are the checkpoint's in another order, cut, or changed by one rule: exact relations, so sure stories."""
+"""Weights that are the checkpoint's changed by one rule, a sure story; and weights that differ without one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ..arrays import cosine, same, values
+from ...graph.layer import base_name
+from ...graph.read.tensors import values
+from ...wording import counted, enumerated
+from ..arrays import cosine, same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..places.batch_norms import norm_pairs, reference_norms
 from ..places.weights import WrongConstant, wrong_constants
 from ..relations.relation import Relation
-from ..wording import counted, enumerated
-from .kinds.weights import WrongWeights, of_kind, statistics_of_kind, weights_cause
+from .kinds.weights import WrongWeights, of_kind, source_of, statistics_of_kind, weights_cause
 from .weights import is_under_own_name
 
 _TOLD = 3
-"""Tensors that a message tells one by one."""
-
-
-def _source(wrong: WrongConstant) -> str:
-    """The checkpoint's tensor that the constant was made of."""
-    return wrong.source or wrong.key or wrong.node
-
-
-def _each_told(found: WrongWeights, tell: Callable[[WrongWeights, WrongConstant], str]) -> str:
-    """What became of the first few tensors, a sentence each, the largest first; and how many more there are."""
-    largest = sorted(found.wrong, key=lambda each: -values(each.held).size)
-    more = f" Likewise {counted(len(largest) - _TOLD, 'more tensor')}." if len(largest) > _TOLD else ""
-    return " ".join(tell(found, each) for each in largest[:_TOLD]) + more
-
-
-# --- the same values in another order
-
-
-def _order_told(found: WrongWeights, wrong: WrongConstant) -> str:
-    how = _order(wrong.relation)
-    return f"{wrong.constant} of {found.export_name} holds the values of {_source(wrong)} {how}."
-
-
-def _order(relation: Relation | None) -> str:
-    """What was done to the order, after "the values of ..."."""
-    if relation is None or _is_disorder(relation):
-        return "in another order"
-    if relation.kind == "flipped":
-        return f"backwards along {_axes(relation.axes)}"
-    if relation.kind == "reordered":
-        return f"with its axes exchanged to {list(relation.axes)} and read in the old shape"
-    if relation.blocks:
-        moved = [(place, block) for place, block in enumerate(relation.blocks) if place != block]
-        blocks = ", ".join(f"block {block} stands where block {place} was" for place, block in moved[:2])
-        return (
-            f"with axis {relation.axis} permuted in {len(relation.blocks)} blocks, {list(relation.blocks)} for"
-            f" {list(range(len(relation.blocks)))} ({blocks})"
-        )
-    moved = [(place, entry) for place, entry in enumerate(relation.order) if place != entry]
-    (place, entry), rest = moved[0], len(moved) - 1
-    return (
-        f"with axis {relation.axis} permuted: entry {entry} stands at {place}"
-        f"{f', and {rest} more are moved' if rest else ''}"
-    )
-
-
-def _is_disorder(relation: Relation) -> bool:
-    """Whether the values stand in an order that no axis explains."""
-    return relation.kind == "permuted" and relation.axis is None
-
-
-def _axes(axes: Sequence[int]) -> str:
-    return f"{'axis' if len(axes) == 1 else 'axes'} {enumerated([str(axis) for axis in axes])}"
-
-
-def _order_fix(found: WrongWeights) -> str:
-    relations = [relation for each in found.wrong if (relation := each.relation) is not None]
-    if any(relation.kind in ("flipped", "reordered") for relation in relations):
-        return (
-            "Write the kernels into the export as they were trained: a convolution is no correlation turned"
-            " round, and another layout takes a transpose, not a reshape."
-        )
-    if any(relation.blocks for relation in relations):
-        return (
-            "Keep the order of the blocks (the gates of a cell: i, c, f, o in one library is i, f, c, o in another)"
-            " where the weights are written."
-        )
-    return "Keep the order of the entries (classes, vocabulary, channels) that the model was trained with."
-
-
-PERMUTED = weights_cause(
-    id="weights-permuted",
-    where=lambda evidence: [
-        each
-        for each in of_kind("flipped", "permuted", "reordered")(evidence)
-        if each.relation is not None and not (each.statistic and _is_disorder(each.relation))
-    ],
-    says=lambda found: _each_told(found, _order_told),
-    fix=_order_fix,
-)
-
+"""Rules that a message tells."""
 
 # --- changed value by value
 
 
 def _altered_told(found: WrongWeights, wrong: WrongConstant) -> str:
     relation, total = wrong.relation, values(wrong.held).size
-    here, there = f"{wrong.constant} of {found.export_name}", _source(wrong)
+    here, there = f"{wrong.constant} of {found.export_name}", source_of(wrong)
     if relation is None or relation.kind not in ("zeroed", "masked", "clipped"):
         return f"{here} is {there} {_rule(relation)}."
     some = f"{relation.changed:,} of {total:,} values of {here}"
     if relation.kind == "zeroed":
         return f"{some} are 0 where {there} has |w| < {relation.bound:.6g}; all others are equal."
     if relation.kind == "masked":
-        return f"{some} are 0 where {there} has other values, of no one size; all others are equal."
+        return f"{some} are 0 where {there} is not, in large values and in small ones; all others are equal."
     low, high = relation.limits or (0.0, 0.0)
-    return f"{some} are clipped: it is {there} between {low:.6g} and {high:.6g}."
+    return f"{some} are clipped: it is {there} limited to [{low:.6g}, {high:.6g}]."
 
 
 def _rule(relation: Relation | None) -> str:
@@ -130,7 +52,7 @@ def _rule(relation: Relation | None) -> str:
     if relation.function == "x+c":
         return f"plus {relation.number:.3g}"
     number = "" if relation.number is None else f"{relation.number:.3g}"
-    return f"through {relation.function.replace('+c', f' + {number}')}"
+    return f"with every value x replaced by {relation.function.replace('+c', f' + {number}')}"
 
 
 _SCALED = ("scaled", "channels scaled")
@@ -153,10 +75,10 @@ def _altered(evidence: Evidence) -> Sequence[WrongConstant]:
 ALTERED = weights_cause(
     id="weights-altered",
     where=_altered,
-    says=lambda found: _each_told(found, _altered_told),
+    says=lambda found: found.told(_altered_told),
     fix=lambda found: (
-        "Leave out the step that changes the weights on their way into the export (pruning, clipping, scaling, a fold"
-        " that is half done), or state the tolerance that it costs."
+        f"Leave out the step that changes the weights between {found.reference_name} and the export (pruning, clipping,"
+        " scaling, half of a batch norm fold), or state a tolerance that allows for it."
     ),
 )
 
@@ -165,9 +87,9 @@ ALTERED = weights_cause(
 
 
 def _transformed_said(found: WrongWeights) -> str:
-    rules = Counter((each.node.rpartition("/")[2], _rule(each.relation)) for each in found.wrong)
+    rules = Counter((base_name(each.node), _rule(each.relation)) for each in found.wrong)
     told = [
-        f"{count} times {name} is the {found.reference_noun}'s {rule}"
+        f"{name} of {counted(count, 'layer')} is that of the {found.reference_noun} {rule}"
         for (name, rule), count in rules.most_common(_TOLD)
     ]
     more = f" ({len(rules) - _TOLD} more such rules)" if len(rules) > _TOLD else ""
@@ -179,8 +101,8 @@ TRANSFORMED = weights_cause(
     where=statistics_of_kind("mapped", "scaled", "negated", "channels scaled"),
     says=_transformed_said,
     fix=(
-        "Convert the statistics as the library wants them: the variance, not the deviation; without epsilon; divided by"
-        " Caffe's scale factor."
+        "Write the statistics as TensorFlow expects them: the variance, not the standard deviation; without epsilon;"
+        " those of Caffe divided by its scale factor."
     ),
     facts=lambda found: [f"Every value of {counted(len(found.wrong), 'statistic')} follows within rounding."],
 )
@@ -202,7 +124,10 @@ def _unrelated(evidence: Evidence) -> Sequence[WrongConstant]:
 def _difference_told(found: WrongWeights, wrong: WrongConstant) -> str:
     held, right = values(wrong.held), values(wrong.right)
     if held.shape != right.shape:
-        return f"{wrong.constant} has shape {list(held.shape)} for {list(right.shape)}."
+        return (
+            f"{wrong.constant} has shape {list(held.shape)} in {found.export_name}, {wrong.key} has"
+            f" {list(right.shape)}."
+        )
     changed = int((held != right).sum())
     angle = cosine(held, right) if held.size > 2 else None
     near = "" if angle is None or same(held, right) else f"; cosine with {wrong.key} {angle:.3f}"
@@ -212,14 +137,14 @@ def _difference_told(found: WrongWeights, wrong: WrongConstant) -> str:
 WEIGHTS_DIFFER = weights_cause(
     id="weights-differ",
     where=_unrelated,
-    says=lambda found: _each_told(found, _difference_told),
+    says=lambda found: found.told(_difference_told),
     fix=lambda found: (
-        f"Compare how these weights come into the export with how {found.reference_name} is restored: they are neither"
-        " its own, nor made of them in any way that is known."
+        f"Check where the export script takes these weights from: they are not those of {found.reference_name}, and do"
+        " not follow from them in any way that is known."
     ),
     certain=False,
 )
 
-CAUSES: tuple[Cause, ...] = (PERMUTED, ALTERED, TRANSFORMED)
+CAUSES: tuple[Cause, ...] = (ALTERED, TRANSFORMED)
 LAST: tuple[Cause, ...] = (WEIGHTS_DIFFER,)
 """What is left of the weights once every cause that knows a story was asked."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...graph.layer import scope_of
+from ...graph.read.tensors import values
 from ...result import Health
-from ..arrays import cosine, same, values
+from ...wording import verb
+from ..arrays import cosine, same
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
@@ -13,7 +16,6 @@ from ..places.weights import WrongConstant, wrong_constants
 from ..raw_or_averaged import averages, in_layers_of, mixture_of_averages
 from ..tensor_names import slot_of
 from ..unrestored import NEAR
-from ..wording import verb
 from .kinds.group import suspicion
 from .kinds.weights import WrongWeights, weights_cause
 
@@ -76,7 +78,9 @@ NOT_APPLIED = weights_cause(
         f"{found.export_name} holds the raw value of all {len(found.wrong)} variables whose moving average the"
         f" reference restores from {found.reference_name}."
     ),
-    fix=f"Restore with {_RESTORE} before freezing (or, if raw weights are meant, state `ema: none`).",
+    fix=lambda found: (
+        f"Restore with {_RESTORE}, {found.case.remake} (or, if raw weights are meant, state `ema: none`)."
+    ),
     facts=_example,
 )
 
@@ -108,7 +112,9 @@ APPLIED_UNEXPECTEDLY = weights_cause(
         f"{found.export_name} holds the moving averages of {len(found.wrong)} variables, the reference"
         f" ({found.reference_name}) the variables themselves."
     ),
-    fix="Restore with tf.train.Saver() before freezing (or, if averages are meant, state `ema: trainable`).",
+    fix=lambda found: (
+        f"Restore with tf.train.Saver(), {found.case.remake} (or, if averages are meant, state `ema: trainable`)."
+    ),
     facts=_example,
 )
 
@@ -121,7 +127,7 @@ def _mixed(evidence: Evidence) -> Iterator[Suspicion]:
     known = evidence[averages]
     if known.raw and known.right_averages:
         wrong = (*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics))
-        yield _half(evidence, wrong, "raw", f"{known.right_averages} weights are moving averages")
+        yield _half(evidence, wrong, "raw weights", f"{known.right_averages} weights are moving averages")
     if known.averaged and known.right_raw:
         wrong = (*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics))
         yield _half(evidence, wrong, "moving averages", f"{known.right_raw} weights are raw")
@@ -132,9 +138,9 @@ def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others:
     return suspicion(
         "ema-partially-applied",
         found,
-        f"{found.layers} {verb(found.scopes, 'is', 'are')} {held} in {found.export_name}; the other"
+        f"{found.layers} {verb(found.scopes, 'holds', 'hold')} {held} in {found.export_name}; the other"
         f" {others}, as all are in the reference.",
-        "Restore all of them through one map, ema.variables_to_restore(), and fail on missing names.",
+        "Restore all variables with one map, ema.variables_to_restore(), and let a missing name be an error.",
         facts=_example,
     )
 
@@ -163,7 +169,7 @@ NOT_APPLIED_TO_STATISTICS = weights_cause(
     facts=_example,
 )
 
-# --- another one
+# --- another average
 
 
 def _of_another_average(evidence: Evidence) -> Sequence[WrongConstant]:
@@ -172,8 +178,8 @@ def _of_another_average(evidence: Evidence) -> Sequence[WrongConstant]:
     found = []
     for each in evidence[wrong_constants]:
         source = each.origin.source if each.origin is not None and each.origin.informative else None
-        base = (each.key or "").rpartition("/")[0]
-        beside = source is not None and source.rpartition("/")[0] == base and source != each.key
+        base = scope_of(each.key or "")
+        beside = source is not None and scope_of(source) == base and source != each.key
         if source is None or not beside or base not in tensors or slot_of(source, tensors) is not None:
             continue
         near = cosine(values(tensors[source]), values(tensors[base]))
@@ -197,7 +203,10 @@ OTHER_AVERAGE = weights_cause(
     id="ema-other-average",
     where=_of_another_average,
     says=_other_said,
-    fix=lambda found: f"Restore the average that is meant: {found.wrong[0].key} and its like.",
+    fix=lambda found: (
+        f"Restore the average that the reference restores: {found.wrong[0].key}, not {found.wrong[0].source}, and the"
+        " others likewise."
+    ),
 )
 
 CAUSES: tuple[Cause, ...] = (

@@ -8,16 +8,16 @@ from ...graph import ops
 from ...graph.edit.repair import Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layers_of
+from ...graph.read.tensors import values
 from ...runtime.matching import Half
+from ...wording import enumerated, verb
 from ..alignment import divergences, reference_of
-from ..arrays import values
 from ..behaviour import rows_coupled
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..needed import live_export, live_reference
 from ..places.batch_norms import export_norms, nodes_inside
 from ..places.repairs import as_reference_at
-from ..wording import enumerated
 
 
 def _coupled(evidence: Evidence) -> Iterator[Suspicion]:
@@ -37,10 +37,10 @@ def _coupled(evidence: Evidence) -> Iterator[Suspicion]:
         cause="output-couples-batch",
         nodes=tuple(found),
         scopes=_scopes(found, coupled),
-        message=f"{enumerated([str(output) for output in coupled])} of {case.export_name} depends on"
-        f" the other rows of the batch: {first.op} {first.name} reduces over axis 0, which the"
-        f" {case.reference_graph} does not.",
-        fix="Reduce over the axes of one row alone (1 and up, keepdims=True).",
+        message=f"{enumerated([str(output) for output in coupled])} of {case.export_name}"
+        f" {verb(coupled, 'depends', 'depend')} on the other rows of the batch: {first.op} {first.name} reduces"
+        f" over axis 0, which the {case.reference_graph} does not.",
+        fix="Reduce over the axes within a row (1 and up), not over axis 0, the batch.",
         evidence=_measured(measured),
         repair=_uncoupled(evidence, coupled),
     )

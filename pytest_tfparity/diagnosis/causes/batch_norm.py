@@ -10,14 +10,14 @@ from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair
 from ...graph.graph import Array
 from ...graph.layer import scope_of
+from ...graph.read.tensors import values
+from ...wording import enumerated
 from ..alignment import counterpart
-from ..arrays import values
 from ..cause import Cause
 from ..evidence import Evidence
 from ..needed import export_flow
 from ..places.batch_norms import norm_as_reference, norm_node, norm_scopes
 from ..tensor_names import averaged_by
-from ..wording import enumerated
 from .kinds.batch_norms import BatchNorms, batch_norm_cause
 
 _SAME_EPSILON = 2e-3
@@ -70,7 +70,9 @@ ZERO_EPSILON = batch_norm_cause(
         pair.export.epsilon == 0 and pair.reference.epsilon != 0 and _dead_channel(evidence, pair) is not None
     ),
     says=_zero_epsilon_said,
-    fix=lambda found: f"Export with epsilon={_epsilon(found)}; a converter has dropped it.",
+    fix=lambda found: (
+        f"Build the batch norms of the export graph with epsilon={_epsilon(found)}, as in training."
+    ),
 )
 
 EPSILON = batch_norm_cause(
@@ -160,7 +162,9 @@ def _unused_said(found: BatchNorms) -> str:
 def _unused_fix(found: BatchNorms) -> str:
     missing = {name for pair in found.pairs for name in _unused(found.evidence, pair)}
     flags = " and ".join(option for name, option in _OPTIONS.items() if name in missing)
-    return f"Build the batch norms of the export graph with {flags}, restore, {found.case.remake}."
+    return (
+        f"Build the batch norms of the export graph with {flags}, {found.case.restored}, {found.case.remake}."
+    )
 
 
 def _with_weights(evidence: Evidence, pair: BatchNormPair) -> Repair:
@@ -227,13 +231,13 @@ NAMES_SHIFTED = batch_norm_cause(
     id="bn-stats-names-shifted",
     where=_shifted,
     says=lambda found: (
-        f"The batch norms of {found.each(_layer)} use statistics of other layers, each under its own name:"
+        f"The batch norms of {found.each(_layer)} use the moving statistics of other layers:"
         f" {_layer(found.pairs[0])} reads {found.pairs[0].export.mean} in {found.export_name} and"
         f" {found.pairs[0].reference.mean} in the {found.reference_graph}."
     ),
     fix=(
-        "Names of EMA-of-moments statistics follow the order of construction: build the layers in"
-        " training's order, or give each its own variable scope, and restore by consumer."
+        "Averages of tf.nn.moments are named in the order in which layers are built: build the layers in the order of"
+        " training, or give each a variable scope of its own."
     ),
     repair=lambda evidence, pair: norm_as_reference(
         evidence, pair.reference, replace(pair.export, mean=None, variance=None)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from ...graph import ops
 from ...graph.batch_norm.pairs import BatchNormPair
 from ...graph.edit.repair import Repair, Ungraftable
-from ...graph.layer import layer_around_conditional
+from ...graph.layer import base_name, layer_around_conditional
 from ...graph.live_graph import LiveGraph
+from ...wording import enumerated
 from ..cause import Cause, Suspicion, Way
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..places.batch_norms import Switched, export_norms, norm_pairs, norm_scopes, norms_as_reference, switched
 from ..run_mode import RunMode, mode_in_this_run
-from ..wording import enumerated
 from .kinds.batch_norms import BatchNorms, batch_norm_cause
 from .kinds.group import suspicion
 
@@ -86,7 +86,7 @@ def _trains(evidence: Evidence, pair: BatchNormPair) -> bool:
 
 
 def _is_keras(name: str | None) -> bool:
-    return name is not None and _KERAS_PLACEHOLDER in name.rpartition("/")[2]
+    return name is not None and _KERAS_PLACEHOLDER in base_name(name)
 
 
 def _grouped(evidence: Evidence, pairs: Sequence[BatchNormPair]) -> _Training:
@@ -150,12 +150,10 @@ def _fed_mode(evidence: Evidence, pair: BatchNormPair) -> RunMode | None:
 
 def _fix(cause: str, found: _Training) -> str:
     feeds = [f"{switch.node}:0={switch.value}" for switch in found.switches if switch.placeholder]
-    fed = f"Feed {enumerated(feeds)} wherever the export runs, or freeze it with that value pinned."
+    fed = f"Feed {enumerated(feeds)} wherever the export runs, or export it with that value as a constant."
     built = ""
     if cause == KERAS:
-        built = (
-            "K.clear_session() and K.set_learning_phase(0) before the model is rebuilt settle it at export."
-        )
+        built = "When exporting, call K.clear_session() and K.set_learning_phase(0) before the model is built again."
     elif found.rest or not feeds:
         built = _built(found)
     return " ".join(filter(None, [fed if feeds else "", built]))
@@ -183,11 +181,11 @@ def _facts(found: _Training) -> tuple[str, ...]:
     facts = []
     if fused:
         many = f" in {fused} of them" if plain else ""
-        facts.append(f"is_training=true{many} in the export, false in the {found.reference_graph}")
+        facts.append(f"is_training=true{many} in the export, false in the {found.reference_graph}.")
     if plain:
         many = f" in {plain} of them" if fused else ""
-        facts.append(f"moments over the batch axis of the input feed the normalisation{many}")
-    return ("; ".join(facts) + ".",)
+        facts.append(f"Moments over the batch axis of the input feed the normalisation{many}.")
+    return tuple(facts)
 
 
 def _reference_fix(found: BatchNorms) -> str:

@@ -9,16 +9,16 @@ from ...graph.align.divergence import Divergence, Kind
 from ...graph.graph import Array, Node
 from ...graph.layer import layers_of
 from ...graph.proof.proof import Side
+from ...graph.read.tensors import values
 from ...runtime.feeds import tensor_spec
 from ...runtime.matching import Half
+from ...wording import enumerated
 from ..alignment import divergences
-from ..arrays import values
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..needed import known_nodes, live_export
 from ..places.repairs import as_reference_at
 from ..run_mode import fed
-from ..wording import enumerated
 
 BATCH_DIM_PINNED = "batch-dim-pinned"
 

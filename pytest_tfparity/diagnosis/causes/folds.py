@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...wording import enumerated, verb
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.fold_formula import Misfold
 from ..places.unfold import Folded
 from ..places.wrong_folds import wrong_folds
-from ..wording import enumerated, verb
 from .kinds.folds import Folds, fold_cause
 from .kinds.group import suspicion
 
@@ -22,14 +22,17 @@ def _once(folded: Folded) -> bool:
 def _twice_said(found: Folds) -> str:
     kept = any(folded.kept is not None for folded in found.folds)
     still = f"the scale of {found.norms}, which still runs" if kept else f"the scale of {found.norms} twice"
-    return f"{found.kernels} in {found.export_name} already contains {still}."
+    kernels = {folded.linear.kernel for folded in found.folds if folded.linear is not None}
+    return f"{found.kernels} in {found.export_name} already {verb(kernels, 'contains', 'contain')} {still}."
 
 
 FOLDED_TWICE = fold_cause(
     id="bn-folded-twice",
     where=lambda folded: folded.kept is not None or folded.fold.power == 2,
     says=_twice_said,
-    fix="Remove the batch norm from the export when folding it, or leave the kernel as it was trained.",
+    fix=lambda found: (
+        f"Fold {found.norms} once and remove it from the export, or leave the kernel as it was trained."
+    ),
     by_norm=False,
 )
 
@@ -70,8 +73,8 @@ _OFFSETS = {"beta only": "is beta alone", "absent": "is missing"}
 
 
 def _offset_said(found: Folds) -> str:
-    kinds = {_OFFSETS.get(folded.fold.bias, "is another one") for folded in found.folds}
-    what = kinds.pop() if len(kinds) == 1 else "is another one"
+    kinds = {_OFFSETS.get(folded.fold.bias, "is wrong") for folded in found.folds}
+    what = kinds.pop() if len(kinds) == 1 else "is wrong"
     return (
         f"{found.layers}: folded in {found.export_name}, but the offset behind"
         f" {found.each(lambda folded: folded.node)} {what}; it must be {_offset(found)}."

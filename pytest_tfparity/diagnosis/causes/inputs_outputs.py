@@ -10,13 +10,13 @@ from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.layer import common_layer, layer_of
 from ...graph.proof.proof import Side, prove
+from ...wording import enumerated
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
 from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
-from ..wording import enumerated
 
 _MOST_PAIRS = 6
 """How many pairs of inputs are exchanged to see what happens, all of four inputs: each costs an alignment."""
@@ -131,7 +131,7 @@ def _wrong_signature(evidence: Evidence) -> Iterator[Suspicion]:
             " same file computes what the reference computes.",
             fix=f"State `signature: {name}` for the export; or, if servers ask for the other one, export the right"
             " function under that name.",
-            evidence=(f"under signature {name} the export is proven to be the reference",),
+            evidence=(f"under signature {name} the export is proven to compute what the reference computes",),
             repair=tuple(
                 Graft(
                     export=got,

@@ -7,7 +7,16 @@ from ...graph.align.divergence import Kind
 from ..places.divergences import Difference
 from ..places.transformations import FLATTENERS, TURNS, any_of, slides
 from .kinds.graph import Differences, GraphCause
-from .kinds.sentences import as_written, export_ops, fact_told, names_of, nodes_to_name, reader, reference_ops
+from .kinds.sentences import (
+    as_written,
+    export_ops,
+    fact_told,
+    names_of,
+    nodes_to_name,
+    reader,
+    reference_ops,
+    values_of_training,
+)
 
 # --- padding
 
@@ -40,9 +49,9 @@ PADDING = GraphCause(
     id="padding",
     where=_pads_otherwise,
     says=_padding_said,
-    fix=(
-        "Pad in the export as in training: with stride 2, padding SAME pads right and bottom, an explicit Pad and"
-        " VALID all sides (conv2d_same of slim)."
+    fix=lambda found: (
+        f"Pad in the export as in training{values_of_training(found.found)}: with stride 2, padding SAME pads right and"
+        " bottom, an explicit Pad and VALID all sides (conv2d_same of slim)."
     ),
     nodes=_padded,
 )
@@ -99,7 +108,7 @@ FLATTEN_ORDER = GraphCause(
 def _axes_fix(found: Differences) -> str:
     pictures = all(each.first for each in found.found)
     why = ": PIL says (width, height), arrays are [height, width]" if pictures else ""
-    return f"Leave the axes as in training{why}."
+    return f"Keep the order of axes of training{why}."
 
 
 AXIS_TRANSPOSED = GraphCause(

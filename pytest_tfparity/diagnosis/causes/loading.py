@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator
 
 from ...graph import ops
 from ...graph.edit.repair import Constant, Repair, Rewrite
-from ...graph.graph import Function, Graph, Node, Shape, Tensor, TensorName
+from ...graph.function_body import named_functions
+from ...graph.graph import Graph, Node, Shape, Tensor, TensorName
 from ...graph.layer import layer_of, layers_of
 from ...graph.proof.proof import Side
 from ...graph.read.reference_edges import lost_references, written_constant
 from ...runtime.matching import Half
+from ...wording import counted, enumerated, verb
 from ..alignment import divergences, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.batch_norms import export_norms
 from ..places.repairs import as_reference_at
-from ..wording import counted, enumerated
 
 _AGAIN = re.compile(r"_\d+$")
 
@@ -32,13 +33,12 @@ def _not_frozen(evidence: Evidence) -> Iterator[Suspicion]:
     ]
     if not left:
         return
-    are = "are still variables" if len(left) > 1 else "is still a variable"
     yield Suspicion(
         cause="export-not-frozen",
         nodes=tuple(left),
         scopes=layers_of(left),
-        message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} ({enumerated(left)})"
-        f" {are}, without a value in the file.",
+        message=f"{case.export_name} is not frozen: {counted(len(left), 'variable')} {verb(left, 'is', 'are')} left in"
+        f" it ({enumerated(left)}), without a value in the file.",
         fix=f"In one session, {case.restored}, then freeze with convert_variables_to_constants.",
         repair=tuple(_values(evidence, left)),
     )
@@ -50,13 +50,13 @@ def _not_restored(evidence: Evidence) -> Iterator[Suspicion]:
     left = [name for name in Half.of(export).part.nodes if name in case.unrestored]
     if not left:
         return
-    them = "them" if len(left) > 1 else "it"
     yield Suspicion(
         cause="saved-model-variable-not-restored",
         nodes=tuple(left),
         scopes=layers_of(left),
         message=f"{case.export_name} computes its outputs from {counted(len(left), 'variable')} ({enumerated(left)})"
-        f" that its restore function puts no value into: whoever loads it finds {them} uninitialised.",
+        f" that its restore function puts no value into: who loads it finds {verb(left, 'it', 'them')}"
+        " uninitialised.",
         fix="Let the exported object hold every layer as an attribute (or in a list that is one) before it is"
         " exported; in TensorFlow 1, save all of tf.global_variables().",
         evidence=(f"no RestoreV2 leads to an assignment to {enumerated(left)}",),
@@ -187,12 +187,9 @@ def _unknown(evidence: Evidence, side: Side) -> list[Node]:
     return [
         node
         for node in part.nodes.values()
-        if unknown(node.op) or node.op in lacking or _called(node) & lacking
+        if unknown(node.op)
+        or any(each.name in lacking for each in named_functions(node.op, node.attrs, functions))
     ]
-
-
-def _called(node: Node) -> set[str]:
-    return {value.name for value in node.attrs.values() if isinstance(value, Function)}
 
 
 def _described(op: str, name: str) -> str:

@@ -8,9 +8,11 @@ import numpy as np
 
 from ...graph.graph import Array, Tensor
 from ...graph.layer import layer_of, layers_of
+from ...graph.read.tensors import values
+from ...wording import enumerated, verb
 from ..activations import activations
 from ..alignment import alignment, nearest_divergences
-from ..arrays import is_float, values
+from ..arrays import is_float
 from ..behaviour import export_answers, reference_answers
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -18,7 +20,6 @@ from ..needed import live_export, live_reference
 from ..places.repairs import as_reference_at
 from ..places.weights import WrongConstant, wrong_constants
 from ..runner import OutputArrays
-from ..wording import enumerated, verb
 from .kinds.weights import WrongWeights, weights_cause
 
 NAN_IN_BOTH = "nan-in-both"

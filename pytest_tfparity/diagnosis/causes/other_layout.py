@@ -12,10 +12,10 @@ from ...graph.edit.repair import Rewrite, Wire, constant_node, tensor_of_array
 from ...graph.edit.transposed import inverse
 from ...graph.graph import Array, DType, Node, Shape, TensorName
 from ...runtime.feeds import tensor_spec
+from ...wording import enumerated
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..runner import OutputArrays, Runner
-from ..wording import enumerated
 
 _ORDERS: Mapping[int, tuple[tuple[int, ...], ...]] = {
     3: ((0, 2, 1),),

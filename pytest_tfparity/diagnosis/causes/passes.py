@@ -10,6 +10,7 @@ from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import Node, TensorName
 from ...graph.layer import layers_of
 from ...graph.live_graph import LiveGraph
+from ...wording import enumerated, verb
 from ..alignment import reference_of
 from ..behaviour import rows_equal
 from ..cause import Cause, Suspicion
@@ -18,7 +19,6 @@ from ..needed import export_flow, live_export, reference_flow
 from ..places.batch_norms import linears, norm_graft, norm_pairs, reference_norms
 from ..places.folds import folds
 from ..places.unfold import Folded, unfolded
-from ..wording import enumerated, verb
 
 
 def _shared_output(evidence: Evidence) -> Iterator[Suspicion]:

@@ -9,6 +9,7 @@ from ...graph import ops
 from ...graph.edit.repair import Graft, Repair
 from ...graph.graph import DType, Node, TensorName
 from ...graph.layer import layer_of, scope_of
+from ...wording import counted, enumerated, verb
 from ..alignment import counterpart, reference_of
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -25,7 +26,6 @@ from ..lowered import (
 from ..needed import live_export
 from ..places.repairs import as_reference_at
 from ..places.weights import provenances, wrong_constants
-from ..wording import counted, enumerated, verb
 from .kinds.group import Group, Sentence, suspicion
 
 _READS = ops.IDENTITIES | ops.ENTERS | ops.RESHAPES | {"Cast", "ReadVariableOp"}
@@ -118,8 +118,8 @@ QUANTISED = _lowered_cause(
     precision="8 bit",
     says=lambda found: (
         f"{counted(len(found.lowered), 'weight')} of {found.export_name}"
-        f" {verb(found.lowered, 'holds', 'hold')} no more than 8 bits: each value is one of at most 256 equal"
-        " steps, of its tensor or of its channel."
+        f" {verb(found.lowered, 'holds', 'hold')} no more than 8 bits: each value is one of at most 256 equally"
+        " spaced ones, of its tensor or of its channel."
     ),
     fix="Do not quantise, or loosen the tolerance.",
 )
@@ -157,9 +157,9 @@ def _half(evidence: Evidence) -> Iterator[Suspicion]:
         cause="compute-fp16",
         nodes=tuple(nodes),
         scopes=tuple(scopes),
-        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(list(scopes))})"
+        message=f"{counted(len(nodes), 'node')} of {case.export_name} ({enumerated(scopes)})"
         f" {verb(nodes, 'computes', 'compute')} in half"
-        f" precision; the {case.reference_graph} computes them in float.",
+        f" precision; the {case.reference_graph} computes them in full precision.",
         fix="Export the float graph, or loosen the tolerance.",
         repair=_in_float(evidence, nodes),
     )
@@ -232,7 +232,7 @@ def _without_fake_quant(evidence: Evidence) -> Iterator[Suspicion]:
         scopes=tuple(scopes),
         message=f"The {case.reference_graph} quantises at {counted(len(places), 'place')} ({enumerated(scopes)}),"
         f" {case.export_name} does not (at {enumerated(readers)}).",
-        fix="Call tf.contrib.quantize.create_eval_graph() on the export graph before freezing.",
+        fix=f"Call tf.contrib.quantize.create_eval_graph() on the export graph, {case.restored}, {case.remake}.",
         repair=tuple(edit for place in places for edit in as_reference_at(evidence, place)),
     )
 

@@ -18,7 +18,15 @@ from ..places.transformations import (
     scales,
 )
 from .kinds.graph import GraphCause
-from .kinds.sentences import constant_told, fact_told, names_of, op_of, reference_ops, short_number
+from .kinds.sentences import (
+    constant_told,
+    fact_told,
+    names_of,
+    op_of,
+    reference_ops,
+    short_number,
+    values_of_training,
+)
 
 # --- channels
 
@@ -56,7 +64,7 @@ CHANNEL_ORDER = GraphCause(
     id="channel-order",
     where=_reorders_channels,
     says=_channels_said,
-    fix="Reverse the channels in the export as in training (x[..., ::-1]), or feed it such pictures.",
+    fix="Reverse the channels in the export as in training (x[..., ::-1]), or feed it images in that order.",
 )
 
 
@@ -68,7 +76,10 @@ DECODE_ATTRIBUTE = GraphCause(
         difference.kind is Kind.ATTRIBUTE and any(map(decodes, difference.reference_nodes[:1]))
     ),
     says=lambda difference: f"{fact_told(difference)}.",
-    fix="Decode with the attributes of training; or feed decoded pixels to both and compare from there.",
+    fix=lambda found: (
+        f"Decode with the attributes of training{values_of_training(found.found)}; or feed decoded pixels to both sides"
+        " and compare from there."
+    ),
 )
 
 RESIZE_ATTRIBUTE = GraphCause(
@@ -77,7 +88,10 @@ RESIZE_ATTRIBUTE = GraphCause(
         difference.kind is Kind.ATTRIBUTE and any(map(resizes, difference.reference_nodes[:1]))
     ),
     says=lambda difference: f"{fact_told(difference)}.",
-    fix="Resize with the attributes of training (tf.image.resize of v2 sets half_pixel_centers).",
+    fix=lambda found: (
+        f"Resize with the attributes of training{values_of_training(found.found)}; tf.image.resize of TensorFlow 2 sets"
+        " half_pixel_centers, that of TensorFlow 1 does not."
+    ),
 )
 
 
@@ -97,7 +111,7 @@ RESIZE_METHOD = GraphCause(
     id="resize-op",
     where=_resizes_otherwise,
     says=_method_said,
-    fix="Resize with the method of training.",
+    fix=lambda found: f"Resize with the method of training: {reference_ops(found.found[0])}.",
 )
 
 
@@ -130,7 +144,7 @@ def _scaling_said(difference: Difference) -> str:
     """The straight line between the first layer's inputs, where it is one."""
     line = difference.evidence[first_layer_map]
     if line is None:
-        return f"The input is scaled otherwise: {fact_told(difference)}."
+        return f"The input is scaled differently: {fact_told(difference)}."
     reference, export = names_of(difference)
     slope, shift = line
     sign = "-" if shift < 0 else "+"
@@ -144,7 +158,8 @@ INPUT_SCALING = GraphCause(
     id="input-scaling",
     where=_scales_otherwise,
     says=_scaling_said,
-    fix="Scale the input in the export as in training.",
+    inferred=True,
+    fix=lambda found: f"Scale the input in the export as in training{values_of_training(found.found)}.",
 )
 
 
@@ -157,7 +172,9 @@ PREPROCESS_CONSTANT = GraphCause(
         and not _counts(difference)
     ),
     says=constant_told,
-    fix="Use the constant of the training pipeline in the export.",
+    fix=lambda found: (
+        f"Use the constant of the training pipeline in the export{values_of_training(found.found)}."
+    ),
 )
 
 PREPROCESS_MISSING = GraphCause(

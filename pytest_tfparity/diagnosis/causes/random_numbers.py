@@ -10,7 +10,8 @@ from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Repair, Ungraftable, Wire
 from ...graph.graph import TensorName
-from ...graph.layer import common_layer
+from ...graph.layer import base_name, common_layer
+from ...wording import counted, enumerated, verb
 from ..behaviour import export_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -19,9 +20,8 @@ from ..places.divergences import Difference, differences, unexplained
 from ..places.repairs import as_reference_at
 from ..places.transformations import factor_of
 from ..random_ops import RandomPlace, export_random_ops, random_places
-from ..wording import counted, enumerated, verb
 from .kinds.graph import GraphCause
-from .kinds.group import Group, Sentence, suspicion
+from .kinds.group import Group, Sentence, said, suspicion
 from .kinds.sentences import fact_told, names_of, nodes_to_name, short_number
 
 _SHOWN = 3
@@ -82,7 +82,7 @@ class Chances(Group):
         ]
 
 
-def _random_cause(*, id: str, says: Sentence[Chances], fix: str) -> Cause:
+def _random_cause(*, id: str, says: Sentence[Chances], fix: Sentence[Chances]) -> Cause:
     """A cause seen where random numbers do what ``id`` names (``random_numbers.random_places``)."""
 
     def find(evidence: Evidence) -> Iterator[Suspicion]:
@@ -95,7 +95,7 @@ def _random_cause(*, id: str, says: Sentence[Chances], fix: str) -> Cause:
             return
         among = [each for each in evidence[differences] if each.chance == id]
         group = Chances(evidence=evidence, met=met, differences=unexplained(evidence, among))
-        yield suspicion(id, group, says, lambda found: _switched(found) or fix, facts=_facts)
+        yield suspicion(id, group, says, lambda found: _switched(found) or said(fix, found), facts=_facts)
 
     return Cause(id=id, ways=(find,))
 
@@ -107,7 +107,7 @@ def _switched(found: Chances) -> str:
 
 
 def _dropout_said(found: Chances) -> str:
-    live = verb(found.met, "is a live dropout", "are live dropouts")
+    live = verb(found.met, "is a dropout that is still on", "are dropouts that are still on")
     why = f" {fact_told(found.differences[0])}." if found.switches else ""
     return f"{enumerated(found.joins)} {live} in {found.export_name}: values are dropped at random.{why}"
 
@@ -115,9 +115,9 @@ def _dropout_said(found: Chances) -> str:
 DROPOUT_ACTIVE = _random_cause(
     id="dropout-active",
     says=_dropout_said,
-    fix=(
-        "Build the export graph with training=False (slim.dropout: is_training=False; tf.nn.dropout: rate 0), restore"
-        " and freeze again."
+    fix=lambda found: (
+        "Build the export graph with training=False (slim.dropout: is_training=False; tf.nn.dropout: rate 0),"
+        f" {found.case.restored}, {found.case.remake}."
     ),
 )
 
@@ -134,7 +134,7 @@ RANDOM_NOISE = _random_cause(
     says=lambda found: (
         f"{found.export_name} has random noise at {enumerated(found.joins)}: its answers are random."
     ),
-    fix="Remove the noise layer from the export graph, or give it a phase that is off there.",
+    fix="Remove the noise layer from the export graph, or build it with training=False.",
 )
 
 
@@ -155,7 +155,7 @@ def _factor_said(difference: Difference) -> str:
     factor = _factor(difference.spot)
     by = "" if factor is None else f" by {short_number(factor)}"
     node, (_, export) = nodes_to_name(difference.spot)[0], names_of(difference)
-    return f"{node} multiplies{by} in {export} alone; what the dropout of old code leaves is such a factor."
+    return f"{node} multiplies{by} in {export} alone; such a factor may be left of a dropout."
 
 
 DROPOUT_SCALING = GraphCause(
@@ -174,7 +174,7 @@ def _around_dropout(scope: str) -> str:
     """The layer around the scope that the dropout function makes for itself."""
     outer, _, last = scope.rpartition("/")
     own = re.fullmatch(r"(stateless_)?dropout(_\d+)?", last)
-    inside = last.startswith("stateless") or outer.rpartition("/")[2].lower().startswith("drop")
+    inside = last.startswith("stateless") or base_name(outer).lower().startswith("drop")
     return outer if outer and own and inside else scope
 
 
@@ -183,9 +183,9 @@ def _facts(found: Chances) -> Sequence[str]:
     facts = []
     for chance in found.met[:_SHOWN]:
         drawn = enumerated([f"{flow.nodes[name].op} {name}" for name in chance.drawn], 1)
-        facts.append(f"{drawn} reaches the outputs through {chance.join}")
+        facts.append(f"{drawn} {verb(chance.drawn, 'reaches', 'reach')} the outputs through {chance.join}.")
     if len(found.met) > _SHOWN:
-        facts.append(f"and {counted(len(found.met) - _SHOWN, 'more place')}")
+        facts.append(f"So in {counted(len(found.met) - _SHOWN, 'more place')}.")
     if found.evidence[export_repeats] is False:
         facts.append("Two runs in one session on the same inputs differ.")
     return facts

@@ -9,12 +9,12 @@ from ...graph.edit.pruning import effects_of_part
 from ...graph.layer import layers_of
 from ...graph.variables import written_variable
 from ...runtime.matching import Half
+from ...wording import enumerated, verb
 from ..alignment import alignment
 from ..behaviour import reference_repeats
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..random_ops import export_random_ops, reference_random_ops
-from ..wording import enumerated
 
 
 def _stateful(evidence: Evidence) -> Iterator[Suspicion]:
@@ -53,9 +53,9 @@ def _random(evidence: Evidence) -> Iterator[Suspicion]:
         cause="stateful-reference",
         nodes=tuple(nodes),
         scopes=layers_of(nodes),
-        message=f"{evidence.case.reference_name} answers otherwise each time that it is run:"
-        f" {enumerated([f'{drawn[name]} {name}' for name in shared])} draws random numbers, in"
-        f" {evidence.case.export_name} too. The reference is not a function of its inputs.",
+        message=f"{evidence.case.reference_name} answers differently each time that it is run:"
+        f" {enumerated([f'{drawn[name]} {name}' for name in shared])} {verb(shared, 'draws', 'draw')}"
+        f" random numbers, in {evidence.case.export_name} too. The reference is not a function of its inputs.",
         fix="Compare an output before the random numbers (the probabilities, not what is drawn from them), or feed"
         " what is drawn.",
         evidence=("Two runs of the reference in one session on the same inputs differ.",),

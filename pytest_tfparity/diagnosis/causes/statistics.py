@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..arrays import values
+from ...graph.read.tensors import values
+from ...wording import counted
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
 from ..layers import layers
 from ..places.batch_norms import by_key, reference_norms
 from ..places.weights import wrong_constants
-from ..wording import counted
 from .kinds.weights import WrongWeights, statistics_of_kind, weights_cause
 from .non_finite import BN_NOT_FINITE, in_float, not_finite, not_finite_said
 
@@ -74,8 +74,8 @@ def _initial_fix(found: WrongWeights) -> str:
     if len(found.scopes) == len(found.evidence[reference_norms]):
         return "Restore tf.global_variables(), not tf.trainable_variables()."
     return (
-        "Restore these statistics as well: the list or map that the restore goes by leaves them out. Let it fail"
-        " on a missing name."
+        "Restore these statistics as well: the list or map of variables that is restored leaves them out. Let a"
+        " missing name be an error."
     )
 
 
@@ -111,7 +111,7 @@ STATISTICS_DIFFER = weights_cause(
         f"{'; the weights of these layers are' if _alone(found) else ''}.{_whose(found)}"
     ),
     fix=lambda found: (
-        f"Take all weights from {found.reference_name}, once, and run no update op before freezing."
+        f"In one session, {found.case.restored}, run no update op after that, {found.case.remake}."
     ),
     facts=lambda found: [f"{_counts(found)}."],
 )

@@ -1,18 +1,18 @@
-"""Weights of another time, place or run."""
+"""Weights of another variable, layer, step or run, and weights that were not restored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..arrays import same, values
+from ...graph.read.tensors import values
+from ...wording import enumerated, verb
+from ..arrays import same
 from ..cause import Cause
 from ..evidence import Evidence
 from ..layers import layers
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
-from ..wording import enumerated, verb
-from . import arrangement
-from .kinds.weights import LOST, WrongWeights, of_kind, weights_cause
+from .kinds.weights import LOST, WrongWeights, of_kind, source_of, weights_cause
 
 STALE_EXPORT = "stale-export"
 OTHER_RUN = "other-run"
@@ -79,7 +79,10 @@ MAPPED = weights_cause(
     id="ckpt-tensor-mapped-to-wrong-variable",
     where=_mapped,
     says=_mapped_said,
-    fix="Restore by exact name: mend the map of names (or the order) that the restore goes by.",
+    fix=lambda found: (
+        "Restore each variable by its own name: correct the map of names (or the order) that the restore uses"
+        f" ({found.wrong[0].constant} gets {source_of(found.wrong[0])})."
+    ),
 )
 
 
@@ -171,7 +174,7 @@ STALE = weights_cause(
 def _older_said(found: WrongWeights) -> str:
     story = found.evidence[unrestored]
     return (
-        f"The weights of {found.export_name} are near those of {found.reference_name}{_angle(story)} but"
+        f"The weights of {found.export_name} are close to those of {found.reference_name}{_angle(story)} but"
         " not the same: another step of the run, most likely an older one. (Another run from the same"
         " start, or with the same first weights, could look like it.)"
     )
@@ -207,9 +210,9 @@ INITIAL_VALUES = weights_cause(
     id="initial-values",
     where=lambda evidence: evidence[unrestored].initial if _is_whole(evidence) else (),
     says=_initial_said,
-    fix=(
-        "Restore after initialising, freeze the session that restored, and do not mix a rebuilt network with"
-        " import_meta_graph."
+    fix=lambda found: (
+        f"In one session, run the initialiser first, {found.case.restored} after it, {found.case.remake}; do not build"
+        " the network once more beside import_meta_graph."
     ),
     whole=_is_whole,
 )
@@ -239,11 +242,11 @@ FOREIGN = weights_cause(
 def _left_out_said(found: WrongWeights) -> str:
     marks, one = found.evidence[unrestored].marks, len(found.wrong) == 1
     what = "an initial value" if one else "initial values"
-    marked = what if marks == len(found.wrong) else f"{what} ({marks} of them to be seen as such)"
+    marked = what if marks == len(found.wrong) else f"{what} ({marks} of them recognisably so)"
     return (
         f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored: {found.constants} of"
-        f" {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of {found.reference_name} but"
-        f" {marked}.{_others_right(found)}"
+        f" {found.export_name} {verb(found.wrong, 'holds', 'hold')} {marked}, no tensor of"
+        f" {found.reference_name}.{_others_right(found)}"
     )
 
 
@@ -294,9 +297,9 @@ def _partial_stale(evidence: Evidence) -> Sequence[WrongConstant]:
 
 def _partial_stale_said(found: WrongWeights) -> str:
     return (
-        f"{found.layers} of {found.export_name} {verb(found.scopes, 'is', 'are')} near what"
+        f"{found.layers} of {found.export_name} {verb(found.scopes, 'is', 'are')} close to what"
         f" {found.reference_name} holds{_angle(found.evidence[unrestored])} but not the same, and no initial values:"
-        f" of another step of the run, most likely an older one.{_others_right(found)}"
+        f" another step of the run, most likely an older one.{_others_right(found)}"
     )
 
 
@@ -310,7 +313,7 @@ def _partial_equal_said(found: WrongWeights) -> str:
 
 
 def _partial_fix(found: WrongWeights) -> str:
-    return f"Restore these layers from {found.reference_name} as well, in one restore, once."
+    return f"Restore all layers from {found.reference_name}, in one restore."
 
 
 _PARTIAL_EQUAL = weights_cause(
@@ -352,7 +355,6 @@ PARTIAL_FOREIGN = weights_cause(
 )
 
 CAUSES: tuple[Cause, ...] = (
-    *arrangement.CAUSES,
     MAPPED,
     Cause(id=STALE_EXPORT, ways=(*STALE.ways, *OLDER.ways)),
     INITIAL_VALUES,

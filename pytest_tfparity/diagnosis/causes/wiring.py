@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...graph.align.divergence import Kind
 from ...graph.layer import layers_of
+from ...wording import enumerated, verb
 from ..activations import activations
 from ..alignment import node_as_reference
 from ..cause import Suspicion
@@ -16,7 +17,6 @@ from ..places.transformations import SOFTMAX
 from ..places.undecided import undecided_norms
 from ..random_ops import export_random_ops
 from ..remaining import remaining
-from ..wording import enumerated
 from .kinds.graph import Differences, GraphCause
 from .kinds.sentences import (
     constant_told,
@@ -71,7 +71,7 @@ def _wiring_said(difference: Difference) -> str:
         )
     if difference.kind is Kind.OP:
         return f"{place} reads {reference_ops(difference)} in {reference} and {export_ops(difference)} in {export}."
-    return f"{place} reads past {reference_ops(difference)} in {export}."
+    return f"{place} bypasses {reference_ops(difference)} in {export}."
 
 
 def _rewired(difference: Difference) -> tuple[str, ...]:
@@ -117,8 +117,8 @@ GRAPH_CONSTANT = GraphCause(
     where=lambda difference: difference.kind is Kind.CONSTANT,
     says=constant_told,
     fix=lambda found: (
-        f"Build the export graph with the value that the {found.reference_graph} has there: it is a setting of the"
-        " model's code, no weight."
+        f"Build the export graph with the value of the {found.reference_graph}: it is a setting of"
+        " the model's code, no weight."
     ),
 )
 
@@ -129,7 +129,7 @@ def _op_said(difference: Difference) -> str:
         return norms.message
     reference, export = names_of(difference)
     if difference.kind is Kind.ONLY_IN_EXPORT:
-        return f"{export} has {export_ops(difference)}, which {reference} has not."
+        return f"{export} has {export_ops(difference)}, which {reference} does not have."
     if difference.kind is Kind.OP:
         return f"{reference_ops(difference)} in {reference} is {export_ops(difference)} in {export}."
     return f"{fact_told(difference)}."
@@ -164,8 +164,9 @@ def answers_otherwise(evidence: Evidence) -> Iterator[Suspicion]:
         cause="graph-op-differs",
         nodes=tuple(names),
         scopes=layers_of(names),
-        message=f"{enumerated(names)} of {case.export_name} answer differently to the same inputs than the"
-        f" {case.reference_graph}: {worst.export} by {worst.own:.3g} (its largest value is {worst.scale:.3g}).",
+        message=f"{enumerated(names)} of {case.export_name} {verb(names, 'computes', 'compute')} from the same inputs"
+        f" something else than the {case.reference_graph}: {worst.export} differs by {worst.own:.3g} (its largest"
+        f" value is {worst.scale:.3g}).",
         fix="Compare these nodes with the code of training.",
         certainty="suggestive",
         provable=False,  # to compute a node as the reference does mends whatever happened there

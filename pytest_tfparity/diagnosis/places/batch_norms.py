@@ -24,8 +24,9 @@ from ...graph.edit.repair import (
 from ...graph.graph import Node, Tensor, TensorName
 from ...graph.live_graph import LiveGraph
 from ...graph.proof.proof import Side
+from ...graph.read.tensors import values
 from ..alignment import reference_of
-from ..arrays import informative, values
+from ..arrays import informative
 from ..evidence import Evidence, ReferenceEvidence
 from ..needed import export_flow, live_export, reference_flow, taken_reference
 from ..query import query, reference_query

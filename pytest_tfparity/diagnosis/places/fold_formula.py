@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import FOLD_ROUNDING, Fold, Linear, solve_fold
 from ...graph.graph import Array, Tensor
-from ..arrays import values
+from ...graph.read.tensors import values
 
 LayerWeights: TypeAlias = Mapping[str, Tensor]
 Matrix: TypeAlias = npt.NDArray[Any]

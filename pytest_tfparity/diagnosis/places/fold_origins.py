@@ -10,7 +10,7 @@ import numpy as np
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Tensor
-from ..arrays import values
+from ...graph.read.tensors import values
 from ..evidence import Evidence
 from ..tensor_names import averaged_by, shadow_of
 from .batch_norms import reference_norms

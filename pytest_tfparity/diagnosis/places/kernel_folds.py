@@ -14,11 +14,12 @@ from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
 from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Array, Node, Tensor, TensorName
+from ...graph.read.tensors import values
 from ..alignment import reference_of
-from ..arrays import values
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query
+from ..relations.relation import doubles
 from .batch_norms import linears, reference_norms
 from .fold_formula import LayerWeights, Matrix, as_low, matrix, rounded, solved
 from .fold_origins import origins
@@ -148,7 +149,7 @@ def _solutions(
     for right in (True, False):
         tries = origins(evidence, norm)
         for index, weights in enumerate(tries if right else islice(tries, _OWN)):
-            for added in _ways(norm, linear, kept, right=right):
+            for added in _sums_tried(norm, linear, kept, right=right):
                 offset = offset_of(evidence, linear, added)
                 if offset is None and kept is None:
                     offset = _value_of(evidence, _added_later(evidence, linear))
@@ -162,7 +163,7 @@ def _output(linear: Linear, added: int) -> TensorName:
     return linear.added[added - 1].output if added else linear.output
 
 
-def _ways(norm: BatchNorm, linear: Linear, kept: BatchNorm | None, *, right: bool) -> Sequence[int]:
+def _sums_tried(norm: BatchNorm, linear: Linear, kept: BatchNorm | None, *, right: bool) -> Sequence[int]:
     """How many of the constants behind ``linear`` may be the offset of the fold, the likeliest first."""
     if kept is not None or not linear.added:
         return (0,)
@@ -184,7 +185,7 @@ def offset_of(evidence: Evidence, linear: Linear, added: int) -> Array | None:
 def _value_of(evidence: Evidence, constant: str | None) -> Array | None:
     """The values of a constant of the export, flat and in float64."""
     held = evidence.export.value(constant)
-    return None if held is None else values(held).astype(np.float64).reshape(-1)
+    return None if held is None else doubles(values(held))
 
 
 def _shared(evidence: Evidence, linear: Linear, folded: Folded) -> Folded:

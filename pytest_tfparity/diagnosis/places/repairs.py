@@ -59,10 +59,17 @@ def _readers(evidence: Evidence, divergence: Divergence) -> list[str]:
 def _constant(evidence: Evidence, divergence: Divergence) -> Repair:
     name = divergence.export[0]
     node = evidence.export.graph.nodes.get(name)
-    value = evidence.reference.value(divergence.reference[0]) or _fed(evidence, divergence)
+    value = _held(evidence, divergence.reference[0]) or _fed(evidence, divergence)
     if value is None or node is None or node.op != "Const":
         return ()
     return (Constant(node=name, value=value),)
+
+
+def _held(evidence: Evidence, name: str) -> Tensor | None:
+    """The value of a constant or variable of the reference, one that was written out of a function included."""
+    node = evidence[reference_flow].nodes.get(name)
+    held = node.attrs.get("value") if node is not None and node.op == "Const" else None
+    return held if isinstance(held, Tensor) else evidence.reference.value(name)
 
 
 def _fed(evidence: Evidence, divergence: Divergence) -> Tensor | None:

@@ -10,8 +10,8 @@ from ...graph import ops
 from ...graph.align.divergence import Divergence, Kind
 from ...graph.edit.repair import Edit, Graft, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Node, TensorName
+from ...graph.read.tensors import values
 from ..alignment import divergences
-from ..arrays import values
 from ..evidence import Evidence
 from ..needed import reference_flow, taken_reference
 from .batch_norms import free_name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...graph.batch_norm.pairs import BatchNormPair
+from ...wording import enumerated, verb
 from ..evidence import Evidence
 from ..query import query
 from ..run_mode import mode_in_this_run
-from ..wording import enumerated
 from .batch_norms import nodes_inside, norm_pairs
 from .divergences import Difference
 
@@ -44,15 +44,16 @@ def undecided(evidence: Evidence) -> Undecided | None:
     return Undecided(
         nodes=frozenset(name for pair in pairs for name in nodes_inside(evidence, pair.export)),
         message=_message(evidence, pairs, feeds),
-        fix=f"Feed {enumerated(list(runs))} wherever the export runs, or freeze it with the value of inference pinned.",
+        fix=f"Feed {enumerated(runs)} wherever the export runs, or export it with the value of inference as a"
+        " constant.",
     )
 
 
 def _message(evidence: Evidence, pairs: list[BatchNormPair], feeds: list[str]) -> str:
     scopes, case = list(dict.fromkeys(pair.scope for pair in pairs)), evidence.case
-    verb, its = ("normalises", "its") if len(scopes) == 1 else ("normalise", "their")
     return (
-        f"Whether {enumerated(scopes)} of {case.export_name} {verb} with the current batch or with {its} moving"
+        f"Whether {enumerated(scopes)} of {case.export_name} {verb(scopes, 'normalises', 'normalise')} with the"
+        f" current batch or with {verb(scopes, 'its', 'their')} moving"
         f" statistics is up to {enumerated(feeds)}; the {case.reference_graph} always uses the moving statistics."
     )
 

@@ -12,7 +12,7 @@ from ...graph.batch_norm.fold import Fold, Linear
 from ...graph.batch_norm.statistics import weight
 from ...graph.edit.repair import Constant, Edit, Repair, Rewrite, constant_node, tensor_of_array
 from ...graph.graph import Tensor, TensorName
-from ..arrays import values
+from ...graph.read.tensors import values
 from ..evidence import Evidence
 from ..needed import export_flow
 from .batch_norms import free_name, norm_graft

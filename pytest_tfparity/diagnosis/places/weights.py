@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Constant, Repair
 from ...graph.graph import Tensor
+from ...graph.layer import base_name
+from ...graph.read.tensors import values
 from ..alignment import divergences, reference_of
-from ..arrays import is_float, same, values
+from ..arrays import is_float, same
 from ..case import Tensors
 from ..evidence import Evidence, ReferenceEvidence
-from ..initial_values import uniform_starts
+from ..initial_values import constant_starts
 from ..layers import layers
 from ..needed import live_export
 from ..provenance import Provenance, provenance
@@ -57,6 +59,11 @@ class WrongConstant:
     def source(self) -> str | None:
         """The checkpoint's tensor whose value it is or is made of."""
         return self.origin.source if self.origin is not None else None
+
+    @property
+    def has_right_shape(self) -> bool:
+        """Whether it has the shape of the reference's value."""
+        return tuple(self.held.shape) == tuple(self.right.shape)
 
     @property
     def edit(self) -> Constant:
@@ -142,7 +149,7 @@ def _equal(held: Tensor, right: Tensor) -> bool:
 
 def _name(constant: str, node: str) -> str:
     """The export's name if it is that of a variable, as far as the reference's shows."""
-    return constant if constant.rpartition("/")[2] == node.rpartition("/")[2] else node
+    return constant if base_name(constant) == base_name(node) else node
 
 
 def weights_as_reference(wrong: Iterable[WrongConstant]) -> Repair:
@@ -210,7 +217,7 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
         evidence[weight_tensors],
         variables_of=evidence[variable_of],
         others=case.others if len(equal) < len(keys) else {},
-        initial=evidence[uniform_starts],
+        initial=evidence[constant_starts],
         parts={name: case.parts[node] for name, node in evidence[reference_of].items() if node in case.parts},
         equal=equal,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Linear
-from ..arrays import values
+from ...graph.read.tensors import values
 from ..evidence import Evidence, ReferenceEvidence
 from ..query import query, reference_query
 from .batch_norms import norm_pairs, reference_norms

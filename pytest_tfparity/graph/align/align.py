@@ -16,7 +16,7 @@ from ..graph import Attr
 from ..normal.attributes import attribute, commutes, encoded
 from ..normal.form import Edge, NormalGraph
 from ..proof.proof import NormalSide, comparable
-from .divergence import Alignment, Divergence, Kind, constants_told, nodes_told, shown
+from .divergence import Alignment, Divergence, Kind, attribute_told, constants_told, nodes_told
 from .view import View, unnumbered
 
 NodePair: TypeAlias = "tuple[int, int]"
@@ -29,14 +29,15 @@ _FAR = 200
 
 def align(reference: NormalSide, export: NormalSide) -> Alignment:
     """Pair the nodes of both sides and list where they differ."""
-    views = [View(side.form, side.contents, side.fingerprints) for side in comparable(reference, export)]
+    sides = comparable(reference, export)
+    views = [View(side.form, side.contents, side.fingerprints) for side in sides]
+    named = [side.taken.nodes if side.lowered else side.side.graph.nodes for side in sides]
     walk = _Walk(views[0], views[1])
     walk.run()
     names = {
         walk.reference.nodes[a].name: walk.export.nodes[b].name
         for a, b in walk.paired.items()
-        if walk.reference.nodes[a].name in reference.side.graph.nodes
-        and walk.export.nodes[b].name in export.side.graph.nodes
+        if walk.reference.nodes[a].name in named[0] and walk.export.nodes[b].name in named[1]
     }
     return Alignment(divergences=walk.sorted_divergences(), nodes=names)
 
@@ -122,6 +123,8 @@ class _Walk:
 
     def constant(self, a: int, b: int, reader: NodePair | None) -> None:
         self.pair(a, b)
+        if self.reference.own(a) == self.export.own(b):
+            return  # two that wait for other nodes, each in its loop, are one value all the same
         detail = constants_told(self.reference.nodes[a], self.export.nodes[b])
         self.report(Kind.CONSTANT, (a,), (b,), detail, reader=reader)
 
@@ -154,7 +157,8 @@ class _Walk:
             )
             if encoded(values[0]) != encoded(values[1]):
                 changed.append(name)
-                detail = f"{name} is {shown(values[0])} in the reference and {shown(values[1])} in the export"
+                right, held = map(attribute_told, values)
+                detail = f"{name} is {right} in the reference and {held} in the export"
                 self.report(Kind.ATTRIBUTE, (a,), (b,), detail, attribute=name, values=values)
         for name in sorted({*reference.functions, *export.functions}):
             forms = reference.functions.get(name), export.functions.get(name)

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ...wording import enumerated
 from ..graph import Attr, DType, Function, Shape, listed
 from ..normal.form import NormalNode
 from ..read.tensors import dtype_name
 from .view import View
-
-_SHOWN = 8
-"""Nodes that a sentence names; the others are counted. So that it stays a sentence."""
 
 
 class Kind(Enum):
@@ -69,9 +67,7 @@ class Alignment:
 
 def nodes_told(view: View, indices: tuple[int, ...]) -> str:
     """Nodes with their ops, the first few of them."""
-    texts = [f"{view.nodes[index].op} {view.nodes[index].name}" for index in indices[:_SHOWN]]
-    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
-    return ", ".join(texts) + more
+    return enumerated(f"{view.nodes[index].op} {view.nodes[index].name}" for index in indices)
 
 
 def constants_told(reference: NormalNode, export: NormalNode) -> str:
@@ -89,7 +85,7 @@ def constants_told(reference: NormalNode, export: NormalNode) -> str:
     return f"{different} of {a.array.size} values differ"
 
 
-def shown(value: Attr) -> str:
+def attribute_told(value: Attr) -> str:
     """An attribute as a user would write it."""
     if value is None:
         return "not set"
@@ -106,4 +102,4 @@ def shown(value: Attr) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     values = listed(value)
-    return str(value) if values is None else "[" + ", ".join(map(shown, values)) + "]"
+    return str(value) if values is None else "[" + ", ".join(map(attribute_told, values)) + "]"

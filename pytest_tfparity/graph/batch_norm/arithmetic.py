@@ -16,7 +16,7 @@ from typing import TypeAlias
 from .. import ops
 from ..graph import Array, Node, TensorName
 from ..live_graph import LiveGraph
-from .statistics import LAYOUT, statistic
+from .statistics import statistic
 
 Monomial: TypeAlias = tuple[TensorName, ...]
 Polynomial: TypeAlias = Mapping[Monomial, float]
@@ -126,7 +126,7 @@ def _matches(live: LiveGraph, root: _Root, variables: frozenset[str]) -> dict[st
         node = live.nodes[heapq.heappop(waiting)[1]]
         if node.name in divisors or node.name in reached:
             continue
-        if divisors and node.op in ("Reciprocal", "Inv") and live.source(node.inputs[0]).node in divisors:
+        if divisors and node.op in ops.RECIPROCALS and live.source(node.inputs[0]).node in divisors:
             reached[node.name] = {(_ROOT,): 1.0}
         elif _passed_on(live, node) and live.source(node.inputs[0]).node in divisors:
             divisors.add(node.name)
@@ -144,7 +144,7 @@ def _matches(live: LiveGraph, root: _Root, variables: frozenset[str]) -> dict[st
 
 def _passed_on(live: LiveGraph, node: Node) -> bool:
     return bool(node.inputs) and (
-        node.op in LAYOUT or live.source(TensorName(node.name, 0)).node != node.name
+        node.op in ops.LAYOUTS or live.source(TensorName(node.name, 0)).node != node.name
     )
 
 

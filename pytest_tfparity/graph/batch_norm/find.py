@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName
-from ..layer import layer_of
+from ..layer import layer_of, scope_of
 from ..live_graph import LiveGraph, live_graph
 from .arithmetic import Normalisation, arithmetic
-from .statistics import LAYOUT, Statistic, batch_axis_reshaped, momenta, statistic, weight
+from .statistics import Statistic, batch_axis_reshaped, momenta, statistic, weight
 
 Mode: TypeAlias = Literal["training", "inference", "unknown"]
 
@@ -102,7 +102,7 @@ def find_batch_norms(
 def _place(graph: Graph, name: str) -> str:
     """The node of the file that ``name`` is or, inside a function, the node that calls it."""
     while name and name not in graph.nodes:
-        name = name.rpartition("/")[0]
+        name = scope_of(name)
     return name
 
 
@@ -273,6 +273,6 @@ def _linear(live: LiveGraph, tensor: TensorName, variables: frozenset[str]) -> t
 def _before_layout(live: LiveGraph, node: Node | None) -> Node | None:
     """What is reshaped: a dense layer, to [N, 1, 1, C] for a fused op, or a dilated one that is put together."""
     for _ in range(3):
-        if node is not None and (node.op in LAYOUT or node.op == "BatchToSpaceND") and node.inputs:
+        if node is not None and (node.op in ops.LAYOUTS or node.op == "BatchToSpaceND") and node.inputs:
             node = live.node(live.source(node.inputs[0]))
     return node

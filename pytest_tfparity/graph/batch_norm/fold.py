@@ -18,7 +18,7 @@ from ..deadness import FOLLOWED
 from ..graph import Array, Graph, Node, TensorName
 from ..live_graph import LiveGraph, live_graph
 from .find import BatchNorm
-from .statistics import LAYOUT, weight
+from .statistics import weight
 
 Axis: TypeAlias = Literal["output", "input"]
 Bias: TypeAlias = Literal["correct", "beta only", "absent", "other"]
@@ -39,7 +39,13 @@ _MOST_ADDED = 2
 _OF_THE_CONVOLUTION = frozenset({"Squeeze", "BatchToSpaceND"})
 """What ends a convolution in one dimension, or a dilated one."""
 
-_ONWARD = (LAYOUT | FOLLOWED | _OF_THE_CONVOLUTION) - {"Cast", "Switch", "RefSwitch", "Enter", "RefEnter"}
+_ONWARD = (ops.LAYOUTS | FOLLOWED | _OF_THE_CONVOLUTION) - {
+    "Cast",
+    "Switch",
+    "RefSwitch",
+    "Enter",
+    "RefEnter",
+}
 """What may stand between a convolution and its bias."""
 
 _Floats: TypeAlias = npt.NDArray[np.float64]

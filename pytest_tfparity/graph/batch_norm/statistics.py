@@ -13,11 +13,6 @@ from ..variables import written_variable
 
 StatisticKind: TypeAlias = Literal["stored", "batch", "undecided", "other"]
 
-LAYOUT = ops.RESHAPES | {"BroadcastTo", "Cast"}
-"""Ops that change how a vector of channels lies, not what it holds."""
-
-_REDUCTIONS = frozenset({"Mean", "Sum"})
-"""The reductions that moments are made of."""
 _CONSTANTS = ops.VARIABLES | {"Const", "Fill", "Range"}
 """What a statistic that is stored may be."""
 
@@ -46,7 +41,7 @@ def weight(live: LiveGraph, tensor: TensorName | None, variables: frozenset[str]
         return None
     tensor = live.source(tensor)
     node = live.node(tensor)
-    while node is not None and node.name not in variables and node.op in LAYOUT and node.inputs:
+    while node is not None and node.name not in variables and node.op in ops.LAYOUTS and node.inputs:
         tensor = live.source(node.inputs[0])
         node = live.node(tensor)
     if node is None:
@@ -62,7 +57,7 @@ def statistic(live: LiveGraph, tensor: TensorName, variables: frozenset[str] = f
     if stored is not None:
         return Statistic("stored", stored, predicate, axis)
     node = live.node(tensor)
-    while node is not None and node.op in LAYOUT and node.inputs:
+    while node is not None and node.op in ops.LAYOUTS and node.inputs:
         tensor, by = live.trace(node.inputs[0])
         predicate = predicate or by
         node = live.node(tensor)
@@ -97,11 +92,11 @@ def _origin(
     batch = False
     while waiting:
         node = live.node(live.source(waiting.pop()))
-        if node is None or (node.op in _REDUCTIONS and not _over_batch(live, node)):
+        if node is None or (node.op in ops.MOMENTS and not _over_batch(live, node)):
             return "other", None
         if node.op in _CONSTANTS or node.name in variables:
             continue
-        if node.op in _REDUCTIONS:
+        if node.op in ops.MOMENTS:
             batch, axis = True, _kept(reduced_axes(live, node) or ())
             continue
         if not node.inputs or node.op.startswith(("Conv", "MatMul", "Placeholder")) or len(seen) > _FARTHEST:
@@ -161,7 +156,7 @@ def _own_rank(live: LiveGraph, node: Node) -> int | None:
 def _layout_axis(live: LiveGraph, tensor: TensorName) -> int | None:
     """The axis of the channels where a vector is reshaped to, say, ``[1, C, 1, 1]``; None where it is not."""
     node = live.node(tensor)
-    while node is not None and node.op in LAYOUT and node.inputs:
+    while node is not None and node.op in ops.LAYOUTS and node.inputs:
         target = live.constant(node.inputs[1]) if node.op == "Reshape" and len(node.inputs) > 1 else None
         if target is not None and target.size > 1:
             wide = [axis for axis, size in enumerate(target.tolist()) if size != 1]

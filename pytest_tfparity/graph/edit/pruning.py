@@ -9,19 +9,18 @@ something harmless of the same branch or loop (:mod:`.control_flow`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from .. import ops
-from ..computing import computes
-from ..graph import Array, Attr, Function, Graph, Node, TensorName
+from ..effects import Effect, effect_of
+from ..function_body import reached_functions
+from ..graph import Array, Graph, Node, TensorName
 from ..inline import Budget
 from ..live import Liveness, liveness
 from ..loops import opens_loop
 from ..read.restore import run_by
 from ..references import References, Writer
-from ..variables import written_variable
 from .control_flow import context_of
 
 
@@ -50,15 +49,6 @@ class Part:
         return {source for node in self.nodes.values() for source in node.inputs} | set(
             self.contexts.values()
         )
-
-
-class Effect(NamedTuple):
-    """A node that must not be run: its name and op, the function of the library it stands in, what it changes."""
-
-    node: str
-    op: str
-    function: str | None = None
-    variable: str | None = None
 
 
 def prune(
@@ -92,7 +82,7 @@ def prune(
         nodes=nodes,
         controls=controls,
         contexts=closure.added,
-        functions=_functions(graph, nodes.values()),
+        functions=reached_functions(nodes.values(), graph.functions),
         initialisers=initialisers,
         decided=frozenset(live.taken if live is not None else ()),
         awaited=tuple(_awaited(graph, nodes, asked, feeds, predicates or {})),
@@ -138,32 +128,6 @@ def executed(graph: Graph, outputs: Iterable[str]) -> Graph:
     return replace(graph, nodes=nodes, colocated=frozenset)
 
 
-def harmless(graph: Graph, known: Container[str]) -> list[TensorName]:
-    """Every node without a side effect and of a ``known`` op that depends on no other kind of node."""
-    bad = {node.name for node in graph.nodes.values() if not _is_harmless(graph, node, known)}
-    readers: dict[str, list[str]] = {}
-    for node in graph.nodes.values():
-        for source in node.inputs:
-            readers.setdefault(source.node, []).append(node.name)
-    stack = list(bad)
-    while stack:
-        fresh = [reader for reader in readers.get(stack.pop(), ()) if reader not in bad]
-        bad.update(fresh)
-        stack.extend(fresh)
-    return [TensorName(name, 0) for name in graph.nodes if name not in bad]
-
-
-def _is_harmless(graph: Graph, node: Node, known: Container[str]) -> bool:
-    if node.op not in known and node.op not in graph.functions:
-        return False
-    if ops.has_effect(node.op) or _lost_reference(graph, node):
-        return False
-    if not computes(node.op) and node.op not in graph.functions:
-        return False
-    called = _functions(graph, [node])
-    return _effect_in(graph, called) is None and _more_in(graph, called) is None
-
-
 def effects_of_part(graph: Graph, part: Part) -> Iterator[Effect]:
     """The nodes of ``part`` that change something or call Python; the filling of lookup tables is none.
 
@@ -174,23 +138,6 @@ def effects_of_part(graph: Graph, part: Part) -> Iterator[Effect]:
         found = None if node.name in part.initialisers else effect_of(graph, node)
         if found is not None:
             yield found
-
-
-def effect_of(graph: Graph, node: Node) -> Effect | None:
-    """What ``node`` does beside computing, by itself or in a function that it runs; None if that is nothing."""
-    if ops.has_effect(node.op):
-        return Effect(node.name, node.op)
-    inner = _effect_in(graph, _functions(graph, [node]))
-    return None if inner is None else Effect(node.name, inner.op, inner.function)
-
-
-def does_more(graph: Graph, nodes: Iterable[Node]) -> Iterator[Effect]:
-    """Each of ``nodes`` that does more than compute (:func:`..computing.computes`), functions included."""
-    for node in nodes:
-        if not computes(node.op) and node.op not in graph.functions:
-            yield Effect(node.name, node.op)
-        elif (inner := _more_in(graph, _functions(graph, [node]))) is not None:
-            yield Effect(node.name, inner.op, inner.function)
 
 
 def endless_calls(graph: Graph, part: Part) -> str | None:
@@ -228,9 +175,8 @@ def _awaited(
             if live is None:
                 live = liveness(graph, outputs, inputs=feeds - predicates.keys(), feeds=predicates)
             if _runs(live, writer.node.name):
-                inner = _effect_in(graph, _functions(graph, [writer.node]))
-                op, function = (writer.node.op, None) if inner is None else (inner.op, inner.function)
-                yield Effect(writer.node.name, op, function, next(iter(sorted(storages))).name)
+                found = effect_of(graph, writer.node) or Effect(writer.node.name, writer.node.op)
+                yield found._replace(variable=next(iter(sorted(storages))).name)
 
 
 def _runs(live: Liveness, writer: str) -> bool:
@@ -256,14 +202,6 @@ def _writers(
         needed = [*node.controls, *(source.node for source in node.inputs if source not in feeds)]
         stack.extend(name for name in needed if name not in seen)
         seen.update(needed)
-
-
-def _lost_reference(graph: Graph, node: Node) -> bool:
-    """Whether a node wants a reference to a variable that was frozen: TensorFlow does not load it."""
-    if not node.op.startswith("Ref") or not node.inputs:
-        return False
-    root = written_variable(graph, node.name)
-    return root is None or graph.nodes[root].op not in ops.VARIABLES
 
 
 class _Closure:
@@ -322,43 +260,3 @@ def _initialisers(graph: Graph, closure: _Closure) -> tuple[str, ...]:
         for node in graph.nodes.values()
         if ops.initialises_table(node.op) and node.inputs and node.inputs[0].node in tables
     )
-
-
-def _functions(graph: Graph, nodes: Iterable[Node]) -> set[str]:
-    """The functions of the library that ``nodes`` call, directly or not."""
-    if not graph.functions:
-        return set()
-    found: set[str] = set()
-    stack = [name for node in nodes for name in _called(node.op, node.attrs)]
-    while stack:
-        name = stack.pop()
-        body = graph.functions.get(name)
-        if body is None or name in found:
-            continue
-        found.add(name)
-        stack.extend(called for node in body.nodes for called in _called(node.op, node.attrs))
-    return found
-
-
-def _called(op: str, attrs: Mapping[str, Attr]) -> Iterator[str]:
-    yield op
-    for value in attrs.values():
-        for item in value if type(value) is tuple else (value,):
-            if isinstance(item, Function):
-                yield item.name
-
-
-def _effect_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
-    return _first_in(graph, functions, ops.has_effect)
-
-
-def _more_in(graph: Graph, functions: Iterable[str]) -> Effect | None:
-    return _first_in(graph, functions, lambda op: not computes(op) and op not in graph.functions)
-
-
-def _first_in(graph: Graph, functions: Iterable[str], wanted: Callable[[str], bool]) -> Effect | None:
-    for name in sorted(functions):
-        for node in graph.functions[name].nodes:
-            if wanted(node.op):
-                return Effect(node.name, node.op, name)
-    return None

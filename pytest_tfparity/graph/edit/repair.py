@@ -5,14 +5,14 @@ A repair is data; ``repaired`` applies it to a side and leaves the original as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from .. import ops
-from ..function_body import named_functions
+from ..function_body import reached_functions
 from ..graph import Array, Attr, DType, FunctionBody, Graph, Node, Tensor, TensorName
 from ..proof.proof import Side
 from ..read.tensors import dtype_of
@@ -126,10 +126,9 @@ class _Patch:
         )
 
     def apply(self, edit: Edit) -> None:
-        if isinstance(edit, Constant | Attribute | Wire) and edit.node not in self.nodes:
-            raise Ungraftable(f"the export has no node {edit.node}")
-        if isinstance(edit, Graft) and isinstance(edit.into, tuple) and edit.into[0] not in self.nodes:
-            raise Ungraftable(f"the export has no node {edit.into[0]}")
+        changed = _changed_node(edit)
+        if changed is not None and changed not in self.nodes:
+            raise Ungraftable(f"the export has no node {changed}")
         if isinstance(edit, Constant):
             self.put(edit.node, edit.value)
         elif isinstance(edit, Feed):
@@ -165,9 +164,9 @@ class _Patch:
         library, wanted = self.functions, self.reference.graph.functions
         if not wanted:
             return
-        for name in reached_functions(node, wanted):
+        for name in reached_functions([node], wanted):
             if name in library and library[name] != wanted[name]:
-                callers = [each for each in self.nodes.values() if name in reached_functions(each, library)]
+                callers = [each for each in self.nodes.values() if name in reached_functions([each], library)]
                 if any(each.name != node.name for each in callers):
                     raise Ungraftable(f"both sides have a function {name}, and they are not the same")
             library[name] = wanted[name]
@@ -319,18 +318,11 @@ class _Copy:
         return candidate
 
 
-def reached_functions(node: Node, functions: Mapping[str, FunctionBody]) -> set[str]:
-    """The functions of the library that ``node`` calls, and those that these call."""
-    found: set[str] = set()
-    stack = [each.name for each in named_functions(node.op, node.attrs, functions)]
-    while stack:
-        name = stack.pop()
-        if name in found or name not in functions:
-            continue
-        found.add(name)
-        for inner in functions[name].nodes:
-            stack.extend(each.name for each in named_functions(inner.op, inner.attrs, functions))
-    return found
+def _changed_node(edit: Edit) -> str | None:
+    """The node of the export that ``edit`` changes and that must be there; None where it needs none."""
+    if isinstance(edit, Constant | Attribute | Wire):
+        return edit.node
+    return edit.into[0] if isinstance(edit, Graft) and isinstance(edit.into, tuple) else None
 
 
 def constant_node(name: str, value: Tensor) -> Node:

@@ -94,6 +94,10 @@ class GraphBuilder:
         """The type of a tensor that was made."""
         return self._types[tensor]
 
+    def node(self, name: str) -> Node:
+        """A node that was made."""
+        return self._nodes[name]
+
     def held(self, tensor: TensorName) -> Tensor | None:
         """The value of a constant, else None."""
         value = self._nodes[tensor.node].attrs.get("value")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import ops
-from ..graph import Attr, AttrReference, DType, Function, Shape, Tensor, listed
+from ..graph import Attr, AttrReference, DType, Function, Shape, SharedAttrs, Tensor, listed, once
 
 _SPELLINGS = {
     "RefSwitch": "Switch", "RefMerge": "Merge", "RefEnter": "Enter", "RefExit": "Exit",
@@ -28,6 +28,9 @@ _SILENT = frozenset(
 _SILENT_OF = {"RandomUniform": frozenset({"seed", "seed2"})}
 """The seed of a random op says nothing: its numbers are never proven, only that they do not matter."""
 
+_HANDING_ON = frozenset({"Switch", "Merge", "Enter", "Exit", "NextIteration"})
+"""Ops that hand on what they read: its type and number are said there."""
+
 _FLOAT, _DOUBLE, _STRING, _BFLOAT16, _HALF = DType(1), DType(2), DType(7), DType(14), DType(19)
 _FLOATS = (_FLOAT, _DOUBLE, _BFLOAT16, _HALF)
 _OF_ANY_TYPE = frozenset({"LogicalAnd", "LogicalOr", "Equal", "NotEqual"})
@@ -39,7 +42,8 @@ def plain_op(op: str) -> str:
     return _SPELLINGS.get(op, op)
 
 
-def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+@once
+def meaningful(op: str, attrs: Mapping[str, Attr]) -> Mapping[str, Attr]:
     """The attributes that matter to the result of ``op`` and are not at their default.
 
     Defaults are TensorFlow's own. A writer may leave a default out or write it; a version that
@@ -48,7 +52,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
     known = ops.registered(op)
     defaults = known.defaults if known else {}
     silent = _SILENT_OF.get(op, frozenset())
-    return {
+    kept = {
         name: value
         for name, value in attrs.items()
         if not name.startswith("_")
@@ -57,6 +61,7 @@ def meaningful(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
         and not (name == "parallel_iterations" and _is_possible(value))
         and not (name in defaults and encoded(defaults[name]) == encoded(value))
     }
+    return SharedAttrs(kept) if isinstance(attrs, SharedAttrs) else kept
 
 
 def _is_possible(iterations: Attr) -> bool:
@@ -64,8 +69,10 @@ def _is_possible(iterations: Attr) -> bool:
     return isinstance(iterations, int) and iterations >= 1
 
 
-def respelled(op: str, attrs: dict[str, Attr]) -> tuple[str, dict[str, Attr]]:
+def respelled(op: str, attrs: Mapping[str, Attr]) -> tuple[str, Mapping[str, Attr]]:
     """One spelling for ops that are the same function to the last bit, in output 0."""
+    if op in _HANDING_ON:
+        return op, {name: value for name, value in attrs.items() if name not in ("T", "N")}
     kind = attrs.get("T")
     if op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
         return "FusedBatchNormV3", _of_fused_batch_norm(attrs)

@@ -2,7 +2,7 @@
 
 Restored variables and fed tensors are constants, pass-through ops are gone, of conditionals with a
 known predicate only the live side is left, functions are inlined, attributes and ops have one
-spelling. ``normal_form`` keeps for every node the place in the original graph that it came from.
+spelling. Every node keeps the place in the original graph that it came from; :mod:`.walk` makes it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class NormalGraph:
     """Nodes, and the outputs in the order they were asked for.
 
     Inputs come before what reads them, but for the back edges of loops (``loops`` is true then).
-    ``joined`` says that partitioned variables were put together.
+    ``joined`` says that partitioned variables were put together. ``turns`` are heads of loops, each with the first
+    of its loop: they live together (:mod:`.turns`).
     ``tensors()`` says which normal tensor an original one became (those outside functions, if visited).
     """
 
@@ -75,6 +76,7 @@ class NormalGraph:
     loops: bool = False
     refusals: tuple[str, ...] = ()
     joined: bool = False
+    turns: Mapping[int, int] = field(default_factory=dict)
 
     def live(self, outputs: Iterable[Edge] | None = None) -> list[int]:
         """Indices of the nodes that the outputs need, ascending."""

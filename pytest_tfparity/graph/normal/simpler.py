@@ -38,6 +38,7 @@ class _Simpler:
         self.places: dict[int, int] = {}
         self.tensors: dict[Edge, Edge] = {}
         self.in_loops: dict[int, NormalNode] = {}
+        self.turns: dict[int, int] = {}
         self.fold = Folding()
 
     def graph(self) -> NormalGraph:
@@ -48,7 +49,10 @@ class _Simpler:
             if any(source not in self.places for source in self.old.dependencies(index)):
                 # The head of a loop: what a turn hands on comes later.
                 later.append((len(self.nodes), node))
-                self.places[index] = self.add(replace(node, inputs=(), guards=()))
+                place = self.places[index] = self.add(replace(node, inputs=(), guards=()))
+                if index in self.old.turns:
+                    first = self.turns.setdefault(self.old.turns[index], place)
+                    self.lives[place] = frozenset({Guard(first, 0, -1)})
                 continue
             self.place(index, self.renewed(node))
         for place, node in later:

@@ -1,29 +1,28 @@
 """From a graph to its normal form, node by node as :mod:`..live` hands them on, without recursion.
 
 Which nodes run, and which side of a decided conditional, is asked there; what remains to do here are the
-conditionals that a feed decides. Functional ones and loops stay whole: a repair exchanges the function that
-such a node names, and what stands in it has no name in the file.
+conditionals that a feed decides. Functional ones and loops stay whole unless they are to be ``lowered``: a repair
+exchanges the function that such a node names, and what stands in it has no name in the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from .. import ops
 from ..function_body import body_of
 from ..graph import Array, Attr, DType, Function, Graph, Node, Tensor, TensorName, listed
-from ..inline import Budget
 from ..live import Liveness, liveness
-from ..loops import is_back_edge, mixed_frames
+from ..loops import hands_on, is_back_edge, mixed_frames
 from ..predicates import fed_tensor
 from ..valid import flaws_of_functions
 from ..variables import Storage, Variables, storage_of
 from .attributes import meaningful, plain_op, respelled
-from .bounds import RandomNumbers
-from .changes import changed_arrays, changed_variables, unordered_arrays
 from .form import (
     Edge,
     Guard,
@@ -37,6 +36,11 @@ from .form import (
     union,
     whole,
 )
+
+if TYPE_CHECKING:
+    from ..inline import Budget
+    from .bounds import RandomNumbers
+    from .turns import Turns
 
 Result: TypeAlias = "int | tuple[Edge | None, ...] | None"
 """What a node became: one normal node, port by port; a tensor for each port; None if it never runs."""
@@ -56,16 +60,21 @@ def normal_form(
     feeds: Mapping[TensorName, Array] | None = None,
     variables: Mapping[str, Tensor] | None = None,
     joined: bool = False,
+    lowered: bool = False,
     live: Liveness | None = None,
 ) -> NormalGraph:
     """What ``outputs`` compute from ``inputs``.
 
     ``feeds`` are tensors held at a constant, ``variables`` the values of variable nodes; ``joined``
-    puts the parts of partitioned variables together (a concatenation of constants). ``live`` is what
-    :func:`liveness` says of all these, if that is known already. Nothing is
-    raised: what cannot be resolved is in ``NormalGraph.doubts``.
+    puts the parts of partitioned variables together (a concatenation of constants); ``lowered`` writes functional
+    conditionals and loops out. ``live`` is what :func:`liveness` says of all these, if that is known already.
+    Nothing is raised: what cannot be resolved is in ``NormalGraph.doubts``.
     """
-    walk = _Walk(graph, variables or {}, Budget(graph.functions), joined=joined)
+    walk = _Walk(graph, variables or {}, joined=joined, lowered=lowered)
+    form = walk.run(outputs, inputs, feeds or {}, live=live)
+    if walk.holds:
+        return form
+    walk = _Walk(graph, variables or {}, joined=joined, lowered=lowered, together=False)
     return walk.run(outputs, inputs, feeds or {}, live=live)
 
 
@@ -74,26 +83,33 @@ class _Walk:
         self,
         graph: Graph,
         variables: Mapping[str, Tensor],
-        budget: Budget,
         *,
+        budget: Budget | None = None,
         depth: int = 0,
         joined: bool = False,
+        lowered: bool = False,
+        together: bool = True,
     ) -> None:
         self.graph = graph
         self.values = variables
         self.variables = Variables(graph, variables)
-        self.budget = budget
+        self._budget = budget
         self.depth = depth
         self.joined = joined
+        self.lowered = lowered
+        self.together = together
+        self.holds = True
+        self.turns: Turns | None = None
         self.nodes: list[NormalNode] = []
         self.lives: list[Life] = []
         self.fed: dict[TensorName, Edge] = {}
         self.results: dict[str, Result] = {}
         self.loops: list[tuple[int, Node]] = []
+        self.running: dict[str, Life] = {}
         self.stored: dict[Storage, int] = {}
         self.restored: dict[int, Storage] = {}
-        self.random = RandomNumbers()
-        self.spellings: dict[tuple[str, int], tuple[str, str, dict[str, Attr]]] = {}
+        self.random: RandomNumbers | None = None
+        self.spellings: dict[tuple[str, int], tuple[str, str, Mapping[str, Attr]]] = {}
 
     # --- the walk
 
@@ -106,6 +122,7 @@ class _Walk:
         whole: bool = False,
         live: Liveness | None = None,
     ) -> NormalGraph:
+        """The normal form, true if what was taken to live ``together`` in a loop ``holds``."""
         self.live: Liveness = live or liveness(
             self.graph,
             outputs,
@@ -113,6 +130,7 @@ class _Walk:
             feeds=feeds,
             variables=self.values,
             whole=whole,
+            lowered=ops.IFS | ops.WHILES if self.lowered else (),
             budget=self.budget,
         )
         for index, tensor in enumerate(inputs):
@@ -127,8 +145,12 @@ class _Walk:
         self.close_loops()
         edges = tuple(map(self.tensor, outputs))
         graph = NormalGraph(self.nodes, edges, self.tensors, bool(self.loops))
-        changed = changed_variables(graph, self.restored, self.live.writers)
-        doubts = [*self.live.refusals, *changed, *changed_arrays(graph), *unordered_arrays(graph)]
+        if self.turns is not None:
+            self.holds = self.turns.hold(self.nodes, self.lives, self.tensor)
+            if self.holds:
+                self.turns.settle(self.nodes, self.lives)
+                graph.turns = self.turns.first
+        doubts = [*self.live.refusals, *self.changes(graph)]
         doubts += mixed_frames(self.live.nodes)
         if not self.depth:
             doubts += self.graph.demands
@@ -136,6 +158,24 @@ class _Walk:
         graph.joined = self.joined
         graph.refusals = tuple(dict.fromkeys(doubts))
         return graph
+
+    def changes(self, graph: NormalGraph) -> list[str]:
+        """A clause for each variable and array that the run changes."""
+        if not self.live.writers and not any(node.op.startswith("TensorArray") for node in graph.nodes):
+            return []
+        from .changes import changed_arrays, changed_variables, unordered_arrays
+
+        changed = changed_variables(graph, self.restored, self.live.writers)
+        return [*changed, *changed_arrays(graph), *unordered_arrays(graph)]
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """How much may be written out; None of a graph without functions."""
+        if self._budget is None and self.graph.functions:
+            from ..inline import Budget
+
+            return Budget(self.graph.functions)
+        return self._budget
 
     def close_loops(self) -> None:
         """Give the Merge of each loop its back edges, now that what is before the loop is known."""
@@ -202,7 +242,9 @@ class _Walk:
             if control not in self.results:
                 self.results[control] = self.missing(control)
             result = self.results[control]
-            if isinstance(result, int):
+            if control in self.running:
+                life = union(life, self.running[control])
+            elif isinstance(result, int):
                 life = union(life, self.lives[result])
             else:
                 life = self.life_of((edge for edge in result or () if edge is not None), life)
@@ -227,7 +269,9 @@ class _Walk:
         if node.op in ops.SWITCHES:
             return self.switch(node, edges, guards)
         if node.name in self.live.calls:
-            return tuple(self.returned(node.name, self.life_of(edges, guards)))
+            # What a loop gives lives when it is left: what enters it has the conditions of the node.
+            life = () if node.op in ops.WHILES else self.life_of(edges, guards)
+            return tuple(self.returned(node.name, life))
         if edges and (node.op in ops.PASS_THROUGH or node.op == "PlaceholderWithDefault"):
             return (self.passed(node.name, edges[0], guards),)
         if node.op == "IdentityN":
@@ -243,6 +287,10 @@ class _Walk:
             return self.opaque(
                 node.name, "Malformed", f"{node.op} ({node.name}) has {len(edges)} inputs"
             ).node
+        if self.turns is not None and edges[0].node in self.turns.kept:
+            life = self.running[node.name] = union(guards, self.life_of(edges))
+            sides = [union(life, (Guard(*edges[1], side),)) for side in (0, 1)]
+            return tuple([self.passed(node.name, edges[0], side) for side in sides])
         if node.name not in self.live.taken:
             return self.plain(node, edges, guards)
         taken = self.passed(node.name, edges[0], union(guards, self.life(edges[1])))
@@ -279,13 +327,22 @@ class _Walk:
         if node.op in ops.FUNCTIONAL:
             self.keep_functions(made, node)
         if name == "Exit":
-            self.lives[index] = (Guard(index, 0, -1),)
+            self.lives[index] = self.left(index, made)
+        elif name == "Enter" and made.attrs.get("is_constant") and self.together:
+            self.lives[index] = self.turning().constant(node.attrs.get("frame_name"), life)
         self.settle(index, made, node)
         if op != name and node.op in ops.FUSED_BATCH_NORMS:
             return self.fused(node, index, made, life)
         return index
 
-    def spelt(self, node: Node) -> tuple[str, str, dict[str, Attr]]:
+    def left(self, index: int, made: NormalNode) -> Life:
+        """When what an ``Exit`` gives lives."""
+        left = self.nodes[made.inputs[0].node] if made.inputs else made
+        source = left.inputs[0].node if left.op in ("Switch", "Identity") and left.inputs else index
+        life = None if self.turns is None else self.turns.left(source)
+        return (Guard(index, 0, -1),) if life is None else life
+
+    def spelt(self, node: Node) -> tuple[str, str, Mapping[str, Attr]]:
         """The op without regard to references, its one spelling, and the attributes that matter."""
         key = (node.op, id(node.attrs))
         spelt = self.spellings.get(key)
@@ -305,6 +362,12 @@ class _Walk:
 
     def settle(self, index: int, made: NormalNode, node: Node) -> None:
         """Note where random numbers lead to one result throughout."""
+        if self.random is None:
+            if node.op != "RandomUniform":
+                return
+            from .bounds import RandomNumbers  # late: a graph that is not in training draws none
+
+            self.random = RandomNumbers()
         bounds = self.random.follow(index, made, node.inputs, self.live.value)
         if bounds is not None and not self.lives[index]:
             made.settled = tuple(source.node for source in self.nodes[bounds.origin].inputs)
@@ -343,13 +406,7 @@ class _Walk:
     def merge(self, node: Node) -> Result:
         """A ``Merge``: it waits for its control inputs, dead or not, so they say nothing of its life (executor.cc)."""
         if any(is_back_edge(self.live.node, source) for source in node.inputs):
-            made = NormalNode(node.name, "Merge", spelling=node.op)
-            if node.controls:
-                made.refusal = f"the head {node.name} of a loop waits for {node.controls[0]} in each turn"
-            index = self.add(made).node
-            self.lives[index] = (Guard(index, 0, -1),)
-            self.loops.append((index, node))
-            return index
+            return self.head(node)
         slots = [slot for slot, source in enumerate(node.inputs) if not self.live.is_dead(source)]
         edges = tuple(self.tensor(node.inputs[slot]) for slot in slots)
         if len(slots) == 1:
@@ -362,6 +419,42 @@ class _Walk:
         common = common_life(lives)
         self.lives[index] = (Guard(index, 0, -1),) if common is None else tuple(sorted(common))
         return index
+
+    def head(self, node: Node) -> int:
+        """The head of a variable of a loop; one that each turn hands on as it came is the same in all of them."""
+        entering = [source for source in node.inputs if not is_back_edge(self.live.node, source)]
+        back = [source for source in node.inputs if source not in entering]
+        enter = self.nodes[self.tensor(entering[0]).node] if len(entering) == len(back) == 1 else None
+        made = NormalNode(node.name, "Merge", spelling=node.op)
+        if node.controls:
+            made.refusal = f"the head {node.name} of a loop waits for {node.controls[0]} in each turn"
+        if not self.together or enter is None or enter.op != "Enter":
+            index = self.add(made).node
+            self.lives[index] = (Guard(index, 0, -1),)
+            self.loops.append((index, node))
+            return index
+        kept = hands_on(self.live.node, node) and made.refusal is None
+        if kept:
+            made = replace(enter, attrs={**enter.attrs, "is_constant": True})
+        index = self.add(made).node
+        life = self.life_of(enter.inputs, enter.guards)
+        self.lives[index] = self.turning().head(index, self.frame(entering[0]), life, back[0], kept=kept)
+        if not kept:
+            self.loops.append((index, node))
+        return index
+
+    def frame(self, entering: TensorName) -> Attr:
+        """The name of the loop that a tensor enters."""
+        node = self.live.node(entering.node)
+        return None if node is None else node.attrs.get("frame_name")
+
+    def turning(self) -> Turns:
+        """The loops of the graph, which most have none of."""
+        if self.turns is None:
+            from .turns import Turns
+
+            self.turns = Turns()
+        return self.turns
 
     def returned(self, call: str, life: Life) -> Iterator[Edge | None]:
         for source in self.live.calls[call]:
@@ -405,10 +498,18 @@ class _Walk:
     def form_of(self, function: Function) -> tuple[NormalGraph, list[str]] | None:
         """The normal form of a function on any arguments, with its doubts; None if it is missing or too deep."""
         called = self.graph.functions.get(function.name)
-        if called is None or self.depth >= _DEEPEST or self.budget.refusal(called.name) is not None:
+        if called is None or self.depth >= _DEEPEST or self.budget is None:
+            return None
+        if self.budget.refusal(called.name) is not None:
             return None
         body = body_of(self.graph.functions, called, function.attrs)
-        walk = _Walk(Graph(body.nodes, self.graph.functions), {}, self.budget, depth=self.depth + 1)
+        walk = _Walk(
+            Graph(body.nodes, self.graph.functions),
+            {},
+            budget=self.budget,
+            depth=self.depth + 1,
+            together=False,
+        )
         form = walk.run(body.returns, body.arguments, {}, whole=True)
         written = [f"{each.node.op} ({each.node.name}) changes a variable" for each in walk.live.writers]
         return form, [*body.unknown, *form.doubts(), *written]

@@ -9,41 +9,44 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Attr, Shape, Tensor
+from ..graph import Array, Attr, Shape, SharedAttrs, Tensor, once
 from ..normal.attributes import commutes, encoded
 from ..normal.form import Edge, NormalGraph, NormalNode, components
+from ..read.mapped import count_read, pieces
 
 Fingerprint = bytes
 DIGEST_SIZE = 16
 _SMALL = 4096
 """Bytes up to which a constant is hashed outright: that takes 3 us, less than looking for one that is equal."""
-_CHUNK = 1 << 20
-"""Elements that are compared at a time, which bounds the memory that the comparison takes."""
-
-
 _NEAR = 4
 """Steps along inputs within which operands of a loop are told apart."""
 
 
-class Contents:
-    """Hashes of constants: dtype, shape and bits. What is equal to something hashed before is only compared.
+_NUMBERS = count()
 
-    Comparing runs at the speed of memory, hashing at a fraction of it, and most constants of an
-    export are those of its reference.
+
+class Contents:
+    """Names of constants: two have the same one if dtype, shape and every bit are the same, and only then.
+
+    What is equal to something named before is only compared: that runs at the speed of memory, hashing at a fraction
+    of it, and most constants of an export are those of its reference. So a large constant that is new gets a number,
+    which means nothing elsewhere; ``lasting`` names are hashes, the same in every process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lasting: bool = False) -> None:
+        self._lasting = lasting
         self._of: dict[int, tuple[Tensor, bytes]] = {}
         self._similar: dict[bytes, list[tuple[Array, bytes]]] = {}
         # Attributes are shared by many nodes; each mapping is kept, so that its id stays its own.
         self.encodings: dict[tuple[str, int], tuple[Mapping[str, Attr], bytes]] = {}
 
     def digest(self, tensor: Tensor) -> bytes:
-        """The hash of a constant; the same for the same bits, whoever stores them."""
+        """The name of a constant, ``DIGEST_SIZE`` bytes; the same for the same bits, whoever stores them."""
         known = self._of.get(id(tensor))
         if known is None:
             known = self._of[id(tensor)] = (tensor, self._digest(tensor))
@@ -53,20 +56,26 @@ class Contents:
         array = tensor.array
         head = encoded(tensor.dtype) + encoded(Shape(tensor.shape))
         if array.dtype == object:
-            return _hash(head, *_strings(array))
+            return _hash(head, _strings(array))
         if array.size == 0:
-            return _hash(head)
+            return _hash(head, ())
         bits = _bits(array)
         if bits.nbytes <= _SMALL:
-            return _hash(head, bits)
+            return _hash(head, (bits,))
         sample = head + bits[:64].tobytes() + bits[-64:].tobytes() + bits[:: bits.size // 32].tobytes()
+        count_read(bits, bits.nbytes)
         similar = self._similar.setdefault(sample, [])
         for other, digest in similar:
             if _same(bits, other):
                 return digest
-        digest = _hash(head, bits)
+        digest = _hash(head, pieces(bits)) if self._lasting else self._number()
         similar.append((bits, digest))
         return digest
+
+    @staticmethod
+    def _number() -> bytes:
+        # Hashed by another function than contents are, and counted in the whole process: the name of nothing else.
+        return _blake2b(b"number", b"%d" % next(_NUMBERS))
 
 
 def fingerprints(graph: NormalGraph, contents: Contents) -> dict[int, Fingerprint]:
@@ -199,6 +208,8 @@ def own_encoding(node: NormalNode, contents: Contents) -> bytes:
     """What a node is by itself, without its inputs: op, attributes, constant, functions."""
     if node.value is not None or node.functions or node.label is not None:
         return _own_encoding(node, contents)
+    if isinstance(node.attrs, SharedAttrs):
+        return _shared_encoding(node.op, node.attrs)
     key = (node.op, id(node.attrs))
     known = contents.encodings.get(key)
     if known is None:
@@ -207,8 +218,7 @@ def own_encoding(node: NormalNode, contents: Contents) -> bytes:
 
 
 def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
-    op = node.op.encode()
-    parts = [b"%d;" % len(op), op]
+    parts = [_encoded_op(node.op)]
     if node.value is not None:
         parts.append(b"v" + contents.digest(node.value))
     if node.label is not None:
@@ -217,6 +227,18 @@ def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
     for name in sorted(node.functions):
         parts += [b"f", encoded(name.encode()), graph_fingerprint(node.functions[name], contents)]
     return b"".join(parts)
+
+
+@once
+def _shared_encoding(op: str, attrs: Mapping[str, Attr]) -> bytes:
+    return b"".join(
+        [_encoded_op(op), *(encoded(name.encode()) + encoded(attrs[name]) for name in sorted(attrs))]
+    )
+
+
+def _encoded_op(op: str) -> bytes:
+    name = op.encode()
+    return b"%d;" % len(name) + name
 
 
 def node_fingerprint(node: NormalNode, contents: Contents, sources: Sequence[bytes]) -> Fingerprint:
@@ -254,8 +276,7 @@ def _same(bits: Array, others: Array) -> bool:
     if bits.nbytes % 8 == 0 and bits.ctypes.data % 8 == others.ctypes.data % 8 == 0:
         bits, others = bits.view(np.uint64), others.view(np.uint64)
     return all(
-        bool(np.array_equal(bits[start : start + _CHUNK], others[start : start + _CHUNK]))
-        for start in range(0, len(bits), _CHUNK)
+        bool(np.array_equal(one, other)) for one, other in zip(pieces(bits), pieces(others), strict=True)
     )
 
 
@@ -266,7 +287,7 @@ def _strings(array: Array) -> Iterable[bytes]:
         yield data
 
 
-def _hash(head: bytes, *parts: Any) -> bytes:
+def _hash(head: bytes, parts: Iterable[Any]) -> bytes:
     # SHA-256 has instructions of its own on present-day processors: twice as fast as blake2b there.
     made = hashlib.sha256(b"%d;" % len(head) + head)
     for part in parts:

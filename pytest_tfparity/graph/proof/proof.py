@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from .. import ops
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..live import Liveness, liveness
 from ..live_graph import LiveGraph, live_graph
@@ -45,23 +46,30 @@ class Side:
 class Proof:
     """Whether both sides are the same function of their inputs, and if not, why that is not known.
 
-    ``reason`` is one clause; None if proven. Fingerprints are in hexadecimal, one an output;
-    ``reference_fingerprint`` is one for all outputs of the reference, None where it would not
-    identify what the reference computes (random or stateful ops). ``notes`` are sentences about what
-    a proof leaves open.
+    ``reason`` is one clause; None if proven. Fingerprints are in hexadecimal, one an output, and mean something
+    beside one another alone. ``notes`` are sentences about what a proof leaves open.
     """
 
     proven: bool
     reason: str | None
     reference: tuple[str, ...]
     export: tuple[str, ...]
-    reference_fingerprint: str | None
     notes: tuple[str, ...] = ()
+    side: NormalSide | None = field(default=None, repr=False)
+
+    @property
+    def reference_fingerprint(self) -> str | None:
+        """One fingerprint of all outputs of the reference, the same in every process.
+
+        None where it would not identify what the reference computes (random or stateful ops). All weights are hashed
+        for it, so it is made when it is first asked for.
+        """
+        return None if self.side is None else self.side.fingerprint
 
     @classmethod
     def none(cls, reason: str) -> Proof:
         """No proof, for a reason that keeps both sides from being read at all."""
-        return cls(proven=False, reason=reason, reference=(), export=(), reference_fingerprint=None)
+        return cls(proven=False, reason=reason, reference=(), export=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +77,18 @@ class NormalSide:
     """A side in normal form, with fingerprints: made once, for a proof and an alignment alike.
 
     ``contents`` remembers what was hashed, of this side and others; ``joined`` says that partitioned
-    variables are put together.
+    variables are put together, ``lowered`` that functional conditionals and loops are written out.
     """
 
     side: Side
     contents: Contents
     joined: bool = False
+    lowered: bool = False
 
     @cached_property
     def form(self) -> NormalGraph:
         """What the outputs compute."""
-        return form_of(self.side, joined=self.joined, live=self._live)
+        return form_of(self.side, joined=self.joined, lowered=self.lowered, live=self._live)
 
     @cached_property
     def taken(self) -> LiveGraph:
@@ -91,10 +100,15 @@ class NormalSide:
     def _live(self) -> Liveness | None:
         """What runs; None where functions are kept or written out as the one who asks wants it."""
         side = self.side
-        if side.graph.functions:
+        if side.graph.functions and not self.lowered:
             return None
         return liveness(
-            side.graph, side.outputs, inputs=side.inputs, feeds=side.feeds, variables=side.variables
+            side.graph,
+            side.outputs,
+            inputs=side.inputs,
+            feeds=side.feeds,
+            variables=side.variables,
+            lowered=ops.IFS | ops.WHILES,
         )
 
     @cached_property
@@ -105,8 +119,7 @@ class NormalSide:
     @cached_property
     def outputs(self) -> tuple[Fingerprint, ...]:
         """The fingerprint of each output."""
-        found = self.fingerprints
-        return tuple(combined([edge_fingerprint(edge, found)]) for edge in self.form.outputs)
+        return _of_outputs(self.form, self.fingerprints)
 
     @cached_property
     def simpler_outputs(self) -> tuple[Fingerprint, ...]:
@@ -114,8 +127,7 @@ class NormalSide:
         from ..normal.simpler import simpler  # late: a pair that is written alike needs none of it
 
         form = simpler(self.form)
-        found = fingerprints(form, self.contents)
-        return tuple(combined([edge_fingerprint(edge, found)]) for edge in form.outputs)
+        return _of_outputs(form, fingerprints(form, self.contents))
 
     @cached_property
     def doubts(self) -> Sequence[str]:
@@ -124,8 +136,13 @@ class NormalSide:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """One hash of all that the side computes; None where random or stateful ops leave that open."""
-        return None if self.doubts else combined(self.outputs).hex()
+        """One hash of all that the side computes, the same in every process.
+
+        None where random or stateful ops leave that open.
+        """
+        if self.doubts:
+            return None
+        return combined(_of_outputs(self.form, fingerprints(self.form, Contents(lasting=True)))).hex()
 
     @cached_property
     def partitions(self) -> int:
@@ -133,9 +150,27 @@ class NormalSide:
         return partitions(self.form)
 
     @cached_property
-    def whole(self) -> NormalSide:
-        """This side with partitioned variables put together."""
-        return NormalSide(side=self.side, contents=self.contents, joined=True)
+    def functional(self) -> int:
+        """How many conditionals and loops are functional."""
+        nodes = self.form.nodes
+        return (
+            sum(nodes[index].op in _FUNCTIONAL for index in self.form.live())
+            if self.side.graph.functions
+            else 0
+        )
+
+    @cached_property
+    def _otherwise(self) -> dict[tuple[bool, bool], NormalSide]:
+        return {}
+
+    def written(self, *, joined: bool = False, lowered: bool = False) -> NormalSide:
+        """This side with partitioned variables put together, or functional conditionals and loops written out, too."""
+        key = (joined or self.joined, lowered or self.lowered)
+        if key == (self.joined, self.lowered):
+            return self
+        if key not in self._otherwise:
+            self._otherwise[key] = replace(self, joined=key[0], lowered=key[1])
+        return self._otherwise[key]
 
 
 def normalised(side: Side, contents: Contents | None = None) -> NormalSide:
@@ -143,11 +178,22 @@ def normalised(side: Side, contents: Contents | None = None) -> NormalSide:
     return NormalSide(side=side, contents=contents or Contents())
 
 
+def written_alike(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
+    """Both sides, functional conditionals and loops written out where only one side has them so."""
+    lowered = reference.functional != export.functional
+    return reference.written(lowered=lowered), export.written(lowered=lowered)
+
+
 def comparable(reference: NormalSide, export: NormalSide) -> tuple[NormalSide, NormalSide]:
-    """Both sides, with partitioned variables put together where only one of them has them in parts."""
-    if reference.partitions == export.partitions:
-        return reference, export
-    return reference.whole, export.whole
+    """Both sides :func:`written_alike`, variables put together where one side alone has them in parts.
+
+    Their constants are named in one table.
+    """
+    if reference.contents is not export.contents:
+        export = replace(export, contents=reference.contents)
+    joined = reference.partitions != export.partitions
+    reference, export = written_alike(reference, export)
+    return reference.written(joined=joined), export.written(joined=joined)
 
 
 def prove(reference: NormalSide, export: NormalSide) -> Proof:
@@ -169,14 +215,23 @@ def prove(reference: NormalSide, export: NormalSide) -> Proof:
         reason=reason,
         reference=tuple(each.hex() for each in outputs[0]),
         export=tuple(each.hex() for each in outputs[1]),
-        # Of the reference alone: it must not depend on how the export stores its variables.
-        reference_fingerprint=reference.fingerprint,
         notes=tuple(_notes(reference.side, export.side)),
+        # Of the reference alone: its fingerprint must not depend on how the export stores its variables.
+        side=reference,
     )
 
 
-def form_of(side: Side, *, joined: bool = False, live: Liveness | None = None) -> NormalGraph:
-    """The normal form of one side; ``joined`` and ``live`` as :func:`~..normal.walk.normal_form` takes them."""
+def _of_outputs(form: NormalGraph, found: Mapping[int, Fingerprint]) -> tuple[Fingerprint, ...]:
+    return tuple(combined([edge_fingerprint(edge, found)]) for edge in form.outputs)
+
+
+_FUNCTIONAL = frozenset({"If", "While"})
+
+
+def form_of(
+    side: Side, *, joined: bool = False, lowered: bool = False, live: Liveness | None = None
+) -> NormalGraph:
+    """The normal form of one side; the rest is as :func:`~..normal.walk.normal_form` takes it."""
     return normal_form(
         side.graph,
         side.outputs,
@@ -184,6 +239,7 @@ def form_of(side: Side, *, joined: bool = False, live: Liveness | None = None) -
         feeds=side.feeds,
         variables=side.variables,
         joined=joined,
+        lowered=lowered,
         live=live,
     )
 

@@ -8,7 +8,7 @@ tensorflow/core/util/tensor_bundle/tensor_bundle.h, tensorflow/core/protobuf/ten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -19,6 +19,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelError, TensorNotFound, UnreadableFile, did_you_mean
+from ...wording import enumerated
 from ..graph import Array, DType, Tensor
 from . import messages
 from .checkpoints import checkpoint_file, checkpoint_text, v1_error
@@ -208,7 +209,7 @@ class Bundle:
             count = f"{len(missing)} of {self._shard_count} data files"
             raise ModelError(
                 f"The checkpoint {checkpoint_text(self.prefix)} lacks {count}:"
-                f" {_listed(path.name for path in missing)}. Copy all files of a checkpoint together."
+                f" {enumerated(path.name for path in missing)}. Copy all files of a checkpoint together."
             )
         for number, size in needed.items():
             actual = len(self._shard(number))
@@ -279,11 +280,6 @@ def _checksum_of_strings(values: Sequence[bytes]) -> int:
     lengths = b"".join(len(each).to_bytes(4 if len(each) < 1 << 32 else 8, "little") for each in values)
     crc = crc32c(lengths)
     return masked(crc32c(masked(crc).to_bytes(4, "little") + b"".join(values), crc))
-
-
-def _listed(names: Iterable[str], most: int = 3) -> str:
-    known = list(names)
-    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
 def _key(name: str) -> bytes:

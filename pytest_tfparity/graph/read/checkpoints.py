@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from google.protobuf import text_format
 
 from ...errors import ModelError, UnreadableFile, nearest
+from ...wording import enumerated
 from . import messages
 from .file_kind import TABLE_MAGIC
 
@@ -185,9 +186,8 @@ def _not_found(prefix: Path) -> str:
     if not known:
         return f"There is no checkpoint {prefix}: its folder holds no .index file."
     near = nearest(prefix.name, [other.name for other in known]) or [other.name for other in known]
-    return f"There is no checkpoint {prefix}. In its folder there are: {', '.join(near[:3])}."
+    return f"There is no checkpoint {prefix}. In its folder there are: {enumerated(near)}."
 
 
 def _names(prefixes: list[Path]) -> str:
-    names = [prefix.name for prefix in prefixes]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return enumerated((prefix.name for prefix in prefixes), 5)

@@ -23,7 +23,7 @@ from ...errors import ModelError, UnreadableFile
 from ..graph import FunctionBody, Graph
 from . import messages
 from .file_kind import FileKind, kind_of
-from .mapped import foreign_format, is_lfs_pointer, is_text, mapped
+from .mapped import foreign_format, is_lfs_pointer, is_text, looked_through, mapped
 from .nodes import LARGE, NodeReader, read_function
 from .wire import BYTES, Malformed, fields
 
@@ -196,6 +196,7 @@ def _graph(view: memoryview, start: int, end: int, source: str) -> Graph:
         elif field.number in (3, 4):
             versions += view[field.begin : field.end]
     _add_nodes(reader, view, chunk, chunk_end)
+    looked_through(view)
     if not reader.nodes:
         raise ModelError(f"{source} holds a graph without any node.")
     return _assembled(reader, bodies, messages.GraphDef.FromString(bytes(versions)))

@@ -2,18 +2,32 @@
 
 A file that is mapped must not be written in place while it is in use: a file that shrinks then ends
 the process. Small files, which tests like to write again and again, are therefore read.
+
+Whoever reads much of an array in a mapped file reads it by :func:`pieces`: the pages that were read go back to the
+system, so that a process holds little of a file at a time, however large that is.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import ModelError
+from ..graph import Array
 
 _SMALL = 1 << 20
 """Bytes below which a file is read. Measured: up to here reading takes no longer than mapping (0.5 ms, both with one
 pass over the bytes); at 16 MiB it takes one and a half times as long."""
+PIECE = 1 << 20
+"""Bytes that are read at a time: two pieces, and what is made of them, stay in a processor's cache."""
+_AROUND = 2 << 20
+"""Bytes that may become pages of the process where one is read: Linux maps what it keeps in one piece, 2 MiB on ext4
+since 6.16, else 64 KiB."""
+_HELD = 32 << 20
+"""Bytes of a file that may be read until its pages are given back. The time is the same from 4 to 32 MiB (1.5 GB)."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _FOREIGN = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights or a Keras model)"),
@@ -23,6 +37,47 @@ _FOREIGN = (
     (4, b"TFL3", "a TFLite model"),
     (0, b"\x80\x04", "a Python pickle"),
 )
+
+
+class _Mapping(mmap.mmap):
+    """A mapped file that counts the bytes that were read since its pages were given back."""
+
+    read_bytes = 0
+
+    def count(self, size: int) -> None:
+        self.read_bytes += max(size, _AROUND)
+        if self.read_bytes > _HELD:
+            self.give_back()
+
+    def give_back(self) -> None:
+        self.read_bytes = 0
+        if hasattr(self, "madvise"):  # not on Windows
+            self.madvise(mmap.MADV_DONTNEED)
+
+
+def pieces(array: Array) -> Iterator[Array]:
+    """A contiguous array, flat, in parts of about a megabyte; use each before the next is asked for."""
+    flat = array.reshape(-1)
+    step = max(1, PIECE // flat.itemsize)
+    for start in range(0, flat.size, step):
+        piece = flat[start : start + step]
+        yield piece
+        count_read(array, piece.nbytes)
+
+
+def count_read(array: Array, size: int) -> None:
+    """Say that ``size`` bytes of ``array`` were read, which may lie in a mapped file."""
+    base = array.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview) and isinstance(base.obj, _Mapping):
+        base.obj.count(size)
+
+
+def looked_through(view: memoryview) -> None:
+    """Say that places all over a file were read."""
+    if isinstance(view.obj, _Mapping):
+        view.obj.give_back()
 
 
 def mapped(path: Path, what: str) -> memoryview:
@@ -41,7 +96,7 @@ def mapped(path: Path, what: str) -> memoryview:
                 file.seek(0)
                 view = memoryview(file.read())
             else:
-                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                view = memoryview(_Mapping(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError:
         raise ModelError(f"The {what} {path} does not exist.{_neighbours(path)}") from None
     except (OSError, ValueError) as error:

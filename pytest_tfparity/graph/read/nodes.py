@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from sys import intern
 from typing import Any
 
@@ -19,7 +19,10 @@ from ..graph import (
     FunctionInput,
     FunctionNode,
     Node,
+    SharedAttrs,
+    Tensor,
     TensorName,
+    listed,
     tensor_name,
 )
 from . import messages
@@ -36,6 +39,9 @@ _CLASS = _DROPPED[1]
 _CLASS_ENTRY = _DROPPED_ENTRIES[1]
 _COLOCATED = "loc:@"
 """How an element of ``_class`` begins that names the node beside which to place one (kColocationGroupPrefix)."""
+_HOLD_VALUES = frozenset({"Const", "HostConst"})
+_MOST_SHARED = 1 << 14
+"""Kinds of attributes that are remembered; a large model has some hundreds."""
 _LISTED = ("s", "i", "f", "b", "type", "shape", "tensor", "func")
 
 
@@ -75,7 +81,7 @@ class NodeReader:
         if raw.device and raw.device not in self.devices and not _is_colocated(raw):
             self.devices[raw.device] = name
         inputs, controls = self._edges(raw.input)
-        attrs = self.attrs(raw.attr, self._dropped)
+        attrs = self.attrs(raw.attr, self._dropped, shared=op not in _HOLD_VALUES)
         if large:
             attrs = {**attrs, **large}
         self.nodes[name] = Node(name, intern(op), inputs, controls, attrs)
@@ -93,8 +99,13 @@ class NodeReader:
                 rest += view[field.begin : field.end]
         self.add(messages.RawNodeDef.FromString(bytes(rest)), large)
 
-    def attrs(self, raw: Iterable[bytes], dropped: set[bytes] | None = None) -> Mapping[str, Attr]:
-        """Serialized map entries as attributes by name; those that never matter are put into ``dropped`` instead."""
+    def attrs(
+        self, raw: Iterable[bytes], dropped: set[bytes] | None = None, *, shared: bool = True
+    ) -> Mapping[str, Attr]:
+        """Serialized map entries as attributes by name; those that never matter are put into ``dropped`` instead.
+
+        ``shared`` says that they may be those of another graph as well, which those of constants hardly are.
+        """
         kept: list[bytes] = []
         for entry in raw:
             # The third byte is the first of the key: a slice is the cheaper test, and there are many entries.
@@ -105,10 +116,16 @@ class NodeReader:
         entries = tuple(kept)
         attrs = self._attrs.get(entries)
         if attrs is None:
-            attrs = dict(map(self._entry, entries))
-            for key in _DROPPED:
-                attrs.pop(key, None)
+            attrs = _shared(entries) if shared else None
+            if attrs is None:
+                attrs = self._decoded(entries)
             self._attrs[entries] = attrs
+        return attrs
+
+    def _decoded(self, entries: Iterable[bytes]) -> dict[str, Attr]:
+        attrs = dict(map(self._entry, entries))
+        for key in _DROPPED:
+            attrs.pop(key, None)
         return attrs
 
     def default(self, raw: Any) -> Attr:
@@ -171,6 +188,16 @@ class NodeReader:
                 return raw.key, self._value(raw.value)
             tensor = large_tensor(view, parts[0].start, parts[0].end, self._source)
         return messages.RawAttrEntry.FromString(bytes(rest)).key, tensor
+
+
+@lru_cache(maxsize=_MOST_SHARED)
+def _shared(entries: tuple[bytes, ...]) -> SharedAttrs | None:
+    """The attributes that serialized map entries are; None if they hold what is only of this file."""
+    attrs = NodeReader("")._decoded(entries)
+    of_file = (
+        isinstance(each, Tensor | Function) for value in attrs.values() for each in listed(value) or (value,)
+    )
+    return None if any(of_file) else SharedAttrs(attrs)
 
 
 def _colocated(dropped: Iterable[bytes], source: str) -> frozenset[str]:

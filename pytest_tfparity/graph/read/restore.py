@@ -20,6 +20,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ...errors import ModelError, did_you_mean
+from ...wording import enumerated
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..references import References
@@ -102,7 +103,7 @@ class Averages:
             return f"The checkpoint {self.checkpoint} holds no moving averages. Write `ema: none`, or leave it out."
         return (
             f"The checkpoint {self.checkpoint} holds moving averages of {len(self.held)} variables"
-            f" ({_listed(list(self.held))}) beside the variables themselves, and nothing in its meta graph says"
+            f" ({enumerated(list(self.held))}) beside the variables themselves, and nothing in its meta graph says"
             " which of the two are meant to be exported. Write `ema: trainable` if the averages are, `ema: none` if"
             " they are not."
         )
@@ -352,7 +353,7 @@ def _chosen(
     if lacking:
         raise ModelError(
             f"`ema` asks for the moving averages of {len(chosen)} variables, and {where} has none for"
-            f" {len(lacking)} of them: {_listed(lacking)}. Name those that have one with patterns, or use"
+            f" {len(lacking)} of them: {enumerated(lacking)}. Name those that have one with patterns, or use"
             " `ema: all` for every average that there is."
         )
     return chosen
@@ -395,7 +396,3 @@ def _parents(name: str) -> Iterator[str]:
     while "/" in name:
         name = name.rpartition("/")[0]
         yield name
-
-
-def _listed(names: list[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

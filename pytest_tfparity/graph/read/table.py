@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import ModelError, UnreadableFile
 from .file_kind import TABLE_MAGIC
+from .mapped import pieces
 from .wire import Malformed, varint
 
 _FOOTER = 48
@@ -106,4 +107,6 @@ def crc32c(data: memoryview | bytes, before: int = 0) -> int:
     7 GB/s of warm), where Python needs twenty times as long for a checkpoint as the whole proof.
     """
     # It takes no memoryview, but whatever is an array.
-    return int(google_crc32c.extend(before, np.frombuffer(data, np.uint8) if data else b""))
+    for piece in pieces(np.frombuffer(data, np.uint8)) if data else ():
+        before = int(google_crc32c.extend(before, piece))
+    return before

@@ -68,6 +68,19 @@ def dtype_of(array: Array) -> DType:
     return DType(next(number for number, known in _DTYPES.items() if known == plain))
 
 
+def values(tensor: Tensor) -> Array:
+    """What ``tensor`` holds, as numbers: bfloat16, of which numpy has the bits alone, as float32."""
+    return numbers(tensor, tensor.array)
+
+
+def numbers(tensor: Tensor, array: Array) -> Array:
+    """``array``, a part of what ``tensor`` holds, as :func:`values` gives it."""
+    if tensor.dtype.number == BFLOAT16:
+        wide: Array = (array.astype(np.uint32) << 16).view(np.float32)
+        return wide
+    return array
+
+
 def shape_of(proto: Any) -> Shape:
     """A ``TensorShapeProto`` as a shape."""
     if proto.unknown_rank:

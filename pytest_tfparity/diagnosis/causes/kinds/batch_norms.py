@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from ....graph.batch_norm.pairs import BatchNormPair
 from ....graph.edit.repair import Repair
+from ....wording import enumerated
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...places.batch_norms import norm_nodes, norm_pairs, norm_scopes, norms_as_reference
-from ...wording import enumerated
 from .group import Group, Sentence, suspicion
 
 

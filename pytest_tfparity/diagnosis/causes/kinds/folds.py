@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.layer import layer_of
+from ....wording import enumerated
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...places.folds import folds
 from ...places.unfold import Folded, unfolded
-from ...wording import enumerated
 from .group import Group, Sentence, suspicion
 
 
@@ -67,8 +67,8 @@ def _as_in_export(folded: Folded) -> str:
 def _residual(found: Folds) -> tuple[str, ...]:
     worst = max(folded.fold.residual for folded in found.folds)
     return (
-        f"Channel by channel the kernel is the {found.reference_noun}'s times gamma / sqrt(variance + epsilon), to"
-        f" {worst:.1g} of it.",
+        f"Channel by channel the kernel is the {found.reference_noun}'s times gamma / sqrt(variance + epsilon), with a"
+        f" relative error of {worst:.1g}.",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.layer import common_layer
+from ...alignment import reference_of
 from ...cause import Cause, Suspicion, Way
 from ...evidence import Evidence
 from ...places.divergences import Difference, differences, unexplained
@@ -25,7 +26,8 @@ class GraphCause:
 
     ``says`` is what is wrong at one place, a sentence, ``fix`` what to change, ``nodes`` which nodes to name for one
     place. ``ways`` are further ways to find the cause, asked about what is left of the export then. ``certain`` is
-    False where the story is one of several that leave the same difference.
+    False where the story is one of several that leave the same difference. ``inferred`` is set where ``says`` tells
+    what follows from the differences, so that these are told beside it.
     """
 
     id: str
@@ -35,6 +37,7 @@ class GraphCause:
     nodes: Callable[[Difference], tuple[str, ...]] = nodes_to_name
     ways: tuple[Way, ...] = ()
     certain: bool = True
+    inferred: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +60,28 @@ class Differences(Group):
         return tuple(dict.fromkeys(outer))
 
     def _nearby(self, difference: Difference) -> tuple[str, ...]:
-        """The nodes to take the scope from: the reference's where the export's names have none."""
+        """The nodes to take the scope from: the reference's where the export's names have none.
+
+        Where the reference has no such node, the weights of what reads the export's.
+        """
         nodes = self.cause.nodes(difference) or (difference.divergence.node,)
-        partners = difference.divergence.reference[:MOST_NAMED]
+        partners = difference.divergence.reference[:MOST_NAMED] or self._weights_behind(difference)
         bare = not any("/" in name for name in nodes)
         return partners if bare and any("/" in name for name in partners) else nodes
+
+    def _weights_behind(self, difference: Difference) -> tuple[str, ...]:
+        """The weights of the reference that the readers of a difference multiply with."""
+        nodes, reference = self.evidence.export.graph.nodes, self.evidence[reference_of]
+        sources = [
+            source.node
+            for name in difference.divergence.readers
+            if name in nodes
+            for source in nodes[name].inputs
+        ]
+        found = (reference.get(name) for name in sources)
+        return tuple(
+            name for name in found if name is not None and self.evidence.reference.value(name) is not None
+        )
 
     @property
     def repair(self) -> Repair:
@@ -71,14 +91,20 @@ class Differences(Group):
     @property
     def message(self) -> str:
         """The first few places, and how many more there are."""
-        told = list(dict.fromkeys(map(self.cause.says, self.found)))
+        told = self._sentences
         more = f" And {len(told) - _TOLD} more." if len(told) > _TOLD else ""
         return " ".join(told[:_TOLD]) + more
 
     @property
+    def _sentences(self) -> list[str]:
+        return list(dict.fromkeys(map(self.cause.says, self.found)))
+
+    @property
     def facts(self) -> tuple[str, ...]:
-        """The differences themselves."""
-        return tuple(map(fact_told, self.found[:MOST_NAMED]))
+        """The differences themselves, as far as the message does not tell them."""
+        told = () if self.cause.inferred else self._sentences[:_TOLD]
+        left = [each for each in self.found if self.cause.says(each) not in told]
+        return tuple(f"{fact_told(each)}." for each in left[:MOST_NAMED])
 
     @property
     def change(self) -> str:

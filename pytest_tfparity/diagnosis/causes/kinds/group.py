@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from ....graph.edit.repair import Repair
+from ....wording import enumerated
 from ...case import Case
 from ...cause import Suspicion
 from ...evidence import Evidence
-from ...wording import enumerated
 
 
 @dataclass(frozen=True, kw_only=True)

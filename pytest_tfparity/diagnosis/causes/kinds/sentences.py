@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ....graph.align.divergence import Kind
+from ....graph.align.divergence import Kind, attribute_told
 from ....graph.graph import Array
+from ....wording import enumerated
 from ...places.divergences import Difference
 from ...places.surroundings import Surroundings
-from ...wording import enumerated
 
 MOST_NAMED = 6
 """Nodes of one place that are named, the nearest to the output first."""
@@ -123,6 +123,21 @@ def constant_told(difference: Difference) -> str:
         f"{_distance(right, held)}{note}; the first, {_index(first)}, is {right[first]!s} in {reference} and"
         f" {held[first]!s} in {export}."
     )
+
+
+def values_of_training(found: Iterable[Difference]) -> str:
+    """The reference's values where settings differ, for a fix: `` (padding=SAME)``; empty if they are too long."""
+    told = [setting for each in found if (setting := _setting(each.spot)) is not None]
+    return f" ({enumerated(told)})" if told else ""
+
+
+def _setting(difference: Difference) -> str | None:
+    divergence, constants = difference.divergence, difference.constants
+    if difference.is_setting and divergence.values is not None and divergence.values[0] is not None:
+        return f"{divergence.attribute}={attribute_told(divergence.values[0])}"
+    if constants is not None and constants[0].size <= _SPELT:
+        return f"{divergence.node}={as_written(constants[0])}"
+    return None
 
 
 def _distance(right: Array, held: Array) -> str:

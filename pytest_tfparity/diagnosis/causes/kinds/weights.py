@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
+from ....graph.read.tensors import values
+from ....wording import counted
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...layers import layers
@@ -18,11 +20,12 @@ from ...places.weights import (
     weights_as_reference,
     wrong_constants,
 )
-from ...wording import counted
 from .group import Group, Sentence, suspicion
 
 LOST = frozenset({"unknown", "initial"})
 """Kinds of origin that are no tensor of any checkpoint that is at hand."""
+_TOLD = 3
+"""Tensors that a message tells one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,13 @@ class WrongWeights(Group):
         """How many they are: ``3 constants``."""
         return counted(len(self.wrong), "constant")
 
+    def told(self, tell: Callable[[WrongWeights, WrongConstant], str]) -> str:
+        """What became of the first few constants, a sentence each, the largest first; and how many more there are."""
+        largest = sorted(self.wrong, key=lambda each: -values(each.held).size)
+        left = len(largest) - _TOLD
+        more = f" Likewise {counted(left, 'more tensor')}." if left > 0 else ""
+        return " ".join(tell(self, each) for each in largest[:_TOLD]) + more
+
     def _folds(self) -> Sequence[Folded]:
         return tuple(folded_over(self.evidence, {each.node for each in self.wrong if each.kind in LOST}))
 
@@ -91,6 +101,11 @@ def weights_cause(
             yield replace(found, provable=certain)
 
     return Cause(id=id, ways=(find,))
+
+
+def source_of(wrong: WrongConstant) -> str:
+    """The checkpoint's tensor that a constant was made of, as far as it is known."""
+    return wrong.source or wrong.key or wrong.node
 
 
 def of_kind(*kinds: str) -> Callable[[Evidence], Sequence[WrongConstant]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_tfparity.diagnosis.wording import counted, enumerated, verb
+from pytest_tfparity.wording import counted, enumerated, verb
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,200 @@
+"""What a weight of an export was meant to be: the reference's, with its batch norms folded in or as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ...graph.batch_norm.find import BatchNorm
+from ...graph.batch_norm.fold import Linear
+from ...graph.graph import Tensor
+from ...graph.read.tensors import values
+from ..arrays import is_float
+from ..evidence import Evidence
+from ..places.batch_norms import reference_linears, reference_norms
+from ..places.fold_formula import LayerWeights, terms
+from ..places.fold_origins import origins
+from ..query import query
+
+Numbers: TypeAlias = npt.NDArray[Any]
+
+_USUAL_EPSILONS = (1e-3, 1e-5, 1e-4, 1e-6, 1e-7, 1e-8, 1e-2, 2e-5, 0.0, 1e-12)
+_MOST_ORIGINS = 12
+"""Sets of weights that are tried for a layer whose own do not fit; each costs a pass over a sample of its kernel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """A kernel and the offset behind it, in float64 where they were computed.
+
+    ``expected`` says that this is right, ``size`` is that of the terms of ``offset``; ``folded`` says whether a batch
+    norm is in both. ``source`` are the weights that they are made of.
+    """
+
+    layer: Layer
+    kernel: Numbers
+    offset: Numbers | None
+    size: Numbers | None
+    folded: bool
+    expected: bool
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A convolution or product of the reference, with the batch norm behind it if one is there."""
+
+    linear: Linear
+    norm: BatchNorm | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The weights that it is made of."""
+        own = (self.linear.kernel, self.linear.bias)
+        more = () if self.norm is None else (self.norm.bias, *self.norm.weights)
+        return tuple(dict.fromkeys(name for name in (*own, *more) if name is not None))
+
+
+@query
+def reference_layers(evidence: Evidence) -> tuple[Layer, ...]:
+    """The layers of the reference that hold kernels, in the order of a run."""
+    norms = {
+        norm.linear: norm for norm in evidence[reference_norms] if norm.mode == "inference" and norm.linear
+    }
+    return tuple(Layer(linear=linear, norm=norms.get(linear.node)) for linear in evidence[reference_linears])
+
+
+def expected(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
+    """What the layer's kernel and offset may rightly be: with its batch norm in them, and as they are."""
+    if layer.norm is not None:
+        own = next(iter(origins(evidence, layer.norm)), None)
+        made = None if own is None else _folded(layer, layer.norm, own, expected=True)
+        if made is not None:
+            yield made
+    plain = _plain(evidence, layer)
+    if plain is not None:
+        yield plain
+
+
+def mistaken(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
+    """What a mistake may have made of the layer: other epsilons, weights of other restores, another layout."""
+    norm = layer.norm
+    if norm is not None:
+        sets = list(islice(origins(evidence, norm), _MOST_ORIGINS))
+        for epsilon in _USUAL_EPSILONS if sets else ():
+            made = _folded(layer, norm, sets[0], expected=False, epsilon=epsilon)
+            if made is not None and epsilon != norm.epsilon:
+                yield made
+        for weights in sets[1:]:
+            made = _folded(layer, norm, weights, expected=False)
+            if made is not None:
+                yield made
+    yield from _of_other_files(evidence, layer)
+
+
+def _plain(evidence: Evidence, layer: Layer) -> Meant | None:
+    kernel = evidence.reference.value(layer.linear.kernel)
+    if kernel is None or not is_float(values(kernel)):
+        return None
+    bias = evidence.reference.value(layer.linear.bias)
+    return Meant(
+        layer=layer,
+        kernel=values(kernel),
+        offset=None if bias is None else values(bias).reshape(-1),
+        size=None,
+        folded=False,
+        expected=True,
+        source=tuple(name for name in (layer.linear.kernel, layer.linear.bias) if name is not None),
+    )
+
+
+def _of_other_files(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
+    """The kernel and bias as other checkpoints hold them."""
+    keys = evidence.case.keys
+    names = [name for name in (layer.linear.kernel, layer.linear.bias) if name is not None]
+    right = {name: evidence.reference.value(name) for name in names}
+    for tensors in evidence.case.others.values():
+        found = {name: tensors.get(keys.get(name, "")) for name in names}
+        if any(_unlike(found[name], right[name]) for name in names):
+            continue
+        arrays = [values(held) for held in found.values() if held is not None]
+        yield Meant(
+            layer=layer,
+            kernel=arrays[0],
+            offset=arrays[1].reshape(-1) if len(arrays) > 1 else None,
+            size=None,
+            folded=False,
+            expected=False,
+            source=tuple(names),
+        )
+
+
+def _unlike(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is None or other is None or one.shape != other.shape
+
+
+def _folded(
+    layer: Layer, norm: BatchNorm, weights: LayerWeights, *, expected: bool, epsilon: float | None = None
+) -> Meant | None:
+    given = terms(norm, weights)
+    if given is None or norm.kernel is None:
+        return None
+    kernel = values(weights[norm.kernel])
+    with np.errstate(all="ignore"):
+        gamma = 1.0 if given.gamma is None else given.gamma
+        scale = gamma / np.sqrt(given.variance + (norm.epsilon if epsilon is None else epsilon))
+    along = scaled(kernel, scale, layer.linear)
+    if along is None:
+        return None
+    bias = np.zeros_like(given.mean) if given.bias is None else given.bias
+    return Meant(
+        layer=layer,
+        kernel=along,
+        offset=given.beta + (bias - given.mean) * scale,
+        size=np.abs(given.beta) + (np.abs(bias) + np.abs(given.mean)) * np.abs(scale),
+        folded=True,
+        expected=expected,
+        source=layer.names,
+    )
+
+
+def scaled(kernel: Numbers, scale: Numbers, linear: Linear) -> Numbers | None:
+    """``kernel`` with each output channel multiplied by its ``scale`` (float64); None where it has others."""
+    if linear.op == "DepthwiseConv2dNative":
+        if kernel.ndim != 4 or kernel.shape[2] * kernel.shape[3] != scale.size:
+            return None
+        return kernel * scale.reshape(kernel.shape[2:])
+    axis = -2 if linear.transposed else -1
+    if kernel.ndim < 2 or kernel.shape[axis] != scale.size:
+        return None
+    return kernel * (scale[:, None] if linear.transposed else scale)
+
+
+def other_tensors(evidence: Evidence) -> Mapping[str, tuple[Numbers, Numbers | None]]:
+    """What the batch norms of the reference come to where they stand alone: scales, divisors and offsets.
+
+    Values with the size of the terms that they were computed from (None: not computed).
+    """
+    side = evidence.reference
+    found: dict[str, tuple[Numbers, Numbers | None]] = {}
+    for norm in evidence[reference_norms]:
+        held = {name: side.value(name) for name in norm.weights if name is not None}
+        weights = {name: value for name, value in held.items() if value is not None}
+        if norm.mean not in weights or norm.variance not in weights:
+            continue
+        mean, variance = (
+            values(weights[name]).astype(np.float64).reshape(-1) for name in (norm.mean, norm.variance)
+        )
+        gamma = values(weights[norm.gamma]).reshape(-1) if norm.gamma in weights else 1.0
+        beta = values(weights[norm.beta]).reshape(-1) if norm.beta in weights else np.zeros_like(mean)
+        with np.errstate(all="ignore"):
+            scale = np.broadcast_to(gamma / np.sqrt(variance + norm.epsilon), mean.shape)
+        found[f"{norm.scope}/scale"] = scale, np.abs(scale)
+        found[f"{norm.scope}/offset"] = beta - mean * scale, np.abs(beta) + np.abs(mean * scale)
+        found[f"{norm.scope}/divisor"] = 1 / scale, np.abs(1 / scale)
+    return found

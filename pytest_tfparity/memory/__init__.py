@@ -1,0 +1,1 @@
+"""What earlier runs have found out, remembered by content: hashes of files, verdicts of checks."""
