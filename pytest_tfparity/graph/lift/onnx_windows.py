@@ -207,13 +207,10 @@ def _enlarged(
 ) -> tuple[tuple[int, ...], bytes]:
     """The sizes that a ``ConvTranspose`` gives, and by which padding TensorFlow gives them."""
     more, pads = of.ints("output_padding") or [0, 0], of.ints("pads") or [0, 0, 0, 0]
-    stated, auto = of.ints("output_shape"), of.text("auto_pad", "NOTSET")
     axes = range(len(image))
     same = tuple(image[axis] * strides[axis] for axis in axes)
-    if auto == "SAME_UPPER" and (stated is None or tuple(stated[-2:]) == same):
+    if _asks_for(of, same):
         return same, b"SAME"
-    if stated is not None or auto not in ("NOTSET", "VALID"):
-        raise NotLifted
     sizes = tuple(
         (image[axis] - 1) * strides[axis] + window[axis] + more[axis] - pads[axis] - pads[axis + 2]
         for axis in axes
@@ -224,6 +221,16 @@ def _enlarged(
     if any(pads) or sizes != tuple(same[axis] + least[axis] for axis in axes):
         raise NotLifted
     return sizes, b"VALID"
+
+
+def _asks_for(of: Op, same: tuple[int, ...]) -> bool:
+    """Whether a ``ConvTranspose`` asks for sizes as ``SAME`` gives them, not for pads."""
+    stated, auto = of.ints("output_shape"), of.text("auto_pad", "NOTSET")
+    if auto == "SAME_UPPER" and (stated is None or tuple(stated[-2:]) == same):
+        return True
+    if stated is not None or auto not in ("NOTSET", "VALID"):
+        raise NotLifted
+    return False
 
 
 # --- pools
@@ -288,7 +295,9 @@ def _global_pool(op: str) -> Callable[[Op], list[Value | None]]:
 
 def _resize(of: Op) -> list[Value | None]:
     """``Resize`` and ``Upsample`` where TensorFlow has the same coordinates."""
-    dims = of.dims(0)
+    dims, axes = of.dims(0), of.ints("axes")
+    if axes is not None and [axis % 4 for axis in axes] not in ([2, 3], [0, 1, 2, 3]):
+        raise NotLifted
     if (
         of.rank(0) != 4
         or of.whole("antialias", 0)
@@ -350,20 +359,22 @@ def _enlarges(of: Op) -> bool:
 
 def _scaled(of: Op, dims: Dims) -> tuple[tuple[int, ...] | None, tuple[float, ...] | None]:
     """The sizes of the image that is made, and by which factors; None where not known."""
-    axes = of.ints("axes")
-    if axes is not None and [axis % 4 for axis in axes] not in ([2, 3], [0, 1, 2, 3]):
-        raise NotLifted
     image = dims[2:] if dims is not None and min(dims[2:]) >= 0 else None
     recent = of.node.op == "Resize" and of.opset >= 11
     if recent and of.has(3):
         sizes = _stated_sizes(of, dims)
         return sizes, image and tuple(to / size for to, size in zip(sizes, image, strict=True))
+    factors = _stated_factors(of, 2 if recent else 1)
+    return image and tuple(int(size * by) for size, by in zip(image, factors, strict=True)), factors
+
+
+def _stated_factors(of: Op, position: int) -> tuple[float, ...]:
+    """The factors of rows and columns: an attribute, or input ``position``; batch and channels must stay."""
     given = of.node.attrs.get("scales")
-    scales = given if isinstance(given, tuple) else tuple(of.array(2 if recent else 1).reshape(-1).tolist())
+    scales = given if isinstance(given, tuple) else tuple(of.array(position).reshape(-1).tolist())
     if scales[:-2] not in ((), (1.0, 1.0)):
         raise NotLifted
-    factors = tuple(float(each) for each in scales[-2:])
-    return image and tuple(int(size * by) for size, by in zip(image, factors, strict=True)), factors
+    return tuple(float(each) for each in scales[-2:])
 
 
 def _stated_sizes(of: Op, dims: Dims) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -244,14 +244,14 @@ class _Reader:
 
     def _attribute(self, where: Field, depth: int) -> tuple[str, OnnxAttr]:
         name, kind, found = "", 0, None
-        lists: dict[int, list[int] | list[float] | list[bytes]] = {7: [], 8: [], 9: []}
+        lists: dict[int, list[Any]] = {7: [], 8: [], 9: []}
         for each in fields(self._view, where.start, where.end):
             if each.number == 1 and each.wire == BYTES:
                 name = self._text(each)
             elif each.number == 20 and each.wire == VARINT:
                 kind = self._int(each)
             elif each.number in lists:
-                lists[each.number] = [*lists[each.number], *self._several(each)]  # type: ignore[list-item]
+                lists[each.number] += self._several(each)
             elif (each.number, each.wire) in _SINGLE:
                 found = self._single(each, depth)
         if kind + 1 in lists:
