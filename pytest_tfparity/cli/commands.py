@@ -152,6 +152,14 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON schema of a manifest."""
+    from ..settings.json_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+    return 0
+
+
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
     from ..check.repaired_export import write_repaired_export

@@ -32,7 +32,10 @@ class Closing:
         from .attachment import attachment_of
 
         attachment = attachment_of(report)
-        self.reports.append((report, attachment))
+        if str(report.outcome) == "rerun":  # of pytest-rerunfailures: the test is one check, its last run
+            self.reports = [each for each in self.reports if each[0].nodeid != report.nodeid]
+        else:
+            self.reports.append((report, attachment))
         failure = attachment.failure
         if failure is not None:
             from .representation import Representation

@@ -22,7 +22,7 @@ def add_options(parser: pytest.Parser) -> None:
         nargs="?",
         const="all",
         default=None,
-        choices=("all", "new", "force"),
+        metavar="all|new|force",
         help="Write goldens from the reference: what is missing or differs beyond tolerance; 'new': only what is"
         " missing; 'force': also in CI.",
     )
@@ -48,6 +48,16 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--tfparity-cache", metavar="FILE|off", default=None, help=cache)
     parser.addini("tfparity_cache", cache, default=None)
+    parser.addini(
+        "tfparity_downloads",
+        "The folder for copies of files in buckets. Default: in the user's cache.",
+        default=None,
+    )
+    parser.addini(
+        "tfparity_downloads_limit",
+        "Gigabytes that copies of files in buckets may take. Default: 20.",
+        default=None,
+    )
     for key in schema.CONFIGURABLE:
         parser.addini(key.ini, f"{key.description} Default: {key.default}.", default=None)
         group.addoption(
@@ -55,8 +65,23 @@ def add_options(parser: pytest.Parser) -> None:
         )
 
 
+UPDATE = "--tfparity-update"
+_MODES = ("all", "new", "force")
+
+
+def separate_update(arguments: list[str]) -> None:
+    """Say in ``arguments`` that what follows ``--tfparity-update`` is a test where it is no mode."""
+    for index, argument in enumerate(arguments[:-1]):
+        following = arguments[index + 1]
+        if argument == UPDATE and following not in _MODES and not following.startswith("-"):
+            arguments[index] = f"{UPDATE}=all"
+
+
 def refuse_update_in_ci(config: pytest.Config) -> None:
     """Raise ``pytest.UsageError`` where goldens would be written in CI and nobody said ``force``."""
+    mode = config.getoption(UPDATE)
+    if mode is not None and mode not in _MODES:
+        raise pytest.UsageError(f"{UPDATE} takes {', '.join(_MODES[:-1])} or {_MODES[-1]}, not {mode!r}.")
     asked = config.getoption("--tfparity-update") not in (None, "force")
     if asked and os.environ.get("CI", "").lower() not in ("", "0", "false"):
         raise pytest.UsageError(
@@ -82,6 +107,18 @@ def cache_setting(config: pytest.Config) -> Path | Literal[False] | None:
         return False
     folder = config.invocation_params.dir if option else config.rootpath
     return _absolute(folder, stated) if stated else None
+
+
+def downloads_setting(config: pytest.Config) -> tuple[Path | None, int | None]:
+    """The folder for copies of files in buckets, and its limit in bytes, where stated. Raises ``pytest.UsageError``."""
+    stated, gigabytes = config.getini("tfparity_downloads"), config.getini("tfparity_downloads_limit")
+    try:
+        limit = int(float(gigabytes) * 10**9) if gigabytes else None
+    except ValueError:
+        raise pytest.UsageError(
+            f"tfparity_downloads_limit must be a number of gigabytes, not {gigabytes!r}."
+        ) from None
+    return (_absolute(config.rootpath, os.path.expanduser(stated)) if stated else None), limit
 
 
 def _absolute(folder: Path, path: str) -> Path:

@@ -20,6 +20,8 @@ from .onnx_shapes import Numbers, numbers_of
 
 _HALF, _BFLOAT16, _STRING = 19, 14, 7
 _WIDENED = frozenset({_HALF})
+_CONTRADICTIONS = (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError)
+"""What the arithmetic of shapes raises where attributes do not fit together: there a file is damaged."""
 
 
 class OnnxLift(NamedTuple):
@@ -47,19 +49,7 @@ def lift_onnx(model: OnnxModel) -> OnnxLift:
         lifter.lift(node)
     for name, value in zip(outputs, graph.outputs, strict=True):
         lifter.give(name, value)
-    whole = lifter.make.graph
-    live = whole.live([*outputs, *inputs])
-    kept = {name: node for name, node in whole.nodes.items() if name in live}
-    lifted = Lifted(
-        graph=Graph(nodes=kept),
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
-        stored={name: held for name, held in lifter.stored.items() if name in live},
-        activations={tensor: held for tensor, held in lifter.activations.items() if tensor.node in live},
-        opaque={name: op for name, op in lifter.opaque.items() if name in live},
-    )
-    tensors = {tensor: origin for tensor, origin in lifter.origins.items() if tensor.node in live}
-    return OnnxLift(lifted, inputs, outputs, tensors)
+    return lifter.lifted(inputs, outputs)
 
 
 def _shown(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
@@ -98,6 +88,21 @@ class _Lifter:
         """The version of ONNX's own operators that the file was written for."""
         return self.model.opset
 
+    def lifted(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> OnnxLift:
+        """What was made so far, as far as the outputs need it."""
+        whole = self.make.graph
+        live = whole.live([*outputs, *inputs])
+        lifted = Lifted(
+            graph=Graph(nodes={name: node for name, node in whole.nodes.items() if name in live}),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            stored={name: held for name, held in self.stored.items() if name in live},
+            activations={tensor: held for tensor, held in self.activations.items() if tensor.node in live},
+            opaque={name: op for name, op in self.opaque.items() if name in live},
+        )
+        tensors = {tensor: origin for tensor, origin in self.origins.items() if tensor.node in live}
+        return OnnxLift(lifted, inputs, outputs, tensors)
+
     def feed(self, name: str, value: OnnxValue) -> None:
         """An input of the file, called ``name``."""
         dtype = lifted_type(value.dtype or FLOAT)
@@ -115,7 +120,7 @@ class _Lifter:
             if node.domain or node.op not in OPS or not node.outputs:
                 raise NotLifted
             results = OPS[node.op](Op(node, self))
-        except NotLifted:
+        except (NotLifted, *_CONTRADICTIONS):
             results = self._opaque(node)
         for name, result in zip(node.outputs, results, strict=False):
             if name and result is not None:
@@ -155,9 +160,8 @@ class _Lifter:
         self.values[name] = value
         if value.tensor not in self.origins:
             self.origins[value.tensor] = (name, value.order)
-            self.activations[value.tensor] = Stored(
-                name=name, type=type_name(self.make.type_of(value.tensor))
-            )
+            plain = Stored(name=name, type=type_name(self.make.type_of(value.tensor)))
+            self.activations.setdefault(value.tensor, plain)
 
     def constant(self, name: str) -> OnnxTensor | None:
         """The constant that a tensor is; None for one that is computed."""

@@ -314,6 +314,8 @@ class _Walk:
     def plain(self, node: Node, edges: tuple[Edge, ...], guards: Life) -> Result:
         life = self.life_of(edges, guards)
         guards = less(guards, self.life_of(edges))
+        if self.turns is not None and len(edges) > 1:
+            edges = self.beside_others(edges)
         name, op, attrs = self.spelt(node)
         if name in ("Gather", "ResourceGather"):
             return self.gather(node, edges, guards, life)
@@ -326,17 +328,30 @@ class _Walk:
         made.refusal = doubt(node)
         if node.op in ops.FUNCTIONAL:
             self.keep_functions(made, node)
-        if name == "Exit":
-            self.lives[index] = self.left(index, made)
-        elif name == "Enter" and made.attrs.get("is_constant") and self.together:
-            self.lives[index] = self.turning().constant(node.attrs.get("frame_name"), life)
+        if name in ("Enter", "Exit"):
+            self.lives[index] = self.beyond_turns(index, made, node)
         self.settle(index, made, node)
         if op != name and node.op in ops.FUSED_BATCH_NORMS:
             return self.fused(node, index, made, life)
         return index
 
-    def left(self, index: int, made: NormalNode) -> Life:
-        """When what an ``Exit`` gives lives."""
+    def beside_others(self, edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
+        """``edges`` of one node, without what only says that one lives when another does: the node needs them all."""
+        kept = list(edges)
+        for place, edge in enumerate(edges):
+            passed = self.nodes[edge.node]
+            if passed.op == "Identity" and passed.guards:
+                others = self.life_of(other for number, other in enumerate(kept) if number != place)
+                if set(others).issuperset(passed.guards):
+                    kept[place] = passed.inputs[0]
+        return tuple(kept)
+
+    def beyond_turns(self, index: int, made: NormalNode, node: Node) -> Life:
+        """When what an ``Enter`` or ``Exit`` gives lives."""
+        if made.op == "Enter":
+            is_same = self.together and made.attrs.get("is_constant")
+            frame, entered = node.attrs.get("frame_name"), self.lives[index]
+            return self.turning().constant(frame, entered) if is_same else entered
         left = self.nodes[made.inputs[0].node] if made.inputs else made
         source = left.inputs[0].node if left.op in ("Switch", "Identity") and left.inputs else index
         life = None if self.turns is None else self.turns.left(source)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelError, TensorNotFound, UnreadableFile, did_you_mean
@@ -59,8 +60,10 @@ class Bundle:
     form that only TensorFlow may know (the V1 format, big-endian, compressed).
     """
 
-    def __init__(self, prefix: Path) -> None:
+    def __init__(self, prefix: Path, contents: Callable[[str, Entry], Array] | None = None) -> None:
+        """Open the checkpoint ``prefix``; ``contents`` gives the values in the place of its data files."""
         self.prefix = prefix
+        self._contents = contents
         index = checkpoint_file(prefix, ".index")
         if not index.exists():
             raise v1_error(prefix) or ModelError(
@@ -69,7 +72,8 @@ class Bundle:
         self._entries, self._shard_count = _read_index(mapped(index, "checkpoint index"), str(index))
         self._shards: dict[int, memoryview] = {}
         self._verified: set[bytes] = set()
-        self._check_files()
+        if contents is None:
+            self._check_files()
         self.tensors: Mapping[str, Tensor] = {
             _text(key): Tensor(entry.dtype, entry.shape, partial(self._whole, key))
             for key, entry in self._entries.items()
@@ -148,6 +152,8 @@ class Bundle:
             raise ModelError(f"{name!r} in {self._name} cannot be read in parts. {error}") from None
 
     def _stored(self, key: bytes, entry: Entry) -> Array:
+        if self._contents is not None:
+            return self._contents(_text(key), entry)
         view = self._shard(entry.shard)[entry.offset : entry.offset + entry.size]
         if numpy_dtype(entry.dtype) is None:
             raise self._unreadable(key, entry)
@@ -221,6 +227,11 @@ class Bundle:
                 )
 
 
+def shard_count(index: Path) -> int:
+    """How many data files an index speaks of. Raises ModelError."""
+    return _read_index(mapped(index, "checkpoint index"), str(index))[1]
+
+
 def _read_index(view: memoryview, source: str) -> tuple[dict[bytes, Entry], int]:
     """All entries by key, and the number of data files."""
     entries: dict[bytes, Entry] = {}
@@ -274,6 +285,13 @@ def _entry(key: bytes, raw: Any, source: str) -> Entry:
         size=raw.size,
         checksum=raw.crc32c,
     )
+
+
+def checksum_of(array: Array) -> int:
+    """The checksum that an index has for a tensor of these values (masked crc32c)."""
+    if array.dtype == object:
+        return _checksum_of_strings(array.reshape(-1).tolist())
+    return masked_crc32c(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _checksum_of_strings(values: Sequence[bytes]) -> int:

@@ -15,12 +15,12 @@ from ...result_details import BatchNormRow, NodeDifference, OutputDifferences, Q
 from ..terminal import (
     VERDICTS,
     at_least,
-    headline,
     number_text,
     places_of,
     repair_sentence,
     tolerance_parts,
     unmet,
+    verdict_line,
     would_pass,
 )
 from . import charts, drawings, heat
@@ -70,7 +70,7 @@ def _templates() -> Environment:
     templates.filters.update(
         number=number_text,
         name=_breakable,
-        verdict_line=_verdict_line,
+        verdict_line=verdict_line,
         at_least=at_least,
         asked=lambda output: ", ".join(tolerance_parts(output)),
         passing=lambda output: ", ".join(filter(None, map(would_pass, unmet(output)))),
@@ -86,11 +86,6 @@ def _asset(name: str) -> str:
 def _breakable(name: str) -> Markup:
     """A long name that may be broken behind each slash."""
     return Markup("/<wbr>").join(escape(part) for part in name.split("/"))
-
-
-def _verdict_line(result: ParityResult) -> str:
-    """The headline without the name of the model."""
-    return headline(result).removeprefix(f"{result.model}: ")
 
 
 def _plural(count: int, noun: str) -> str:
