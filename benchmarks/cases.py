@@ -46,8 +46,8 @@ class Case:
     @property
     def sides(self) -> tuple[str, ...]:
         """Those that apply: one looks for a layer only in an export that is wrong."""
-        if self.layers:
-            return ("plain", "plugin")
+        if self.layers:  # from 1.5 GB on TensorFlow itself takes more memory than most machines have: 21 GB
+            return ("plain", "plugin") if self.layers < 12 else ("plugin",)
         return SIDES if self.fault else ("plain", "plugin")
 
     def folders(self, networks: Path) -> list[Path]:
@@ -71,7 +71,7 @@ CASES = (
     Case(name="dense-0.4", kind="dense", layers=6, temporary=True),
     Case(name="dense-1.5", kind="dense", layers=24, temporary=True),
     Case(name="dense-4", kind="dense", layers=64, temporary=True),
-    Case(name="dense-1.5-step", kind="dense", layers=24, fault="step", temporary=True),
+    Case(name="dense-0.4-step", kind="dense", layers=6, fault="step", temporary=True),
     Case(name="manifest-1000", kind="small", models=1000, temporary=True, slow={"plain": 1}),
     Case(name="resnet50-training", kind="resnet50", fault="training", slow={"polygraphy": 1}),
     Case(name="resnet50-initial", kind="resnet50", fault="initial", slow={"polygraphy": 1}),
