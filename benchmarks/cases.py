@@ -72,7 +72,6 @@ CASES = (
     Case(name="dense-1.5", kind="dense", layers=24, temporary=True),
     Case(name="dense-4", kind="dense", layers=64, temporary=True),
     Case(name="dense-0.4-step", kind="dense", layers=6, fault="step", temporary=True),
-    Case(name="manifest-1000", kind="small", models=1000, temporary=True, slow={"plain": 1}),
     Case(name="resnet50-training", kind="resnet50", fault="training", slow={"polygraphy": 1}),
     Case(name="resnet50-initial", kind="resnet50", fault="initial", slow={"polygraphy": 1}),
 )
