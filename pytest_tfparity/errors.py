@@ -51,6 +51,18 @@ class ModelError(TfparityError):
     """A file of a model cannot be read, is not what it should be, or cannot run."""
 
 
+class RemoteError(ModelError):
+    """A file that lies elsewhere cannot be had."""
+
+
+class NotThere(RemoteError):
+    """The server of a file says that there is no such file."""
+
+
+class Unreachable(RemoteError):
+    """The server of a file does not answer, or fails each time."""
+
+
 class UnreadableFile(ModelError):
     """A file is in a form that our own reader does not know; TensorFlow's reader may know it."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
@@ -185,17 +185,22 @@ def _tuple(value: Any) -> tuple[int, ...] | None:
 
 def quotable(value: T) -> T:
     """A result with all its texts as any reader may show them, see :func:`.errors.printable`."""
-    return _quotable(value)  # type: ignore[no-any-return]
+    return with_texts(value, printable)
 
 
-def _quotable(value: Any) -> Any:
+def with_texts(value: T, change: Callable[[str], str]) -> T:
+    """A result with ``change`` made to each of its texts."""
+    return _with_texts(value, change)  # type: ignore[no-any-return]
+
+
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return printable(value)
+        return change(value)
     if isinstance(value, tuple):
-        made = tuple([_quotable(each) for each in value])
+        made = tuple([_with_texts(each, change) for each in value])
         return value if all(map(operator.is_, made, value)) else made
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    changed = {name: new for name, old in fields.items() if (new := _quotable(old)) is not old}
+    changed = {name: new for name, old in fields.items() if (new := _with_texts(old, change)) is not old}
     return dataclasses.replace(value, **changed) if changed else value

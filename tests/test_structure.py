@@ -16,33 +16,21 @@ import pytest_tfparity
 
 PACKAGE = Path(pytest_tfparity.__file__).parent
 RUNTIMES = frozenset({"tensorflow", "ai_edge_litert", "onnxruntime"})
-_FRONT = frozenset(
-    [
-        "check",
-        "settings",
-        "goldens",
-        "comparison",
-        "diagnosis",
-        "formats",
-        "runtime",
-        "graph",
-        "reports",
-        "memory",
-    ]
-)
-_ENGINE = ("settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph")
+_ENGINE = ("settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph", "remote")
+_FRONT = frozenset({"check", "reports", "memory", *_ENGINE})
 BELOW: Mapping[str, frozenset[str]] = {
     "plugin": _FRONT,
     "cli": _FRONT,
     "memory": frozenset({"settings", "formats"}),
     "check": frozenset(_ENGINE),
-    "settings": frozenset({"comparison", "formats"}),
+    "settings": frozenset({"comparison", "formats", "remote"}),
     "goldens": frozenset({"comparison", "graph"}),
     "diagnosis": frozenset({"comparison", "formats", "runtime", "graph"}),
-    "formats": frozenset({"runtime", "graph"}),
+    "formats": frozenset({"runtime", "graph", "remote"}),
     "runtime": frozenset({"graph"}),
     "comparison": frozenset({"graph"}),
     "graph": frozenset(),
+    "remote": frozenset(),
     "reports": frozenset(),
 }
 """Each package, and those that it may import; what lies at the top (errors, wording, result) is open to all."""

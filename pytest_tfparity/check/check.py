@@ -218,7 +218,10 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
-        return explained(run, replace(draft, error=str(answers.error)), answers)
+        draft = replace(draft, error=str(answers.error))
+        if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
+            draft = _certified(run, run.pair.export, draft)[0]  # what the file alone tells
+        return explained(run, draft, answers)
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
@@ -239,13 +242,20 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
 
 def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[ParityResult, bool]:
-    """The result of a pass of an export that another runtime runs, and whether its weights are sound."""
+    """The result for an export that another runtime runs with what its file alone tells; whether its weights are sound.
+
+    A reference whose graph cannot be read leaves them uncertified, which is said.
+    """
     from .certified import with_certificate
 
     if run.pair.reference is None or run.pair.without_graph() is not None:
-        return result, True
-    with run.clock("proof"):
-        return with_certificate(run.pair, export, result)
+        note = "The weights are not certified: no graph of the reference is at hand."
+        return replace(result, notes=(*result.notes, note)), True
+    try:
+        with run.clock("proof"):
+            return with_certificate(run.pair, export, result)
+    except UnreadableFile as error:
+        return replace(result, notes=(*result.notes, f"The weights are not certified: {error}")), True
 
 
 def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:

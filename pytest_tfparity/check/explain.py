@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, UNLOADABLE
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.hidden import hidden_differences
-from ..errors import FeedError, ModelError, RuntimeMissing, TensorNotFound, TfparityError
+from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.model import HasGraph, HasOwnRuntime, Model
 from ..result import Health, OutputComparison, ParityResult
 from .attempt import result_or_error
@@ -117,14 +117,16 @@ def _without_diagnosis(run: Run, result: ParityResult, plain: Model) -> ParityRe
 def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutputs) -> Diagnosis | None:
     """What is behind a difference or an error; None where the error says it all."""
     error = answers.error
-    if isinstance(pair.export, HasOwnRuntime) and (error is None or isinstance(error, RuntimeMissing)):
+    if isinstance(pair.export, HasOwnRuntime) and error is None:
         from .certified import diagnosis_of
 
-        return diagnosis_of(pair, pair.export, case_of(pair, outputs, answers if error is None else None))
+        return diagnosis_of(pair, pair.export, case_of(pair, outputs, answers))
     if error is None:
         return diagnose(case_of(pair, outputs, answers))
     if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
         return None
+    if isinstance(pair.export, HasOwnRuntime) and isinstance(error, ModelError):
+        return None  # the runtime says what it refuses
     causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
     return diagnose(case_of(pair, outputs, answers), causes)
 

@@ -26,6 +26,16 @@ def under_way() -> str:
     return (_under_way or [""])[-1]
 
 
+@contextmanager
+def under_way_now(part: str) -> Iterator[None]:
+    """Say that this process is in ``part`` of a check."""
+    _under_way.append(part)
+    try:
+        yield
+    finally:
+        _under_way.pop()
+
+
 class Clock:
     """Adds up the wall time of each part of a check, in seconds."""
 
@@ -36,11 +46,10 @@ class Clock:
     def __call__(self, part: Literal["load", "proof", "run", "diagnosis"]) -> Iterator[None]:
         """Measure the block as ``part``."""
         started = time.perf_counter()
-        _under_way.append(part)
         try:
-            yield
+            with under_way_now(part):
+                yield
         finally:
-            _under_way.pop()
             self._spent[part] += time.perf_counter() - started
 
     def seconds(self) -> Seconds:

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.graph import Array, Graph, Tensor, TensorName
-from ..graph.layer import base_name, scope_of
+from ..graph.layer import base_name, layer_of, layers_of, scope_of
 from ..graph.read.tensors import values
 from ..result import Health
+from ..wording import enumerated
 from .arrays import not_finite
 from .tensor_names import averaged_by, is_model_variable, is_statistic, plain_name, shadow_of
 
@@ -203,7 +204,7 @@ def not_saved(
         cause="bn-stats-not-saved",
         scopes=scopes,
         message=(
-            f"The checkpoint has {' and '.join(saved[:2])} but no {', '.join(lost)}{others}:"
+            f"The checkpoint has {enumerated(saved[:2])} but no {', '.join(lost)}{others}:"
             " Saver(tf.trainable_variables()) leaves them out. Save tf.global_variables(); if the run is"
             " gone, re-estimate the statistics with forward passes in training mode."
         ),
@@ -221,7 +222,7 @@ def _lost_of_layers(tensors: Mapping[str, Tensor], batch_norms: Sequence[BatchNo
         saved = tuple(name for name in weights if name in tensors)
         for name in filter(None, (norm.mean, norm.variance)):
             if saved and _is_lost(name, tensors):
-                yield norm.scope or scope_of(name), saved, name
+                yield norm.scope or layer_of(name), saved, name
 
 
 def _lost_by_name(tensors: Mapping[str, Tensor], named: Iterable[str]) -> Iterator[_Lost]:
@@ -246,7 +247,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
             statistic = is_statistic(averaged_by(name, tensors) or name)
             yield Health(
                 cause="bn-variance-nonfinite" if statistic else "non-finite",
-                scopes=(scope_of(plain_name(name)) or plain_name(name),),
+                scopes=(layer_of(plain_name(name)),),
                 message=(
                     f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {prod(tensor.shape)}"
                     " values: the training diverged, or a value overflowed, before it was saved. Go back to"
@@ -294,7 +295,7 @@ def unconverged(tensors: Mapping[str, Tensor], steps: int | None, graph: Graph |
     return [
         Health(
             cause="ema-unconverged",
-            scopes=tuple(dict.fromkeys(scope_of(plain_name(name)) for name in near)),
+            scopes=layers_of(map(plain_name, near)),
             message=(
                 f"{known}: the averaged model is not the trained one. Pass num_updates=global_step to"
                 " tf.train.ExponentialMovingAverage, or export the variables themselves."

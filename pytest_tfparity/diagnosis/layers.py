@@ -5,16 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..graph.batch_norm.find import BatchNorm
 from ..graph.layer import entered_once, scope_of
 from .alignment import reference_of
 from .evidence import Evidence
-from .needed import live_reference
+from .needed import live_reference, reference_flow
 from .places.batch_norms import norm_pairs, reference_norms
 from .query import query
 
 _PART = re.compile(r"/part_\d+$")
+
+
+class Traced(NamedTuple):
+    """How layers are called in a scope that a function traced them in: ``conv_1`` for ``parent/conv``."""
+
+    suffix: str
+    parent: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +31,12 @@ class Layers:
     norm that reads a weight.
 
     The layer of ``block1/conv/kernel`` is ``block1/conv``. Where the scope around a weight holds unpartitioned
-    layers beside it, the weight is a layer of its own.
+    layers beside it, the weight is a layer of its own. ``traced`` are the scopes that layers were traced in again.
     """
 
     ranks: Mapping[str, int]
     norms: Mapping[str, str] = field(default_factory=dict)
+    traced: Mapping[str, Traced] = field(default_factory=dict)
     _containers: set[str] = field(default_factory=set)
     _direct: dict[str, set[str]] = field(default_factory=dict)
     _around: set[str] = field(default_factory=set)
@@ -56,10 +65,20 @@ class Layers:
         Ops get a new scope each time a layer is applied or its scope is entered again; its weights do not.
         """
         found = ""
-        for part in scope.split("/"):
+        for part in self._as_built(scope).split("/"):
             here, first = (f"{found}/{each}" if found else each for each in (part, entered_once(part)))
             found = first if here not in self._around and first in self._around else here
         return found
+
+    def _as_built(self, scope: str) -> str:
+        """``up`` for ``net_1/up_1``, which has no weights, where ``net_1/conv_1`` is the layer of ``conv/kernel``."""
+        parts = scope.split("/")
+        for index in range(len(parts) - 1, -1, -1):
+            traced = self.traced.get("/".join(parts[:index]))
+            if traced is not None and parts[index].endswith(traced.suffix):
+                built = parts[index].removesuffix(traced.suffix)
+                return "/".join(filter(None, (traced.parent, built, *parts[index + 1 :])))
+        return scope
 
     def scopes(self, names: Iterable[str]) -> dict[str, str]:
         """The layer of each of ``names``. Of several kernels that stand side by side in one scope each is a
@@ -97,7 +116,29 @@ def layers(evidence: Evidence) -> Layers:
             if name in counterparts:
                 norms.setdefault(counterparts[name], scope)
     ranks |= {counterparts[name]: rank for name, rank in ranks.items() if name in counterparts}
-    return Layers(ranks=ranks, norms=norms)
+    return Layers(ranks=ranks, norms=norms, traced=_traced(evidence, ranks))
+
+
+def _traced(evidence: Evidence, weights: Iterable[str]) -> dict[str, Traced]:
+    """The scopes in which every layer with weights has the same number added to its name.
+
+    Keras 3 builds its layers once and traces them again for an export: then all of them are ``name_1``.
+    """
+    votes: dict[str, set[Traced]] = {}
+    for name in weights:
+        scope = scope_of(unpartitioned(name))
+        parent, _, last = scope.rpartition("/")
+        for reader in evidence[reference_flow].readers.get(name, ()) if last else ():
+            parts = reader.split("/")[:-1]
+            for index, part in enumerate(parts):
+                if part == last or entered_once(part) == last:
+                    around = "/".join(parts[:index])
+                    votes.setdefault(around, set()).add(Traced(part.removeprefix(last), parent))
+    return {
+        around: next(iter(found))
+        for around, found in votes.items()
+        if len(found) == 1 and next(iter(found)).suffix
+    }
 
 
 def _norm_scope(reference: BatchNorm, export: BatchNorm, name: str) -> str:

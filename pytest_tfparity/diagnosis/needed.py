@@ -1,4 +1,4 @@
-"""What of each graph its outputs need, and through what tensors pass, as evidence."""
+"""Both graphs as a run takes them, as evidence: normal forms, what the outputs need, through what tensors pass."""
 
 from __future__ import annotations
 

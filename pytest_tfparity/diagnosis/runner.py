@@ -34,6 +34,10 @@ class Runner(Protocol):
     def comparable(self) -> bool:
         """Whether the reference's answer to ``inputs`` is known, so that a changed export can be compared with it."""
 
+    @property
+    def answered(self) -> bool:
+        """Whether the reference's answer to ``inputs`` is known."""
+
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """The compared outputs of a side as it was given, in their order, for inputs by the reference's names."""
 
@@ -128,6 +132,11 @@ class ModelRunner:
         if not isinstance(self.export, HasOwnRuntime) or self.expected is None:
             return None
         return Translation(export=self.export, runner=self)
+
+    @property
+    def answered(self) -> bool:
+        """See :attr:`Runner.answered`."""
+        return self.expected is not None
 
     def answers(self, role: Role, inputs: Mapping[str, Array]) -> OutputArrays:
         """See :meth:`Runner.answers`."""

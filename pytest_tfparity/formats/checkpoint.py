@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     ModelError,
+    NotThere,
     SettingsError,
     UnreadableFile,
     did_you_mean,
@@ -22,12 +23,13 @@ from ..errors import (
 )
 from ..graph import ops
 from ..graph.graph import Array, Graph, Tensor, TensorName
-from ..graph.read.bundle import OBJECT_GRAPH, Bundle
+from ..graph.read.bundle import OBJECT_GRAPH, Bundle, shard_count
 from ..graph.read.checkpoints import (
     MOST_NEARBY,
     checkpoint_file,
     checkpoint_text,
     find_checkpoint,
+    latest_named,
     other_checkpoints,
 )
 from ..graph.read.graphdef import MetaGraph, parse_meta, read_meta
@@ -39,6 +41,7 @@ from .section import Key, Section
 
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
+    from ..remote.fetch import Fetch
     from ..runtime.session import Source
     from ..runtime.tensor_reader import TensorReader
 
@@ -350,6 +353,24 @@ class CheckpointFormat(Format):
             found = [checkpoint_file(path, suffix) for suffix in (".index", ".meta")]
         return sorted(found) + [meta for meta in [spec.options.get("meta")] if meta is not None]
 
+    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
+        """See :meth:`.format.Format.fetched`: index, data and meta graph of a prefix, or of a folder's latest."""
+        from ..url import beside, name_of, url_of
+
+        url, meta = url_of(spec.path), spec.options.get("meta")
+        options = dict(spec.options)
+        if meta is not None and (there := url_of(meta)):
+            options["meta"] = fetch.file(there, allow_offline=allow_offline)
+        if url is None:
+            return replace(spec, options=options)
+        part = _FILE_OF_CHECKPOINT.fullmatch(url)
+        prefix = part["prefix"] if part else url
+        try:
+            fetch.file(beside(prefix, f"{name_of(prefix)}.index"), allow_offline=allow_offline)
+        except NotThere as no_index:
+            prefix = _latest_of(url, fetch, allow_offline, no_index)
+        return replace(spec, path=_fetched(prefix, fetch, allow_offline), options=options)
+
     def content(self, spec: SideSpec) -> Sequence[Path] | None:
         """Index, data and meta graph, with the state file of a folder; None where a function builds the graph."""
         if spec.options.get("builder") is not None:
@@ -417,6 +438,36 @@ class CheckpointFormat(Format):
         if spec.options.get("ema") is None:
             for ema in ("trainable", "all", "none"):
                 yield replace(spec, options={**spec.options, "ema": ema})
+
+
+def _fetched(prefix: str, fetch: Fetch, allow_offline: bool) -> Path:
+    """The prefix of a checkpoint fetched from the URL ``prefix``. Its index says how many data files there are."""
+    from ..url import name_of
+
+    name = name_of(prefix)
+    index, meta = f"{name}.index", f"{name}.meta"
+    folder = fetch.beside(prefix, [index, meta], optional=[meta], allow_offline=allow_offline)
+    names = [index, *([meta] if (folder / meta).is_file() else []), *shards_of(folder / index)]
+    return fetch.beside(prefix, names, allow_offline=allow_offline) / name
+
+
+def _latest_of(folder: str, fetch: Fetch, allow_offline: bool, no_index: NotThere) -> str:
+    """The URL of the latest checkpoint in a folder. Raises ``no_index`` where its state file names none."""
+    from ..url import within
+
+    try:
+        latest = latest_named(fetch.file(within(folder, "checkpoint"), allow_offline=allow_offline))
+    except NotThere:
+        raise no_index from None
+    if latest is None:
+        raise no_index
+    return within(folder, latest)
+
+
+def shards_of(index: Path) -> list[str]:
+    """The names of the data files that an index speaks of. Raises ModelError."""
+    count = shard_count(index)
+    return [f"{index.stem}.data-{number:05d}-of-{count:05d}" for number in range(count)]
 
 
 def _is_object_based(path: Path) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from ..errors import missing_file
 from .model import Model
 from .section import Section
+
+if TYPE_CHECKING:
+    from ..remote.fetch import Fetch
 
 FeedValue: TypeAlias = bool | int | float | str | tuple[Any, ...]
 """A constant feed as it is stated: a scalar or (nested) tuples of scalars."""
@@ -36,6 +39,11 @@ class SideSpec:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     feeds: Mapping[str, FeedValue] = field(default_factory=dict, hash=False)
     optional: bool = False
+
+
+def is_elsewhere(path: Path) -> bool:
+    """Whether a path of the settings stands for a URL; :mod:`~pytest_tfparity.url`, loaded where one does, has more."""
+    return "\0" in str(path)
 
 
 class Exclusive(NamedTuple):
@@ -113,6 +121,22 @@ class Format(ABC):
         stated = (spec.options.get(key.name) for key in self.section.keys if key.kind in FILES)
         return [spec.path, *(path for path in stated if path is not None)]
 
+    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
+        """``spec`` with a file of this machine for each URL that it names. Raises RemoteError."""
+        from ..url import url_of
+
+        paths = {
+            self.word: spec.path,
+            **{key.name: spec.options.get(key.name) for key in self.section.keys[1:]},
+        }
+        found = {
+            key.name: fetch.file(url, allow_offline=allow_offline)
+            for key in self.section.keys
+            if key.kind in FILES and (path := paths[key.name]) is not None and (url := url_of(path))
+        }
+        options = {name: found.get(name, value) for name, value in spec.options.items()}
+        return replace(spec, path=found.get(self.word, spec.path), options=options)
+
     def content(self, spec: SideSpec) -> Sequence[Path] | None:
         """Every file whose content the model is made of, and nothing else has a say; None where that is not so."""
         return None
@@ -123,6 +147,7 @@ class Format(ABC):
 
     def wrong_files(self, spec: SideSpec, shown: Callable[[Path], str]) -> Iterator[WrongFile]:
         """What is wrong with the files that ``spec`` names; ``shown`` is a path as messages show it."""
+
         paths = {self.word: spec.path, **spec.options}
         for key in self.section.keys:
             if key.kind in FILES and key.name in paths and (clause := missing_file(paths[key.name])):

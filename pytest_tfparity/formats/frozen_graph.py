@@ -126,7 +126,7 @@ class FrozenGraph(GraphModel, Repairable):
             return self._computing(plain_graph(self._graph_def, self.label))
 
     def _computing(self, graph: Graph) -> Graph:
-        idle = ops.PLACEHOLDERS | {"Const", "NoOp", "PlaceholderWithDefault"}
+        idle = ops.INPUTS | {"Const", "NoOp"}
         if all(node.op in idle for node in graph.nodes.values()):
             names = ", ".join(list(graph.nodes)[:5])
             raise ModelError(

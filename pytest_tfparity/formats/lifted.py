@@ -102,9 +102,12 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
     def output_step(self, output: str) -> float | None:
         """See :meth:`.model.Model.output_step`."""
         made = self.graph.nodes[tensor_name(output).node]
-        held = self.lifted.activations.get(made.inputs[0]) if made.inputs else None
-        grid = held.grid if held is not None else None
-        return None if grid is None or grid.per_channel else float(grid.scale.flat[0])
+        while made.op == "Identity":  # an output in float that is made of integers is one
+            held = self.lifted.activations.get(made.inputs[0])
+            if held is not None and held.grid is not None and not held.grid.per_channel:
+                return float(held.grid.scale.flat[0])
+            made = self.graph.nodes[made.inputs[0].node]
+        return None
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], *, session: SessionKind = "graph"
@@ -167,9 +170,9 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
         self, side: Side, donor: Model, names: Sequence[TensorName] | None = None
     ) -> RewrittenGraph:
         """See :meth:`.model.Repairable.rewritten`: on the grids of the file, where it computes in integers."""
-        from .rewritten_graph import RewrittenGraph
+        from .rewritten_graph import RewrittenTranslation
 
-        return RewrittenGraph(self, simulated(side, self.lifted.activations), donor, names)
+        return RewrittenTranslation(self, simulated(side, self.lifted.activations), donor, names)
 
     def _fed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All inputs of the file by their names. Raises FeedError where one is missing or does not fit."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph.graph import Array, TensorName, tensor_name
+from ..graph.graph import Array, TensorName
 from ..graph.lift.lifted import Lifted
 from ..graph.lift.onnx import OnnxLift, lift_onnx
 from ..graph.read.onnx import OnnxModel, read_onnx
@@ -57,12 +57,6 @@ class OnnxFile(LiftedModel):
             tensor: np.transpose(found[name], order) if order is not None else found[name]
             for tensor, (name, order) in kept.items()
         }
-
-    def output_step(self, output: str) -> float | None:
-        """See :meth:`.model.Model.output_step`: the scale of what an output is dequantised from."""
-        source = self.graph.nodes[tensor_name(output).node].inputs[0]
-        grid = self.lifted.activations[source].grid if source in self.lifted.activations else None
-        return None if grid is None or grid.per_channel else float(grid.scale.flat[0])
 
     def close(self) -> None:
         """Let ONNX Runtime go of the file."""

@@ -113,6 +113,20 @@ class RewrittenGraph(GraphModel, Rewritten):
         return found
 
 
+class RewrittenTranslation(RewrittenGraph):
+    """The translation of a file of another runtime, changed: it can be run, and not be written as such a file."""
+
+    noun = "repaired translation"
+
+    def write(self, path: Path) -> None:
+        """Raises ModelError: what was changed is a graph of TensorFlow."""
+        raise ModelError(
+            f"{self._original.label} cannot be written with its repairs: they were made in a translation of it"
+            f" ({self._original.noun}s are made by their converter). Mend what the findings say, and"
+            f" {self._original.remake}."
+        )
+
+
 def _named(side: Side, names: Sequence[TensorName]) -> Graph:
     """The graph of ``side`` with its outputs under ``names``: what stood there before is renamed."""
     nodes = dict(side.graph.nodes)

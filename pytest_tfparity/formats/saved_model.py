@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from .format import Format, SideSpec, WrongFile
 from .section import Key, Section
 
 if TYPE_CHECKING:
+    from ..remote.fetch import Fetch
     from .saved_signature import SavedModel
 
 # What reads and runs one is imported when it is needed: this module is loaded with all formats.
@@ -48,6 +50,31 @@ class SavedModelFormat(Format):
 
         found = saved_model_file(spec.path) or spec.path / "saved_model.pb"
         return [found, spec.path / "variables" / "variables.index"]
+
+    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
+        """See :meth:`.format.Format.fetched`: all that lies in the folder.
+
+        Where the server lists no folders, the graph and the variables, which are known by their names.
+        """
+        from ..url import url_of
+        from .checkpoint import shards_of
+
+        url = url_of(spec.path)
+        if url is None:
+            return spec
+        names = fetch.names(url, allow_offline=allow_offline)
+        if not names:
+            index = "variables/variables.index"
+            folder = fetch.within(
+                url, ["saved_model.pb", index], optional=[index], allow_offline=allow_offline
+            )
+            shards = shards_of(folder / index) if (folder / index).is_file() else []
+            names = [
+                "saved_model.pb",
+                *([index] if shards else []),
+                *(f"variables/{name}" for name in shards),
+            ]
+        return replace(spec, path=fetch.within(url, names, allow_offline=allow_offline))
 
     def content(self, spec: SideSpec) -> Sequence[Path] | None:
         """All that lies in the folder."""

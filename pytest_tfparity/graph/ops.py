@@ -119,6 +119,9 @@ REFERENCE_VARIABLES = frozenset({"Variable", "VariableV2"})
 RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 """Ops that read a checkpoint: its prefix, the names of tensors, and, but for ``Restore``, which slices of them."""
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+"""Ops that must be fed."""
+INPUTS = PLACEHOLDERS | {"PlaceholderWithDefault"}
+"""Ops that are there to be fed, with a default or without."""
 TABLES = frozenset({"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2"})
 ARRAYS = frozenset(
     {
@@ -205,9 +208,9 @@ IN_PLACE = frozenset({"InplaceUpdate", "InplaceAdd", "InplaceSub"})
 """Ops that change the memory of the tensor that they are given, whoever else reads it (inplace_ops.cc)."""
 
 NO_ANSWER = (
-    VARIABLES | ASSIGNS | PLACEHOLDERS
+    VARIABLES | ASSIGNS | INPUTS
     | {
-        "NoOp", "Assert", "Const", "PlaceholderWithDefault", "SaveV2", "SaveSlices", "Save",
+        "NoOp", "Assert", "Const", "SaveV2", "SaveSlices", "Save",
         "MergeV2Checkpoints", "RestoreV2", "Restore", "RestoreSlice", "ScalarSummary", "HistogramSummary",
         "ImageSummary", "MergeSummary", "TensorSummaryV2", "IsVariableInitialized", "VarIsInitializedOp",
         "AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp", "WriteFile", "Print", "PrintV2",

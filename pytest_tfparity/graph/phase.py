@@ -49,8 +49,7 @@ def find_phases(side: Side) -> tuple[Phase, ...]:
     found = (
         _phase(side, node)
         for node in live.values()
-        if node.op in ops.PLACEHOLDERS | {"PlaceholderWithDefault"}
-        and TensorName(node.name, 0) not in side.feeds
+        if node.op in ops.INPUTS and TensorName(node.name, 0) not in side.feeds
     )
     return tuple(phase for phase in found if phase is not None)
 

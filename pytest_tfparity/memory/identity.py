@@ -16,7 +16,18 @@ from ..formats.format import ROLES
 from ..formats.registry import format_of
 from ..settings.spec import CallSource, NpzSource, ParitySpec
 
-_ABOUT_A_RUN = ("name", "root", "manifest", "line", "isolate", "timeout", "memory", "grad_cam")
+_ABOUT_A_RUN = (
+    "name",
+    "root",
+    "manifest",
+    "line",
+    "isolate",
+    "timeout",
+    "memory",
+    "grad_cam",
+    "offline",
+    "origins",
+)
 """What is stated about where and how a check runs, and not about what must hold."""
 
 

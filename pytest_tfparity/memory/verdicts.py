@@ -94,6 +94,11 @@ class Verdicts:
             "notes": [note.replace(here, _FOLDER) for note in result.notes],
         }
 
+    def learn(self, hashes: Mapping[Path, str]) -> None:
+        """Take over hashes of files that were made when they were fetched."""
+        for path, found in hashes.items():
+            self._hashes.learn(path, found)
+
     def note(self) -> str | None:
         """That the file of verdicts cannot be used, once."""
         if self._told or self._file.problem is None:

@@ -65,8 +65,9 @@ class ParityItem(pytest.Item):
     def runtest(self) -> None:
         """Make the check; raise ``ParityFailure`` with the report."""
         keep_golden(self, self.spec)
-        with progress_on_terminal(self.config, self.name):
-            result = parity_session(self.config).check(self.spec, plain_nodeid(self))
+        session = parity_session(self.config)
+        with progress_on_terminal(self.config, self.name, session.progress):
+            result = session.check(self.spec, plain_nodeid(self))
         keep(self, result)
         if not result.passed:
             raise ParityFailure(result)

@@ -48,6 +48,16 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--tfparity-cache", metavar="FILE|off", default=None, help=cache)
     parser.addini("tfparity_cache", cache, default=None)
+    parser.addini(
+        "tfparity_downloads",
+        "The folder for copies of files in buckets. Default: in the user's cache.",
+        default=None,
+    )
+    parser.addini(
+        "tfparity_downloads_limit",
+        "Gigabytes that copies of files in buckets may take. Default: 20.",
+        default=None,
+    )
     for key in schema.CONFIGURABLE:
         parser.addini(key.ini, f"{key.description} Default: {key.default}.", default=None)
         group.addoption(
@@ -97,6 +107,18 @@ def cache_setting(config: pytest.Config) -> Path | Literal[False] | None:
         return False
     folder = config.invocation_params.dir if option else config.rootpath
     return _absolute(folder, stated) if stated else None
+
+
+def downloads_setting(config: pytest.Config) -> tuple[Path | None, int | None]:
+    """The folder for copies of files in buckets, and its limit in bytes, where stated. Raises ``pytest.UsageError``."""
+    stated, gigabytes = config.getini("tfparity_downloads"), config.getini("tfparity_downloads_limit")
+    try:
+        limit = int(float(gigabytes) * 10**9) if gigabytes else None
+    except ValueError:
+        raise pytest.UsageError(
+            f"tfparity_downloads_limit must be a number of gigabytes, not {gigabytes!r}."
+        ) from None
+    return (_absolute(config.rootpath, os.path.expanduser(stated)) if stated else None), limit
 
 
 def _absolute(folder: Path, path: str) -> Path:

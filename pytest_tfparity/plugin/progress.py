@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -16,13 +16,24 @@ AFTER = 2.0
 """Seconds of silence: proofs of all networks of ``benchmarks`` end within them, but for the one of 100,000 nodes."""
 _EVERY = 0.5
 """Seconds from one word to the next: whole seconds are shown, and none is left out."""
-_WORDS = {"load": "loading", "proof": "proving", "run": "running", "diagnosis": "diagnosing"}
+_WORDS = {
+    "fetch": "fetching",
+    "load": "loading",
+    "proof": "proving",
+    "run": "running",
+    "diagnosis": "diagnosing",
+}
 _SAVE, _RESTORE, _CLEAR = "\x1b7", "\x1b8", "\x1b[K"  # cursor; the line from the cursor on
 
 
 @contextmanager
-def progress_on_terminal(config: pytest.Config, model: str) -> Iterator[None]:
-    """Show on the terminal, which is not captured, what a long check is doing; nothing in pipes and workers."""
+def progress_on_terminal(
+    config: pytest.Config, model: str, fetched: Callable[[], str] = str
+) -> Iterator[None]:
+    """Show on the terminal, which is not captured, what a long check is doing; nothing in pipes and workers.
+
+    ``fetched`` says how much has come from elsewhere.
+    """
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
         yield
@@ -33,12 +44,19 @@ def progress_on_terminal(config: pytest.Config, model: str) -> Iterator[None]:
         yield
         return
     writer = config.get_terminal_writer()
-    with terminal, progress(model, terminal, writer.fullwidth - writer.width_of_current_line - 1):
+    columns = writer.fullwidth - writer.width_of_current_line - 1
+    with terminal, progress(model, terminal, columns, fetched=fetched):
         yield
 
 
 @contextmanager
-def progress(model: str, stream: TextIO, columns: int, after: float | None = None) -> Iterator[None]:
+def progress(
+    model: str,
+    stream: TextIO,
+    columns: int,
+    after: float | None = None,
+    fetched: Callable[[], str] = str,
+) -> Iterator[None]:
     """Say on the rest of the terminal's line what is done about ``model``; clear it at the end.
 
     ``columns`` are free there, ``after`` the seconds of silence (default: ``AFTER``).
@@ -51,9 +69,10 @@ def progress(model: str, stream: TextIO, columns: int, after: float | None = Non
         wait, spoken = silence, False
         while not ended.wait(wait):
             seconds = time.monotonic() - started
-            _write(
-                stream, f" {model}: {_WORDS.get(under_way(), 'checking')}, {seconds:.0f} s"[: max(columns, 0)]
-            )
+            part = under_way()
+            amount = f" {fetched()}".rstrip() if part == "fetch" else ""
+            text = f" {model}: {_WORDS.get(part, 'checking')}{amount}, {seconds:.0f} s"
+            _write(stream, text[: max(columns, 0)])
             wait, spoken = _EVERY, True
         if spoken:
             _write(stream, "")

@@ -46,8 +46,10 @@ def keep(item: pytest.Item, result: ParityResult) -> None:
 
 
 def keep_golden(item: pytest.Item, spec: ParitySpec) -> None:
-    """Remember that ``item`` uses the goldens of ``spec``."""
-    if spec.golden is not None:
+    """Remember that ``item`` uses the goldens of ``spec``, if they are files of this machine."""
+    from ..formats.format import is_elsewhere
+
+    if spec.golden is not None and not is_elsewhere(spec.golden):
         record_of(item).goldens.append(str(spec.golden))
 
 

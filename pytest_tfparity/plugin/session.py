@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..check.at_hand import at_hand, lies_elsewhere, named_by_origin
 from ..check.check import Update, check, draft_result
+from ..check.run import under_way_now
 from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
+from ..formats.format import is_elsewhere
 from ..formats.store import ModelStore
 from ..result import ParityResult
 from ..settings.manifest import Manifest, load_manifest, manifest_in
@@ -21,11 +24,19 @@ from ..settings.roles import stated_file
 from ..settings.schema import MANIFEST_FILE, MANIFEST_FILES
 from ..settings.spec import ParitySpec
 from .marker import marked_models, marked_settings
-from .options import cache_setting, ini_settings, manifest_setting, option_settings, verbosity
+from .options import (
+    cache_setting,
+    downloads_setting,
+    ini_settings,
+    manifest_setting,
+    option_settings,
+    verbosity,
+)
 
 if TYPE_CHECKING:
     from ..check.worker import Worker
     from ..memory.verdicts import Verdicts
+    from ..remote.fetch import Fetch
     from ..settings.models import Origin
     from .sides import Bench
 
@@ -52,7 +63,8 @@ class ParitySession:
 
     ``options`` and ``ini`` are the settings of the command line and the ini file by name;
     ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends, None where nothing says.
-    ``details`` says that a report will want pictures. ``verdicts`` are those that earlier runs have proven.
+    ``details`` says that a report will want pictures. ``verdicts`` are those that earlier runs have proven,
+    ``downloads`` the folder for copies of files in buckets and its limit in bytes.
     """
 
     def __init__(
@@ -65,7 +77,9 @@ class ParitySession:
         update: Update | None = None,
         details: bool = False,
         verdicts: Verdicts | None = None,
+        downloads: tuple[Path | None, int | None] = (None, None),
     ) -> None:
+        self._downloads = downloads
         self.models = ModelStore()
         self.verdicts = verdicts
         self.update = update
@@ -196,6 +210,41 @@ class ParitySession:
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
         """Decide one check, or remember that it was proven of the same content; in a worker if the spec asks for it."""
+        stated, spec = spec, self.at_hand(spec)
+        if spec is not stated:
+            found = self._remembered_or_decided(spec, nodeid)
+            notes = (*found.notes, *(note for folder in spec.origins for note in self._fetch.notes[folder]))
+            return named_by_origin(replace(found, notes=notes), spec)
+        return self._remembered_or_decided(spec, nodeid)
+
+    def at_hand(self, spec: ParitySpec) -> ParitySpec:
+        """``spec`` with files of this machine in the place of URLs. Raises RemoteError."""
+        if not lies_elsewhere(spec):
+            return spec
+        if self.update is not None and spec.golden is not None and is_elsewhere(spec.golden):
+            raise SettingsError(
+                f"{spec.name}: the goldens {spec.shown(spec.golden)} lie elsewhere, where nothing is written. Name a"
+                " file of this machine under `golden`, update it and copy it there."
+            )
+        with under_way_now("fetch"):
+            found = at_hand(spec, self._fetch)
+        if self.verdicts is not None:
+            self.verdicts.learn(self._fetch.hashes)
+        return found
+
+    @cached_property
+    def _fetch(self) -> Fetch:
+        from ..remote.cache import DEFAULT_LIMIT, Cache, default_folder
+        from ..remote.fetch import Fetch
+
+        folder, limit = self._downloads
+        return Fetch(Cache(folder or default_folder(), DEFAULT_LIMIT if limit is None else limit))
+
+    def progress(self) -> str:
+        """What has been fetched so far, for a word on the terminal."""
+        return self._fetch.progress() if "_fetch" in self.__dict__ else ""
+
+    def _remembered_or_decided(self, spec: ParitySpec, nodeid: str) -> ParityResult:
         verdicts = self.verdicts if self.update is None else None
         subject = verdicts.subject(spec) if verdicts is not None else None
         if verdicts is None or subject is None:
@@ -224,9 +273,10 @@ class ParitySession:
         """What both fixtures of one test share; ``record`` takes verdicts, ``written`` what became of goldens."""
         from .sides import Bench
 
+        spec = self.at_hand(spec)
         stated = spec
         if spec.manifest is not None and spec.name in self.manifest(spec.manifest).models:
-            stated = self.manifest_spec(spec.manifest, spec.name)
+            stated = self.at_hand(self.manifest_spec(spec.manifest, spec.name))
         return Bench(
             spec=spec,
             stated=stated,
@@ -272,6 +322,7 @@ def parity_session(config: pytest.Config) -> ParitySession:
             update=_update_mode(config.getoption("--tfparity-update")),
             details=bool(config.getoption("--tfparity-report")) or verbosity(config) > 0,
             verdicts=_verdicts(config),
+            downloads=downloads_setting(config),
         )
         config.add_cleanup(session.close)
     return config.stash[_SESSION]

@@ -55,7 +55,7 @@ def shape_text(dims: Sequence[int] | None) -> str:
 def tensor_spec(graph: Graph, tensor: TensorName) -> TensorSpec:
     """What is known, without TensorFlow, of what may be fed to ``tensor``."""
     node = graph.nodes[tensor.node]
-    if node.op in ops.PLACEHOLDERS or node.op == "PlaceholderWithDefault":
+    if node.op in ops.INPUTS:
         return TensorSpec(dtype=_dtype(node.attrs.get("dtype")), dims=_placeholder_dims(graph, node))
     types, shapes = node.attrs.get("output_types"), node.attrs.get("output_shapes")
     return TensorSpec(
@@ -92,7 +92,7 @@ def existing(graph: Graph, label: str, name: str) -> TensorName:
     """The tensor that a feed names. Raises FeedError with the nearest names if there is none."""
     tensor = tensor_name(name)
     if tensor.node not in graph.nodes:
-        placeholders = [node.name for node in graph.nodes.values() if node.op.startswith("Placeholder")]
+        placeholders = [node.name for node in graph.nodes.values() if node.op in ops.INPUTS]
         hint = did_you_mean(tensor.node, placeholders) or (
             f" Its placeholders are {', '.join(placeholders[:5])}." if placeholders else ""
         )

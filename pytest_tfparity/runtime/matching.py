@@ -170,5 +170,5 @@ def _comparable(half: Half, name: str) -> bool:
         name in half.varying
         and not half.depth.get(name)
         and name not in half.bound
-        and not half.nodes[name].op.startswith("Placeholder")
+        and half.nodes[name].op not in ops.INPUTS
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison.tolerance import TopK
+from ..formats.format import is_elsewhere
 from ..formats.section import KINDS, Key
 from . import schema
 from .sections import complete, read_section, sentence, values_of
@@ -229,7 +230,8 @@ def read_paths(reading: Reading, value: Written, key: Key, owner: str) -> tuple[
     found: list[Path] = []
     for item in list_of(value, KINDS[key.kind]):
         path = reading.path(text_of(item, KINDS[key.kind]))
-        matches = [] if os.path.isfile(path) else _matches(reading.root, text_of(item, KINDS[key.kind]))
+        single = os.path.isfile(path) or is_elsewhere(path)
+        matches = [] if single else _matches(reading.root, text_of(item, KINDS[key.kind]))
         found.extend(map(Path, matches or [str(path)]))
     return tuple(found)
 

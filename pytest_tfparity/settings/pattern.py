@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ..formats.format import is_elsewhere
 from .stated import Reading, Written, Wrong, shortened
 
 NAME = "{name}"
@@ -101,6 +102,8 @@ def pattern_of(reading: Reading, value: Written) -> tuple[str | None, int | None
         return None, value.line
     if not isinstance(each.value, str) or not each.value.strip():
         raise Wrong("must be a pattern such as exports/*/model.pb", each.line)
+    if is_elsewhere(reading.path(each.value)):
+        raise Wrong("must be a pattern of files of this machine, no URL", each.line)
     if os.path.isabs(each.value):
         raise Wrong(f"must be relative to {reading.root}, not {shortened(each.value)!r}", each.line)
     return str(each.value), each.line

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
-from ..formats.format import ROLES, Format, SideSpec
+from ..formats.format import ROLES, Format, SideSpec, is_elsewhere
 from ..formats.registry import formats_for
 from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
@@ -83,7 +83,7 @@ def _reference(settings: Layer, owner: str, place: Place, root: Path) -> Iterato
 
 def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iterator[tuple[Place, str]]:
     golden = settings.get("golden")
-    if golden is None or golden.value is None or os.path.isfile(golden.value):
+    if golden is None or golden.value is None or _there(golden.value):
         return
     names = f"{golden.label} names {shown_from(golden.value, root)}, which does not exist"
     form, side = stated_format(settings, "reference"), side_spec(settings, "reference")
@@ -101,6 +101,8 @@ def _golden_alone(settings: Layer, owner: str, place: Place, root: Path) -> Iter
 
 def _named_rightly(form: Format, side: SideSpec, root: Path) -> bool:
     """Whether the file of a side is there, as far as its name alone tells."""
+    if is_elsewhere(side.path):
+        return True
     wrong = form.wrong_files(side, lambda path: shown_from(path, root))
     return not any(each.missing and each.key == form.word for each in wrong)
 
@@ -149,6 +151,8 @@ def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterat
         for wrong in form.wrong_files(side, lambda path: shown_from(path, root)):
             named = wrong.key == form.word
             path = side.path if named else side.options[wrong.key]
+            if is_elsewhere(path):
+                continue
             stated = settings[setting(role, wrong.key)]
             stands_in = "golden" in settings if named else _has_golden(settings)
             if not (wrong.missing and side.optional and stands_in):
@@ -158,7 +162,12 @@ def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterat
 
 def _has_golden(settings: Layer) -> bool:
     golden = settings.get("golden")
-    return golden is not None and golden.value is not None and os.path.isfile(golden.value)
+    return golden is not None and golden.value is not None and _there(golden.value)
+
+
+def _there(path: Path) -> bool:
+    """Whether a file is there, or may be where only a server can say it."""
+    return os.path.isfile(path) or is_elsewhere(path)
 
 
 def _golden_hint(settings: Layer) -> str:
@@ -175,12 +184,16 @@ def _input_files(settings: Layer, owner: str, place: Place, root: Path) -> Itera
         paths = [source.path] if isinstance(source, NpzSource) else []
         paths += source.paths if isinstance(source, ImageSource | BytesSource) else ()
         for path in paths:
-            if clause := missing_file(path):
+            if not is_elsewhere(path) and (clause := missing_file(path)):
                 yield entry.place, f"{entry.label} names {shown_from(path, root)}{clause}"
 
 
 def shown_from(path: Path, root: Path) -> str:
-    """A path in quotes, relative to ``root`` where it lies in it."""
+    """A path in quotes, relative to ``root`` where it lies in it; a URL as messages show it."""
+    if is_elsewhere(path):
+        from ..url import shown_for
+
+        return repr(shown_for(path))
     try:
         return repr(path.relative_to(root).as_posix())
     except ValueError:

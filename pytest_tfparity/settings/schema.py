@@ -100,6 +100,14 @@ CONDUCT = (
         configurable=True,
     ),
     Key(
+        "offline",
+        "choice",
+        "Whether the copy of a file in a bucket may stand in where its server cannot be reached.",
+        choices=("refuse", "allow"),
+        default="refuse",
+        configurable=True,
+    ),
+    Key(
         "health",
         "choice",
         "What happens when the reference is unsound although parity holds, or a tolerance hides a difference.",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..comparison.tolerance import Tolerance
-from ..formats.format import Role, SideSpec
+from ..formats.format import Role, SideSpec, is_elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,8 @@ class ParitySpec:
     ``root`` is the folder that builders and functions are imported from, ``manifest`` and
     ``line`` the place that stated the check, for messages. ``outputs`` may be empty: then the
     outputs are found (tensors that both graphs end in). ``run`` is ``"unproven"`` (a proof
-    makes running superfluous) or ``"always"``. ``timeout`` is in seconds, ``memory`` in gigabytes.
+    makes running superfluous) or ``"always"``. ``origins`` maps folders of fetched files to the URLs that messages
+    call them by. ``timeout`` is in seconds, ``memory`` in gigabytes.
     """
 
     name: str
@@ -130,8 +132,10 @@ class ParitySpec:
     memory: float = math.inf
     health: Literal["warn", "error", "ignore"] = "warn"
     grad_cam: GradCamSpec | None = None
+    offline: Literal["refuse", "allow"] = "refuse"
     manifest: Path | None = None
     line: int | None = None
+    origins: Mapping[Path, str] = field(default_factory=dict, hash=False)
 
     @property
     def apart(self) -> bool:
@@ -166,6 +170,13 @@ class ParitySpec:
         return replace(self, reference=side) if role == "reference" else replace(self, export=side)
 
     def shown(self, path: Path) -> str:
-        """``path`` as the user named it: relative to ``root``, unless it lies far away."""
+        """``path`` as the user named it: relative to ``root``, unless it lies far away; a URL for what was fetched."""
+        if is_elsewhere(path):
+            from ..url import shown_for
+
+            return shown_for(path)
+        for folder, origin in self.origins.items():
+            if path.is_relative_to(folder):
+                return f"{origin}/{path.relative_to(folder).as_posix()}"
         relative = Path(os.path.relpath(path, self.root))
         return str(path) if relative.parts[:3] == ("..",) * 3 else relative.as_posix()

@@ -117,7 +117,12 @@ class Reading:
         self.problems.append(Problem(file=self.file, line=line, message=message))
 
     def path(self, text: str) -> Path:
-        """A path of the file as an absolute one."""
+        """A path of the file as an absolute one; a URL as the path that stands for it."""
+        if "://" in text:
+            from ..url import is_url, path_of
+
+            if is_url(text):
+                return path_of(text)
         return Path(os.path.normpath(self.root / text))
 
 

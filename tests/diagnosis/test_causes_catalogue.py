@@ -17,7 +17,7 @@ from pytest_tfparity.diagnosis.causes.pages import page_of, title_of
 PACKAGE = Path(pytest_tfparity.__file__).parent
 PACKAGES = ("check", "diagnosis", "reports", "cli")
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
-NO_IDS = re.compile(r"utf-8|aria-label|tf(parity)?-.*|(intel-)?tensorflow(-.*)?")
+NO_IDS = re.compile(r"utf-8|aria-label|pytest-tfparity|tf(parity)?-.*|(intel-)?tensorflow(-.*)?")
 """What else is written with hyphens: encodings, attributes of HTML, names of plugins, threads and distributions."""
 
 

@@ -63,6 +63,35 @@ def test_a_loop_that_is_entered_with_something_else_is_repaired_at_its_entry(tmp
     assert "begin" in finding.nodes
 
 
+def recurrent(by: float, *, functional: bool) -> Callable[[], None]:
+    """A loop over a state, as functions or, as TensorFlow 1 wrote it, as a frame."""
+
+    def build() -> None:
+        (v1.enable_control_flow_v2 if functional else v1.disable_control_flow_v2)()
+        try:
+            x = v1.placeholder(tf.float32, [None, 6], "x")
+            values = dense(x)
+            state = tf.while_loop(
+                lambda i, s: i < 3, lambda i, s: (i + 1, tf.tanh(s * by + values)), (tf.constant(0), values)
+            )[1]
+            tf.identity(state, "y")
+        finally:
+            v1.disable_control_flow_v2()
+
+    return build
+
+
+@pytest.mark.parametrize("functional", [True, False])
+def test_a_constant_of_a_loop_is_repaired_where_the_sides_write_loops_otherwise(
+    functional: bool, tmp_path: Path
+) -> None:
+    reference = recurrent(0.5, functional=functional)
+    finding = only(compare(tmp_path, reference, recurrent(0.25, functional=not functional)))
+    assert finding.cause == "graph-const-differs"
+    assert "0.5 in the checkpoint's graph and 0.25 in" in finding.message
+    assert finding.certainty == ("proven" if functional else "decisive")
+
+
 WORDS = ["red", "green", "blue"]
 
 

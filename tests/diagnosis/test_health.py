@@ -105,6 +105,13 @@ def test_an_average_that_still_holds_its_start_is_warned_of_where_it_is_used() -
     assert checkpoint_health(tensors, graph=graph, averages_used=False) == ()
 
 
+def test_a_variable_outside_of_all_scopes_is_its_own_layer() -> None:
+    tensors, graph = averages(0.9999)
+    outside = {name.rpartition("bn/")[2]: value for name, value in tensors.items()}
+    (found,) = checkpoint_health(outside, graph=graph)
+    assert (found.cause, found.scopes) == ("ema-unconverged", ("beta",))
+
+
 def test_an_average_that_converged_is_healthy() -> None:
     tensors, graph = averages(0.9)
     assert checkpoint_health(tensors, graph=graph) == ()

@@ -42,6 +42,10 @@ class FakeRunner:
     def comparable(self) -> bool:
         return self.comparison is not None
 
+    @property
+    def answered(self) -> bool:
+        return self.comparison is not None
+
     def answers(self, role: Role, inputs: Mapping[str, np.ndarray]) -> OutputArrays:
         self.asked.append(role)
         return self.answer(role, inputs)

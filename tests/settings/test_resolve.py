@@ -282,7 +282,7 @@ def test_what_ini_values_and_options_can_set_has_its_names() -> None:
     names = [(key.ini, key.flag) for key in schema.CONFIGURABLE]
     assert names == [
         (f"tfparity_{name}", f"--tfparity-{name}")
-        for name in ("atol", "rtol", "run", "session", "isolate", "timeout", "memory", "health")
+        for name in ("atol", "rtol", "run", "session", "isolate", "timeout", "memory", "offline", "health")
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
@@ -56,7 +57,7 @@ def _wrong_input(evidence: Evidence) -> Iterator[Suspicion]:
     reference, case = evidence.reference, evidence.case
     for right, got in zip(reference.inputs, evidence.export.inputs, strict=True):
         node = reference.graph.nodes.get(got.node)
-        if node is None or got in reference.inputs or node.op.startswith("Placeholder"):
+        if node is None or got in reference.inputs or node.op in ops.INPUTS:
             continue
         between = _between(evidence, right, got)
         if not between:

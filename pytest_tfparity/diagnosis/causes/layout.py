@@ -105,6 +105,40 @@ FLATTEN_ORDER = GraphCause(
 )
 
 
+_SOFTMAXES = frozenset({"Softmax", "LogSoftmax"})
+
+
+def _normalises_other_axes(difference: Difference) -> bool:
+    """Whether a softmax of the reference is in the export one of what is reshaped or transposed for it alone."""
+    if difference.kind is not Kind.OP or len(difference.reference_nodes) != 1:
+        return False
+    right, held = difference.reference_nodes[0].op, [node.op for node in difference.export_nodes]
+    around = [op for op in held if op not in _SOFTMAXES]
+    return right in _SOFTMAXES and held.count(right) == 1 and bool(around) and set(around) <= _MOVES
+
+
+_MOVES = frozenset({"Reshape", "Transpose"})
+
+
+def _softmax_said(difference: Difference) -> str:
+    reference, export = names_of(difference)
+    flat = any(node.op == "Reshape" for node in difference.export_nodes)
+    over = "several axes, made into one" if flat else "another axis"
+    node = difference.reference_nodes[0]
+    return f"{node.op} {node.name} is over the last axis in {reference}, over {over} in {export}."
+
+
+SOFTMAX_AXIS = GraphCause(
+    id="onnx-softmax-axis",
+    where=_normalises_other_axes,
+    says=_softmax_said,
+    fix=(
+        "Convert with an opset of at least 13, where a softmax has one axis (before, it is over all from `axis` on),"
+        " and with the axis of training."
+    ),
+)
+
+
 def _axes_fix(found: Differences) -> str:
     pictures = all(each.first for each in found.found)
     why = ": PIL says (width, height), arrays are [height, width]" if pictures else ""

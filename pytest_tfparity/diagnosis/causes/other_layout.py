@@ -63,7 +63,7 @@ def _other_layout(evidence: Evidence) -> Iterator[Suspicion]:
 def _matching(evidence: Evidence) -> Iterator[_Turned]:
     """The layouts in which the export answers what the reference answers."""
     runner = evidence.case.runner
-    if runner is None or not runner.comparable:
+    if runner is None or not runner.answered:
         return
     for position in (0, 1):
         orders = _orders(evidence, runner.inputs, position)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -20,12 +20,18 @@ from ..places.batch_norms import reference_linears, reference_norms
 from ..places.fold_formula import LayerWeights, terms
 from ..places.fold_origins import origins
 from ..query import query
+from .derived import Derived
 
 Numbers: TypeAlias = npt.NDArray[Any]
 
 _USUAL_EPSILONS = (1e-3, 1e-5, 1e-4, 1e-6, 1e-7, 1e-8, 1e-2, 2e-5, 0.0, 1e-12)
 _MOST_ORIGINS = 12
 """Sets of weights that are tried for a layer whose own do not fit; each costs a pass over a sample of its kernel."""
+
+
+_NEAR = 0.02
+"""Share by which an estimated factor may differ from one that is tried: eight bits leave no more of a channel. What
+is tried is then held against every value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,26 +181,72 @@ def scaled(kernel: Numbers, scale: Numbers, linear: Linear) -> Numbers | None:
     return kernel * (scale[:, None] if linear.transposed else scale)
 
 
-def other_tensors(evidence: Evidence) -> Mapping[str, tuple[Numbers, Numbers | None]]:
-    """What the batch norms of the reference come to where they stand alone: scales, divisors and offsets.
+def folded_before(meant: Meant, held: Numbers, linear: Linear, known: Sequence[Derived]) -> Iterator[Meant]:
+    """``meant`` with a scale of its inputs in the kernel, as converters fold what comes before: one of ``known``.
 
-    Values with the size of the terms that they were computed from (None: not computed).
+    The scale is estimated from ``held``, the export's kernel in the layout of ``linear``, and looked up.
     """
-    side = evidence.reference
-    found: dict[str, tuple[Numbers, Numbers | None]] = {}
-    for norm in evidence[reference_norms]:
-        held = {name: side.value(name) for name in norm.weights if name is not None}
-        weights = {name: value for name, value in held.items() if value is not None}
-        if norm.mean not in weights or norm.variance not in weights:
+    axis = _input_axis(meant.kernel, linear)
+    if axis is None or meant.kernel.shape != held.shape:
+        return
+    kernel = np.moveaxis(meant.kernel.astype(np.float64), axis, 0).reshape(meant.kernel.shape[axis], -1)
+    other = np.moveaxis(held.astype(np.float64), axis, 0).reshape(kernel.shape)
+    squares = (kernel * kernel).sum(axis=1)
+    with np.errstate(all="ignore"):
+        factors = np.where(squares > 0, (kernel * other).sum(axis=1) / squares, np.nan)
+        whole = float((kernel * other).sum() / squares.sum()) if squares.sum() > 0 else np.nan
+    for each in known:
+        close = whole if each.value.size == 1 else factors
+        if each.value.size not in (1, factors.size):
             continue
-        mean, variance = (
-            values(weights[name]).astype(np.float64).reshape(-1) for name in (norm.mean, norm.variance)
-        )
-        gamma = values(weights[norm.gamma]).reshape(-1) if norm.gamma in weights else 1.0
-        beta = values(weights[norm.beta]).reshape(-1) if norm.beta in weights else np.zeros_like(mean)
-        with np.errstate(all="ignore"):
-            scale = np.broadcast_to(gamma / np.sqrt(variance + norm.epsilon), mean.shape)
-        found[f"{norm.scope}/scale"] = scale, np.abs(scale)
-        found[f"{norm.scope}/offset"] = beta - mean * scale, np.abs(beta) + np.abs(mean * scale)
-        found[f"{norm.scope}/divisor"] = 1 / scale, np.abs(1 / scale)
-    return found
+        for inverse in (False, True):
+            with np.errstate(all="ignore"):
+                scale = 1 / each.value if inverse else each.value.astype(np.float64)
+                near = np.abs(scale - close) <= _NEAR * np.abs(scale)
+            if not np.all(near | np.isnan(close)) or not np.isfinite(scale).all():
+                continue
+            shape = [1] * held.ndim
+            shape[axis] = -1
+            yield replace(
+                meant,
+                kernel=meant.kernel * scale.reshape(shape),
+                folded=True,
+                source=(*meant.source, each.name),
+            )
+
+
+def offsets_before(
+    meant: Meant, kernel: Numbers, linear: Linear, known: Sequence[Derived]
+) -> Iterator[Meant]:
+    """``meant`` with what is added to its inputs in its own offset: one of ``known``, times ``kernel``.
+
+    ``kernel`` is in the layout of ``linear``, without what was folded in from before, with what follows.
+    """
+    axis = _input_axis(kernel, linear)
+    if axis is None or linear.op == "DepthwiseConv2dNative":
+        return
+    rows = np.moveaxis(kernel.astype(np.float64), axis, 0)
+    rows = rows.reshape(rows.shape[0], -1, rows.shape[-1])
+    total, terms = rows.sum(axis=1), np.abs(rows).sum(axis=1)
+    own = np.zeros(total.shape[-1]) if meant.offset is None else meant.offset
+    size = np.abs(own) if meant.size is None else meant.size
+    for each in known:
+        if each.value.size not in (1, len(rows)) or not np.isfinite(each.value).all():
+            continue
+        vector = np.broadcast_to(each.value.astype(np.float64), len(rows))
+        for sign in (1, -1):
+            yield replace(
+                meant,
+                offset=own + sign * (vector @ total),
+                size=size + np.abs(vector) @ terms,
+                source=(*meant.source, each.name),
+            )
+
+
+def _input_axis(kernel: Numbers, linear: Linear) -> int | None:
+    """The axis of a kernel's input channels; None for kernels of another rank."""
+    if kernel.ndim == 2:
+        return 1 if linear.transposed else 0
+    if kernel.ndim != 4:
+        return None
+    return 3 if linear.transposed else 2

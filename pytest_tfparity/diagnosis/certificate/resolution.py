@@ -16,6 +16,8 @@ Numbers: TypeAlias = npt.NDArray[Any]
 _HALF_QUANTUM = 0.502
 """Of a quantum: half of one is the rounding; the rest is that of the scale, which is a float32. Measured on right
 exports of 60 networks: 0.5004 at most; the nearest wrong one has 0.8."""
+_FLOAT = 2.0**-23
+"""Of a number: what float32 cannot hold, which a quantum of 32 or 64 bits is finer than."""
 _DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8, "float64": 53}
 """Bits of the significand, the hidden one included (IEEE 754)."""
 _LEAST = {"float32": -149, "float16": -24, "bfloat16": -133, "float64": -1074}
@@ -55,7 +57,7 @@ def distance(held: Numbers, meant: Numbers, stored: Stored, size: Numbers | floa
     rounding: Numbers = large * (0.0 if size is None else FOLD_ROUNDING)
     if stored.grid is not None:
         step = np.broadcast_to(_step(stored.grid), held.shape)
-        allowed: Numbers = _HALF_QUANTUM * step + rounding
+        allowed: Numbers = _HALF_QUANTUM * step + np.maximum(rounding, _FLOAT * large)
         worst = apart / step
     else:
         half = _half_ulp(large, stored.type)

@@ -142,7 +142,7 @@ def _held(node: Node, value: bool) -> tuple[Repair, bool | int | float]:
             return (), value
         array = np.asarray(value, held.array.dtype)
         return (Constant(node=node.name, value=tensor_of_array(array, held.dtype)),), array.item()
-    if not node.op.startswith("Placeholder"):
+    if node.op not in ops.INPUTS:
         return (), value
     dtype = getattr(node.attrs.get("dtype"), "number", 10)
     kind = {10: np.bool_, 1: np.float32, 3: np.int32, 9: np.int64}.get(dtype, np.bool_)

@@ -13,7 +13,8 @@ from ...graph.proof.proof import Side, normalised
 from ...result import Certainty, Finding
 from ..alignment import reference_of
 from ..case import Case
-from ..certificate.certificate import Certificate, Weight
+from ..certificate.certificate import Certificate
+from ..certificate.weight import Weight
 from ..evidence import Evidence
 from ..runner import Translation
 from .ranges import RangeFault, RangeUse, range_use
@@ -58,14 +59,19 @@ class Quantised:
             return False
 
 
-def quantisation_findings(export: Quantised) -> tuple[Finding, ...]:
-    """What rounding to integers or 16 bits explains of a difference that nothing else explains."""
+def quantisation_findings(export: Quantised) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What rounding to integers or 16 bits explains of a difference that nothing else explains.
+
+    With a note where it is rounding, and no range, zero point or scale is at fault.
+    """
     side, grids = export.side, export.grids
     if export.passes(side.graph, grids):
-        return tuple(_of_weights(export))
+        return tuple(_of_weights(export)), ()
     if grids and export.passes(side.graph, {}):
-        return tuple(_of_ranges(export))
-    return ()
+        uses = list(_uses(export))
+        found = tuple(_of_ranges(export, uses))
+        return found, () if found else (_only_rounding(export, uses),)
+    return (), ()
 
 
 def _of_weights(export: Quantised) -> Iterator[Finding]:
@@ -128,9 +134,8 @@ def _with_meant(export: Quantised, weights: Sequence[Weight]) -> Graph:
     return Evidence.of(export.given).after(only).export.graph
 
 
-def _of_ranges(export: Quantised) -> Iterator[Finding]:
+def _of_ranges(export: Quantised, uses: Sequence[RangeUse]) -> Iterator[Finding]:
     """Without rounding to integers parity returns: which ranges are at fault."""
-    uses = list(_uses(export))
     faulty = [use for use in uses if use.fault is not None]
     for faults in (("shifted",), ("clipped",), ("inflated",), ("shifted", "clipped", "inflated")):
         chosen = [use for use in faulty if use.fault in faults]
@@ -142,6 +147,18 @@ def _of_ranges(export: Quantised) -> Iterator[Finding]:
             yield from _told(export, chosen, proven)
             return
     yield from _told(export, [use for use in faulty if use.fault != "inflated"], "suggestive")
+
+
+def _only_rounding(export: Quantised, uses: Sequence[RangeUse]) -> str:
+    """That the tolerance is below what the integers of the file can hold, and where they hold least."""
+    evidence = Evidence.of(replace(export.case, export=normalised(export.side, export.case.contents)))
+    least = sorted(uses, key=lambda use: use.sqnr)[:_MOST_NAMED]
+    layers = ", ".join(f"{_layer(evidence, use.tensor)} ({use.sqnr:.1f} dB)" for use in least)
+    return (
+        f"Rounding to integers makes the difference: in float, with the same graph and weights,"
+        f" {export.case.export_name} is within tolerance. No range is wrong; least exact by themselves are {layers}."
+        " State what these integers can hold: sqnr or steps of the output, or another atol."
+    )
 
 
 def _uses(export: Quantised) -> Iterator[RangeUse]:
@@ -229,6 +246,9 @@ def _message(
 
 def _layer(evidence: Evidence, tensor: TensorName) -> str:
     """The layer of the reference that computes what a tensor of the export is; else that of its own name."""
+    nodes = evidence.export.graph.nodes
+    while nodes[tensor.node].op == "Identity" and nodes[tensor.node].inputs:
+        tensor = nodes[tensor.node].inputs[0]
     node = evidence[reference_of].get(tensor.node)
     if node is None and tensor in evidence.export.inputs:
         node = evidence.reference.inputs[evidence.export.inputs.index(tensor)].node

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..certificate.certificate import Certificate, Weight
+from ..certificate.certificate import Certificate
+from ..certificate.weight import Weight
 
 _LEVELS = 127
 _STANDS_OUT = 0.8

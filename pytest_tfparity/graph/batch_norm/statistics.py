@@ -146,7 +146,7 @@ def _own_rank(live: LiveGraph, node: Node) -> int | None:
     """The rank that a node's op or attributes tell, whatever it reads."""
     if node.op in ops.RANKS:
         return ops.RANKS[node.op]
-    if node.op.startswith("Placeholder"):
+    if node.op in ops.INPUTS:
         shape = node.attrs.get("shape")
         return len(shape.dims) if isinstance(shape, Shape) and shape.dims else None
     target = live.constant(node.inputs[1]) if node.op == "Reshape" else None

@@ -20,6 +20,8 @@ from .onnx_shapes import Numbers, numbers_of
 
 _HALF, _BFLOAT16, _STRING = 19, 14, 7
 _WIDENED = frozenset({_HALF})
+_CONTRADICTIONS = (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError)
+"""What the arithmetic of shapes raises where attributes do not fit together: there a file is damaged."""
 
 
 class OnnxLift(NamedTuple):
@@ -115,7 +117,7 @@ class _Lifter:
             if node.domain or node.op not in OPS or not node.outputs:
                 raise NotLifted
             results = OPS[node.op](Op(node, self))
-        except NotLifted:
+        except (NotLifted, *_CONTRADICTIONS):
             results = self._opaque(node)
         for name, result in zip(node.outputs, results, strict=False):
             if name and result is not None:
@@ -155,9 +157,8 @@ class _Lifter:
         self.values[name] = value
         if value.tensor not in self.origins:
             self.origins[value.tensor] = (name, value.order)
-            self.activations[value.tensor] = Stored(
-                name=name, type=type_name(self.make.type_of(value.tensor))
-            )
+            plain = Stored(name=name, type=type_name(self.make.type_of(value.tensor)))
+            self.activations.setdefault(value.tensor, plain)
 
     def constant(self, name: str) -> OnnxTensor | None:
         """The constant that a tensor is; None for one that is computed."""

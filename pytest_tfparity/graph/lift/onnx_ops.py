@@ -550,7 +550,10 @@ def _without_zeros(of: Op, stated: list[int], dims: Dims) -> list[int]:
         if size == 0:
             found[axis] = known
     if found.count(-1) > 1:
-        raise NotLifted
+        if found.count(-1) > 2 or found[0] != -1 or dims is None or min(dims[1:]) < 1:
+            raise NotLifted
+        rest = int(np.prod([size for size in found if size > 0]))
+        found[found.index(-1, 1)] = int(np.prod(dims[1:])) // max(rest, 1)
     return found
 
 
@@ -683,9 +686,12 @@ def _filled(of: Op) -> list[Value | None]:
 
 
 def _expand(of: Op) -> list[Value | None]:
-    shape = of.constant(1)
-    dims = broadcast([of.dims(0), tuple(of.numbers(1))]) if shape is not None else None
-    return [Value(of.add("BroadcastTo", [of.plain(0), of.plain(1)], Tidx=_INT64), None, dims)]
+    stated, source = of.constant(1), of.plain(0)
+    dims = broadcast([of.dims(0), tuple(of.numbers(1))]) if stated is not None else None
+    # Both are made larger, where TensorFlow makes the one as large as the other.
+    shape = of.add("Shape", [source], "Shape", out_type=_INT64)
+    both = of.add("BroadcastArgs", [shape, of.plain(1)], "BroadcastArgs")
+    return [Value(of.add("BroadcastTo", [source, both]), None, dims)]
 
 
 def _tile(of: Op) -> list[Value | None]:

@@ -318,10 +318,11 @@ def _gelu(of: Op) -> list[TensorName]:
         inner = make.add("AddV2", f"{of.name}/add", [source, more])
         scaled = make.add("Mul", f"{of.name}/mul", [inner, of.real_constant(math.sqrt(2 / math.pi))])
         curve = make.add("Tanh", f"{of.name}/Tanh", [scaled])
-    else:
-        scaled = make.add("Mul", f"{of.name}/mul", [source, of.real_constant(math.sqrt(0.5))])
-        curve = make.add("Erf", f"{of.name}/Erf", [scaled])
-    raised = make.add("AddV2", f"{of.name}/add", [curve, of.real_constant(1.0)])
+        raised = make.add("AddV2", f"{of.name}/add", [curve, of.real_constant(1.0)])
+    else:  # as Keras writes it, which is exact for large negative numbers too
+        turned = make.add("Neg", f"{of.name}/Neg", [source])
+        scaled = make.add("Mul", f"{of.name}/mul", [turned, of.real_constant(math.sqrt(0.5))])
+        raised = make.add("Erfc", f"{of.name}/Erfc", [scaled])
     half = make.add("Mul", f"{of.name}/mul", [source, of.real_constant(0.5)])
     return [make.add("Mul", of.name, [half, raised])]
 

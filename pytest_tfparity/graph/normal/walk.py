@@ -314,6 +314,8 @@ class _Walk:
     def plain(self, node: Node, edges: tuple[Edge, ...], guards: Life) -> Result:
         life = self.life_of(edges, guards)
         guards = less(guards, self.life_of(edges))
+        if self.turns is not None and len(edges) > 1:
+            edges = self.beside_others(edges)
         name, op, attrs = self.spelt(node)
         if name in ("Gather", "ResourceGather"):
             return self.gather(node, edges, guards, life)
@@ -334,6 +336,17 @@ class _Walk:
         if op != name and node.op in ops.FUSED_BATCH_NORMS:
             return self.fused(node, index, made, life)
         return index
+
+    def beside_others(self, edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
+        """``edges`` of one node, without what only says that one lives when another does: the node needs them all."""
+        kept = list(edges)
+        for place, edge in enumerate(edges):
+            passed = self.nodes[edge.node]
+            if passed.op == "Identity" and passed.guards:
+                others = self.life_of(other for number, other in enumerate(kept) if number != place)
+                if set(others).issuperset(passed.guards):
+                    kept[place] = passed.inputs[0]
+        return tuple(kept)
 
     def left(self, index: int, made: NormalNode) -> Life:
         """When what an ``Exit`` gives lives."""

@@ -220,6 +220,11 @@ class Bundle:
                 )
 
 
+def shard_count(index: Path) -> int:
+    """How many data files an index speaks of. Raises ModelError."""
+    return _read_index(mapped(index, "checkpoint index"), str(index))[1]
+
+
 def _read_index(view: memoryview, source: str) -> tuple[dict[bytes, Entry], int]:
     """All entries by key, and the number of data files."""
     entries: dict[bytes, Entry] = {}

@@ -145,6 +145,12 @@ def _state(path: Path) -> str | None:
     return message.model_checkpoint_path or None
 
 
+def latest_named(state: Path) -> str | None:
+    """The name of the latest checkpoint in a ``checkpoint`` file, without its folder; None if the file is none."""
+    latest = _state(state)
+    return PureWindowsPath(latest).name if latest else None
+
+
 def _latest(state: Path, latest: str) -> Path:
     folder = state.parent
     given = Path(latest)
