@@ -121,11 +121,14 @@ class Closing:
         A line about where it is, or why there is none: the verdicts of the tests stand, whatever becomes of it.
         """
         from ..check.environment import environment
+        from ..diagnosis.causes.pages import page_of
         from ..errors import SettingsError
         from ..reports.folder import write_reports
 
         try:
-            return write_reports(Path(self.config.invocation_params.dir, folder), results, environment())
+            return write_reports(
+                Path(self.config.invocation_params.dir, folder), results, environment(), page_of
+            )
         except SettingsError as error:
             return str(error)
 

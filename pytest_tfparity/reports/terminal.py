@@ -46,7 +46,7 @@ def verdict_line(result: ParityResult) -> str:
     """The verdict in one line, without the name of the model: of a fault its cause and place first."""
     if result.verdict == "error":
         said = _first_line(result.error or "the check could not be made").removeprefix(f"{result.model}: ")
-        return f"{_blamed(result.findings)}: {said}" if result.findings else said
+        return f"{blamed(result.findings)}: {said}" if result.findings else said
     if result.verdict == "proven":
         return f"proven: the export computes what the {_reference(result)} computes"
     failing = [output for output in result.outputs if not output.passed]
@@ -56,7 +56,7 @@ def verdict_line(result: ParityResult) -> str:
         return _unsound(result)
     worst = max(failing, key=_badness)
     if result.findings:
-        return f"{_blamed(result.findings)}, {_measure(worst)}{_on_this_run(result)}"
+        return f"{blamed(result.findings)}, {measured(result)}"
     others = f", and {len(failing) - 1} more outputs" if len(failing) > 2 else ""
     others = ", and 1 more output" if len(failing) == 2 else others
     return f"export differs from {_reference(result)}: {_difference(worst)}{others}"
@@ -68,12 +68,18 @@ def summary_line(result: ParityResult) -> str:
     return f"{named}{'. '.join(filter(None, [verdict_line(result), fix_line(result)]))}"
 
 
+def measured(result: ParityResult) -> str:
+    """How far off the worst output is, in a few words; empty where none fails."""
+    failing = [output for output in result.outputs if not output.passed]
+    return f"{_measure(max(failing, key=_badness))}{_on_this_run(result)}" if failing else ""
+
+
 def fix_line(result: ParityResult) -> str:
     """What to change first, in one line; empty where no finding says it."""
     return f"Fix: {_first_line(result.findings[0].fix)}" if result.findings else ""
 
 
-def _blamed(findings: Sequence[Finding]) -> str:
+def blamed(findings: Sequence[Finding]) -> str:
     """The first cause with its place, and which others there are."""
     first = findings[0]
     places = places_of(first)
@@ -347,8 +353,7 @@ def _tolerances(result: ParityResult) -> Iterator[str]:
     """
     failing = [output for output in result.outputs if not output.passed]
     yield from filter(None, map(_metrics_that_pass, failing))
-    fault = any(each.certainty != "suggestive" and each.cause not in _PRECISION for each in result.findings)
-    if not failing or fault:
+    if not failing or not tolerable(result):
         return
     choices = []
     for name in ("atol", "rtol"):
@@ -358,6 +363,11 @@ def _tolerances(result: ParityResult) -> Iterator[str]:
             choices.append(f"{name}={at_least(max(needed))}")
     if choices:
         yield f"  Smallest tolerance that would pass: {' or '.join(choices)}"
+
+
+def tolerable(result: ParityResult) -> bool:
+    """Whether another tolerance may be the mend: no fault is sure, or none but of precision."""
+    return all(each.certainty == "suggestive" or each.cause in _PRECISION for each in result.findings)
 
 
 def _metrics_that_pass(output: OutputComparison) -> str:
