@@ -19,6 +19,7 @@ from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of
 from . import schema
 from .document import parse_document
+from .json_schema import FILE as SCHEMA_FILE
 from .roles import PLAIN, side_description
 from .spec import (
     BytesSource,
@@ -112,7 +113,9 @@ def _plain(value: Written) -> Any:
 
 def manifest_text(specs: Sequence[ParitySpec], path: Path, remarks: Remarks = MappingProxyType({})) -> str:
     """The text of a manifest at ``path`` (absolute), with what each part is for beside the first model."""
+    editors = f"# yaml-language-server: $schema={SCHEMA_FILE}"
     lines = [
+        *([editors] if (path.parent / SCHEMA_FILE).is_file() else []),
         "# Each export must match its reference within the tolerance.",
         f"# Check them: {command_for(path.name)}",
         "models:",
