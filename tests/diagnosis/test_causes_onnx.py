@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphs.compared import compare, dense
 from graphs.onnx_files import Op
 from graphs.onnx_network import WEIGHTS, Export, compared, tf, v1
 from pytest_tfparity.result import Finding, ParityResult
@@ -165,3 +166,18 @@ def test_a_softmax_over_all_axes_of_an_old_opset_or_over_another(tmp_path: Path,
     result = compared(tmp_path, path, outputs=["probabilities"], also=probabilities)
     finding = only(result)
     assert (finding.cause, finding.certainty) == ("onnx-softmax-axis", "proven")
+
+
+def test_a_softmax_over_the_batch_is_not_told_as_one_over_another_axis(tmp_path: Path) -> None:
+    def reference() -> None:
+        x = v1.placeholder(tf.float32, [None, 6], "x")
+        tf.identity(tf.nn.softmax(dense(x)), "y")
+
+    def export() -> None:
+        x = v1.placeholder(tf.float32, [None, 6], "x")
+        tf.identity(tf.transpose(tf.nn.softmax(tf.transpose(dense(x)))), "y")
+
+    result = compare(tmp_path, reference, export)
+    assert result.verdict == "fail"
+    assert result.findings
+    assert "onnx-softmax-axis" not in {finding.cause for finding in result.findings}

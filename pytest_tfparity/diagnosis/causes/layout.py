@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...graph import ops
 from ...graph.align.divergence import Kind
+from ...graph.graph import Node
 from ..places.divergences import Difference
 from ..places.transformations import FLATTENERS, TURNS, any_of, slides
 from .kinds.graph import Differences, GraphCause
@@ -114,7 +115,19 @@ def _normalises_other_axes(difference: Difference) -> bool:
         return False
     right, held = difference.reference_nodes[0].op, [node.op for node in difference.export_nodes]
     around = [op for op in held if op not in _SOFTMAXES]
-    return right in _SOFTMAXES and held.count(right) == 1 and bool(around) and set(around) <= _MOVES
+    alike = right in _SOFTMAXES and held.count(right) == 1 and bool(around) and set(around) <= _MOVES
+    return alike and not any(_is_over_rows(difference, node) for node in difference.export_nodes)
+
+
+def _is_over_rows(difference: Difference, node: Node) -> bool:
+    """Whether a transpose brings the batch to the end, as far as is known: then rows change one another.
+
+    That is told as such.
+    """
+    if node.op != "Transpose" or len(node.inputs) != 2:
+        return False
+    order = difference.export.value(node.inputs[1].node)
+    return order is None or not order.array.size or int(order.array.reshape(-1)[-1]) == 0
 
 
 _MOVES = frozenset({"Reshape", "Transpose"})

@@ -191,7 +191,7 @@ class Finder:
         found = [
             each
             for each in self.layers.get(_plain_shape(held.shape, linear), ())
-            if each.linear.op == linear.op or held.ndim == 2
+            if each.linear.op == linear.op or held.ndim == 2 or _is_of_one_channel(held, each.linear, linear)
         ]
         node = self.evidence[reference_of].get(linear.node)
         return sorted(found, key=lambda each: each.linear.node != node)
@@ -213,6 +213,14 @@ class Finder:
         """What may be folded into a layer from before: numbers, and vectors of its input channels."""
         counts = sorted({1, *meant.kernel.shape[-2:]})
         return [each for count in counts for each in self.tensors.get(count, ())]
+
+
+def _is_of_one_channel(held: Numbers, one: Linear, other: Linear) -> bool:
+    """Whether a kernel is of one channel, where a depthwise convolution is a plain one."""
+    return held.ndim == 4 and held.shape[2] == 1 and {one.op, other.op} <= _OF_IMAGES
+
+
+_OF_IMAGES = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
 def _terms(meant: Meant) -> Numbers | None:
