@@ -100,6 +100,13 @@ CONDUCT = (
         configurable=True,
     ),
     Key(
+        "trust",
+        "choice",
+        "What tells that weights are the same: contents, or the checksums of a checkpoint's index, which is no proof.",
+        choices=("contents", "checksums"),
+        default="contents",
+    ),
+    Key(
         "offline",
         "choice",
         "Whether the copy of a file in a bucket may stand in where its server cannot be reached.",
@@ -116,6 +123,13 @@ CONDUCT = (
         configurable=True,
     ),
 )
+
+TEST = (
+    Key("skip", "text", "Why the test of the model is not run."),
+    Key("xfail", "text", "Why the test of the model is expected to fail."),
+    Key("marks", "texts", "Names of pytest's marks for the test, such as slow."),
+)
+"""What a model of a manifest tells pytest about its test; of a marked test pytest's own marks do."""
 
 SOURCES = (
     Key("npz", "array", "An array of an .npz file, or a whole .npy file."),
@@ -281,6 +295,7 @@ MODEL = Section(
         Key("grad_cam", "grad_cam", GRAD_CAM.description),
         *TOLERANCE,
         *CONDUCT,
+        *TEST,
     ),
 )
 
