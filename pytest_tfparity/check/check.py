@@ -256,17 +256,18 @@ def _not_run(run: Run, draft: ParityResult, answers: RunOutputs) -> ParityResult
 
 def _judged(run: Run, result: ParityResult, answers: RunOutputs) -> tuple[ParityResult, bool]:
     """The result of a comparison with what explains or qualifies it, and whether both sides compute the same."""
+    export, alike = run.pair.export, True
+    if all_passed(result.outputs) and isinstance(export, HasOwnRuntime):
+        result, alike = _certified(run, export, result)
+        if not run.details:
+            return result, alike  # without loading a single cause
     from .explain import explained, warned_of_hidden_differences, with_details
 
-    export = run.pair.export
     if not all_passed(result.outputs):
         return explained(run, result, answers), False
-    alike = True
-    if isinstance(export, HasOwnRuntime):
-        result, alike = _certified(run, export, result)
-    elif run.proof.proven:
+    if run.proof.proven:
         return result, True
-    else:
+    if not isinstance(export, HasOwnRuntime):
         result = warned_of_hidden_differences(run, result)
     return with_details(run, result, answers), alike
 
@@ -278,14 +279,13 @@ def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[P
     defect, and no pass.
     """
     from .attempt import result_or_error
-    from .certified import with_certificate
 
     pair = run.pair
     if pair.reference is None or pair.without_graph() is not None:
         note = "The weights are not certified: no graph of the reference is at hand."
         return replace(result, notes=(*result.notes, note)), True
     with run.clock("proof"):
-        found = result_or_error(lambda: with_certificate(pair, export, result))
+        found = result_or_error(lambda: _with_weights(pair, export, result))
     if not isinstance(found, Exception):
         return found
     defect = (
@@ -293,6 +293,18 @@ def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[P
     )
     note = f"The weights are not certified: {found}{defect}"
     return replace(result, notes=(*result.notes, note)), isinstance(found, UnreadableFile)
+
+
+def _with_weights(pair: Pair, export: HasOwnRuntime, result: ParityResult) -> tuple[ParityResult, bool]:
+    """The result with the certificate of the weights; one that is not the reference's, for its type, is no pass."""
+    from .certified import with_certificate
+
+    noted, found = with_certificate(pair, export, result)
+    if not found.certificate.standing("wrong"):
+        return noted, True
+    from .runtime_diagnosis import findings_of_weights
+
+    return replace(noted, findings=findings_of_weights(found)), False
 
 
 def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:

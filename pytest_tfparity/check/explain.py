@@ -118,7 +118,7 @@ def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOu
     """What is behind a difference or an error; None where the error says it all."""
     error = answers.error
     if isinstance(pair.export, HasOwnRuntime) and error is None:
-        from .certified import diagnosis_of
+        from .runtime_diagnosis import diagnosis_of
 
         return diagnosis_of(pair, pair.export, case_of(pair, outputs, answers))
     if error is None:

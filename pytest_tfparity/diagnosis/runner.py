@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 from ..comparison.compare import compare
 from ..comparison.tolerance import Tolerance
 from ..errors import ModelError, TfparityError
@@ -205,6 +207,18 @@ class ModelRunner:
         return op in registered_ops()
 
 
+_ROUNDING = 1e-4
+"""Share of an output's largest value that float32 may round by: below 2e-5 in 13 right float exports of random
+networks, 5e-7 in a MobileNetV2; five times the former for deeper ones."""
+
+
+def _largest(value: Array) -> float:
+    if value.dtype.kind not in "fiu":
+        return 0.0
+    sizes = np.abs(value.astype(np.float64))
+    return float(np.max(sizes, where=np.isfinite(sizes), initial=0.0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
     """Runs the translation of an export, on other grids than the file's."""
@@ -226,6 +240,24 @@ class Translation:
         """What ``side`` computes for ``tensors``, rounded to the grids of ``activations`` (default: none)."""
         feeds = self.runner.feeds(side)
         return self.export.translated(feeds, tensors, graph=side.graph, activations=activations or {})
+
+    def is_right(self, side: Side, activations: Mapping[TensorName, Stored]) -> bool:
+        """Whether ``side`` on these grids answers as the reference does but for the rounding of float32.
+
+        A tolerance may be below that: what it then fails by is no fault of the graph. Raises TfparityError.
+        """
+        found = self.values(side, side.outputs, activations)
+        expected = self.runner.expected or {}
+        judged = self.runner.judged(tuple(found[name] for name in side.outputs))
+        return all(
+            each.passed
+            or (
+                each.problem is None
+                and each.max_abs is not None
+                and each.max_abs <= _ROUNDING * _largest(expected[output.reference])
+            )
+            for each, output in zip(judged, self.runner.outputs, strict=True)
+        )
 
     def passes(self, side: Side, activations: Mapping[TensorName, Stored]) -> bool:
         """Whether ``side`` on these grids answers as the reference does, within tolerance. Raises TfparityError."""

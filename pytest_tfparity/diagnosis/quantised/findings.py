@@ -54,6 +54,13 @@ class Quantised:
             if held.grid is not None and not held.grid.per_channel and name.node in nodes
         }
 
+    def is_right(self, graph: Graph, activations: Mapping[TensorName, Stored]) -> bool:
+        """Whether a graph on these grids answers as the reference does but for the rounding of float32."""
+        try:
+            return self.run.is_right(replace(self.side, graph=graph), activations)
+        except TfparityError:
+            return False
+
     def passes(self, graph: Graph, activations: Mapping[TensorName, Stored]) -> bool:
         """Whether a graph on these grids answers as the reference does, within tolerance."""
         try:
@@ -69,24 +76,29 @@ def quantisation_findings(export: Quantised) -> tuple[tuple[Finding, ...], tuple
     """
     side, grids = export.side, export.grids
     if export.passes(side.graph, grids):
-        return tuple(_of_weights(export)), ()
-    if grids and export.passes(side.graph, {}):
+        return tuple(_of_weights(export, proven=export.run.faithful)), ()
+    if not grids and export.is_right(side.graph, {}):
+        return tuple(_of_weights(export, proven=False)), ()
+    if grids and export.is_right(side.graph, {}):
         uses = list(_uses(export))
         found = tuple(_of_ranges(export, uses))
         return found, () if found else (_only_rounding(export, uses),)
     return (), ()
 
 
-def _of_weights(export: Quantised) -> Iterator[Finding]:
-    """With the weights as they were meant parity returns: their type is what makes the difference."""
+def _of_weights(export: Quantised, *, proven: bool) -> Iterator[Finding]:
+    """With the weights as they were meant parity returns: their type is what makes the difference.
+
+    If it is not ``proven``, that is so but for the rounding of float32, which a tolerance may be below.
+    """
     name = export.case.export_name
-    proven: Certainty = "proven" if export.run.faithful else "decisive"
+    certainty: Certainty = "proven" if proven else "decisive"
     several = one_scale(export.certificate)
     if several and export.passes(_with_meant(export, [each.weight for each in several]), export.grids):
         layers = tuple(dict.fromkeys(each.weight.layer for each in several))
         yield Finding(
             cause="tflite-per-tensor-quantisation",
-            certainty=proven,
+            certainty=certainty,
             nodes=tuple(each.weight.constant for each in several),
             scopes=layers,
             message=(
@@ -99,11 +111,11 @@ def _of_weights(export: Quantised) -> Iterator[Finding]:
         return
     eight, half = of_type(export.certificate, "int8"), of_type(export.certificate, "float16")
     if eight and not export.grids:
-        yield _of_type(export, eight, "tflite-dynamic-range", "int8", proven)
+        yield _of_type(export, eight, "tflite-dynamic-range", "int8", certainty)
     elif half:
-        yield _of_type(export, half, "weights-fp16", "float16", proven)
+        yield _of_type(export, half, "weights-fp16", "float16", certainty)
     elif eight:
-        yield _of_type(export, eight, "weights-quantised-8bit", "int8", proven)
+        yield _of_type(export, eight, "weights-quantised-8bit", "int8", certainty)
 
 
 def _of_type(
@@ -127,7 +139,10 @@ def _of_type(
             if kind == "int8"
             else "State the tolerance that float16 can hold, or convert to float32."
         ),
-        evidence=("With the weights as they were before they were rounded parity returns.",),
+        evidence=(
+            "With the weights as they were before they were rounded"
+            f" {'parity returns' if certainty == 'proven' else 'the difference goes, but for rounding'}.",
+        ),
     )
 
 
@@ -161,8 +176,8 @@ def _only_rounding(export: Quantised, uses: Sequence[RangeUse]) -> str:
     layers = ", ".join(f"{_layer(evidence, use.tensor)} ({use.sqnr:.1f} dB)" for use in least)
     return (
         f"Rounding to integers makes the difference: in float, with the same graph and weights,"
-        f" {export.case.export_name} is within tolerance. No range is wrong; least exact by themselves are {layers}."
-        " State what these integers can hold: sqnr or steps of the output, or another atol."
+        f" {export.case.export_name} answers as the reference does. No range is wrong; least exact by themselves are"
+        f" {layers}. State what these integers can hold: sqnr or steps of the output, or another atol."
     )
 
 

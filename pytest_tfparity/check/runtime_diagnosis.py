@@ -1,0 +1,142 @@
+"""What is wrong with an export that another runtime runs: its weights, its graph, or what integers do to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..diagnosis.case import Case
+from ..diagnosis.causes import GRAPH
+from ..diagnosis.diagnose import Diagnosis, diagnose
+from ..diagnosis.evidence import Evidence
+from ..diagnosis.quantised.findings import Quantised, quantisation_findings
+from ..errors import TfparityError
+from ..formats.model import HasOwnRuntime
+from ..graph.layer import layer_of
+from ..graph.proof.proof import Side
+from ..result import Finding
+from .certified import Certified, certified, sentences, size_of
+from .pair import Pair
+
+_GRAPHS = frozenset(cause.id for cause in GRAPH)
+"""Causes that are differences of the graphs: where the numbers agree, other spellings leave them too."""
+
+
+def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
+    """What is behind a difference of an export that another runtime runs.
+
+    Where the graph answers rightly once its weights are the reference's and nothing is rounded, weights and rounding
+    are all that can be wrong: other spellings in the graph are no causes.
+    """
+    found = certified(pair, export, case)
+    wrong, right_graph = found.certificate.standing("wrong"), _has_right_graph(found)
+    diagnosis = _nothing_but_rounding(found) if right_graph and not wrong else diagnose(found.case)
+    findings = diagnosis.findings
+    if right_graph and wrong:
+        findings = _of_weights(found, diagnosis)
+        diagnosis = replace(diagnosis, repaired=_as_right(found))
+    more, rounding = _of_quantisation(found, case, diagnosis, findings)
+    findings = (*findings, *more)
+    if not findings and wrong:
+        findings = (differing(found),)
+    return replace(
+        diagnosis,
+        findings=findings,
+        notes=(
+            *(() if findings or rounding else diagnosis.notes),
+            *rounding,
+            *sentences(found.certificate, pair.spec.shown(export.path)),
+        ),
+    )
+
+
+def _nothing_but_rounding(found: Certified) -> Diagnosis:
+    """Of an export whose graph and weights are right: there is no cause to ask."""
+    evidence = Evidence.of(found.case)
+    return Diagnosis(
+        findings=(),
+        first_divergence=None,
+        downstream=0,
+        repaired=evidence.export,
+        remaining=None,
+        alike=True,
+        evidence=evidence,
+    )
+
+
+def _of_weights(found: Certified, diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """What a diagnosis says of the weights that are wrong; that they are, where it says nothing."""
+    wrong = found.certificate.standing("wrong")
+    names = {each.constant for each in wrong}
+    readers = {
+        node.name
+        for node in found.case.export.side.graph.nodes.values()
+        if any(source.node in names for source in node.inputs)
+    }
+    places = names | readers | {each.layer for each in wrong}
+    places |= {layer_of(name) for each in wrong for name in each.source}
+    told = tuple(
+        each
+        for each in diagnosis.findings
+        if each.cause not in _GRAPHS
+        and each.certainty != "suggestive"
+        and places & {*each.nodes, *each.scopes}
+    )
+    return told or (differing(found),)
+
+
+def _as_right(found: Certified) -> Side:
+    """The export with its weights as the reference has them."""
+    return Evidence.of(found.case).after(found.certificate.as_right()).export
+
+
+def _has_right_graph(found: Certified) -> bool:
+    """Whether the export answers as the reference does once its weights are right and nothing is rounded."""
+    run = found.case.runner.translation if found.case.runner is not None else None
+    if run is None or any(each.right is None for each in found.certificate.standing("wrong")):
+        return False
+    try:
+        return run.is_right(_as_right(found), {})
+    except TfparityError:
+        return False
+
+
+def _of_quantisation(
+    found: Certified, given: Case, diagnosis: Diagnosis, findings: Sequence[Finding]
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What rounding explains, and a note about it, where the other findings do not explain all."""
+    run = given.runner.translation if given.runner is not None else None
+    if run is None:
+        return (), ()
+    export = Quantised(
+        case=found.case, given=given, side=diagnosis.repaired, certificate=found.certificate, run=run
+    )
+    if findings and export.passes(export.side.graph, export.grids):
+        return (), ()
+    return quantisation_findings(export)
+
+
+def findings_of_weights(found: Certified) -> tuple[Finding, ...]:
+    """What the files alone say of the weights that are wrong, though the numbers agree."""
+    return _of_weights(found, diagnose(found.case))
+
+
+def differing(found: Certified) -> Finding:
+    """That weights are not the reference's, where no cause is known."""
+    wrong, case = found.certificate.standing("wrong"), found.case
+    first = max(wrong, key=lambda each: each.distance.worst if each.distance is not None else 0.0)
+    apart = first.distance
+    how_many = "Values" if apart is None else f"{apart.outside} of {apart.total} values"
+    more = f"; {len(wrong) - 1} more weights likewise" if len(wrong) > 1 else ""
+    return Finding(
+        cause="weights-differ",
+        certainty="suggestive",
+        nodes=tuple(each.constant for each in wrong),
+        scopes=tuple(dict.fromkeys(each.layer for each in wrong if each.layer)),
+        message=(
+            f"{how_many} of {first.stored.name.split(';')[0]} in {case.export_name} are farther from what {first.layer}"
+            f" has in {case.reference_name} than {first.stored.type} can explain, by up to {size_of(first)}{more}."
+        ),
+        fix=f"Convert {case.reference_name} again, with the weights that it has now.",
+        evidence=(),
+    )
