@@ -53,9 +53,10 @@ def check_files(options: argparse.Namespace) -> int:
         from ..check.environment import environment
 
         if options.report:
+            from ..diagnosis.causes.pages import page_of
             from ..reports.folder import write_reports
 
-            say(f"Report: {write_reports(options.report, [result], environment())}")
+            say(f"Report: {write_reports(options.report, [result], environment(), page_of)}")
         if options.json:
             from ..reports.json import document
 
@@ -128,6 +129,7 @@ STRICT = "An unsound checkpoint fails too, and so does a difference that the tol
 
 def report_again(options: argparse.Namespace) -> int:
     """Make the page of one or several reports, merged."""
+    from ..diagnosis.causes.pages import page_of
     from ..reports.folder import write_reports
     from ..reports.html import missing_packages, write_page
     from .merge import read_reports
@@ -144,9 +146,9 @@ def report_again(options: argparse.Namespace) -> int:
     if output is None:
         only: Path = options.folder[0]
         folder = only.parent if only.suffix == ".json" else only
-        print(f"Report: {write_page(folder, merged.results, merged.environment)}")
+        print(f"Report: {write_page(folder, merged.results, merged.environment, page_of)}")
     else:
-        print(f"Report: {write_reports(output, merged.results, merged.environment)}")
+        print(f"Report: {write_reports(output, merged.results, merged.environment, page_of)}")
     return 0
 
 
@@ -172,6 +174,14 @@ def explain(options: argparse.Namespace) -> int:
             " `tfparity explain` lists them."
         )
     print(page_of(options.cause).rstrip())
+    return 0
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON schema of a manifest."""
+    from ..settings.json_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
     return 0
 
 

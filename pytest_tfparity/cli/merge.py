@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from ..diagnosis.causes.pages import page_of
 from ..errors import SettingsError
 from ..reports.folder import write_reports
 from ..reports.github import summary
@@ -23,7 +24,7 @@ def merge(options: argparse.Namespace) -> int:
     if page:
         with open(page, "a", encoding="utf-8") as file:
             file.write(summary(merged.results))
-    print(f"report: {write_reports(options.output, merged.results, merged.environment)}")
+    print(f"report: {write_reports(options.output, merged.results, merged.environment, page_of)}")
     return 0
 
 

@@ -63,6 +63,11 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="say what a cause is, how it comes about and how to fix it")
     explain.add_argument("cause", nargs="?", help="an id such as bn-training-mode (default: list them all)")
 
+    commands.add_parser(
+        "schema",
+        help="print the JSON schema of a manifest, for editors: tfparity schema > tfparity.schema.json",
+    )
+
     init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
     _sides(init, formats)
     _values(init)

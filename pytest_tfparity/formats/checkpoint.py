@@ -173,8 +173,10 @@ class Checkpoint(GraphModel, HasWeights):
         return sum(path.stat().st_size for path in index.parent.glob(f"{glob.escape(index.stem)}.data-*"))
 
     def close(self) -> None:
-        """Close the sessions and forget TensorFlow's copy of the graph."""
+        """Close the sessions and the checkpoint's files, and forget TensorFlow's copy of the graph."""
         super().close()
+        if "bundle" in self.__dict__:
+            self.bundle.close()
         if self._builder is None:
             self.__dict__.pop("_meta_graph_def", None)
 

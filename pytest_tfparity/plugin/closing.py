@@ -32,7 +32,10 @@ class Closing:
         from .attachment import attachment_of
 
         attachment = attachment_of(report)
-        self.reports.append((report, attachment))
+        if str(report.outcome) == "rerun":  # of pytest-rerunfailures: the test is one check, its last run
+            self.reports = [each for each in self.reports if each[0].nodeid != report.nodeid]
+        else:
+            self.reports.append((report, attachment))
         failure = attachment.failure
         if failure is not None:
             from .representation import Representation
@@ -118,11 +121,14 @@ class Closing:
         A line about where it is, or why there is none: the verdicts of the tests stand, whatever becomes of it.
         """
         from ..check.environment import environment
+        from ..diagnosis.causes.pages import page_of
         from ..errors import SettingsError
         from ..reports.folder import write_reports
 
         try:
-            return write_reports(Path(self.config.invocation_params.dir, folder), results, environment())
+            return write_reports(
+                Path(self.config.invocation_params.dir, folder), results, environment(), page_of
+            )
         except SettingsError as error:
             return str(error)
 

@@ -21,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
 
 
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Take ``--tfparity-update tfparity.yaml::digits`` for what it says, before pytest reads its options."""
+    options.separate_update(args)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, the fixtures and, where reports arrive, the closing; refuse goldens in CI."""
     config.addinivalue_line("markers", marker.DESCRIPTION)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ..errors import HealthWarning, TfparityError
+from ..settings import schema
+from ..settings.resolve import ModelEntry
 from ..settings.spec import ParitySpec
 from .failure import ParityFailure
 from .groups import plain_nodeid
@@ -23,10 +25,27 @@ class ManifestFile(pytest.File):
     def collect(self) -> Iterator[ParityItem]:
         """The models of the manifest, in file order; all its problems at once if it has any."""
         try:
-            for model in parity_session(self.config).manifest_checks(self.path):
-                yield ParityItem.from_parent(self, name=model.name, model=model)
+            session = parity_session(self.config)
+            marks: dict[str, list[str | pytest.MarkDecorator]] = {}  # of a group's models they are the same
+            for model in session.manifest_checks(self.path):
+                item = ParityItem.from_parent(self, name=model.name, model=model)
+                if model.group not in marks:
+                    marks[model.group] = list(_marks(session.manifest(self.path).models[model.name]))
+                for mark in marks[model.group]:
+                    item.add_marker(mark)
+                yield item
         except TfparityError as error:
             raise self.CollectError(str(error)) from error
+
+
+def _marks(entry: ModelEntry) -> Iterator[str | pytest.MarkDecorator]:
+    """The marks that a model states for its test."""
+    stated = {key.name: entry.own[key.name].value for key in schema.TEST if key.name in entry.own}
+    yield from stated.get("marks", ())
+    if "skip" in stated:
+        yield pytest.mark.skip(reason=stated["skip"])
+    if "xfail" in stated:
+        yield pytest.mark.xfail(reason=stated["xfail"])
 
 
 class ParityItem(pytest.Item):

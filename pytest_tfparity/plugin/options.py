@@ -22,7 +22,7 @@ def add_options(parser: pytest.Parser) -> None:
         nargs="?",
         const="all",
         default=None,
-        choices=("all", "new", "force"),
+        metavar="all|new|force",
         help="Write goldens from the reference: what is missing or differs beyond tolerance; 'new': only what is"
         " missing; 'force': also in CI.",
     )
@@ -65,8 +65,23 @@ def add_options(parser: pytest.Parser) -> None:
         )
 
 
+UPDATE = "--tfparity-update"
+_MODES = ("all", "new", "force")
+
+
+def separate_update(arguments: list[str]) -> None:
+    """Say in ``arguments`` that what follows ``--tfparity-update`` is a test where it is no mode."""
+    for index, argument in enumerate(arguments[:-1]):
+        following = arguments[index + 1]
+        if argument == UPDATE and following not in _MODES and not following.startswith("-"):
+            arguments[index] = f"{UPDATE}=all"
+
+
 def refuse_update_in_ci(config: pytest.Config) -> None:
     """Raise ``pytest.UsageError`` where goldens would be written in CI and nobody said ``force``."""
+    mode = config.getoption(UPDATE)
+    if mode is not None and mode not in _MODES:
+        raise pytest.UsageError(f"{UPDATE} takes {', '.join(_MODES[:-1])} or {_MODES[-1]}, not {mode!r}.")
     asked = config.getoption("--tfparity-update") not in (None, "force")
     if asked and os.environ.get("CI", "").lower() not in ("", "0", "false"):
         raise pytest.UsageError(

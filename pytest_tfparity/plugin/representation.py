@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from ..reports.terminal import WIDTH, Emphasis, report
+from ..reports.terminal import WIDTH, Emphasis, report, summary_line
 from ..result import ParityResult
 from .options import verbosity
 
@@ -65,7 +65,8 @@ class Representation:
     def __init__(
         self, text: str, *, failure: Failure, config: pytest.Config, result: ParityResult | None
     ) -> None:
-        self.reprcrash = Crash(path=failure.path, lineno=failure.line, message=text.partition("\n")[0])
+        message = text.partition("\n")[0] if result is None else summary_line(result)
+        self.reprcrash = Crash(path=failure.path, lineno=failure.line, message=message)
         self._text = text
         self._config = config
         self._result = result

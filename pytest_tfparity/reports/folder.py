@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from ..result import ParityResult
@@ -12,10 +13,19 @@ from .json import write_report
 from .model_explorer import write_overlays
 from .thinning import fitted
 
+if TYPE_CHECKING:
+    from .html.explanation import Explain
 
-def write_reports(folder: Path, results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
+
+def write_reports(
+    folder: Path,
+    results: Sequence[ParityResult],
+    environment: Mapping[str, str],
+    explain: Explain | None = None,
+) -> str:
     """Write the report in every form that can be made; a line about where it is.
 
+    ``explain`` gives what the page says of a cause, in Markdown.
     Raises SettingsError where ``folder`` cannot be written.
     """
     try:
@@ -29,6 +39,6 @@ def write_reports(folder: Path, results: Sequence[ParityResult], environment: Ma
     if missing_packages():
         return f"{path} (for a page to look at: pip install 'pytest-tfparity[report]')"
     try:
-        return f"{write_page(folder, results, environment)}, {path}"
+        return f"{write_page(folder, results, environment, explain)}, {path}"
     except Exception as error:  # a page that cannot be drawn must not cost the report, nor the session
         return f"{path} (the page could not be made: {type(error).__name__}: {error})"

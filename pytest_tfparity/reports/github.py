@@ -10,12 +10,13 @@ import html
 from collections.abc import Sequence
 
 from ..result import Finding, ParityResult
-from .terminal import VERDICTS, headline, number_text, repair_sentence
+from .terminal import VERDICTS, number_text, places_of, repair_sentence, verdict_line
 
 
 def annotation(result: ParityResult, file: str, line: int) -> str:
     """A workflow command that marks ``file`` at ``line`` (from 1) with what went wrong."""
-    lines = [headline(result), *(f"{finding.cause}: {finding.message}" for finding in result.findings[:3])]
+    told = [f"{finding.cause}: {finding.message} Fix: {finding.fix}" for finding in result.findings[:3]]
+    lines = [verdict_line(result), *told]
     title = _property(f"parity: {result.model}")
     return f"::error file={_property(file)},line={line},title={title}::{_data(chr(10).join(lines))}"
 
@@ -25,13 +26,13 @@ def summary(results: Sequence[ParityResult]) -> str:
     rows = [
         "## Export parity",
         "",
-        "| check | verdict | largest difference | cause |",
-        "|---|---|---|---|",
+        "| check | verdict | cause and place | fix | largest difference |",
+        "|---|---|---|---|---|",
         *(_row(result) for result in sorted(results, key=lambda each: (each.passed, each.nodeid))),
     ]
     for result in results:
         if not result.passed:
-            rows += ["", f"### {_text(result.model)}", "", _text(headline(result))]
+            rows += ["", f"### {_text(result.model)}", "", _text(verdict_line(result))]
             rows += [line for finding in result.findings for line in _finding(finding)]
     return "\n".join(rows) + "\n"
 
@@ -39,17 +40,27 @@ def summary(results: Sequence[ParityResult]) -> str:
 def _row(result: ParityResult) -> str:
     differences = [output.max_abs for output in result.outputs if output.max_abs is not None]
     largest = number_text(max(differences)) if differences else ""
-    causes = ", ".join(f"`{finding.cause}`" for finding in result.findings)
+    causes = "<br>".join(
+        f"`{each.cause}` ({each.certainty}) in {_places(each, 3)}" for each in result.findings
+    )
+    if not result.findings and not result.passed:
+        causes = _text(verdict_line(result))
+    fix = _text(result.findings[0].fix) if result.findings else ""
     verdict = VERDICTS[result.verdict] if result.passed else f"**{VERDICTS[result.verdict]}**"
-    return f"| {_text(result.model)} | {verdict} | {largest} | {causes} |"
+    return f"| {_text(result.model)} | {verdict} | {causes} | {fix} | {largest} |"
+
+
+def _places(finding: Finding, most: int) -> str:
+    places = places_of(finding)
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return ", ".join(map(_code, places[:most])) + more
 
 
 def _finding(finding: Finding) -> list[str]:
     proof = [repair_sentence(finding)] if repair_sentence(finding) else []
-    places = ", ".join(map(_code, finding.scopes[:8]))
     return [
         "",
-        f"- **{finding.cause}** ({finding.certainty}): {places}",
+        f"- **{finding.cause}** ({finding.certainty}): {_places(finding, 8)}",
         *(f"  {_text(text)}" for text in (finding.message, *proof, f"Fix: {finding.fix}")),
     ]
 

@@ -39,32 +39,96 @@ def plain(text: str, emphasis: Emphasis) -> str:
 
 def headline(result: ParityResult) -> str:
     """The verdict in one line that stands alone in a summary of many tests."""
+    return f"{result.model}: {verdict_line(result)}"
+
+
+def verdict_line(result: ParityResult) -> str:
+    """The verdict in one line, without the name of the model: of a fault its cause and place first."""
     if result.verdict == "error":
-        said = _first_line(result.error or "the check could not be made")
-        return f"{result.model}: {said.removeprefix(f'{result.model}: ')}"
+        said = _first_line(result.error or "the check could not be made").removeprefix(f"{result.model}: ")
+        return f"{blamed(result.findings)}: {said}" if result.findings else said
     if result.verdict == "proven":
-        return f"{result.model}: proven: the export computes what the {_reference(result)} computes"
+        return f"proven: the export computes what the {_reference(result)} computes"
     failing = [output for output in result.outputs if not output.passed]
     if not failing:
         if result.passed:
-            return f"{result.model}: export matches {_reference(result)}{_closest(result.outputs)}"
-        return f"{result.model}: {_first_line(result.notes[0]) if result.notes else 'the check failed'}"
+            return f"export matches {_reference(result)}{_closest(result.outputs)}"
+        return _unsound(result)
     worst = max(failing, key=_badness)
+    if result.findings:
+        return f"{blamed(result.findings)}, {measured(result)}"
     others = f", and {len(failing) - 1} more outputs" if len(failing) > 2 else ""
     others = ", and 1 more output" if len(failing) == 2 else others
-    return f"{result.model}: export differs from {_reference(result)}: {_difference(worst)}{others}"
+    return f"export differs from {_reference(result)}: {_difference(worst)}{others}"
+
+
+def summary_line(result: ParityResult) -> str:
+    """Cause, place and fix in one line for where the name of the test stands before it: a short summary, JUnit."""
+    named = f"{result.model}: " if not result.nodeid.endswith(result.model) else ""
+    return f"{named}{'. '.join(filter(None, [verdict_line(result), fix_line(result)]))}"
+
+
+def measured(result: ParityResult) -> str:
+    """How far off the worst output is, in a few words; empty where none fails."""
+    failing = [output for output in result.outputs if not output.passed]
+    return f"{_measure(max(failing, key=_badness))}{_on_this_run(result)}" if failing else ""
+
+
+def fix_line(result: ParityResult) -> str:
+    """What to change first, in one line; empty where no finding says it."""
+    return f"Fix: {_first_line(result.findings[0].fix)}" if result.findings else ""
+
+
+def blamed(findings: Sequence[Finding]) -> str:
+    """The first cause with its place, and which others there are."""
+    first = findings[0]
+    places = places_of(first)
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    others = [cause for cause in dict.fromkeys(each.cause for each in findings) if cause != first.cause]
+    also = f"; also {', '.join(others)}" if others else ""
+    return f"{first.cause} ({first.certainty}) in {places[0]}{more}{also}"
+
+
+def _unsound(result: ParityResult) -> str:
+    """Why a check fails though its outputs agree: what is wrong with the reference, say."""
+    note = _first_line(result.notes[0]) if result.notes else "the check failed"
+    health = next((each for each in result.health if note.endswith(_first_line(each.message))), None)
+    if health is None:
+        return note
+    where = f" in {health.scopes[0]}" if health.scopes else ""
+    more = f" and {len(health.scopes) - 1} more" if len(health.scopes) > 1 else ""
+    return f"{health.cause}{where}{more}: {note}"
+
+
+def _measure(output: OutputComparison) -> str:
+    """How far off an output is, in a few words."""
+    if output.problem is not None or output.max_abs is None or (unmet(output) and not output.failing):
+        return _difference(output)
+    return f"max abs {number_text(output.max_abs)} ({_allowed(output)})"
+
+
+_PRECISION = frozenset(
+    {"rounding", "compute-fp16", "weights-fp16", "weights-bf16", "weights-rounded", "weights-quantised-8bit"}
+)
+"""Causes by which an export is less exact, and may be meant to be."""
+_VARYING = frozenset({"dropout-active", "random-noise", "random-augmentation"})
+"""Causes under which an export answers otherwise each time."""
+
+
+def _on_this_run(result: ParityResult) -> str:
+    return " on this run" if any(finding.cause in _VARYING for finding in result.findings) else ""
 
 
 def report(
     result: ParityResult, *, width: int = WIDTH, verbosity: int = 0, paint: Paint = plain
 ) -> list[str]:
-    """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 the only one.
+    """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 with the fix alone.
 
     From verbosity 1 on there is a table of the nodes that differ, if the result has details.
     """
     lines = [headline(result) if result.passed else paint(headline(result), "failure")]
     if verbosity < 0:
-        return lines
+        return lines + _indented([fix] if (fix := fix_line(result)) and not result.passed else [], width)
     sections = _error_sections if result.verdict == "error" else _sections
     for section in sections(result, width, verbosity, paint):
         shown = list(section)
@@ -77,15 +141,13 @@ def _error_sections(
 ) -> Iterator[Iterable[str]]:
     """What follows the first line of a check that could not be made; each section may be empty."""
     yield _indented((result.error or "").splitlines()[1:], width)
-    for finding in result.findings:
-        yield _finding(finding, width, paint)
+    yield from _findings(result, width, paint)
 
 
 def _sections(result: ParityResult, width: int, verbosity: int, paint: Paint) -> Iterator[Iterable[str]]:
     """What follows the first line of a check that was made; each section may be empty."""
     yield _outputs(result, width)
-    for finding in result.findings:
-        yield _finding(finding, width, paint)
+    yield from _findings(result, width, paint)
     if result.downstream:
         noun = "node differs" if result.downstream == 1 else "nodes differ"
         yield [f"  {result.downstream} {noun} downstream of it."]
@@ -195,14 +257,29 @@ def _outputs(result: ParityResult, width: int) -> Iterator[str]:
     worst = failing[0]
     if worst.worst_index is not None:
         place = f"[{', '.join(map(str, worst.worst_index))}]"
-        yield (
-            f"  worst element {worst.export}{place}:"
-            f" {worst.against} {number_text(worst.worst_reference)}, export {number_text(worst.worst_export)}"
+        # without a finding the first line has the number of values
+        share = (
+            f"{worst.failing} of {worst.total} values of {worst.export} differ; " if result.findings else ""
+        )
+        yield from _indented(
+            [
+                f"{share}worst element {worst.export}{place}:"
+                f" {worst.against} {number_text(worst.worst_reference)}, export {number_text(worst.worst_export)}"
+            ],
+            width,
         )
     for output in failing[1:8]:
         yield from _indented([_difference(output)], width)
     if len(failing) > 8:
         yield f"  and {len(failing) - 8} more outputs"
+
+
+def _findings(result: ParityResult, width: int, paint: Paint) -> Iterator[Iterable[str]]:
+    """Every finding; where more is said of its cause stands behind the last of that cause."""
+    for index, finding in enumerate(result.findings):
+        last = finding.cause not in (each.cause for each in result.findings[index + 1 :])
+        more = f"    More: tfparity explain {finding.cause}"
+        yield [*_finding(finding, width, paint), *([more] if last else [])]
 
 
 def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
@@ -244,7 +321,10 @@ def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterato
     yield f"    {'node':{name}}  {'op':{op}}  {'accumulated':>11}  {'own':>8}"
     for node in shown:
         row = f"{_clipped(node.name, name):{name}}  {node.op:{op}}  {_cell(node.accumulated):>11}  {_cell(node.own):>8}"
-        yield paint(f"  > {row}", "culprit") if node.culprit else f"    {row}"
+        mark = "*" if node.own else " "
+        yield paint(f"  > {row}", "culprit") if node.culprit else f"  {mark} {row}"
+    if any(node.own and not node.culprit for node in shown):
+        yield "    * differs by itself, without a finding"
     if len(differing) > len(shown):
         yield f"    and {len(differing) - len(shown)} more"
 
@@ -267,10 +347,13 @@ def _roundings(result: ParityResult) -> Iterator[str]:
 
 
 def _tolerances(result: ParityResult) -> Iterator[str]:
-    """The smallest tolerance with which every failing output would pass, if there is one, and the metrics likewise."""
+    """The smallest tolerance with which every failing output would pass, if there is one, and the metrics likewise.
+
+    Beside a fault that is sure a tolerance would only hide it; where precision is all, it may be the mend.
+    """
     failing = [output for output in result.outputs if not output.passed]
     yield from filter(None, map(_metrics_that_pass, failing))
-    if not failing:
+    if not failing or not tolerable(result):
         return
     choices = []
     for name in ("atol", "rtol"):
@@ -280,6 +363,11 @@ def _tolerances(result: ParityResult) -> Iterator[str]:
             choices.append(f"{name}={at_least(max(needed))}")
     if choices:
         yield f"  Smallest tolerance that would pass: {' or '.join(choices)}"
+
+
+def tolerable(result: ParityResult) -> bool:
+    """Whether another tolerance may be the mend: no fault is sure, or none but of precision."""
+    return all(each.certainty == "suggestive" or each.cause in _PRECISION for each in result.findings)
 
 
 def _metrics_that_pass(output: OutputComparison) -> str:

@@ -19,6 +19,7 @@ from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of
 from . import schema
 from .document import parse_document
+from .json_schema import FILE as SCHEMA_FILE
 from .roles import PLAIN, side_description
 from .spec import (
     BytesSource,
@@ -112,7 +113,9 @@ def _plain(value: Written) -> Any:
 
 def manifest_text(specs: Sequence[ParitySpec], path: Path, remarks: Remarks = MappingProxyType({})) -> str:
     """The text of a manifest at ``path`` (absolute), with what each part is for beside the first model."""
+    editors = f"# yaml-language-server: $schema={SCHEMA_FILE}"
     lines = [
+        *([editors] if (path.parent / SCHEMA_FILE).is_file() else []),
         "# Each export must match its reference within the tolerance.",
         f"# Check them: {command_for(path.name)}",
         "models:",
@@ -171,12 +174,16 @@ def _model(spec: ParitySpec, folder: Path, remarks: Remarks) -> Iterator[tuple[s
         yield "outputs", ["outputs:", *(f"  {line}" for line in lines)]
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
-    by_metrics = bool(spec.tolerance.metrics) and math.isinf(spec.tolerance.atol)
-    if spec.tolerance.rounding is None and not by_metrics:
+    if not _without_atol(spec.tolerance):
         yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", _PROPOSAL]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
         yield name, [*_remark(remarks.get(name)), f"{name}: {_flow(value)}"]
+
+
+def _without_atol(tolerance: Tolerance) -> bool:
+    """Whether something else stands in place of ``atol``."""
+    return tolerance.rounding is not None or (bool(tolerance.metrics) and math.isinf(tolerance.atol))
 
 
 def _block(

@@ -78,7 +78,11 @@ def marker_section() -> Section:
         name="marker",
         home="the marker",
         description="The keyword arguments of the marker: the keys of a model, those of its sides without nesting.",
-        keys=(*plain.values(), *feeds, *(key for key in schema.MODEL.keys if key is not schema.EACH)),
+        keys=(
+            *plain.values(),
+            *feeds,
+            *(key for key in schema.MODEL.keys if key not in (schema.EACH, *schema.TEST)),
+        ),
     )
 
 

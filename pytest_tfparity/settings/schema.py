@@ -124,6 +124,13 @@ CONDUCT = (
     ),
 )
 
+TEST = (
+    Key("skip", "text", "Why the test of the model is not run."),
+    Key("xfail", "text", "Why the test of the model is expected to fail."),
+    Key("marks", "texts", "Names of pytest's marks for the test, such as slow."),
+)
+"""What a model of a manifest tells pytest about its test; of a marked test pytest's own marks do."""
+
 SOURCES = (
     Key("npz", "array", "An array of an .npz file, or a whole .npy file."),
     Key("random", "random", "Seeded random numbers, the same on every platform."),
@@ -288,6 +295,7 @@ MODEL = Section(
         Key("grad_cam", "grad_cam", GRAD_CAM.description),
         *TOLERANCE,
         *CONDUCT,
+        *TEST,
     ),
 )
 

@@ -58,10 +58,15 @@ def test_github_gets_annotations_on_the_manifests_line_and_a_summary(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
     result = broken_project.run()
     result.stdout.fnmatch_lines(
-        ["::error file=tfparity.yaml,line=2,title=parity%3A net::net: export differs*%0Abn-training-mode: *"]
+        [
+            "::error file=tfparity.yaml,line=2,title=parity%3A net::bn-training-mode (proven) in block/bn*%0A*Fix: *"
+        ]
     )
     text = page.read_text()
-    assert "| net | **different** | " in text
+    assert (
+        "| net | **different** | `bn-training-mode` (proven) in `block/bn` | Build the export graph with"
+        in text
+    )
     assert "- **bn-training-mode** (proven): `block/bn`" in text
 
 

@@ -53,7 +53,7 @@ def test_a_reference_is_called_by_its_format(
     assert capsys.readouterr().out == "right: proven: the export computes what the frozen graph computes\n"
     files(wrong_weights=True)
     assert main(["check", "right.pb", "model.pb", "--report", "out"]) == 1
-    assert capsys.readouterr().out.startswith("model: export differs from frozen graph: ")
+    assert capsys.readouterr().out.startswith("model: weights-permuted (proven) in fc, max abs ")
     (entry,) = json.loads(Path("out/report.json").read_text("utf-8"))["checks"]
     assert entry["reference_noun"] == "frozen graph"
 
@@ -64,7 +64,7 @@ def test_check_explains_a_wrong_export(
     files(training_bn=True)
     assert main(["check", "model.ckpt-7", "model.pb", "--inputs", "images.npz", "--report", "out"]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("model: export differs from checkpoint: ")
+    assert printed.startswith("model: bn-training-mode (proven) in block/bn, max abs ")
     assert "  block/bn   bn-training-mode   proven\n" in printed
     assert (Path("out") / "report.json").is_file()
 

@@ -91,3 +91,35 @@ def test_the_program_is_on_the_path_of_who_installs_it() -> None:
     assert subprocess.run(
         [script, "--version"], capture_output=True, text=True, check=True
     ).stdout.startswith("pytest-tfparity ")
+
+
+def test_an_update_may_be_followed_by_the_test_that_it_is_for(project: Project) -> None:
+    model = MANIFEST.split("models:\n")[1] + "    golden: NAME.npz\n"
+    text = "models:\n" + model.replace("NAME", "a") + model.replace("net:", "other:").replace("NAME", "b")
+    project.write("tfparity.yaml", text)
+    project.run("--tfparity-update", "tfparity.yaml::net").assert_outcomes(passed=1)
+    assert [path.name for path in project.path.glob("?.npz")] == ["a.npz"]
+    project.run("--tfparity-update", "new").assert_outcomes(passed=2)
+    result = project.run("--tfparity-update=most")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --tfparity-update takes all, new or force, not 'most'."])
+
+
+def test_a_model_may_be_skipped_expected_to_fail_or_marked(broken_project: Project) -> None:
+    one = MANIFEST.split("models:\n")[1]
+    stated = {"skip": "skip: not trained yet", "xfail": "xfail: known since May", "marks": "marks: [nightly]"}
+    models = (f"{one.replace('net:', f'{name}:')}    {line}\n" for name, line in stated.items())
+    broken_project.write("tfparity.yaml", "models:\n" + "".join(models))
+    broken_project.write("pytest.ini", "[pytest]\nmarkers = nightly\n")
+    result = broken_project.run("-rsx")
+    result.assert_outcomes(skipped=1, xfailed=1, failed=1)
+    result.stdout.fnmatch_lines_random(["SKIPPED*not trained yet", "XFAIL*known since May*"])
+    broken_project.run("-m", "not nightly").assert_outcomes(skipped=1, xfailed=1, deselected=1)
+
+
+def test_a_test_that_is_run_again_is_one_check(broken_project: Project) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    result = broken_project.run("--reruns=2", "--tfparity-report=report")
+    assert result.parseoutcomes() == {"failed": 1, "rerun": 2}
+    result.stdout.fnmatch_lines(["parity: 1 different"])
+    assert len(json.loads((broken_project.path / "report/report.json").read_text())["checks"]) == 1

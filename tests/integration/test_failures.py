@@ -8,7 +8,9 @@ import pytest
 from conftest import MANIFEST, Project
 from pytest_tfparity import ParityFailure, ParityResult
 
-HEADLINE = "net: export differs from checkpoint: *"
+SUMMARY = "bn-training-mode (proven) in block/bn, max abs * (atol 1e-05)*"
+"""The first line where the name of the test stands before it."""
+HEADLINE = f"net: {SUMMARY}"
 MISTAKE = "def test_net(frozen_graph):\n    frozen_graph.run({'imagee:0': 0})\n"
 NO_VALUES = "No values for input image:0; given are imagee:0. Did you mean 'imagee:0'?"
 WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
@@ -23,7 +25,10 @@ def test_the_short_summary_has_the_first_line(broken_project: Project, workers: 
     broken_project.write("test_net.py", MISTAKE)
     result = run(broken_project, workers)
     result.stdout.fnmatch_lines_random(
-        [f"FAILED tfparity.yaml::net - {HEADLINE}", "FAILED test_net.py::test_net?net? - No values for*"]
+        [
+            "FAILED tfparity.yaml::net - bn-training-mode (proven) in block/bn, max abs*",
+            "FAILED test_net.py::test_net?net? - No values for*",
+        ]
     )
 
 
@@ -33,7 +38,7 @@ def test_one_line_a_failure_names_the_line_of_the_manifest_and_of_the_test(
 ) -> None:
     broken_project.write("test_net.py", MISTAKE)
     result = run(broken_project, workers, "--tb=line")
-    result.stdout.fnmatch_lines_random([f"*tfparity.yaml:2: {HEADLINE}", f"*test_net.py:2: {NO_VALUES}"])
+    result.stdout.fnmatch_lines_random([f"*tfparity.yaml:2: {SUMMARY}", f"*test_net.py:2: {NO_VALUES}"])
 
 
 @WORKERS
@@ -48,14 +53,15 @@ def test_every_style_of_traceback_shows_the_same(
 
 
 @WORKERS
-def test_junit_has_the_first_line_as_message_and_the_whole_as_text(
+def test_junit_has_cause_place_and_fix_as_message_and_the_whole_as_text(
     broken_project: Project, workers: list[str]
 ) -> None:
     run(broken_project, workers, "--junitxml=junit.xml")
     (failure,) = ElementTree.parse(broken_project.path / "junit.xml").iter("failure")
     lines = (failure.text or "").splitlines()
-    assert failure.get("message") == lines[0]
-    assert lines[0].startswith(HEADLINE.rstrip("*"))
+    assert lines[0].startswith("net: bn-training-mode (proven) in block/bn, max abs ")
+    fix = "Fix: Build the export graph with training=False, restore model.ckpt-7, freeze again."
+    assert failure.get("message") == f"{lines[0].removeprefix('net: ')}. {fix}"
     assert "  block/bn   bn-training-mode   proven" in lines
 
 

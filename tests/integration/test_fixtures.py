@@ -35,13 +35,15 @@ def test_a_wrong_export_fails_with_the_whole_report_at_the_users_line(
     broken_project.write("test_it.py", text)
     result = broken_project.run("test_it.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E * net: export differs from checkpoint: *", "test_it.py:6: *"])
+    result.stdout.fnmatch_lines(
+        ["E * net: bn-training-mode (proven) in block/bn, max abs *", "test_it.py:6: *"]
+    )
     result.stdout.fnmatch_lines(
         [
             "*worst element *",
             "*block/bn   bn-training-mode   proven",
-            "*Smallest tolerance that would pass: *",
-            "FAILED test_it.py::test_export - *net: export d*",
+            "*More: tfparity explain bn-training-mode",
+            "FAILED test_it.py::test_export - *net: bn-trai*",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")

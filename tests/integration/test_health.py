@@ -59,7 +59,9 @@ def test_a_remembered_verdict_warns_as_it_did(
 def test_under_health_error_they_fail(never_updated: Project) -> None:
     result = never_updated.run("--tfparity-health=error")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["net: The checkpoint is unsound: block/bn*"])
+    result.stdout.fnmatch_lines(
+        ["net: bn-stats-never-updated in block/bn: The checkpoint is unsound: block/bn*"]
+    )
 
 
 def test_under_health_ignore_nothing_is_said(never_updated: Project) -> None:
@@ -125,7 +127,9 @@ def test_what_a_tolerance_hides_fails_under_health_error(empty_project: Project)
     (empty_project.path / "model.pb").write_bytes(export)
     result = empty_project.run("--tfparity-atol=1e-3", "--tfparity-health=error")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["net: The export is within tolerance, but it is not the same function: *"])
+    result.stdout.fnmatch_lines(
+        ["net: * in block/conv: The export is within tolerance, but it is not the same function: *"]
+    )
 
 
 def test_parity_with_the_weights_of_another_run_warns_of_that(empty_project: Project) -> None:

@@ -71,10 +71,19 @@ def test_float16_weights_are_not(folded_project: Project) -> None:
     folded_project.write("tfparity.yaml", stated("tolerance: rounding"))
     result = folded_project.run("--tfparity-report=report")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["net: export differs from checkpoint: * times the rounding *, 8 allowed)*"])
+    result.stdout.fnmatch_lines(
+        ["net: weights-fp16 (proven) in *, max abs * times the rounding *, 8 allowed)*"]
+    )
     result.stdout.no_fnmatch_line("*Smallest tolerance*")
     (check,) = checks(folded_project)
     assert max(output["times_rounding"] for output in check["outputs"]) > 50
+
+
+def test_the_tolerance_that_is_suggested_for_weights_of_less_precision_passes(project: Project) -> None:
+    edited(project, half)
+    report = project.run().stdout.str()
+    suggested = report.split("Smallest tolerance that would pass: atol=")[1].split()[0]
+    project.run(f"--tfparity-atol={suggested}").assert_outcomes(passed=1)
 
 
 def test_an_output_may_state_its_own(folded_project: Project) -> None:

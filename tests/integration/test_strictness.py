@@ -20,7 +20,7 @@ def test_without_assertion_rewriting_the_report_is_still_printed(broken_project:
     broken_project.write("test_it.py", TEST)
     result = broken_project.run_apart("-p", "no:assertion", "test_it.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*- tfparity -*", "net: export differs from checkpoint: *"])
+    result.stdout.fnmatch_lines(["*- tfparity -*", "net: bn-training-mode (proven) in block/bn, max abs *"])
 
 
 def test_without_the_plugin_its_tests_fail_for_want_of_fixtures(project: Project) -> None:

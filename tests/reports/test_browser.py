@@ -81,7 +81,7 @@ def test_every_click_works_and_nothing_is_logged(browser: Any, address: str, wid
         for link in page.locator(".summary a").all():
             link.click()
             target = page.url.partition("#")[2]
-            assert page.locator(f"#{target} h2").is_visible()
+            assert page.locator(f"#{target}").is_visible()
         page.get_by_role("button", name="Unfold all").click()
         assert page.locator("details:not([open])").count() == 0
         page.get_by_role("button", name="Fold all").click()
@@ -106,6 +106,7 @@ def test_the_filter_leaves_the_checks_that_have_the_words(browser: Any, address:
 
 def test_a_node_shows_its_name_on_hover(browser: Any, address: str) -> None:
     with Visit(browser, address, "desktop") as visit:
+        visit.unfold()
         visit.page.locator(".wide .serie-2 circle").first.hover()
         tip = visit.page.locator("#tip").inner_text()
         assert tip.startswith("culprit: ")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_tfparity.diagnosis.causes import CATALOGUE
+from pytest_tfparity.diagnosis.causes.pages import page_of
 from pytest_tfparity.reports import folder as report_folder
 from pytest_tfparity.reports import html
 from pytest_tfparity.reports.html import missing_packages
@@ -53,7 +55,8 @@ def page(*results: object) -> str:
 def test_everything_that_was_found_is_on_the_page() -> None:
     text = Page(page(passing(), failing(), broken())).text
     for words in (
-        "41 of 80 values of net/logits:0, max abs 0.027",
+        "bn-training-mode (proven) in block1/bn_0 and 4 more, max abs 0.027",
+        "41 of 80",
         "It normalises with the current batch & ignores <moving_mean>.",
         "is_training=true in the export",
         "Repaired in memory, the export matches to 2.4e-07.",
@@ -145,3 +148,52 @@ def test_a_page_that_cannot_be_made_costs_no_report(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(report_folder, "write_page", refuse)
     line = report_folder.write_reports(tmp_path, [failing()], ENVIRONMENT)
     assert line.endswith("report.json (the page could not be made: RuntimeError: no)")
+
+
+def test_the_overview_has_cause_and_place_then_the_fix_then_the_numbers() -> None:
+    overview = Page(page(failing())).text.partition("Show checks with")[2].partition("Details of")[0]
+    words = (
+        "bn-training-mode (proven) in block1/bn_0 and 4 more",
+        "Fix: Build the export graph",
+        "max abs 0.027",
+    )
+    assert [overview.index(each) for each in words] == sorted(overview.index(each) for each in words)
+
+
+def test_of_many_checks_the_first_alone_is_open() -> None:
+    from pytest_tfparity.reports.html.page import report_page
+
+    text = report_page([failing("one"), failing("two"), passing()], ENVIRONMENT)
+    bodies = re.findall(r'<details class="body"( open)?><summary>Details', text)
+    assert bodies == [" open", "", ""]
+
+
+def test_a_cause_leads_to_its_explanation_in_the_page() -> None:
+    from pytest_tfparity.reports.html.page import report_page
+
+    markdown = (
+        "# {0}: what it is\n\nSee `a<b`, or <https://example.org>.\n\n## Fix\n\n- one\n- two\n\n"
+        "```python\nx < y\n```\n"
+    )
+    text = report_page([failing()], ENVIRONMENT, lambda cause: markdown.format(cause))
+    assert '<a href="#cause-bn-training-mode"><code>bn-training-mode</code></a>' in text
+    body = text.partition('<div id="cause-bn-training-mode">')[2].partition("</div>")[0]
+    assert body.splitlines() == [
+        '<p>See <code>a&lt;b</code>, or <a href="https://example.org">https://example.org</a>.</p>',
+        "<h3>Fix</h3>",
+        "<ul><li>one</li><li>two</li></ul>",
+        "<pre tabindex='0'>x &lt; y</pre>",
+    ]
+
+
+def test_every_cause_has_an_explanation_that_the_page_can_show() -> None:
+    from pytest_tfparity.reports.html.explanation import explanation
+
+    for cause in CATALOGUE:
+        made = explanation(page_of(cause))
+        assert "<h3>How to fix it</h3>" in made
+        assert "```" not in made
+
+
+def test_a_proven_fault_is_offered_no_tolerance() -> None:
+    assert "mend the fault" in Page(page(failing())).text

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_tfparity.__main__ import main
+from pytest_tfparity.diagnosis.causes.pages import page_of
 from pytest_tfparity.reports.folder import write_reports
 from pytest_tfparity.reports.html import missing_packages
 from pytest_tfparity.reports.json import read_report, write_report
@@ -113,7 +114,7 @@ def test_a_report_of_another_schema_is_refused(tmp_path: Path, capsys: pytest.Ca
 
 @needs_page
 def test_the_command_makes_the_page_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_reports(tmp_path, [failing()], ENVIRONMENT)
+    write_reports(tmp_path, [failing()], ENVIRONMENT, page_of)
     first = (tmp_path / "index.html").read_text("utf-8")
     (tmp_path / "index.html").unlink()
     assert main(["report", str(tmp_path)]) == 0

@@ -35,8 +35,10 @@ def test_where_nothing_was_measured_there_is_no_table() -> None:
     assert report(without, verbosity=1) == report(without)
 
 
-def test_quiet_is_one_line() -> None:
-    assert report(failing(), verbosity=-1) == report(failing())[:1]
+def test_quiet_is_the_first_line_and_the_fix() -> None:
+    first, fix = report(failing(), verbosity=-1)
+    assert first == report(failing())[0]
+    assert fix == "  Fix: Build the export graph with training=False."
 
 
 def test_paint_goes_to_the_words_that_decide() -> None:

@@ -89,8 +89,9 @@ class Bundle:
         self.close()
 
     def close(self) -> None:
-        """Let go of the mapped files; arrays that are still in use keep theirs."""
+        """Let go of the data files; arrays in use keep theirs. What is asked for again is verified again."""
         self._shards.clear()
+        self._verified.clear()
 
     def entry(self, name: str) -> Entry:
         """What the checkpoint says of a tensor. Raises TensorNotFound with the nearest names."""

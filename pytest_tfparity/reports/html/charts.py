@@ -40,7 +40,14 @@ def depth_chart(nodes: Sequence[NodeDifference]) -> Markup:
         zero=True,
         infinite=any(node.accumulated is None for node in nodes),
     )
-    chart = _chart(pygal.XY, 960, 320, y_labels=scale.labels, range=scale.range, show_x_labels=False)
+    chart = _chart(
+        pygal.XY,
+        960,
+        320,
+        y_labels=scale.labels,
+        range=scale.range,
+        x_labels=_named_places(nodes),
+    )
     chart.add(
         "accumulated",
         [_point(node.index, scale.place(node.accumulated), _node_title(node)) for node in nodes],
@@ -61,6 +68,32 @@ def depth_chart(nodes: Sequence[NodeDifference]) -> Markup:
         dots_size=5,
     )
     return _svg(chart, f"Difference of {len(nodes)} nodes in graph order")
+
+
+_NAMES = 6
+"""Names along the axis of the graph: as many as stand beside each other without touching."""
+
+
+def _named_places(nodes: Sequence[NodeDifference]) -> list[dict[str, Any]]:
+    """Where names stand along the graph: at culprits first, then evenly; none too near to another."""
+    if not nodes:
+        return []
+    first, last = nodes[0].index, nodes[-1].index
+    room = max((last - first) / _NAMES, 1)
+    evenly = nodes[:: max(len(nodes) // _NAMES, 1)]
+    taken: dict[int, str] = {}
+    for node in (*(each for each in nodes if each.culprit), *evenly):
+        if all(abs(node.index - other) >= room for other in taken):
+            taken[node.index] = _short(node.name)
+    return [{"value": index, "label": name} for index, name in sorted(taken.items())]
+
+
+def _short(name: str) -> str:
+    """The end of a node's name, as long as stands under an axis."""
+    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+
+
+_LONGEST = 20
 
 
 def histogram(output: OutputDifferences, comparison: OutputComparison | None) -> Markup:

@@ -119,8 +119,9 @@ def _points(edge: Edge) -> list[tuple[float, float]]:
 
 
 def _fitting(name: str) -> str:
-    """The end of a name, which tells nodes of one layer apart, as long as fits."""
-    return name if len(name) <= _LETTERS else "…" + name[-_LETTERS + 1 :]
+    """A name as long as fits, cut in the middle: its beginning tells the block, its end the op."""
+    begin = _LETTERS // 3
+    return name if len(name) <= _LETTERS else f"{name[:begin]}…{name[begin + 1 - _LETTERS :]}"
 
 
 def _description(drawing: Drawing) -> str:

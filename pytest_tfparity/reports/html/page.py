@@ -15,33 +15,56 @@ from ...result_details import BatchNormRow, NodeDifference, OutputDifferences, Q
 from ..terminal import (
     VERDICTS,
     at_least,
-    headline,
+    blamed,
+    measured,
     number_text,
     places_of,
     repair_sentence,
+    tolerable,
     tolerance_parts,
     unmet,
+    verdict_line,
     would_pass,
 )
 from . import charts, drawings, heat
+from .explanation import Explain, explanation
 
 ORDER: tuple[Verdict, ...] = ("fail", "error", "pass", "proven")
 """The verdicts in the order in which their checks stand on the page."""
 
 
-def report_page(results: Sequence[ParityResult], environment: Mapping[str, str]) -> str:
-    """The whole page; checks that fail come first."""
+def report_page(
+    results: Sequence[ParityResult], environment: Mapping[str, str], explain: Explain | None = None
+) -> str:
+    """The whole page; checks that fail come first. ``explain`` gives the page of a cause, in Markdown."""
     ordered = sorted(results, key=lambda result: (ORDER.index(result.verdict), result.nodeid))
     counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in ORDER}
     template = _templates().get_template("page.html.j2")
     made: str = template.render(
         results=ordered,
         environment=environment,
+        causes=_causes(results, explain),
         counts={verdict: count for verdict, count in counts.items() if count},
         style=Markup(_asset("style.css")),
         script=Markup(_asset("script.js")),
     )
     return made
+
+
+def _causes(results: Sequence[ParityResult], explain: Explain | None) -> Mapping[str, tuple[str, Markup]]:
+    """Each cause of the findings with its title and its explanation, where there is one."""
+    if explain is None:
+        return {}
+    causes = {finding.cause for result in results for finding in result.findings}
+    causes |= {health.cause for result in results for health in result.health}
+    found: dict[str, tuple[str, Markup]] = {}
+    for cause in sorted(causes):
+        try:
+            text = explain(cause)
+        except (OSError, ValueError):
+            continue  # of a report that another version has made
+        found[cause] = (text.partition("\n")[0].removeprefix(f"# {cause}: "), explanation(text))
+    return found
 
 
 @cache
@@ -55,6 +78,9 @@ def _templates() -> Environment:
     )
     templates.globals.update(
         verdicts=VERDICTS,
+        blamed=blamed,
+        measured=measured,
+        tolerable=tolerable,
         depth_chart=charts.depth_chart,
         histogram=charts.histogram,
         scatter=charts.scatter,
@@ -70,7 +96,7 @@ def _templates() -> Environment:
     templates.filters.update(
         number=number_text,
         name=_breakable,
-        verdict_line=_verdict_line,
+        verdict_line=verdict_line,
         at_least=at_least,
         asked=lambda output: ", ".join(tolerance_parts(output)),
         passing=lambda output: ", ".join(filter(None, map(would_pass, unmet(output)))),
@@ -86,11 +112,6 @@ def _asset(name: str) -> str:
 def _breakable(name: str) -> Markup:
     """A long name that may be broken behind each slash."""
     return Markup("/<wbr>").join(escape(part) for part in name.split("/"))
-
-
-def _verdict_line(result: ParityResult) -> str:
-    """The headline without the name of the model."""
-    return headline(result).removeprefix(f"{result.model}: ")
 
 
 def _plural(count: int, noun: str) -> str:

@@ -36,6 +36,14 @@
   showCulprits();
   document.addEventListener("toggle", showCulprits, { capture: true });
 
+  const reveal = () => { // for browsers that do not open what a link leads into
+    for (let part = byId(location.hash.slice(1)); part; part = part.parentElement) {
+      if (part.localName === "details") part.open = true;
+    }
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+
   const tip = byId("tip");
   const titled = (target) => (target.closest ? target.closest("svg g, .box") : null);
   const textOf = (mark) => {
