@@ -15,8 +15,8 @@ from typing import Any
 from ..check.check import check, try_proof
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
-from ..formats.format import ROLES
-from ..formats.registry import format_of, recognised
+from ..formats.format import ROLES, is_elsewhere
+from ..formats.registry import format_of, formats_for, recognised
 from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.terminal import report
@@ -30,13 +30,17 @@ from .defaults import completed
 
 def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
-    spec = _spec(options)
+    spec = _fetched(_spec(options))
     say = _silent if options.json else print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
             spec = _complete(spec, models, say)
         result = check(spec, models, nodeid=spec.name, details=options.report is not None)
         other = None if result.passed else _other_reading(spec, models)
+    if spec.origins:
+        from ..check.at_hand import named_by_origin
+
+        result = named_by_origin(result, spec)
     for line in report(result):
         say(line)
     if other is not None:
@@ -60,6 +64,21 @@ def check_files(options: argparse.Namespace) -> int:
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
 
 
+def _elsewhere(spec: ParitySpec) -> bool:
+    return any(is_elsewhere(side.path) for side in (spec.reference, spec.export) if side is not None)
+
+
+def _fetched(spec: ParitySpec) -> ParitySpec:
+    """``spec`` with files of this machine in the place of URLs. Raises RemoteError."""
+    if not _elsewhere(spec):
+        return spec
+    from ..check.at_hand import at_hand
+    from ..remote.cache import DEFAULT_LIMIT, Cache, default_folder
+    from ..remote.fetch import Fetch
+
+    return at_hand(spec, Fetch(Cache(default_folder(), DEFAULT_LIMIT)))
+
+
 def _silent(text: str) -> None:
     """Print nothing."""
 
@@ -79,6 +98,10 @@ def init(options: argparse.Namespace) -> int:
     if options.add and not path.exists():
         raise SettingsError(f"--add: there is no {path} to add a model to. Leave --add out to write one.")
     spec = _spec(options)
+    if _elsewhere(spec):
+        raise SettingsError(
+            "init reads files of this machine, no URLs. Write the manifest for a copy of them, and put the URLs in."
+        )
     with closing(ModelStore()) as models:
         found = decided(completed(spec, models, made_up=False), models)
         _say_taken(found.spec, models, print)
@@ -230,7 +253,7 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
     nouns = []
     for role in ROLES:
         file = getattr(options, role)
-        form = recognised(Path.cwd() / file, role)
+        form = formats_for(role)[0] if "://" in file else recognised(Path.cwd() / file, role)
         own = [key for key in form.section.keys if key.name in left]
         stated = {form.word: file, **{key.name: _typed(key, left.pop(key.name)) for key in own}}
         given |= keywords(role, form, stated)

@@ -217,13 +217,16 @@ class ParitySession:
             if indexed is not None:
                 found = passed_by_checksums(indexed, self.models, draft_result(indexed, nodeid))
                 if found.passed:
-                    return named_by_origin(found, indexed)
+                    return self._of_copies(found, indexed)
         stated, spec = spec, self.at_hand(spec)
         if spec is not stated:
-            found = self._remembered_or_decided(spec, nodeid)
-            notes = (*found.notes, *(note for folder in spec.origins for note in self._fetch.notes[folder]))
-            return named_by_origin(replace(found, notes=notes), spec)
+            return self._of_copies(self._remembered_or_decided(spec, nodeid), spec)
         return self._remembered_or_decided(spec, nodeid)
+
+    def _of_copies(self, result: ParityResult, spec: ParitySpec) -> ParityResult:
+        """A result about fetched files, in which URLs stand in the place of copies, and where a copy stood in."""
+        notes = (*result.notes, *(note for folder in spec.origins for note in self._fetch.notes[folder]))
+        return named_by_origin(replace(result, notes=notes), spec)
 
     def at_hand(self, spec: ParitySpec, *, index_only: bool = False) -> ParitySpec:
         """``spec`` with files of this machine in the place of URLs; see :func:`.at_hand`. Raises RemoteError."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import NotThere, RemoteError, Unreachable
@@ -90,7 +91,8 @@ class Fetch:
             for name, each in waiting.items():
                 if not (isinstance(each.exception(), NotThere) and name in optional):
                     copies[name] = each.result()
-        folder = self._cache.together(copies)
+        with self._writing(origin):
+            folder = self._cache.together(copies)
         self.origins[folder] = shown(origin).rstrip("/")
         self.notes[folder] = tuple(self._notes[url] for url in urls.values() if url in self._notes)
         for name, copy in copies.items():
@@ -113,7 +115,10 @@ class Fetch:
 
     def _current(self, url: str) -> Copy:
         version = self._servers.version(url)
-        with self._cache.locked(url):  # what another process is fetching is there when it is done
+        with (
+            self._writing(url),
+            self._cache.locked(url),
+        ):  # what another process is fetching is there when it is done
             copy = self._cache.copy_of(url)
             if copy is not None and copy.is_of(version):
                 return copy
@@ -136,6 +141,17 @@ class Fetch:
             if version.size is not None and draft.stat().st_size != version.size:
                 return None
             return self._cache.keep(url, draft, version)
+
+    @contextmanager
+    def _writing(self, url: str) -> Iterator[None]:
+        """Tell in a sentence that the cache cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            raise RemoteError(
+                f"The copy of {shown(url)} cannot be written into {self._cache.folder}: {error.strerror or error}. Make"
+                " room there, or name another folder (tfparity_downloads)."
+            ) from None
 
     def _offline(self, url: str, error: Unreachable, allow_offline: bool) -> Copy:
         copy = self._cache.copy_of(url)

@@ -13,6 +13,7 @@ pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
 
 from conftest import Project
+from pytest_tfparity.__main__ import main
 from pytest_tfparity.remote.server import Servers
 from remote.servers import Bucket, served
 
@@ -226,3 +227,19 @@ def test_a_pattern_of_models_is_one_of_files(bucket: Bucket, empty_project: Proj
         ["tfparity.yaml:3: 'each' of model 'net' must be a pattern of files of this machine*"]
     )
     assert Path(empty_project.path / "cache").exists() is False
+
+
+def test_the_command_takes_urls_and_init_does_not(
+    bucket: Bucket,
+    empty_project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(empty_project.path / "home"))
+    files = [f"{bucket.url}/model.ckpt-7", f"{bucket.url}/model.pb"]
+    assert main(["check", *files]) == 0
+    assert "home/" not in capsys.readouterr().out
+    assert main(["check", files[0], f"{bucket.url}/none.pb?secret"]) == 2
+    assert capsys.readouterr().err == f"There is no {bucket.url}/none.pb.\n"
+    assert main(["init", *files, "--manifest", "new.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("init reads files of this machine, no URLs.")

@@ -247,6 +247,16 @@ def test_what_is_in_use_is_kept_beyond_the_limit(bucket: Bucket, run: Callable[.
     assert second.exists()
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    bucket: Bucket, run: Callable[..., Fetch], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(
+        RemoteError, match=r"The copy of http.*a.pb cannot be written into .*cache: .* \(tfparity_downl"
+    ):
+        run().file(f"{bucket.url}/a.pb")
+
+
 def test_a_scheme_that_nothing_opens_is_named(run: Callable[..., Fetch]) -> None:
     with pytest.raises(RemoteError, match=r"nothing://x/a.pb cannot be opened: .*nothing"):
         run().file("nothing://x/a.pb")
