@@ -212,7 +212,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
     golden = golden_of(run.pair.spec) if run.pair.spec.golden is not None else None
     if inputs is None:
-        inputs = inputs_of_golden(run.pair.spec, golden) if golden is not None else inputs_of(run.pair)
+        inputs = inputs_of_golden(run.pair, golden) if golden is not None else inputs_of(run.pair)
     else:
         golden = None  # goldens answer for their own inputs only
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))

@@ -143,9 +143,7 @@ class ParitySession:
         """
         if self._top is not None:
             return False
-        open_to_all = _HAS_MODES and bool(
-            place.stat().st_mode & stat.S_IWOTH
-        )  # elsewhere no mode says it
+        open_to_all = _HAS_MODES and bool(place.stat().st_mode & stat.S_IWOTH)  # elsewhere no mode says it
         return open_to_all or (place / ".git").exists()
 
     def model_names(self, folder: Path) -> list[str]:
