@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BUILD = 1
+BUILD = 2
 """Raise it when networks.py changes: folders built by another number are built anew."""
 PLUGIN = (
     "-m",
@@ -34,14 +34,20 @@ class Case:
     kind: str
     models: int = 1
     nodes: int = 0
+    layers: int = 0
+    """Layers of 64 MiB each."""
     fault: str | None = None
-    """What is wrong with one batch norm of the export; every side must then fail."""
+    """What is wrong with one layer of the export; every side must then fail."""
+    temporary: bool = False
+    """Whether its networks, gigabytes, are deleted when it was measured; then it is run only where it is named."""
     slow: Mapping[str, int] = field(default_factory=dict)
     """At most so many rounds of a side, and no warm-up, where it takes minutes."""
 
     @property
     def sides(self) -> tuple[str, ...]:
         """Those that apply: one looks for a layer only in an export that is wrong."""
+        if self.layers:
+            return ("plain", "plugin")
         return SIDES if self.fault else ("plain", "plugin")
 
     def folders(self, networks: Path) -> list[Path]:
@@ -62,6 +68,11 @@ CASES = (
     Case(name="chain-1000", kind="chain", nodes=1_000),
     Case(name="chain-10000", kind="chain", nodes=10_000),
     Case(name="chain-100000", kind="chain", nodes=100_000, slow={"plain": 1}),
+    Case(name="dense-0.4", kind="dense", layers=6, temporary=True),
+    Case(name="dense-1.5", kind="dense", layers=24, temporary=True),
+    Case(name="dense-4", kind="dense", layers=64, temporary=True),
+    Case(name="dense-1.5-step", kind="dense", layers=24, fault="step", temporary=True),
+    Case(name="manifest-1000", kind="small", models=1000, temporary=True, slow={"plain": 1}),
     Case(name="resnet50-training", kind="resnet50", fault="training", slow={"polygraphy": 1}),
     Case(name="resnet50-initial", kind="resnet50", fault="initial", slow={"polygraphy": 1}),
 )
@@ -72,6 +83,8 @@ def build(case: Case, networks: Path) -> None:
     home = networks / case.name
     done = home / "built.json"
     recipe = {"build": BUILD, "kind": case.kind, "models": case.models, "nodes": case.nodes}
+    if case.layers:
+        recipe["layers"] = case.layers
     if case.fault:
         recipe["fault"] = case.fault
     if done.is_file() and json.loads(done.read_text()) == recipe:
@@ -80,6 +93,8 @@ def build(case: Case, networks: Path) -> None:
     command = [sys.executable, str(HERE / "networks.py"), case.kind, *map(str, case.folders(networks))]
     if case.nodes:
         command += ["--nodes", str(case.nodes)]
+    if case.layers:
+        command += ["--layers", str(case.layers)]
     if case.fault:
         command += ["--fault", case.fault]
     home.mkdir(parents=True, exist_ok=True)
@@ -94,10 +109,13 @@ def manifest(case: Case, networks: Path) -> str:
     """State the checks that plain.py makes: same files, same batch, same tolerance."""
     lines = ["defaults: {atol: 1.0e-4, rtol: 1.0e-4}", "models:"]
     for folder in case.folders(networks):
+        file = (
+            "frozen_graph: {}/model.pb" if (folder / "model.pb").is_file() else "saved_model: {}/saved_model"
+        )
         lines += [
             f"  {folder.name}:",
             f"    reference: {{checkpoint: {folder.name}/model.ckpt}}",
-            f"    export: {{frozen_graph: {folder.name}/model.pb}}",
+            f"    export: {{{file.format(folder.name)}}}",
             f'    inputs: {{"image:0": {{npz: {folder.name}/inputs.npz}}}}',
             '    outputs: ["logits:0"]',
         ]

@@ -31,6 +31,19 @@ def load_frozen_graph(path: Path) -> Any:
         return v1.Session(graph=graph)
 
 
+def load_saved_model(path: Path) -> Any:
+    with tf.Graph().as_default() as graph:
+        session = v1.Session(graph=graph)
+        v1.saved_model.load(session, ["serve"], str(path))
+        return session
+
+
+def load_export(folder: Path) -> Any:
+    if (folder / "model.pb").is_file():
+        return load_frozen_graph(folder / "model.pb")
+    return load_saved_model(folder / "saved_model")
+
+
 def load_inputs(folder: Path) -> dict[str, np.ndarray]:
     with np.load(folder / "inputs.npz") as file:
         return dict(file)
@@ -41,7 +54,7 @@ def main() -> None:
         inputs = load_inputs(folder)
         with load_checkpoint(str(folder / "model.ckpt")) as session:
             expected = session.run("logits:0", inputs)
-        with load_frozen_graph(folder / "model.pb") as session:
+        with load_export(folder) as session:
             actual = session.run("logits:0", inputs)
         np.testing.assert_allclose(actual, expected, **TOLERANCE)
 

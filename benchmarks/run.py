@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -172,7 +173,14 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [case.name for case in CASES]
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"default: all of {', '.join(names)}")
+    kept = [case.name for case in CASES if not case.temporary]
+    temporary = [case.name for case in CASES if case.temporary]
+    parser.add_argument(
+        "cases",
+        nargs="*",
+        metavar="CASE",
+        help=f"default: {', '.join(kept)}; built and deleted if named: {', '.join(temporary)}",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each side (default 5)")
     parser.add_argument(
         "--side",
@@ -201,20 +209,26 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     networks = options.networks.resolve()
-    chosen = [case for case in CASES if not options.cases or case.name in options.cases]
+    named = options.cases or [case.name for case in CASES if not case.temporary]
+    chosen = [case for case in CASES if case.name in named]
     sides = options.side or list(SIDES)
     needs_polygraphy = any("polygraphy" in case.sides for case in chosen)
     if needs_polygraphy and "polygraphy" in sides and importlib.util.find_spec("polygraphy") is None:
         print("left out polygraphy: pip install polygraphy", file=sys.stderr)
         sides.remove("polygraphy")
     for case in chosen:
-        build(case, networks)
+        if not case.temporary:
+            build(case, networks)
     print(HEADER, flush=True)
     results = []
     for case in chosen:
+        if case.temporary:
+            build(case, networks)
         result = measure_case(
             case, networks, rounds=options.rounds, sides=sides, pytest_args=options.pytest_args.split()
         )
+        if case.temporary:
+            shutil.rmtree(networks / case.name)
         print("\n".join(rows(result)), flush=True)
         results.append(result)
     if options.json:

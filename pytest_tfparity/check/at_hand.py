@@ -22,8 +22,10 @@ def lies_elsewhere(spec: ParitySpec) -> bool:
     return any(map(is_elsewhere, _paths(spec)))
 
 
-def at_hand(spec: ParitySpec, fetch: Fetch) -> ParitySpec:
+def at_hand(spec: ParitySpec, fetch: Fetch, *, index_only: bool = False) -> ParitySpec:
     """``spec`` with a file of this machine for every URL. Raises RemoteError, ModelError.
+
+    With ``index_only`` the data of a reference's checkpoint stays where it is.
 
     An optional reference that is not there is left as it is: the goldens stand in for it.
     """
@@ -36,7 +38,9 @@ def at_hand(spec: ParitySpec, fetch: Fetch) -> ParitySpec:
         if side is None:
             continue
         try:
-            changed[role] = format_of(side.format).fetched(side, fetch, allow_offline=allow)
+            changed[role] = format_of(side.format).fetched(
+                side, fetch, allow_offline=allow, index_only=index_only and role == "reference"
+            )
         except NotThere:
             if not side.optional or spec.golden is None:
                 raise

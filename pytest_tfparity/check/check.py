@@ -50,7 +50,11 @@ def check(
     clock = Clock()
     draft = draft_result(spec, nodeid)
     try:
-        result = _decide(spec, models, draft, clock, inputs, update, details)
+        result = _by_checksums(spec, models, draft, clock, inputs, update)
+        if result is None or result.verdict == "error":
+            told = result.notes if result is not None else ()
+            result = _decide(spec, models, draft, clock, inputs, update, details)
+            result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
         result = replace(draft, verdict="error", error=str(error))
     return replace(quotable(said_once(result)), seconds=clock.seconds())
@@ -140,6 +144,23 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
     )
 
 
+def _by_checksums(
+    spec: ParitySpec,
+    models: ModelStore,
+    draft: ParityResult,
+    clock: Clock,
+    inputs: Mapping[str, Array] | None,
+    update: Update | None,
+) -> ParityResult | None:
+    """What checksums decide, where they are trusted: a pass, else the draft with a note why they do not."""
+    if spec.trust != "checksums" or inputs is not None or update is not None:
+        return None
+    from .checksums import passed_by_checksums
+
+    with clock("proof"), paused_garbage_collection():
+        return passed_by_checksums(spec, models, draft)
+
+
 def _decide(
     spec: ParitySpec,
     models: ModelStore,
@@ -208,54 +229,70 @@ def _unchanged(run: Run, golden: Golden | None) -> bool:
 def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
-    from .explain import explained, warned_of_hidden_differences, with_details
 
-    golden = golden_of(run.pair.spec) if run.pair.spec.golden is not None else None
-    if inputs is None:
-        inputs = inputs_of_golden(run.pair, golden) if golden is not None else inputs_of(run.pair)
-    else:
-        golden = None  # goldens answer for their own inputs only
+    golden, inputs = _golden_and_inputs(run, inputs)
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
-        draft = replace(draft, error=str(answers.error))
-        if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
-            draft = _certified(run, run.pair.export, draft)[0]  # what the file alone tells
-        return explained(run, draft, answers)
+        return _not_run(run, replace(draft, error=str(answers.error)), answers)
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
-    result, alike = measured(draft, outputs, run.proof), all_passed(outputs)
-    export = run.pair.export
-    if not alike:
-        result = explained(run, result, answers)
-    elif isinstance(export, HasOwnRuntime):
-        result, alike = _certified(run, export, result)
-        result = with_details(run, result, answers)
-    elif not run.proof.proven:
-        result = warned_of_hidden_differences(run, result)
-        result = with_details(run, result, answers)
-    drift = _drift(run, draft, golden, answers) if golden is not None and not stands_in else ()
+    result, alike = _judged(run, measured(draft, outputs, run.proof), answers)
+    drift = () if stands_in else _drift(run, draft, golden, answers)
     absent = f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference."
     first = drift if run.pair.reference is not None else (absent,)
     notes = (*first, *result.notes, *exact.notes)
     return _concluded(run, replace(result, notes=notes), alike=alike and not drift)
 
 
+def _not_run(run: Run, draft: ParityResult, answers: RunOutputs) -> ParityResult:
+    """The result of a check of which a side could not be run: why, and what the files alone tell."""
+    from .explain import explained
+
+    if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
+        draft = _certified(run, run.pair.export, draft)[0]
+    return explained(run, draft, answers)
+
+
+def _judged(run: Run, result: ParityResult, answers: RunOutputs) -> tuple[ParityResult, bool]:
+    """The result of a comparison with what explains or qualifies it, and whether both sides compute the same."""
+    from .explain import explained, warned_of_hidden_differences, with_details
+
+    export = run.pair.export
+    if not all_passed(result.outputs):
+        return explained(run, result, answers), False
+    alike = True
+    if isinstance(export, HasOwnRuntime):
+        result, alike = _certified(run, export, result)
+    elif run.proof.proven:
+        return result, True
+    else:
+        result = warned_of_hidden_differences(run, result)
+    return with_details(run, result, answers), alike
+
+
 def _certified(run: Run, export: HasOwnRuntime, result: ParityResult) -> tuple[ParityResult, bool]:
     """The result for an export that another runtime runs with what its file alone tells; whether its weights are sound.
 
-    A reference whose graph cannot be read leaves them uncertified, which is said.
+    A reference whose graph cannot be read leaves them uncertified, which is said. A certificate that breaks off is a
+    defect, and no pass.
     """
+    from .attempt import result_or_error
     from .certified import with_certificate
 
-    if run.pair.reference is None or run.pair.without_graph() is not None:
+    pair = run.pair
+    if pair.reference is None or pair.without_graph() is not None:
         note = "The weights are not certified: no graph of the reference is at hand."
         return replace(result, notes=(*result.notes, note)), True
-    try:
-        with run.clock("proof"):
-            return with_certificate(run.pair, export, result)
-    except UnreadableFile as error:
-        return replace(result, notes=(*result.notes, f"The weights are not certified: {error}")), True
+    with run.clock("proof"):
+        found = result_or_error(lambda: with_certificate(pair, export, result))
+    if not isinstance(found, Exception):
+        return found
+    defect = (
+        "" if isinstance(found, TfparityError) else " That is a defect of pytest-tfparity, please report it."
+    )
+    note = f"The weights are not certified: {found}{defect}"
+    return replace(result, notes=(*result.notes, note)), isinstance(found, UnreadableFile)
 
 
 def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers:
@@ -278,10 +315,23 @@ def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> Ru
         return RunOutputs(inputs=inputs, reference=reference, error=error)
 
 
-def _drift(run: Run, draft: ParityResult, golden: Golden, answers: RunOutputs) -> tuple[str, ...]:
-    """That the goldens are not what the reference answers, if so."""
+def _golden_and_inputs(
+    run: Run, inputs: Mapping[str, Array] | None
+) -> tuple[Golden | None, Mapping[str, Array]]:
+    """The goldens that count, if there are any, and the inputs of the run: ``inputs`` if those are given."""
+    spec = run.pair.spec
+    golden = golden_of(spec) if spec.golden is not None else None
+    if inputs is not None:
+        return None, inputs  # goldens answer for their own inputs only
+    return golden, inputs_of(run.pair) if golden is None else inputs_of_golden(run.pair, golden)
+
+
+def _drift(run: Run, draft: ParityResult, golden: Golden | None, answers: RunOutputs) -> tuple[str, ...]:
+    """That the goldens, if there are any, are not what the reference answers, if so."""
     from .compared import drift_of
 
+    if golden is None:
+        return ()
     compared = drift_of(run.pair, golden, answers.reference or {})
     differing = [output.max_abs or 0.0 for output in compared if not output.passed]
     if not differing:

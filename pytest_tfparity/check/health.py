@@ -6,7 +6,7 @@ from ..diagnosis.arrays import not_finite
 from ..diagnosis.health import checkpoint_health
 from ..errors import UnreadableFile
 from ..formats.model import HasGraph, HasWeights
-from ..graph.batch_norm.find import find_batch_norms
+from ..graph.batch_norm.find import BatchNorm, find_batch_norms, may_have_batch_norms
 from ..graph.read.restore import SHADOW
 from ..result import Health, ParityResult
 from .pair import Pair
@@ -40,14 +40,12 @@ def _health(pair: Pair) -> tuple[Health, ...]:
     normal = pair.normal("reference")
     side = normal.side
     keys = {name: key.key for name, key in model.keys().items()}
+    found: tuple[BatchNorm, ...] = ()
+    if may_have_batch_norms(side.graph):
+        found = find_batch_norms(side.graph, side.outputs, variables=side.variables, live=normal.taken)
     return checkpoint_health(
         model.tensors(),
-        batch_norms=[
-            norm.named_by(keys)
-            for norm in find_batch_norms(
-                side.graph, side.outputs, variables=side.variables, live=normal.taken
-            )
-        ],
+        batch_norms=[norm.named_by(keys) for norm in found],
         named=model.variable_names(),
         graph=side.graph,
         averages_used=any(key.endswith(SHADOW) for key in keys.values()),

@@ -36,17 +36,15 @@ def compare(
     comparison, an infinity against anything but itself, and any NaN fail, but for NaN on both sides
     under ``equal_nan``. Infinities and NaN fail under every statistic. ``required_atol`` and
     ``required_rtol`` pass when they are put in. A ``rounding`` allows nothing here, where no exact answer is
-    known (:func:`.rounding.compare_exactly`). ``step`` is the quantum of the
-    export's output, for ``steps``. Raises SettingsError if ``tolerance`` makes no sense.
+    known (:func:`.rounding.compare_exactly`). ``step`` is the quantum of the export's output, for ``steps``. Raises
+    SettingsError if ``tolerance`` makes no sense.
     """
     if problems := tolerance.problems():
         raise SettingsError(" ".join(problems))
     tolerance = tolerance.within(0.0)
     reference, export = _plain(as_array(reference)), _plain(as_array(export))
     problem = _incomparable(reference, export, against)
-    deviation = _deviation(reference, export, tolerance) if reference.shape == export.shape else None
-    if deviation is None:
-        deviation = Deviation(total=reference.size, failing=reference.size)
+    deviation = _deviation(reference, export, tolerance)
     clauses = [problem] if problem else _clauses(deviation, reference, tolerance, against)
     top_k = None if problem or tolerance.top_k is None else _top_k(reference, export, tolerance.top_k)
     asked = () if problem else criteria(reference, export, tolerance, step)
@@ -124,13 +122,12 @@ def _incomparable(reference: npt.NDArray[Any], export: npt.NDArray[Any], against
     return None
 
 
-def _deviation(
-    reference: npt.NDArray[Any], export: npt.NDArray[Any], tolerance: Tolerance
-) -> Deviation | None:
-    """The deviation by the kind of both sides; None where numbers would say nothing."""
+def _deviation(reference: npt.NDArray[Any], export: npt.NDArray[Any], tolerance: Tolerance) -> Deviation:
+    """The deviation by the kind of both sides; all fails where numbers would say nothing."""
     kinds = {kind(reference.dtype), kind(export.dtype)}
-    if reference.size == 0 or "other" in kinds or (len(kinds) > 1 and "string" in kinds):
-        return None
+    unlike = reference.shape != export.shape or (len(kinds) > 1 and "string" in kinds)
+    if unlike or reference.size == 0 or "other" in kinds:
+        return Deviation(total=reference.size, failing=reference.size)
     if kinds == {"string"}:
         return string_deviation(reference, export)
     if kinds == {"integer"} and reference.dtype == export.dtype:

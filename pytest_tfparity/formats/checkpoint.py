@@ -173,8 +173,10 @@ class Checkpoint(GraphModel, HasWeights):
         return sum(path.stat().st_size for path in index.parent.glob(f"{glob.escape(index.stem)}.data-*"))
 
     def close(self) -> None:
-        """Close the sessions and forget TensorFlow's copy of the graph."""
+        """Close the sessions and the checkpoint's files, and forget TensorFlow's copy of the graph."""
         super().close()
+        if "bundle" in self.__dict__:
+            self.bundle.close()
         if self._builder is None:
             self.__dict__.pop("_meta_graph_def", None)
 
@@ -353,7 +355,9 @@ class CheckpointFormat(Format):
             found = [checkpoint_file(path, suffix) for suffix in (".index", ".meta")]
         return sorted(found) + [meta for meta in [spec.options.get("meta")] if meta is not None]
 
-    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
+    def fetched(
+        self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool, index_only: bool = False
+    ) -> SideSpec:
         """See :meth:`.format.Format.fetched`: index, data and meta graph of a prefix, or of a folder's latest."""
         from ..url import beside, name_of, url_of
 
@@ -369,7 +373,7 @@ class CheckpointFormat(Format):
             fetch.file(beside(prefix, f"{name_of(prefix)}.index"), allow_offline=allow_offline)
         except NotThere as no_index:
             prefix = _latest_of(url, fetch, allow_offline, no_index)
-        return replace(spec, path=_fetched(prefix, fetch, allow_offline), options=options)
+        return replace(spec, path=_fetched(prefix, fetch, allow_offline, index_only), options=options)
 
     def content(self, spec: SideSpec) -> Sequence[Path] | None:
         """Index, data and meta graph, with the state file of a folder; None where a function builds the graph."""
@@ -440,13 +444,15 @@ class CheckpointFormat(Format):
                 yield replace(spec, options={**spec.options, "ema": ema})
 
 
-def _fetched(prefix: str, fetch: Fetch, allow_offline: bool) -> Path:
+def _fetched(prefix: str, fetch: Fetch, allow_offline: bool, index_only: bool) -> Path:
     """The prefix of a checkpoint fetched from the URL ``prefix``. Its index says how many data files there are."""
     from ..url import name_of
 
     name = name_of(prefix)
     index, meta = f"{name}.index", f"{name}.meta"
     folder = fetch.beside(prefix, [index, meta], optional=[meta], allow_offline=allow_offline)
+    if index_only:
+        return folder / name
     names = [index, *([meta] if (folder / meta).is_file() else []), *shards_of(folder / index)]
     return fetch.beside(prefix, names, allow_offline=allow_offline) / name
 

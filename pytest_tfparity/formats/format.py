@@ -121,8 +121,13 @@ class Format(ABC):
         stated = (spec.options.get(key.name) for key in self.section.keys if key.kind in FILES)
         return [spec.path, *(path for path in stated if path is not None)]
 
-    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
-        """``spec`` with a file of this machine for each URL that it names. Raises RemoteError."""
+    def fetched(
+        self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool, index_only: bool = False
+    ) -> SideSpec:
+        """``spec`` with a file of this machine for each URL that it names. Raises RemoteError.
+
+        With ``index_only`` the weights are left where they are, if they lie in files of their own.
+        """
         from ..url import url_of
 
         paths = {

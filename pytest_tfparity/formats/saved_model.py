@@ -51,7 +51,9 @@ class SavedModelFormat(Format):
         found = saved_model_file(spec.path) or spec.path / "saved_model.pb"
         return [found, spec.path / "variables" / "variables.index"]
 
-    def fetched(self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool) -> SideSpec:
+    def fetched(
+        self, spec: SideSpec, fetch: Fetch, *, allow_offline: bool, index_only: bool = False
+    ) -> SideSpec:
         """See :meth:`.format.Format.fetched`: all that lies in the folder.
 
         Where the server lists no folders, the graph and the variables, which are known by their names.

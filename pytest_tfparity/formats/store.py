@@ -12,6 +12,9 @@ from .registry import format_of
 OPEN_BYTES = 1 << 29
 """Bytes of files whose models may be open in TensorFlow at once; a session takes several times as much."""
 
+MOST_MODELS = 32
+"""Models that are kept. A small one, read, takes 1 to 3 MB: of a thousand in one session that would be gigabytes, and
+checks that share a file mostly follow one another."""
 
 _Stamp: TypeAlias = "tuple[str, int, int] | None"
 
@@ -20,14 +23,14 @@ class ModelStore:
     """Loads each model once and shares it. A model whose files were written again is loaded again.
 
     When the open models together grow large, those that were not asked for lately give up their
-    sessions; they open again when they are run.
+    sessions; they open again when they are run. When there are many, those are forgotten.
     """
 
     def __init__(self) -> None:
         self._models: dict[str, tuple[list[_Stamp], Model]] = {}
 
     def open(self, spec: SideSpec, root: Path) -> Model:
-        """The model that ``spec`` names; the same object for equal specs. Nothing is read yet.
+        """The model that ``spec`` names; the same object for equal specs while it is kept. Nothing is read yet.
 
         Functions are imported from ``root``. Raises SettingsError where the settings of a side exclude each other.
         """
@@ -50,6 +53,9 @@ class ModelStore:
 
     def _make_room(self) -> None:
         """Close the models that were asked for longest ago, but never the last three: a pair and the next."""
+        while len(self._models) > MOST_MODELS:
+            _, forgotten = self._models.pop(next(iter(self._models)))
+            forgotten.close()
         models = [model for _, model in self._models.values()]
         size = sum(model.open_bytes for model in models)
         for model in models[:-3]:

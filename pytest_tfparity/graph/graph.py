@@ -66,12 +66,14 @@ class Tensor:
     """A constant. Large contents are read-only views of the mapped file, decoded when asked for.
 
     ``load`` returns the value: shape ``shape``, numpy dtype of ``dtype``, an object array of
-    ``bytes`` for strings.
+    ``bytes`` for strings. ``written`` is a small one as it stands in its file, a TensorProto: where that is the
+    same, so is the constant.
     """
 
     dtype: DType
     shape: tuple[int, ...]
     load: Callable[[], Array]
+    written: bytes | None = None
 
     @property
     def array(self) -> Array:

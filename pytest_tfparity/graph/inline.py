@@ -7,12 +7,12 @@ for each result, else side first. So does a loop (lower_while_op.cc). Other ops 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import ops
 from .function_body import ARGUMENT, Body, body_of
-from .graph import DType, Function, FunctionBody, Node, TensorName, listed
+from .graph import Attr, DType, Function, FunctionBody, Node, TensorName, listed
 
 _MOST_NODES = 500_000
 """Nodes that are written out in all: five times the largest graph that is measured (``benchmarks``), at 0.4 kB
@@ -217,65 +217,84 @@ class Inliner:
 
     def _turned(self, node: Node, constant: Sequence[bool], decides: Body, turns: Body) -> Inlined:
         places = range(len(constant))
-        turning = [place for place in places if not constant[place]]
-        own = [
-            f"{part}_{place}"
-            for place in places
-            for part in ("enter", "merge", "switch", "next", "exit", "held")
+        own = ["turn", "LoopCond", *(f"{part}_{place}" for place in places for part in _PARTS)]
+        own += [f"cond/{inner}" for inner in decides.nodes] + [f"body/{inner}" for inner in turns.nodes]
+        frame = _Frame(self._free(node.name, own), constant)
+        asked = self._placed(_under(f"{frame.name}/cond"), decides, frame.heads(), frame.asks())
+        done = self._placed(_under(f"{frame.name}/body"), turns, frame.handed(), (frame.gate,))
+        nodes = [*frame.entered(node), *frame.turning(asked.returns), *asked.nodes, *done.nodes]
+        return Inlined(
+            nodes=[*nodes, *frame.closed(done.returns)],
+            returns=tuple(
+                node.inputs[place] if constant[place] else frame.tensor("exit", place) for place in places
+            ),
+            unknown=(*asked.unknown, *done.unknown),
+        )
+
+
+_PARTS = ("enter", "merge", "switch", "next", "exit", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The nodes that make a loop of its condition and its body; ``constant`` says which variables never change."""
+
+    name: str
+    constant: Sequence[bool]
+
+    def tensor(self, part: str, place: int, port: int = 0) -> TensorName:
+        return TensorName(f"{self.name}/{part}_{place}", port)
+
+    @property
+    def gate(self) -> str:
+        """What a node of the body waits for that reads nothing of the loop: a turn that the condition lets through."""
+        return f"{self.name}/turn"
+
+    def changing(self) -> list[int]:
+        return [place for place, held in enumerate(self.constant) if not held]
+
+    def heads(self) -> list[TensorName]:
+        """The variables as the condition gets them."""
+        return [self.tensor("enter" if held else "merge", place) for place, held in enumerate(self.constant)]
+
+    def asks(self) -> tuple[str, ...]:
+        """What a node of the condition waits for that reads nothing of the loop."""
+        return (self.tensor("merge", self.changing()[0]).node,)
+
+    def handed(self) -> list[TensorName]:
+        """The variables as the body gets them."""
+        return [
+            self.tensor("held", place) if held else self.tensor("switch", place, 1)
+            for place, held in enumerate(self.constant)
         ]
-        own += ["turn", "LoopCond", *(f"cond/{inner}" for inner in decides.nodes)]
-        name = self._free(node.name, [*own, *(f"body/{inner}" for inner in turns.nodes)])
 
-        def tensor(part: str, place: int, port: int = 0) -> TensorName:
-            return TensorName(f"{name}/{part}_{place}", port)
-
-        frame = {
-            "frame_name": name.encode(),
+    def entered(self, node: Node) -> Iterator[Node]:
+        frame: dict[str, Attr] = {
+            "frame_name": self.name.encode(),
             "parallel_iterations": node.attrs.get("parallel_iterations", 10),
         }
-        nodes = [
-            Node(
-                f"{name}/enter_{place}",
-                "Enter",
-                (node.inputs[place],),
-                node.controls,
-                {**frame, "is_constant": held},
-            )
-            for place, held in enumerate(constant)
-        ]
-        for place in turning:
-            back = (tensor("enter", place), tensor("next", place))
-            condition = TensorName(f"{name}/LoopCond", 0)
-            nodes += [
-                Node(f"{name}/merge_{place}", "Merge", back),
-                Node(f"{name}/switch_{place}", "Switch", (tensor("merge", place), condition)),
-                Node(f"{name}/exit_{place}", "Exit", (tensor("switch", place),)),
-            ]
-        # What has no input of the loop waits for its turn: in the body for one that the condition lets through.
-        gate = Node(f"{name}/turn", "Identity", (tensor("switch", turning[0], 1),))
-        nodes.append(gate)
-        nodes += [
-            Node(f"{name}/held_{place}", "Identity", (tensor("enter", place),), (gate.name,))
-            for place in places
-            if constant[place]
-        ]
-        heads = [tensor("enter" if constant[place] else "merge", place) for place in places]
-        asked = self._placed(_under(f"{name}/cond"), decides, heads, (heads[turning[0]].node,))
-        handed = [
-            tensor("held", place) if constant[place] else tensor("switch", place, 1) for place in places
-        ]
-        written = self._placed(_under(f"{name}/body"), turns, handed, (gate.name,))
-        nodes += [*asked.nodes, Node(f"{name}/LoopCond", "LoopCond", asked.returns), *written.nodes]
-        nodes += [
-            Node(f"{name}/next_{place}", "NextIteration", (written.returns[place],)) for place in turning
-        ]
-        return Inlined(
-            nodes=nodes,
-            returns=tuple(
-                node.inputs[place] if constant[place] else tensor("exit", place) for place in places
-            ),
-            unknown=(*asked.unknown, *written.unknown),
-        )
+        for place, held in enumerate(self.constant):
+            attrs = {**frame, "is_constant": held}
+            source = (node.inputs[place],)
+            yield Node(self.tensor("enter", place).node, "Enter", source, node.controls, attrs)
+            if held:
+                entered = (self.tensor("enter", place),)
+                yield Node(self.tensor("held", place).node, "Identity", entered, (self.gate,))
+
+    def turning(self, condition: Sequence[TensorName]) -> Iterator[Node]:
+        decided = Node(f"{self.name}/LoopCond", "LoopCond", tuple(condition))
+        yield decided
+        for place in self.changing():
+            back = (self.tensor("enter", place), self.tensor("next", place))
+            merge, switch = self.tensor("merge", place), self.tensor("switch", place)
+            yield Node(merge.node, "Merge", back)
+            yield Node(switch.node, "Switch", (merge, TensorName(decided.name, 0)))
+            yield Node(self.tensor("exit", place).node, "Exit", (switch,))
+        yield Node(self.gate, "Identity", (self.tensor("switch", self.changing()[0], 1),))
+
+    def closed(self, results: Sequence[TensorName]) -> Iterator[Node]:
+        for place in self.changing():
+            yield Node(self.tensor("next", place).node, "NextIteration", (results[place],))
 
 
 def _under(prefix: str) -> Callable[[str], str]:

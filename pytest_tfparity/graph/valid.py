@@ -121,20 +121,29 @@ def _settings(node: Node) -> Iterator[str]:
 
 
 def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
-    # Equal attributes are one object, so most nodes were seen before.
-    known: dict[tuple[str, int], _Node] = {}
+    # Equal attributes are one object, so most nodes were seen before; of constants the type alone is asked.
+    known: dict[tuple[str, object], _Node] = {}
     told: dict[str, _Node] = {}
     for name, node in graph.nodes.items():
-        key = (node.op, id(node.attrs))
-        if key not in known:
-            known[key] = _read(graph, node)
-        told[name] = known[key]
+        key = (node.op, _dtype_of_constant(node) or id(node.attrs))
+        own = known.get(key)
+        if own is None:
+            own = known[key] = _read(graph, node)
+        told[name] = own
     for name, node in graph.nodes.items():
         reason = told[name].reason or _edges(graph, node, told)
         if reason is None and not _NAME.fullmatch(name):
             reason = "has a name that TensorFlow does not allow"
         if reason is not None:
             yield Flaw(node=name, op=node.op, reason=reason)
+
+
+def _dtype_of_constant(node: Node) -> DType | None:
+    """The type that a constant states, if it states that and its value and nothing else."""
+    if node.op != "Const" or len(node.attrs) != 2 or type(node.attrs.get("value")) is not Tensor:
+        return None
+    dtype = node.attrs.get("dtype")
+    return dtype if isinstance(dtype, DType) else None
 
 
 def _cycle(graph: Graph) -> Iterator[Flaw]:

@@ -218,6 +218,14 @@ class ParitySession:
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
         """Decide one check, or remember that it was proven of the same content; in a worker if the spec asks for it."""
+        if spec.trust == "checksums" and self.update is None and lies_elsewhere(spec):
+            from ..check.checksums import may_decide, passed_by_checksums
+
+            indexed = self.at_hand(spec, index_only=True) if may_decide(spec) else None
+            if indexed is not None:
+                found = passed_by_checksums(indexed, self.models, draft_result(indexed, nodeid))
+                if found.passed:
+                    return named_by_origin(found, indexed)
         stated, spec = spec, self.at_hand(spec)
         if spec is not stated:
             found = self._remembered_or_decided(spec, nodeid)
@@ -225,8 +233,8 @@ class ParitySession:
             return named_by_origin(replace(found, notes=notes), spec)
         return self._remembered_or_decided(spec, nodeid)
 
-    def at_hand(self, spec: ParitySpec) -> ParitySpec:
-        """``spec`` with files of this machine in the place of URLs. Raises RemoteError."""
+    def at_hand(self, spec: ParitySpec, *, index_only: bool = False) -> ParitySpec:
+        """``spec`` with files of this machine in the place of URLs; see :func:`.at_hand`. Raises RemoteError."""
         if not lies_elsewhere(spec):
             return spec
         if self.update is not None and spec.golden is not None and is_elsewhere(spec.golden):
@@ -235,7 +243,7 @@ class ParitySession:
                 " file of this machine under `golden`, update it and copy it there."
             )
         with under_way_now("fetch"):
-            found = at_hand(spec, self._fetch)
+            found = at_hand(spec, self._fetch, index_only=index_only)
         if self.verdicts is not None:
             self.verdicts.learn(self._fetch.hashes)
         return found

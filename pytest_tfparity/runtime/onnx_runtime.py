@@ -79,7 +79,7 @@ class OnnxSession:
             raise
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            said = lines[0].rpartition(" : ")[2].strip().rstrip(".")
+            said = lines[0].rpartition(" : ")[2].rpartition(" , Error ")[2].strip().rstrip(".")
             raise ModelError(f"ONNX Runtime does not {what} {self._label}: {said}.") from None
 
 

@@ -174,12 +174,16 @@ def _model(spec: ParitySpec, folder: Path, remarks: Remarks) -> Iterator[tuple[s
         yield "outputs", ["outputs:", *(f"  {line}" for line in lines)]
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
-    by_metrics = bool(spec.tolerance.metrics) and math.isinf(spec.tolerance.atol)
-    if spec.tolerance.rounding is None and not by_metrics:
+    if not _without_atol(spec.tolerance):
         yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", _PROPOSAL]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
         yield name, [*_remark(remarks.get(name)), f"{name}: {_flow(value)}"]
+
+
+def _without_atol(tolerance: Tolerance) -> bool:
+    """Whether something else stands in place of ``atol``."""
+    return tolerance.rounding is not None or (bool(tolerance.metrics) and math.isinf(tolerance.atol))
 
 
 def _block(

@@ -100,6 +100,13 @@ CONDUCT = (
         configurable=True,
     ),
     Key(
+        "trust",
+        "choice",
+        "What tells that weights are the same: contents, or the checksums of a checkpoint's index, which is no proof.",
+        choices=("contents", "checksums"),
+        default="contents",
+    ),
+    Key(
         "offline",
         "choice",
         "Whether the copy of a file in a bucket may stand in where its server cannot be reached.",

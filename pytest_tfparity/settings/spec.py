@@ -132,6 +132,7 @@ class ParitySpec:
     memory: float = math.inf
     health: Literal["warn", "error", "ignore"] = "warn"
     grad_cam: GradCamSpec | None = None
+    trust: Literal["contents", "checksums"] = "contents"
     offline: Literal["refuse", "allow"] = "refuse"
     manifest: Path | None = None
     line: int | None = None

@@ -75,6 +75,25 @@ def test_models_that_were_not_asked_for_lately_give_up_their_sessions_when_room_
     store.close()
 
 
+def test_of_many_models_those_that_were_not_asked_for_lately_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_tfparity.formats.store.MOST_MODELS", 4)
+    store = ModelStore()
+    made = [networks.small_network(tmp_path / str(index), seed=index) for index in range(4)]
+    first = store.open(frozen(made[0]), tmp_path)
+    forgotten = store.open(checkpoint(made[1].checkpoint), tmp_path)
+    value = forgotten.variables()["block/conv/kernel"]
+    for network in made[1:]:
+        assert store.open(frozen(made[0]), tmp_path) is first
+        store.open(frozen(network), tmp_path)
+    again = store.open(checkpoint(made[1].checkpoint), tmp_path)
+    assert again is not forgotten
+    assert (again.variables()["block/conv/kernel"] == value).all()
+    assert (forgotten.variables()["block/conv/kernel"] == value).all()
+    store.close()
+
+
 def test_a_reference_is_at_hand_if_its_index_is(tmp_path: Path) -> None:
     network = networks.small_network(tmp_path)
     form = CheckpointFormat()

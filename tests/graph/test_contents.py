@@ -65,3 +65,19 @@ def test_names_are_equal_where_bits_are(described, lasting) -> None:
     for name, array in zip(names, arrays, strict=True):
         for other_name, other in zip(names, arrays, strict=True):
             assert (name == other_name) is (array.tobytes() == other.tobytes())
+
+
+def test_a_constant_that_is_written_alike_is_not_read_again() -> None:
+    reads = []
+
+    def load():
+        reads.append(1)
+        return np.float32([1, 2])
+
+    contents = Contents()
+    one, other = (Tensor(FLOAT, (2,), load, b"as written") for _ in range(2))
+    assert contents.digest(one) == contents.digest(other) == contents.digest(tensor(np.float32([1, 2])))
+    assert len(reads) == 1
+    assert contents.digest(Tensor(FLOAT, (2,), lambda: np.float32([1, 3]), b"otherwise")) != contents.digest(
+        one
+    )

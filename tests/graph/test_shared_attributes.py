@@ -69,3 +69,40 @@ def test_another_op_with_the_same_attributes_is_another_answer() -> None:
     assert asked == ["Relu", "Add"]
     assert [first_letter("Relu", {"T": 1}) for _ in range(2)] == ["R", "R"]
     assert asked == ["Relu", "Add", "Relu", "Relu"]
+
+
+def constant(name: str, attrs: str) -> str:
+    return f'node {{ name: "{name}" op: "Const" {attrs} }}'
+
+
+VALUE = 'attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { } float_val: 1 } } }'
+OF_FLOAT = 'attr { key: "dtype" value { type: DT_FLOAT } }'
+
+
+@pytest.mark.parametrize(
+    ("attrs", "reason"),
+    [
+        (VALUE, "lacks its attribute dtype"),
+        (OF_FLOAT, "lacks its attribute value"),
+        (f'{VALUE} attr {{ key: "dtype" value {{ i: 1 }} }}', "has dtype that is no type"),
+        (f'{OF_FLOAT} attr {{ key: "value" value {{ i: 1 }} }}', "has value that is no tensor"),
+        (f'{VALUE} attr {{ key: "other" value {{ i: 1 }} }}', "lacks its attribute dtype"),
+    ],
+)
+def test_a_wrong_constant_among_right_ones_is_seen(graph_of, attrs, reason) -> None:
+    right = [constant(f"c{index}", VALUE + OF_FLOAT) for index in range(3)]
+    wrong = constant("wrong", attrs)
+    for nodes in ([wrong, *right], [*right, wrong], [right[0], wrong, *right[1:]]):
+        flaw = first_flaw(graph_of(RELU + "".join(nodes)))
+        assert flaw is not None
+        assert (flaw.node, flaw.reason) == ("wrong", reason)
+
+
+def test_a_constant_of_one_type_says_nothing_of_another(graph_of) -> None:
+    ints = constant(
+        "ints",
+        VALUE.replace("FLOAT", "INT32").replace("float_val", "int_val") + OF_FLOAT.replace("FLOAT", "INT32"),
+    )
+    floats = constant("floats", VALUE + OF_FLOAT)
+    add = 'node { name: "z" op: "AddV2" input: "floats" input: "ints" attr { key: "T" value { type: DT_FLOAT } } }'
+    assert "reads ints:0 as float, and it is int32" in str(first_flaw(graph_of(RELU + floats + ints + add)))

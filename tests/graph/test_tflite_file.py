@@ -21,9 +21,9 @@ pytest.importorskip("tensorflow")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tflite")
-    return convert(write_network(folder / "model"), folder / "model.tflite", "int8").read_bytes()
+    return convert(write_network(folder / "model"), folder / "model.tflite", "int8")
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("damaged") / "model.tflite"
 
 
-def test_constants_are_read_in_the_layouts_of_tensorflow(whole: bytes, file: Path) -> None:
-    file.write_bytes(whole)
+def test_constants_are_read_in_the_layouts_of_tensorflow(whole: Path, file: Path) -> None:
+    file.write_bytes(whole.read_bytes())
     (subgraph,) = read_tflite(file).subgraphs
     kernels = [
         tensor for tensor in subgraph.tensors if tensor.contents is not None and len(tensor.fixed) == 4
@@ -46,10 +46,10 @@ def test_constants_are_read_in_the_layouts_of_tensorflow(whole: bytes, file: Pat
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_damaged_bytes_are_read_or_told(whole: bytes, file: Path, data: st.DataObject) -> None:
-    damaged = bytearray(whole)
+def test_damaged_bytes_are_read_or_told(whole: Path, file: Path, data: st.DataObject) -> None:
+    damaged = bytearray(whole.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
-        position = data.draw(st.integers(8, len(whole) - 4))
+        position = data.draw(st.integers(8, len(damaged) - 4))
         struct.pack_into("<I", damaged, position, data.draw(st.integers(0, 2**32 - 1)))
     file.write_bytes(damaged)
     try:

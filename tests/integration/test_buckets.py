@@ -1,5 +1,6 @@
 """URLs in a manifest: models that lie on a server are checked like any other."""
 
+import json
 import shutil
 import sys
 import time
@@ -167,6 +168,27 @@ def test_a_saved_model_is_fetched_with_or_without_a_listing(
     result = empty_project.run()
     result.assert_outcomes(passed=1)
     assert "parity: 1 proven equal" in result.outlines
+
+
+def test_checksums_leave_the_data_where_it_is(bucket: Bucket, empty_project: Project) -> None:
+    text = manifest(bucket.url) + "    trust: checksums\n"
+    empty_project.write("tfparity.yaml", text)
+    for _ in range(2):
+        result = empty_project.run("--tfparity-report=out")
+        result.assert_outcomes(passed=1)
+        assert "parity: 1 within tolerance" in result.outlines
+        result.stdout.fnmatch_lines(["net: Its weights were told by the checksums in its index*"])
+    assert bucket.fetched() == ["images.npz", "model.ckpt-7.index", "model.ckpt-7.meta", "model.pb"]
+    check = json.loads((empty_project.path / "out" / "report.json").read_text("utf-8"))["checks"][0]
+    assert check["verdict"] == "pass"
+    assert "checksums (crc32c), not bit for bit" in check["unproven"]
+    # where they do not decide, all is fetched
+    wrong = empty_project._networks(training_bn=True)
+    shutil.copy(wrong.frozen_graph, bucket.folder / "model.pb")
+    result = empty_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*bn-training-mode*"])
+    assert "model.ckpt-7.data-00000-of-00001" in bucket.fetched()
 
 
 def test_goldens_are_read_from_a_server_and_never_written_there(

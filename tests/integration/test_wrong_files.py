@@ -107,7 +107,10 @@ CASES: list[tuple[Callable[[Project], None], str]] = [
     (page_instead_of_export, "*model.pb*HTML*"),
     (pointer_instead_of_export, "*model.pb*Git LFS pointer*git lfs pull*"),
     (meta_instead_of_export, "*model.pb is a MetaGraphDef*"),
-    (not_frozen, "*model.pb is not frozen: 7 variables (block/conv/kernel*convert_variables_to_constants*"),
+    (
+        not_frozen,
+        "*model.pb is not frozen: 7 variables are left*(block/conv/kernel*convert_variables_to_constants*",
+    ),
     (unknown_output, "*'probabilties:0'*Did you mean 'probabilities*"),
     (unknown_input, "*'imge:0'*Did you mean 'image*"),
     (missing_array, "*images.npz*'image'*'images'*"),

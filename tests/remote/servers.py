@@ -20,7 +20,7 @@ class Bucket:
 
     ``mark`` says what tells contents apart: ``"etag"``, ``"time"`` (Last-Modified), or ``"nothing"``. ``fails`` is
     called with each request and answers a status, or None. ``seen`` has method and path of each request that was
-    answered, ``sent`` the bytes of contents.
+    answered, ``sent`` the bytes of contents. A request that ``stalls`` waits for the event after half of its answer.
     """
 
     folder: Path
@@ -28,6 +28,7 @@ class Bucket:
     listing: bool = False
     fails: Callable[[str, str], int | None] = lambda method, path: None
     half: bool = False
+    stalls: threading.Event | None = None
     after: Callable[[str], None] = lambda path: None
     url: str = ""
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -99,7 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
         if method == "GET":
             sent = data[: len(data) // 2] if self.bucket.half else data
             self.bucket.sent += len(sent)
-            self.wfile.write(sent)
+            self.wfile.write(sent[: len(sent) // 2])
+            if self.bucket.stalls is not None:
+                self.wfile.flush()
+                self.bucket.stalls.wait(30)
+            self.wfile.write(sent[len(sent) // 2 :])
             self.bucket.half = False
             if sent is not data:
                 self.close_connection = True

@@ -1,6 +1,8 @@
 """Files of a server: fetched whole, once for each content, and never taken for another version."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -120,6 +122,39 @@ def test_half_a_file_is_none(bucket: Bucket, run: Callable[..., Fetch], tmp_path
     bucket.half = True
     assert run().file(f"{bucket.url}/a.pb").read_bytes() == b"first" * 1000
     assert files(tmp_path / "cache" / "drafts") == []
+
+
+KILLED = """\
+import sys
+from pathlib import Path
+from pytest_tfparity.remote.cache import Cache
+from pytest_tfparity.remote.fetch import Fetch
+Fetch(Cache(Path(sys.argv[1]), 10**9)).file(sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process ends otherwise there")
+def test_a_kill_while_fetching_leaves_nothing_half(
+    bucket: Bucket, run: Callable[..., Fetch], tmp_path: Path
+) -> None:
+    put(bucket, "a.pb", b"x" * 8_000_000)
+    bucket.stalls = threading.Event()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "cache"), f"{bucket.url}/a.pb"]
+    process = subprocess.Popen(command, env=environment)
+    drafts = tmp_path / "cache" / "drafts"
+    for _ in range(600):
+        if any(path.stat().st_size for path in drafts.glob("*")):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("nothing came")
+    process.kill()
+    process.wait()
+    bucket.stalls.set()
+    bucket.stalls = None
+    assert files(tmp_path / "cache" / "contents") == []
+    assert run().file(f"{bucket.url}/a.pb").read_bytes() == b"x" * 8_000_000
 
 
 def test_a_change_while_it_is_fetched_is_seen(bucket: Bucket, run: Callable[..., Fetch]) -> None:

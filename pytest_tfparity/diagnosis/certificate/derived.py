@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -72,23 +72,21 @@ def _value(
         return (array, None) if array.dtype.kind in "fiu" and array.size else None
     inputs = [known.get(source.node) for source in node.inputs]
     if node.op in _SAME:
-        return _passed_on(inputs)
-    if not inputs or any(each is None or each[0].size > _MOST for each in inputs):
-        return None
-    given = [each for each in inputs if each is not None]
-    arrays = [each[0].astype(np.float64) for each in given]
-    sizes = [np.abs(each[0]) if each[1] is None else each[1] for each in given]
+        return inputs[0] if inputs else None
+    given = [each for each in inputs if each is not None and each[0].size <= _MOST]
+    return _computed(node.op, given) if given and len(given) == len(inputs) else None
+
+
+def _computed(op: str, given: Sequence[tuple[Numbers, Numbers | None]]) -> tuple[Numbers, Numbers] | None:
+    arrays = [value.astype(np.float64) for value, _ in given]
     with np.errstate(all="ignore"):
-        if node.op in _UNARY and len(arrays) == 1:
-            value = _UNARY[node.op](arrays[0])
+        if op in _UNARY and len(arrays) == 1:
+            value = _UNARY[op](arrays[0])
             return value, np.abs(value)
-        if node.op in _BINARY and len(arrays) == 2:
-            return _combined(node.op, arrays, sizes)
+        if op in _BINARY and len(arrays) == 2:
+            sizes = [np.abs(value) if size is None else size for value, size in given]
+            return _combined(op, arrays, sizes)
     return None
-
-
-def _passed_on(inputs: list[tuple[Numbers, Numbers | None] | None]) -> tuple[Numbers, Numbers | None] | None:
-    return inputs[0] if inputs else None
 
 
 def _combined(op: str, arrays: list[Numbers], sizes: list[Numbers]) -> tuple[Numbers, Numbers] | None:

@@ -14,8 +14,8 @@ from ...graph.lift.lifted import Grid, Stored
 Numbers: TypeAlias = npt.NDArray[Any]
 
 _HALF_QUANTUM = 0.502
-"""Of a quantum: half of one is the rounding; the rest is that of the scale, which is a float32. Measured on right
-exports of 60 networks: 0.5004 at most; the nearest wrong one has 0.8."""
+"""Of a quantum: half of one is the rounding; the rest is that of the scale, which is a float32. Measured on 13 right
+int8 exports of random networks: 0.49998 at most."""
 _FLOAT = 2.0**-23
 """Of a number: what float32 cannot hold, which a quantum of 32 or 64 bits is finer than."""
 _DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8, "float64": 53}

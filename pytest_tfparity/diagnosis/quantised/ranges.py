@@ -15,10 +15,11 @@ from ...graph.lift.lifted import Grid, Stored
 RangeFault: TypeAlias = Literal["clipped", "inflated", "shifted"]
 
 _DOMINATES = 4.0
-"""Times the noise of rounding from which what is cut off at the ends counts: below it, even a wider range would gain
-less than half of the distance (measured at layers of 12 right int8 exports: 0 to 2.3 times)."""
+"""Times the noise of rounding from which what is cut off at the ends counts. Measured at 335 tensors of 13 right int8
+exports, with other inputs than the representative ones: 1.1 times at most."""
 _INFLATED = 4.0
-"""Times the values' own range: two of eight bits are never used."""
+"""Times the values' own range: two of eight bits are never used. Of the same 335 tensors one has 7.7, the next 3.6: so
+this is told only where parity returns with narrower ranges."""
 _WIDE_ENOUGH = 0.95
 """Share of the values' range from which a range that cuts them off is not too narrow, but in the wrong place."""
 

@@ -83,6 +83,10 @@ def arithmetic(live: LiveGraph, variables: frozenset[str] = frozenset()) -> Iter
             )
 
 
+ROOTS = frozenset({"Rsqrt", "Sqrt", "Pow"})
+"""Ops that a batch norm's arithmetic divides by the deviation with."""
+
+
 def _roots(live: LiveGraph) -> Iterable[_Root]:
     for node in live.nodes.values():
         inverse = node.op == "Rsqrt"
@@ -91,7 +95,7 @@ def _roots(live: LiveGraph) -> Iterable[_Root]:
             if exponent is None or exponent.size != 1 or float(exponent.reshape(-1)[0]) not in (0.5, -0.5):
                 continue
             inverse = float(exponent.reshape(-1)[0]) < 0
-        elif node.op not in ("Rsqrt", "Sqrt"):
+        elif node.op not in ROOTS:
             continue
         variance, epsilon = _without_epsilon(live, node.inputs[0])
         yield _Root(node, variance, epsilon, inverse)

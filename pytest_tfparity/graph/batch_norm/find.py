@@ -16,8 +16,11 @@ from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName
 from ..layer import layer_of, scope_of
 from ..live_graph import LiveGraph, live_graph
-from .arithmetic import Normalisation, arithmetic
+from .arithmetic import ROOTS, Normalisation, arithmetic
 from .statistics import Statistic, batch_axis_reshaped, momenta, statistic, weight
+
+_GLOBAL = "BatchNormWithGlobalNormalization"
+_FOUND_BY = ops.FUSED_BATCH_NORMS | ROOTS | {_GLOBAL}
 
 Mode: TypeAlias = Literal["training", "inference", "unknown"]
 
@@ -99,6 +102,13 @@ def find_batch_norms(
     return tuple(replace(record, output=_in_file(graph, record.output)) for record in joined)
 
 
+def may_have_batch_norms(graph: Graph) -> bool:
+    """Whether an op of the graph, or of one of its functions, is one that :func:`find_batch_norms` begins at."""
+    return any(node.op in _FOUND_BY for node in graph.nodes.values()) or any(
+        node.op in _FOUND_BY for body in graph.functions.values() for node in body.nodes
+    )
+
+
 def _place(graph: Graph, name: str) -> str:
     """The node of the file that ``name`` is or, inside a function, the node that calls it."""
     while name and name not in graph.nodes:
@@ -135,7 +145,7 @@ def _fused(live: LiveGraph) -> Iterable[Normalisation]:
 
 def _global(live: LiveGraph) -> Iterable[Normalisation]:
     for node in live.nodes.values():
-        if node.op != "BatchNormWithGlobalNormalization" or len(node.inputs) < 5:
+        if node.op != _GLOBAL or len(node.inputs) < 5:
             continue
         value, mean, variance, beta, gamma = node.inputs[:5]
         yield Normalisation(

@@ -49,19 +49,7 @@ def lift_onnx(model: OnnxModel) -> OnnxLift:
         lifter.lift(node)
     for name, value in zip(outputs, graph.outputs, strict=True):
         lifter.give(name, value)
-    whole = lifter.make.graph
-    live = whole.live([*outputs, *inputs])
-    kept = {name: node for name, node in whole.nodes.items() if name in live}
-    lifted = Lifted(
-        graph=Graph(nodes=kept),
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
-        stored={name: held for name, held in lifter.stored.items() if name in live},
-        activations={tensor: held for tensor, held in lifter.activations.items() if tensor.node in live},
-        opaque={name: op for name, op in lifter.opaque.items() if name in live},
-    )
-    tensors = {tensor: origin for tensor, origin in lifter.origins.items() if tensor.node in live}
-    return OnnxLift(lifted, inputs, outputs, tensors)
+    return lifter.lifted(inputs, outputs)
 
 
 def _shown(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
@@ -99,6 +87,21 @@ class _Lifter:
     def opset(self) -> int:
         """The version of ONNX's own operators that the file was written for."""
         return self.model.opset
+
+    def lifted(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> OnnxLift:
+        """What was made so far, as far as the outputs need it."""
+        whole = self.make.graph
+        live = whole.live([*outputs, *inputs])
+        lifted = Lifted(
+            graph=Graph(nodes={name: node for name, node in whole.nodes.items() if name in live}),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            stored={name: held for name, held in self.stored.items() if name in live},
+            activations={tensor: held for tensor, held in self.activations.items() if tensor.node in live},
+            opaque={name: op for name, op in self.opaque.items() if name in live},
+        )
+        tensors = {tensor: origin for tensor, origin in self.origins.items() if tensor.node in live}
+        return OnnxLift(lifted, inputs, outputs, tensors)
 
     def feed(self, name: str, value: OnnxValue) -> None:
         """An input of the file, called ``name``."""

@@ -18,7 +18,7 @@ _MOST = 16
 """Numbers of a list that is followed: no shape has more."""
 
 _Known: TypeAlias = Callable[[int], "Numbers | None"]
-_PASSED_ON = frozenset({"Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape"})
+_PASSED_ON = frozenset({"Cast", "Identity", "Unsqueeze", "Squeeze"})
 _PAIRS: Mapping[str, Callable[[int, int], int]] = {
     "Add": operator.add,
     "Sub": operator.sub,
@@ -36,28 +36,39 @@ def numbers_of(
 
     ``dims`` is the shape of its first input, ``known`` gives what is known of an input, ``axes`` its axes.
     """
-    if node.op == "Shape" and "start" not in node.attrs and "end" not in node.attrs:
-        return (
-            None if dims is None or len(dims) > _MOST else tuple(None if size < 0 else size for size in dims)
-        )
+    if node.op == "Shape":
+        return _sizes(node, dims)
     if node.op == "Concat":
-        parts = [known(position) for position in range(len(node.inputs))]
-        found = None if None in parts else tuple(number for part in parts for number in part or ())
-        return found if found is None or len(found) <= _MOST else None
+        return _concatenated([known(position) for position in range(len(node.inputs))])
     first = known(0)
     if first is None:
         return None
     if node.op in _PASSED_ON:
-        return first if node.op != "Reshape" or len(first) == 1 else None
+        return first
+    if node.op == "Reshape":
+        return first if len(first) == 1 else None
     if node.op in _PAIRS:
         return _combined(_PAIRS[node.op], first, known(1) if len(node.inputs) == 2 else None)
     if node.op == "Gather":
         return _gathered(first, known(1))
     if node.op == "ReduceProd":
         return (_product(first),)
-    if node.op == "Slice":
-        return _sliced(node, first, known, axes())
-    return None
+    return _sliced(node, first, known, axes()) if node.op == "Slice" else None
+
+
+def _sizes(node: OnnxNode, dims: tuple[int, ...] | None) -> Numbers | None:
+    if dims is None or len(dims) > _MOST or "start" in node.attrs or "end" in node.attrs:
+        return None
+    return tuple(None if size < 0 else size for size in dims)
+
+
+def _concatenated(parts: Sequence[Numbers | None]) -> Numbers | None:
+    found: list[int | None] = []
+    for part in parts:
+        if part is None:
+            return None
+        found += part
+    return tuple(found) if len(found) <= _MOST else None
 
 
 def _combined(by: Callable[[int, int], int], first: Numbers, second: Numbers | None) -> Numbers | None:

@@ -47,31 +47,31 @@ class _Window(NamedTuple):
 
 
 def _window(of: Op, sizes: Sequence[int]) -> _Window:
-    count = len(sizes)
-    dims = of.dims(0)
-    image = None if dims is None else dims[2:]
-    strides = tuple(of.ints("strides") or [1] * count)
-    dilations = tuple(of.ints("dilations") or [1] * count)
+    dims, count = of.dims(0), len(sizes)
+    strides, dilations = (tuple(of.ints(name) or [1] * count) for name in ("strides", "dilations"))
     if not len(strides) == len(dilations) == count or min((*strides, *dilations, *sizes)) < 1:
         raise NotLifted
+    image = None if dims is None else dims[2:]
     found = _Window(tuple(sizes), strides, dilations, "VALID", ((0, 0),) * count, image)
     stated = of.text("auto_pad", "NOTSET")
     if stated == "SAME_UPPER":
         return found._replace(padding="SAME")
-    if stated == "VALID":
-        return found
     if stated == "SAME_LOWER":
         same = _same(found)
         if same is None:
             raise NotLifted
         return found._replace(pads=tuple((end, begin) for begin, end in same))
-    flat = of.ints("pads") or [0] * (2 * count)
+    return found if stated == "VALID" else _with_pads(found, of.ints("pads") or [0] * (2 * count))
+
+
+def _with_pads(window: _Window, flat: list[int]) -> _Window:
+    """``window`` with pads as ONNX writes them: all before, then all after."""
+    count = len(window.sizes)
     if len(flat) != 2 * count or min(flat) < 0:
         raise NotLifted
     pads = tuple(zip(flat[:count], flat[count:], strict=True))
-    if any(map(any, pads)) and pads == _same(found):
-        return found._replace(padding="SAME", pads=pads)
-    return found._replace(pads=pads)
+    same = any(map(any, pads)) and pads == _same(window)
+    return window._replace(padding="SAME" if same else "VALID", pads=pads)
 
 
 def _same(window: _Window) -> tuple[tuple[int, int], ...] | None:
@@ -206,23 +206,31 @@ def _enlarged(
     of: Op, image: Sequence[int], window: Sequence[int], strides: Sequence[int]
 ) -> tuple[tuple[int, ...], bytes]:
     """The sizes that a ``ConvTranspose`` gives, and by which padding TensorFlow gives them."""
-    more = of.ints("output_padding") or [0, 0]
-    stated, auto = of.ints("output_shape"), of.text("auto_pad", "NOTSET")
-    same = tuple(size * by for size, by in zip(image, strides, strict=True))
-    full = tuple((size - 1) * by + k + m for size, by, k, m in zip(image, strides, window, more, strict=True))
-    if auto == "SAME_UPPER" and (stated is None or tuple(stated[-2:]) == same):
+    more, pads = of.ints("output_padding") or [0, 0], of.ints("pads") or [0, 0, 0, 0]
+    axes = range(len(image))
+    same = tuple(image[axis] * strides[axis] for axis in axes)
+    if _asks_for(of, same):
         return same, b"SAME"
+    sizes = tuple(
+        (image[axis] - 1) * strides[axis] + window[axis] + more[axis] - pads[axis] - pads[axis + 2]
+        for axis in axes
+    )
+    least = [max(window[axis] - strides[axis], 0) for axis in axes]
+    if sizes == same and all(pads[axis] == least[axis] // 2 for axis in axes):
+        return sizes, b"SAME"
+    if any(pads) or sizes != tuple(same[axis] + least[axis] for axis in axes):
+        raise NotLifted
+    return sizes, b"VALID"
+
+
+def _asks_for(of: Op, same: tuple[int, ...]) -> bool:
+    """Whether a ``ConvTranspose`` asks for sizes as ``SAME`` gives them, not for pads."""
+    stated, auto = of.ints("output_shape"), of.text("auto_pad", "NOTSET")
+    if auto == "SAME_UPPER" and (stated is None or tuple(stated[-2:]) == same):
+        return True
     if stated is not None or auto not in ("NOTSET", "VALID"):
         raise NotLifted
-    pads = of.ints("pads") or [0, 0, 0, 0]
-    sizes = tuple(size - pads[axis] - pads[axis + 2] for axis, size in enumerate(full))
-    least = [max(k - by, 0) for k, by in zip(window, strides, strict=True)]
-    if sizes == same and all(pads[axis] == total // 2 for axis, total in enumerate(least)):
-        return sizes, b"SAME"
-    wide = tuple(size * by + total for size, by, total in zip(image, strides, least, strict=True))
-    if not any(pads) and sizes == wide:
-        return sizes, b"VALID"
-    raise NotLifted
+    return False
 
 
 # --- pools
@@ -287,7 +295,9 @@ def _global_pool(op: str) -> Callable[[Op], list[Value | None]]:
 
 def _resize(of: Op) -> list[Value | None]:
     """``Resize`` and ``Upsample`` where TensorFlow has the same coordinates."""
-    dims = of.dims(0)
+    dims, axes = of.dims(0), of.ints("axes")
+    if axes is not None and [axis % 4 for axis in axes] not in ([2, 3], [0, 1, 2, 3]):
+        raise NotLifted
     if (
         of.rank(0) != 4
         or of.whole("antialias", 0)
@@ -349,27 +359,30 @@ def _enlarges(of: Op) -> bool:
 
 def _scaled(of: Op, dims: Dims) -> tuple[tuple[int, ...] | None, tuple[float, ...] | None]:
     """The sizes of the image that is made, and by which factors; None where not known."""
-    axes = of.ints("axes")
-    if axes is not None and [axis % 4 for axis in axes] not in ([2, 3], [0, 1, 2, 3]):
-        raise NotLifted
     image = dims[2:] if dims is not None and min(dims[2:]) >= 0 else None
-    if of.node.op == "Resize" and of.opset >= 11 and of.has(3):
-        stated = of.numbers(3)
-        if len(stated) == 4 and dims is not None and stated[1] != dims[1]:
-            raise NotLifted
-        sizes = tuple(stated[-2:])
-        factors = None if image is None else tuple(to / size for to, size in zip(sizes, image, strict=True))
-        return sizes, factors
-    position = 2 if of.node.op == "Resize" and of.opset >= 11 else 1
+    recent = of.node.op == "Resize" and of.opset >= 11
+    if recent and of.has(3):
+        sizes = _stated_sizes(of, dims)
+        return sizes, image and tuple(to / size for to, size in zip(sizes, image, strict=True))
+    factors = _stated_factors(of, 2 if recent else 1)
+    return image and tuple(int(size * by) for size, by in zip(image, factors, strict=True)), factors
+
+
+def _stated_factors(of: Op, position: int) -> tuple[float, ...]:
+    """The factors of rows and columns: an attribute, or input ``position``; batch and channels must stay."""
     given = of.node.attrs.get("scales")
     scales = given if isinstance(given, tuple) else tuple(of.array(position).reshape(-1).tolist())
-    if len(scales) == 4 and tuple(scales[:2]) != (1.0, 1.0):
+    if scales[:-2] not in ((), (1.0, 1.0)):
         raise NotLifted
-    factors = tuple(float(each) for each in scales[-2:])
-    if len(factors) != 2:
+    return tuple(float(each) for each in scales[-2:])
+
+
+def _stated_sizes(of: Op, dims: Dims) -> tuple[int, ...]:
+    """The sizes of the image that a ``Resize`` states, which must leave the channels as they are."""
+    stated = of.numbers(3)
+    if len(stated) == 4 and dims is not None and stated[1] != dims[1]:
         raise NotLifted
-    sizes_known = image and tuple(int(size * by) for size, by in zip(image, factors, strict=True))
-    return sizes_known or None, factors
+    return tuple(stated[-2:])
 
 
 def _pad(of: Op) -> list[Value | None]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..graph import Array, DType, TensorName
+from ..read.flatbuffer import Malformed
 from ..read.tensors import numpy_dtype
 from ..read.tflite import CUSTOM, Operator, Quantisation, Subgraph, TFLiteTensor
 from .builder import FLOAT, GraphBuilder
@@ -21,6 +22,8 @@ _TYPES = {
 }  # fmt: skip
 """Numbers of TFLite's ``TensorType`` as those of ``tensorflow.DataType``."""
 _HALF, _INT4, _STRING = 19, 29, 7
+_PACKED = (30, 31)
+"""Types of which several share a byte and that are not taken apart: uint4, int2."""
 _WIDENED = (_HALF,)
 
 
@@ -104,7 +107,8 @@ class _Lifter:
 
     def lift(self, operator: Operator) -> None:
         """Translate one operator; what cannot be translated becomes a node of its own op."""
-        if operator.code == DEQUANTIZE and self.constant(operator.inputs[0]) is not None:
+        fed = operator.inputs and operator.outputs
+        if operator.code == DEQUANTIZE and fed and self.constant(operator.inputs[0]) is not None:
             self.widened[operator.outputs[0]] = self.widened.get(operator.inputs[0], operator.inputs[0])
             return
         try:
@@ -112,7 +116,12 @@ class _Lifter:
             if lifting is None or not operator.outputs:
                 raise NotLifted
             results = lifting(self._op(operator))
-        except NotLifted:
+        except (
+            NotLifted,
+            Malformed,
+            IndexError,
+            ValueError,
+        ):  # shapes or options that do not fit the operator
             results = self._opaque(operator)
         for index, result in zip(operator.outputs, results, strict=False):
             self.take(index, result)
@@ -146,7 +155,7 @@ class _Lifter:
     def weights(self, tensor: TFLiteTensor, layout: Callable[[Array], Array] | None) -> TensorName:
         """A constant of the file, dequantised, in another ``layout``: of its value as of its scales."""
         number = _TYPES.get(tensor.type, 0)
-        if tensor.sparse or numpy_dtype(DType(number)) is None or number == _STRING:
+        if tensor.sparse or numpy_dtype(DType(number)) is None or number in (_STRING, *_PACKED):
             made = self.make.opaque("TFLite.CONSTANT", tensor.name, (), [lifted_type(tensor)])
             self.opaque[made.node] = "CONSTANT"
             return made

@@ -55,10 +55,10 @@ def changed_arrays(graph: NormalGraph) -> list[str]:
 
 def unordered_arrays(graph: NormalGraph) -> list[str]:
     """A clause for each array of which the outputs read what no flow orders."""
+    if all(node.op != "TensorArrayV3" for node in graph.nodes):
+        return []
     live = graph.live()
     arrays = [index for index in live if graph.nodes[index].op == "TensorArrayV3"]
-    if not arrays:
-        return []
     readers: dict[Edge, list[tuple[int, int]]] = {}
     for index in live:
         for position, edge in enumerate(graph.nodes[index].inputs):

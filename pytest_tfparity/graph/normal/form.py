@@ -89,6 +89,8 @@ class NormalGraph:
 
     def doubtful(self) -> list[int]:
         """Indices of the nodes that the outputs really depend on and that no proof can rest on, ascending."""
+        if all(node.refusal is None for node in self.nodes):
+            return []
         reached = sorted(self._reached(self.outputs, settled=True))
         return [index for index in reached if self.nodes[index].refusal is not None]
 
@@ -123,8 +125,13 @@ class NormalGraph:
             if index in reached:
                 continue
             reached.add(index)
-            needed = self.nodes[index].settled if settled else None
-            stack.extend(self.dependencies(index) if needed is None else needed)
+            node = self.nodes[index]
+            if settled and node.settled is not None:
+                stack.extend(node.settled)
+                continue
+            stack.extend([source.node for source in node.inputs])
+            if node.guards:
+                stack.extend([guard.node for guard in node.guards])
         return reached
 
 

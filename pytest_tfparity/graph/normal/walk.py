@@ -328,10 +328,8 @@ class _Walk:
         made.refusal = doubt(node)
         if node.op in ops.FUNCTIONAL:
             self.keep_functions(made, node)
-        if name == "Exit":
-            self.lives[index] = self.left(index, made)
-        elif name == "Enter" and made.attrs.get("is_constant") and self.together:
-            self.lives[index] = self.turning().constant(node.attrs.get("frame_name"), life)
+        if name in ("Enter", "Exit"):
+            self.lives[index] = self.beyond_turns(index, made, node)
         self.settle(index, made, node)
         if op != name and node.op in ops.FUSED_BATCH_NORMS:
             return self.fused(node, index, made, life)
@@ -348,8 +346,12 @@ class _Walk:
                     kept[place] = passed.inputs[0]
         return tuple(kept)
 
-    def left(self, index: int, made: NormalNode) -> Life:
-        """When what an ``Exit`` gives lives."""
+    def beyond_turns(self, index: int, made: NormalNode, node: Node) -> Life:
+        """When what an ``Enter`` or ``Exit`` gives lives."""
+        if made.op == "Enter":
+            is_same = self.together and made.attrs.get("is_constant")
+            frame, entered = node.attrs.get("frame_name"), self.lives[index]
+            return self.turning().constant(frame, entered) if is_same else entered
         left = self.nodes[made.inputs[0].node] if made.inputs else made
         source = left.inputs[0].node if left.op in ("Switch", "Identity") and left.inputs else index
         life = None if self.turns is None else self.turns.left(source)

@@ -41,6 +41,7 @@ class Contents:
     def __init__(self, *, lasting: bool = False) -> None:
         self._lasting = lasting
         self._of: dict[int, tuple[Tensor, bytes]] = {}
+        self._written: dict[bytes, bytes] = {}
         self._similar: dict[bytes, list[tuple[Array, bytes]]] = {}
         # Attributes are shared by many nodes; each mapping is kept, so that its id stays its own.
         self.encodings: dict[tuple[str, int], tuple[Mapping[str, Attr], bytes]] = {}
@@ -49,8 +50,17 @@ class Contents:
         """The name of a constant, ``DIGEST_SIZE`` bytes; the same for the same bits, whoever stores them."""
         known = self._of.get(id(tensor))
         if known is None:
-            known = self._of[id(tensor)] = (tensor, self._digest(tensor))
+            known = self._of[id(tensor)] = (tensor, self._digest_once(tensor))
         return known[1]
+
+    def _digest_once(self, tensor: Tensor) -> bytes:
+        """The name of a constant that was not asked for; most small ones stand in the other side's file, too."""
+        if tensor.written is None:
+            return self._digest(tensor)
+        name = self._written.get(tensor.written)
+        if name is None:
+            name = self._written[tensor.written] = self._digest(tensor)
+        return name
 
     def _digest(self, tensor: Tensor) -> bytes:
         array = tensor.array

@@ -106,14 +106,13 @@ class NodeReader:
 
         ``shared`` says that they may be those of another graph as well, which those of constants hardly are.
         """
-        kept: list[bytes] = []
-        for entry in raw:
-            # The third byte is the first of the key: a slice is the cheaper test, and there are many entries.
-            if entry[2:3] != b"_" or not entry.startswith(_DROPPED_ENTRIES):
-                kept.append(entry)
-            elif dropped is not None:
-                dropped.add(entry)
-        entries = tuple(kept)
+        given = tuple(raw)
+        # The third byte is the first of the key: a slice is the cheaper test, and there are many entries.
+        entries = tuple(
+            [entry for entry in given if entry[2:3] != b"_" or not entry.startswith(_DROPPED_ENTRIES)]
+        )
+        if dropped is not None and len(entries) < len(given):
+            dropped.update(entry for entry in given if entry.startswith(_DROPPED_ENTRIES))
         attrs = self._attrs.get(entries)
         if attrs is None:
             attrs = _shared(entries) if shared else None
@@ -135,18 +134,16 @@ class NodeReader:
         return self._value(entry.value)
 
     def _edges(self, raw: Iterable[str]) -> tuple[tuple[TensorName, ...], tuple[str, ...]]:
-        inputs: list[TensorName] = []
-        controls: list[str] = []
-        for text in raw:
-            edge = self._inputs.get(text)
-            if edge is None:
-                edge = intern(text[1:]) if text.startswith("^") else _interned(tensor_name(text))
-                self._inputs[text] = edge
-            if isinstance(edge, TensorName):
-                inputs.append(edge)
-            else:
-                controls.append(edge)
-        return tuple(inputs), tuple(controls)
+        edges = [self._inputs.get(text) or self._edge(text) for text in raw]
+        inputs = tuple([edge for edge in edges if isinstance(edge, TensorName)])
+        if len(inputs) == len(edges):
+            return inputs, ()
+        return inputs, tuple([edge for edge in edges if not isinstance(edge, TensorName)])
+
+    def _edge(self, text: str) -> TensorName | str:
+        edge = intern(text[1:]) if text.startswith("^") else _interned(tensor_name(text))
+        self._inputs[text] = edge
+        return edge
 
     def _entry(self, entry: bytes) -> tuple[str, Attr]:
         known = self._entries.get(entry)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,7 +33,10 @@ _MOST_DEPTH = 16
 """How deep graphs may stand in attributes of nodes (the branches of an ``If``, the body of a ``Loop``)."""
 _MOST_BYTES = 1 << 40
 
-_Files: TypeAlias = Callable[[str, str], memoryview]
+_TYPED = frozenset({4, 5, 6, 7, 10, 11})
+"""The fields of a tensor that is written number by number."""
+_SINGLE = frozenset({(2, FIXED32), (3, VARINT), (4, BYTES), (5, BYTES), (6, BYTES)})
+"""The fields of an attribute that is no list, with how they are written."""
 
 
 class OnnxTensor(NamedTuple):
@@ -240,38 +243,43 @@ class _Reader:
         )
 
     def _attribute(self, where: Field, depth: int) -> tuple[str, OnnxAttr]:
-        name, value = "", None
-        floats: list[float] = []
-        ints: list[int] = []
-        texts: list[bytes] = []
-        kind = 0
-        found: OnnxAttr = None
+        name, kind, found = "", 0, None
+        lists: dict[int, list[Any]] = {7: [], 8: [], 9: []}
         for each in fields(self._view, where.start, where.end):
             if each.number == 1 and each.wire == BYTES:
                 name = self._text(each)
             elif each.number == 20 and each.wire == VARINT:
                 kind = self._int(each)
-            elif each.number == 2 and each.wire == FIXED32:
-                found = float(struct.unpack("<f", self._view[each.start : each.end])[0])
-            elif each.number == 3 and each.wire == VARINT:
-                found = self._int(each)
-            elif each.number == 4 and each.wire == BYTES:
-                found = bytes(self._view[each.start : each.end])
-            elif each.number == 5 and each.wire == BYTES:
-                found = self._tensor(each)
-            elif each.number == 6 and each.wire == BYTES:
-                found = self._graph(_Part(each.start, each.end), depth + 1)
-            elif each.number == 7:
-                floats += self._packed_floats(each)
-            elif each.number == 8:
-                ints += self._packed_ints(each)
-            elif each.number == 9 and each.wire == BYTES:
-                texts.append(bytes(self._view[each.start : each.end]))
-        lists: dict[int, OnnxAttr] = {6: tuple(floats), 7: tuple(ints), 8: tuple(texts)}
+            elif each.number in lists:
+                lists[each.number] += self._several(each)
+            elif (each.number, each.wire) in _SINGLE:
+                found = self._single(each, depth)
+        if kind + 1 in lists:
+            return name, tuple(lists[kind + 1])
         # Numbers at their default are not written: what is meant follows from the kind alone.
         absent: dict[int, OnnxAttr] = {1: 0.0, 2: 0, 3: b""}
-        value = lists.get(kind, absent.get(kind) if found is None else found)
-        return name, value
+        return name, absent.get(kind) if found is None else found
+
+    def _single(self, where: Field, depth: int) -> OnnxAttr:
+        """The value of an attribute that is one number, text, tensor or graph."""
+        content = self._view[where.start : where.end]
+        if where.number == 2:
+            return float(struct.unpack("<f", content)[0])
+        if where.number == 3:
+            return self._int(where)
+        if where.number == 4:
+            return bytes(content)
+        if where.number == 5:
+            return self._tensor(where)
+        return self._graph(_Part(where.start, where.end), depth + 1)
+
+    def _several(self, where: Field) -> list[int] | list[float] | list[bytes]:
+        """Numbers or texts of an attribute that is a list."""
+        if where.number == 7:
+            return self._packed_floats(where)
+        if where.number == 8:
+            return self._packed_ints(where)
+        return [bytes(self._view[where.start : where.end])]
 
     def _value(self, where: Field) -> OnnxValue:
         name, dtype, dims = "", None, None
@@ -306,9 +314,8 @@ class _Reader:
         return -1
 
     def _tensor(self, where: Field) -> OnnxTensor:
-        name, number, dims, raw = "", 0, list[int](), None
-        external: dict[str, str] = {}
-        is_external = False
+        name, number, raw = "", 0, None
+        dims: list[int] = []
         typed: list[Field] = []
         for each in fields(self._view, where.start, where.end):
             if each.number == 1:
@@ -319,22 +326,29 @@ class _Reader:
                 name = self._text(each)
             elif each.number == 9 and each.wire == BYTES:
                 raw = self._view[each.start : each.end]
-            elif each.number == 13 and each.wire == BYTES:
-                key, text = self._entry(each)
-                external[key] = text
-            elif each.number == 14 and each.wire == VARINT:
-                is_external = self._int(each) == 1
-            elif each.number in (4, 5, 6, 7, 10, 11):
+            elif each.number in _TYPED:
                 typed.append(each)
         if min(dims, default=0) < 0 or prod(dims) > _MOST_BYTES:
             raise Malformed(f"tensor {name} has the shape {dims}")
         dtype, shape = DType(_TYPES.get(number, 0)), tuple(dims)
-        if is_external:
-            raw = self._outside(name, external)
+        outside = self._external(where)
+        raw = raw if outside is None else self._outside(name, outside)
         if raw is not None:
             _require_bytes(raw, dtype, shape, name, self._source)
             return OnnxTensor(name, dtype, shape, partial(_from_raw, raw, dtype, shape, self._source))
         return OnnxTensor(name, dtype, shape, partial(self._from_typed, typed, dtype, shape, name))
+
+    def _external(self, where: Field) -> dict[str, str] | None:
+        """Where a tensor lies in another file; None where it lies in this one."""
+        found: dict[str, str] = {}
+        is_external = False
+        for each in fields(self._view, where.start, where.end):
+            if each.number == 13 and each.wire == BYTES:
+                key, text = self._entry(each)
+                found[key] = text
+            elif each.number == 14 and each.wire == VARINT:
+                is_external = self._int(each) == 1
+        return found if is_external else None
 
     def _outside(self, name: str, stated: Mapping[str, str]) -> memoryview:
         view = self._beside(stated.get("location", ""), name)

@@ -92,7 +92,7 @@ def small_tensor(data: bytes, source: str) -> Tensor:
     """A serialized TensorProto as a constant that is decoded when asked for."""
     proto = messages.TensorProto.FromString(data)
     shape = shape_of(proto.tensor_shape).dims or ()
-    return Tensor(DType(proto.dtype), shape, partial(_decode, data, source))
+    return Tensor(DType(proto.dtype), shape, partial(_decode, data, source), data)
 
 
 def large_tensor(view: memoryview, start: int, end: int, source: str) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,11 @@ CUSTOM = 32
 """The code of an operator that the file names itself: a custom op, or one of TensorFlow (``Flex...``)."""
 _PLACEHOLDER = 127
 _NO_BUFFER = 0
+_BITS = {
+    0: 32, 1: 16, 2: 32, 3: 8, 4: 64, 6: 8, 7: 16, 8: 64, 9: 8, 10: 64, 11: 128, 12: 64, 15: 32, 16: 16, 17: 4, 18: 16,
+    19: 2, 20: 4,
+}  # fmt: skip
+"""Of an element, by ``TensorType``; strings, resources and variants have none."""
 _LARGE = 1
 """An offset of a buffer from which on its data lie behind the tables, in a file of more than 2 GB."""
 
@@ -168,16 +174,26 @@ def _tensor(table: Table, buffers: list[memoryview]) -> TFLiteTensor:
     contents = buffers[buffer] if buffer != _NO_BUFFER else memoryview(b"")
     name, variable = table.text(3), bool(table.scalar(5, "?", False))
     given = len(contents) > 0 or (buffer != _NO_BUFFER and 0 in fixed)
+    kind, sparse = int(table.scalar(1, "b")), table.place(6) is not None
+    if given and not variable and not sparse:
+        _require_size(name, kind, fixed, len(contents))
     return TFLiteTensor(
         name=name,
-        type=int(table.scalar(1, "b")),
+        type=kind,
         shape=signature if len(signature) == len(fixed) else fixed,
         fixed=fixed,
         contents=contents if given and not variable else None,
         quantisation=_quantisation(table.table(4), fixed, name),
         variable=variable,
-        sparse=table.place(6) is not None,
+        sparse=sparse,
     )
+
+
+def _require_size(name: str, kind: int, shape: tuple[int, ...], size: int) -> None:
+    """Raise Malformed unless a constant has as many bytes as its shape needs."""
+    bits = _BITS.get(kind)
+    if bits is not None and (min(shape, default=0) < 0 or size != -(-prod(shape) * bits // 8)):
+        raise Malformed(f"tensor {name} of shape {list(shape)} has {size} bytes")
 
 
 def _quantisation(table: Table | None, shape: tuple[int, ...], name: str) -> Quantisation | None:
