@@ -127,6 +127,14 @@ def shown_path(path: Path) -> str:
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
 
 
+def relative_to(path: Path, folder: Path) -> Path:
+    """``path`` as it is seen from ``folder``; as it is where no way leads there: on another drive of Windows."""
+    try:
+        return Path(os.path.relpath(path, folder))
+    except ValueError:
+        return path
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The ``count`` names of ``known`` that are most like ``name``, best first."""
     return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)

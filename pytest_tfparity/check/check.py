@@ -335,7 +335,7 @@ def _golden_and_inputs(
     golden = golden_of(spec) if spec.golden is not None else None
     if inputs is not None:
         return None, inputs  # goldens answer for their own inputs only
-    return golden, inputs_of(run.pair) if golden is None else inputs_of_golden(spec, golden)
+    return golden, inputs_of(run.pair) if golden is None else inputs_of_golden(run.pair, golden)
 
 
 def _drift(run: Run, draft: ParityResult, golden: Golden | None, answers: RunOutputs) -> tuple[str, ...]:

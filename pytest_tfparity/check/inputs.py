@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import GoldenError, InputError
 from ..formats.format import ROLES
 from ..graph.graph import Array
+from ..runtime.feeds import TensorSpec
 from ..settings.spec import (
     BytesSource,
     ImageSource,
@@ -43,22 +44,45 @@ def inputs_of(pair: Pair) -> dict[str, Array]:
     """The golden inputs of ``pair``; random numbers for those that nobody stated, as the command line makes them up."""
     stated = {entry.reference for entry in pair.spec.inputs}
     found = [entry for entry in pair.inputs if entry.reference not in stated]
-    return load_inputs(
+    arrays = load_inputs(
         replace(pair.spec, inputs=(*pair.spec.inputs, *(_made_up(pair, each) for each in found)))
     )
+    for entry in pair.inputs:
+        if isinstance(entry.source, BytesSource):
+            arrays[entry.reference] = _one_file(pair, entry, arrays[entry.reference])
+    return arrays
 
 
 def _made_up(pair: Pair, entry: InputSpec) -> InputSpec:
     """``entry`` with random numbers, or as it is where none can be made up: then its values are asked for."""
-    taken = [
-        model.inputs([getattr(output, role) for output in pair.outputs])[getattr(entry, role)]
-        for role in ROLES
-        if (model := pair.reference if role == "reference" else pair.export) is not None
-    ]
     try:
-        return replace(entry, source=random_source(*taken))
+        return replace(entry, source=random_source(*_taken(pair, entry)))
     except NoRandomNumbers:
         return entry
+
+
+def _one_file(pair: Pair, entry: InputSpec, files: Array) -> Array:
+    """``files`` as a graph takes them that is fed one at a time. Raises InputError if there are several."""
+    if any(taken.dims != () for taken in _taken(pair, entry)):
+        return files
+    if files.size > 1:
+        raise InputError(
+            f"{pair.spec.name}: input {entry.reference} takes one file at a time, and `bytes` names {files.size}."
+            " State one of them, and another model for another file."
+        )
+    one: Array = files.reshape(())
+    return one
+
+
+def _taken(pair: Pair, entry: InputSpec) -> list[TensorSpec]:
+    """What each side takes for an input; nothing of a side that is not known without its runtime."""
+    found = []
+    for role in ROLES:
+        model = pair.reference if role == "reference" else pair.export
+        if model is not None:
+            known = model.inputs([getattr(output, role) for output in pair.outputs])
+            found += [known[name] for name in (getattr(entry, role),) if name in known]
+    return found
 
 
 def load_input(source: InputSource, root: Path, *, name: str) -> Array:
@@ -101,14 +125,15 @@ def golden_of(spec: ParitySpec) -> Golden:
     return read_golden(golden_path(spec))
 
 
-def inputs_of_golden(spec: ParitySpec, golden: Golden) -> Mapping[str, Array]:
+def inputs_of_golden(pair: Pair, golden: Golden) -> Mapping[str, Array]:
     """The inputs inside the goldens, which must be those that the manifest states where it states any."""
     from .outputs import digest_of
 
+    spec = pair.spec
     if spec.inputs and all(entry.source is not None for entry in spec.inputs):
         if not all(_at_hand(entry.source) for entry in spec.inputs):
             return golden.inputs  # a CI that has only the goldens lacks the files they were made from
-        if digest_of(load_inputs(spec)) != digest_of(golden.inputs):
+        if digest_of(inputs_of(pair)) != digest_of(golden.inputs):
             raise GoldenError(
                 f"{spec.shown(golden.path)} was made from other inputs than the manifest states now."
                 " Update it: pytest --tfparity-update"

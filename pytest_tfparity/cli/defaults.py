@@ -82,17 +82,23 @@ def completed(spec: ParitySpec, models: ModelStore, *, made_up: bool = True) -> 
     remarks: dict[str, str] = {}
     inputs = tuple(_input(spec, name, other, sides, made_up, remarks) for name, other in pairs.items())
     spec = replace(spec, inputs=inputs)
-    alone = [name for name in of_reference if name not in pairs]
-    if alone and reference is not None:
-        raise SettingsError(
-            f"The {reference.graph_noun} needs {alone[0]} ({of_reference[alone[0]]}), which the export does not have."
-            f" Say what to feed: --feed {alone[0]}=VALUE"
-        )
-    for role, sentence in said:
-        key = f"{role}.feeds"
-        remarks[key] = f"{remarks[key]} {sentence}" if key in remarks else sentence
+    _require_all(sides, pairs)
+    for role in ROLES:
+        about = " ".join(sentence for each, sentence in said if each == role)
+        remarks |= {f"{role}.feeds": about} if about else {}
     shown = tuple(f"{spec.shown(_side(spec, role))}: {sentence}" for role, sentence in said)
     return Completed(spec=spec, said=shown, remarks=remarks)
+
+
+def _require_all(sides: _Sides, pairs: Mapping[str, str]) -> None:
+    """Raise ``SettingsError`` if the reference needs an input that the export does not have."""
+    model = sides.reference
+    for name, taken in sides.of_reference.items():
+        if name not in pairs and model is not sides.export:
+            raise SettingsError(
+                f"The {model.graph_noun} needs {name} ({taken}), which the export does not have."
+                f" Say what to feed: --feed {name}=VALUE"
+            )
 
 
 def _outputs(spec: ParitySpec, reference: Model | None, export: Model) -> tuple[OutputSpec, ...]:

@@ -104,12 +104,13 @@ class Closing:
 
     def _unused_goldens(self) -> list[str]:
         """Goldens that lie beside used ones and that no check uses; ``--tfparity-prune`` removes them."""
+        from ..errors import relative_to
         from ..goldens.store import prune_goldens, stale_goldens
 
         stale = stale_goldens({Path(path) for _, attachment in self.reports for path in attachment.goldens})
         if not stale:
             return []
-        names = [os.path.relpath(path, self.config.invocation_params.dir) for path in stale]
+        names = [str(relative_to(path, self.config.invocation_params.dir)) for path in stale]
         if self.config.getoption("--tfparity-prune"):
             prune_goldens(stale)
             return [f"removed {name}" for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from ..remote.fetch import Fetch
     from ..settings.models import Origin
     from .sides import Bench
+
+
+_HAS_MODES = os.name == "posix"
+"""Whether the mode of a folder says who may write there; on Windows it always says all."""
 
 
 class ManifestCheck:
@@ -136,7 +141,10 @@ class ParitySession:
 
         It does at the root of a repository, and where everybody may write: a manifest names functions that are called.
         """
-        return self._top is None and ((place / ".git").exists() or bool(place.stat().st_mode & stat.S_IWOTH))
+        if self._top is not None:
+            return False
+        open_to_all = _HAS_MODES and bool(place.stat().st_mode & stat.S_IWOTH)  # elsewhere no mode says it
+        return open_to_all or (place / ".git").exists()
 
     def model_names(self, folder: Path) -> list[str]:
         """The models of the manifest that holds for ``folder``, in file order; empty without one."""

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ..comparison.tolerance import METRICS, Tolerance
-from ..errors import SettingsError
+from ..errors import SettingsError, relative_to
 from ..formats.format import ROLES, SideSpec
 from ..formats.registry import format_of
 from . import schema
@@ -274,10 +274,7 @@ def _random(source: RandomSource) -> dict[str, Any]:
 
 
 def _path(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
-        return path.as_posix()
+    return relative_to(path, folder).as_posix()
 
 
 _PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*(\([0-9.]+\))?")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..comparison.tolerance import Tolerance
+from ..errors import relative_to
 from ..formats.format import Role, SideSpec, is_elsewhere
 
 
@@ -179,5 +179,5 @@ class ParitySpec:
         for folder, origin in self.origins.items():
             if path.is_relative_to(folder):
                 return f"{origin}/{path.relative_to(folder).as_posix()}"
-        relative = Path(os.path.relpath(path, self.root))
+        relative = relative_to(path, self.root)
         return str(path) if relative.parts[:3] == ("..",) * 3 else relative.as_posix()

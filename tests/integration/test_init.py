@@ -284,6 +284,30 @@ def test_encoded_images_are_asked_for_as_files(project: Project) -> None:
     project.run("--tfparity-run=always").assert_outcomes(passed=1)
 
 
+def test_a_graph_that_takes_one_file_at_a_time_gets_one(project: Project) -> None:
+    def decoding(scale: float = 1.0) -> None:
+        data = v1.placeholder(tf.string, [], "jpeg")
+        pixels = tf.cast(tf.io.decode_jpeg(data, channels=3), tf.float32) * scale
+        tf.multiply(tf.reduce_mean(pixels, [0, 1]), variable("kernel", 3), name="logits")
+
+    written(decoding)
+    exported(decoding, "logits")
+    assert initialised()["inputs"] == {"jpeg:0": {"bytes": ["images/*.jpg"]}}
+    Path("images").mkdir()
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Path("images/one.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
+    project.run("--tfparity-run=always").assert_outcomes(passed=1)
+    exported(lambda: decoding(2.0), "logits")
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["model: * in *, max abs *"])
+    Path("images/two.jpg").write_bytes(Path("images/one.jpg").read_bytes())
+    result = project.run("--tfparity-run=always")
+    result.stdout.fnmatch_lines(
+        ["model: input jpeg:0 takes one file at a time, and `bytes` names 2. State one of*"]
+    )
+
+
 def test_values_that_nobody_can_make_up_are_named_as_a_file(project: Project) -> None:
     def looking_up() -> None:
         word = v1.placeholder(tf.string, [None], "word")
