@@ -33,21 +33,44 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
     diagnosis = _nothing_but_rounding(found) if right_graph and not wrong else diagnose(found.case)
     findings = diagnosis.findings
     if right_graph and wrong:
-        findings = _of_weights(found, diagnosis)
-        diagnosis = replace(diagnosis, repaired=_as_right(found))
+        diagnosis = replace(diagnosis, findings=_of_weights(found, diagnosis), repaired=_as_right(found))
+        return _noted(pair, export, found, _with_ranges_of_wrong_weights(found, diagnosis))
     more, rounding = _of_quantisation(found, case, diagnosis, findings)
     findings = (*findings, *more)
     if not findings and wrong:
         findings = (differing(found),)
-    return replace(
-        diagnosis,
-        findings=findings,
-        notes=(
-            *(() if findings or rounding else diagnosis.notes),
-            *rounding,
-            *sentences(found.certificate, pair.spec.shown(export.path)),
-        ),
+    notes = (*(() if findings or rounding else diagnosis.notes), *rounding)
+    return _noted(pair, export, found, replace(diagnosis, findings=findings, notes=notes))
+
+
+def _noted(pair: Pair, export: HasOwnRuntime, found: Certified, diagnosis: Diagnosis) -> Diagnosis:
+    """A diagnosis with what is known of the weights."""
+    told = sentences(found.certificate, pair.spec.shown(export.path))
+    return replace(diagnosis, notes=(*diagnosis.notes, *told))
+
+
+def _with_ranges_of_wrong_weights(found: Certified, diagnosis: Diagnosis) -> Diagnosis:
+    """A diagnosis of wrong weights; where right ones alone do not restore parity, no finding is called proven.
+
+    The ranges of integers were taken from what the wrong weights compute: they are wrong with them, and no cause.
+    """
+    run = found.case.runner.translation if found.case.runner is not None else None
+    try:
+        mends = run is not None and run.passes(diagnosis.repaired, run.export.lifted.activations)
+    except TfparityError:
+        mends = False
+    if mends:
+        return replace(diagnosis, notes=())
+    note = (
+        "With the reference's weights the export is right in float; its ranges were taken from what the wrong ones"
+        " compute, and are made again with them."
     )
+    told = tuple(
+        replace(each, certainty="decisive", repaired_max_abs=None) if each.certainty == "proven" else each
+        for each in diagnosis.findings
+    )
+    grids = run is not None and any(each.grid is not None for each in run.export.lifted.activations.values())
+    return replace(diagnosis, findings=told if grids else diagnosis.findings, notes=(note,) if grids else ())
 
 
 def _nothing_but_rounding(found: Certified) -> Diagnosis:
