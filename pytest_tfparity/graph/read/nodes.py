@@ -112,7 +112,7 @@ class NodeReader:
             [entry for entry in given if entry[2:3] != b"_" or not entry.startswith(_DROPPED_ENTRIES)]
         )
         if dropped is not None and len(entries) < len(given):
-            dropped.update(entry for entry in given if entry.startswith(_DROPPED_ENTRIES))
+            dropped.update(set(given).difference(entries))
         attrs = self._attrs.get(entries)
         if attrs is None:
             attrs = _shared(entries) if shared else None
