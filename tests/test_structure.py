@@ -17,11 +17,11 @@ import pytest_tfparity
 PACKAGE = Path(pytest_tfparity.__file__).parent
 RUNTIMES = frozenset({"tensorflow", "ai_edge_litert", "onnxruntime"})
 _ENGINE = ("settings", "goldens", "comparison", "diagnosis", "formats", "runtime", "graph", "remote")
-_FRONT = frozenset({"check", "reports", "memory", *_ENGINE})
+_FRONT = frozenset({"check", "reports", "remembered", *_ENGINE})
 BELOW: Mapping[str, frozenset[str]] = {
     "plugin": _FRONT,
     "cli": _FRONT,
-    "memory": frozenset({"settings", "formats"}),
+    "remembered": frozenset({"settings", "formats"}),
     "check": frozenset(_ENGINE),
     "settings": frozenset({"comparison", "formats", "remote"}),
     "goldens": frozenset({"comparison", "graph"}),

@@ -36,7 +36,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..check.worker import Worker
-    from ..memory.verdicts import Verdicts
+    from ..remembered.verdicts import Verdicts
     from ..remote.fetch import Fetch
     from ..settings.models import Origin
     from .sides import Bench
@@ -371,7 +371,7 @@ def _verdicts(config: pytest.Config) -> Verdicts | None:
         folder = config.cache.mkdir("tfparity") if config.cache is not None else None
     if named is False or (named is None and folder is None):
         return None
-    from ..memory.verdicts import Verdicts
+    from ..remembered.verdicts import Verdicts
 
     return Verdicts(
         verdicts=named or Path(str(folder), "verdicts.json"), hashes=folder and Path(folder, "hashes.json")

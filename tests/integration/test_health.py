@@ -7,7 +7,7 @@ import pytest
 
 from conftest import MANIFEST, Project
 from graphs.networks import build, freeze, images, load, weights
-from pytest_tfparity.memory.hashes import Stamp
+from pytest_tfparity.remembered.hashes import Stamp
 
 
 def train(project: Project, steps: int = 20, **changed: np.ndarray) -> None:

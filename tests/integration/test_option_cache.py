@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from conftest import MANIFEST, Project
-from pytest_tfparity.memory import identity
-from pytest_tfparity.memory.hashes import Stamp
+from pytest_tfparity.remembered import identity
+from pytest_tfparity.remembered.hashes import Stamp
 
 REMEMBERED = "parity: 1 proven equal (1 of them remembered, the files being unchanged)"
 PROVEN = "parity: 1 proven equal"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfparity.memory import hashes as hashes_module
-from pytest_tfparity.memory.hashes import FileHashes, Stamp, sha256_of, stamp_of
-from pytest_tfparity.memory.record_file import MOST, RecordFile
+from pytest_tfparity.remembered import hashes as hashes_module
+from pytest_tfparity.remembered.hashes import FileHashes, Stamp, sha256_of, stamp_of
+from pytest_tfparity.remembered.record_file import MOST, RecordFile
 
 
 @pytest.fixture
