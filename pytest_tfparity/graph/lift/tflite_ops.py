@@ -99,11 +99,6 @@ class Op:
         """A float32 constant of the translation's own."""
         return self.make.array(f"{self.name}/constant", np.asarray(value, np.float32))
 
-    @property
-    def fuses(self) -> bool:
-        """Whether more follows in this operator than its own op."""
-        return self.operator.options is not None
-
 
 Lifting: TypeAlias = Callable[[Op], "list[TensorName]"]
 
