@@ -234,6 +234,8 @@ class Reader:
             self.status = main(shlex.split(command.removeprefix(PROGRAM)))
             printed = self.capsys.readouterr().out.splitlines()
         else:
+            if command.startswith(PROGRAM):  # this package's, whether or not its program is on the path
+                command = f"{shlex.quote(sys.executable)} -m pytest_tfparity {command.removeprefix(PROGRAM)}"
             done = subprocess.run(
                 ["bash", "-c", f"(exit {self.status}); {command}"],
                 cwd=self.folder,
