@@ -76,7 +76,43 @@ def mixed_frames(nodes: Mapping[str, Node]) -> list[str]:
     for name, node in nodes.items():
         if len({after[each] for each in _needed(node) if each in after}) > 1:
             doubts.append(f"{node.op} ({name}) waits for different loops")
-    return doubts + _parents(nodes, after) + _waiting_once(nodes)
+    return doubts + _parents(nodes, after) + _waiting_once(nodes) + _waiting_for_itself(nodes, after)
+
+
+def _waiting_for_itself(nodes: Mapping[str, Node], after: Mapping[str, Frame]) -> list[str]:
+    """A clause that names a node in a cycle, if there is one: what leaves a loop comes after all that enters it.
+
+    The back edges of a loop make no cycle; that a value leaves the loop takes the whole of it, so that what enters
+    waits in vain for what leaves.
+    """
+    waits: dict[object, list[object]] = {}
+    for name, node in nodes.items():
+        found: list[object] = [
+            source.node
+            for source in node.inputs
+            if source.node in nodes and not (node.op in ops.MERGES and is_back_edge(nodes.get, source))
+        ]
+        found += [control for control in node.controls if control in nodes]
+        if node.op in ops.EXITS:
+            found += [after[source.node] for source in node.inputs if source.node in after]
+        if node.op in ops.ENTERS:
+            waits.setdefault(after[name], []).append(name)
+        waits[name] = found
+    readers: dict[object, list[object]] = {}
+    for waiting, found in waits.items():
+        for each in found:
+            readers.setdefault(each, []).append(waiting)
+    left = {waiting: len(found) for waiting, found in waits.items()}
+    ready = [waiting for waiting, count in left.items() if not count]
+    while ready:
+        each = ready.pop()
+        del left[each]
+        for reader in readers.get(each, ()):
+            left[reader] -= 1
+            if not left[reader]:
+                ready.append(reader)
+    stuck = next((name for name in nodes if name in left), None)
+    return [] if stuck is None else [f"{nodes[stuck].op} ({stuck}) waits for itself"]
 
 
 def _waiting_once(nodes: Mapping[str, Node]) -> list[str]:
