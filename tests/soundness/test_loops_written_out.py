@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -108,6 +109,18 @@ def test_a_loop_that_exchanges_what_it_holds_keeps_nothing(lowered: bool) -> Non
     exchanged = _loop((("take", 1), ("take", 0), ("keep", 0)), functional=not lowered)
     kept = _loop((("keep", 0), ("keep", 0), ("keep", 0)), functional=lowered)
     differ(exchanged, kept, X)
+
+
+@pytest.mark.parametrize("waiting", ["while/Enter_2", "add/y"])
+def test_what_enters_a_loop_and_waits_for_what_leaves_it_never_comes(waiting: str) -> None:
+    right = _loop((("add", 1), ("grow", 0)), functional=False)
+    definition = copy.deepcopy(right.definition)
+    next(node for node in definition.node if node.name == waiting).input.append("^while/Exit_1")
+    wrong = replace(right, definition=definition)
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+        wrong.run(X)
+    assert prove(right.side, right.side).proven
+    assert not prove(right.side, wrong.side).proven
 
 
 def _dying(waits_for: str) -> Written:
