@@ -103,6 +103,7 @@ def plain(line: str) -> str:
     line = re.sub(r"\d+\.\d+s\b", "0s", line.rstrip())
     line = re.sub(r"\b[0-9a-f]{32,}\b", "0", line)
     line = re.sub(r"\S+ times the rounding \d\S+", "0 times the rounding 0", line)
+    line = re.sub(r"by more than \d\S* half ulp", "by more than 0 half ulp", line)
     line = re.sub(r"-?\d+\.\d{2,}(e-?\d+)?", lambda number: f"{float(number[0]):.2g}", line)
     return re.sub(r"([=_-])\1{2,}", r"\1\1\1", line)
 
