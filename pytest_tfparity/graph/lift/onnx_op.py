@@ -64,11 +64,6 @@ class Lifter(Protocol):
         """Note that ``value`` is rounded to a grid."""
 
 
-def inverse(order: Sequence[int]) -> tuple[int, ...]:
-    """The order of axes that takes back what ``order`` did."""
-    return tuple(sorted(range(len(order)), key=order.__getitem__))
-
-
 def channels_last(rank: int) -> tuple[int, ...]:
     """The axes of images of the file in TensorFlow's order: the second one at the end."""
     return (0, *range(2, rank), 1)

@@ -20,7 +20,7 @@ from ...errors import ModelError
 from ..graph import Array, DType
 from .file_kind import FileKind, kind_of
 from .mapped import foreign_format, mapped
-from .tensors import dtype_name, numpy_dtype, string_array
+from .tensors import dtype_name, numpy_dtype, sealed, string_array
 from .wire import BYTES, FIXED32, VARINT, Field, Malformed, fields, varint
 
 _TYPES = {
@@ -387,8 +387,8 @@ class _Reader:
         if len(found) != count:
             raise self._wrong_count(name, len(found), shape)
         if dtype.number in (_HALF, _BFLOAT16):  # the bits, as whole numbers
-            return _sealed(np.array(found, np.int64).astype("<u2").view(kind).reshape(shape))
-        return _sealed(
+            return sealed(np.array(found, np.int64).astype("<u2").view(kind).reshape(shape))
+        return sealed(
             np.array(found, np.float64 if kind.kind == "f" else np.int64).astype(kind).reshape(shape)
         )
 
@@ -457,7 +457,7 @@ def _numbers(dtype: DType, source: str) -> np.dtype[np.generic]:
 def _from_raw(raw: memoryview, dtype: DType, shape: tuple[int, ...], source: str) -> Array:
     if dtype.number in (_INT4, _UINT4):
         return _halves(raw, dtype, shape)
-    return _sealed(np.frombuffer(raw, _numbers(dtype, source)).reshape(shape))
+    return sealed(np.frombuffer(raw, _numbers(dtype, source)).reshape(shape))
 
 
 def _halves(raw: memoryview, dtype: DType, shape: tuple[int, ...]) -> Array:
@@ -465,9 +465,4 @@ def _halves(raw: memoryview, dtype: DType, shape: tuple[int, ...]) -> Array:
     pairs = np.frombuffer(raw, np.int8 if dtype.number == _INT4 else np.uint8)
     low = np.left_shift(pairs, 4) >> 4
     both = np.stack([low, pairs >> 4], axis=-1).reshape(-1)
-    return _sealed(both[: prod(shape)].reshape(shape))
-
-
-def _sealed(array: Array) -> Array:
-    array.flags.writeable = False
-    return array
+    return sealed(both[: prod(shape)].reshape(shape))

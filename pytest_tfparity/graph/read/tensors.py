@@ -129,7 +129,7 @@ def from_bytes(content: memoryview | bytes, dtype: DType, shape: tuple[int, ...]
             f" {len(content)}; the file is damaged, write or copy it again."
         )
     array = np.frombuffer(content, kind) if needed else np.empty(0, kind)
-    return _sealed(array.reshape(shape))
+    return sealed(array.reshape(shape))
 
 
 def _known(dtype: DType, shape: tuple[int, ...], source: str) -> np.dtype[Any]:
@@ -141,7 +141,8 @@ def _known(dtype: DType, shape: tuple[int, ...], source: str) -> np.dtype[Any]:
     return kind
 
 
-def _sealed(array: Array) -> Array:
+def sealed(array: Array) -> Array:
+    """``array``, which nobody may write to any more: readers share it."""
     array.flags.writeable = False
     return array
 
@@ -180,13 +181,13 @@ def _filled(values: Array, shape: tuple[int, ...], kind: np.dtype[Any], source: 
     """Values as ``Tensor::FromProto`` fills them in: the last one repeats, none at all means zero."""
     count = prod(shape)
     if len(values) == count:
-        return _sealed(values.reshape(shape))
+        return sealed(values.reshape(shape))
     last = values[-1] if len(values) else np.zeros((), kind)[()]
     _require_room(count * kind.itemsize, _MOST_BYTES, shape, source)
     array = np.full(count, last, kind)
     kept = values[:count]
     array[: len(kept)] = kept
-    return _sealed(array.reshape(shape))
+    return sealed(array.reshape(shape))
 
 
 def _strings(proto: Any, shape: tuple[int, ...], source: str) -> Array:
@@ -240,4 +241,4 @@ def string_array(values: list[bytes], shape: tuple[int, ...]) -> Array:
     """Strings as a read-only object array of ``shape``."""
     array = np.empty(len(values), object)
     array[:] = values
-    return _sealed(array.reshape(shape))
+    return sealed(array.reshape(shape))
