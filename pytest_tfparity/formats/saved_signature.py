@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..graph.edit.pruning import executed
 from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
 from ..graph.proof.proof import Side
 from ..graph.read.bundle import Bundle
+from ..graph.read.checkpoints import MOST_NEARBY
 from ..graph.read.object_graph import shown_names, variable_names
 from ..graph.read.restore import RestoredKey, restored
 from ..graph.read.saved_model import (
@@ -214,9 +216,12 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
 
     def siblings(self) -> Mapping[Path, Mapping[str, Tensor]]:
         """The other SavedModels of the folder that it lies in."""
-        found = sorted(path for path in self.path.parent.iterdir() if saved_model_file(path) is not None)
-        others = [SavedModel(path, tags=self.tags) for path in found if path != self.path]
-        return {other.path: other.tensors() for other in others}
+        beside = sorted(path for path in self.path.parent.iterdir() if saved_model_file(path) is not None)
+        found = {}
+        for path in [path for path in beside if path != self.path][:MOST_NEARBY]:
+            with suppress(ModelError):  # what is wrong with those is no concern of this check
+                found[path] = SavedModel(path, tags=self.tags).tensors()
+        return found
 
     def graph_def(self) -> Any:
         """See :meth:`.model.HasSession.graph_def`: the file's own graph."""

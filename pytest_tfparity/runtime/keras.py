@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..graph.read.keras_file import is_zipped, keras_config, keras_version, mappings
 from .importing import first_line
 from .project import call_project
 from .tensorflow import tensorflow
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def trace(
@@ -29,9 +26,9 @@ def trace(
     (``"module:function"``, imported with ``root`` on the path) returns the classes and functions of the project by
     name. Python code that lies in the file is run only if it is ``trusted``. Raises ModelError.
     """
-    zipped = zipfile.is_zipfile(path)
-    config = _config(path, label, zipped=zipped)
-    if not trusted and _holds_code(config):
+    zipped = is_zipped(path, label)
+    tensorflow()  # which brings the package that reads HDF5 files
+    if not trusted and _holds_code(keras_config(path, label)):
         raise ModelError(
             f"{label} holds a Lambda layer with Python code of its own, which loading it would run. State"
             " `trusted: true` beside the file if you know where it comes from, or make the lambda a layer class."
@@ -61,51 +58,12 @@ def save_for_servers(tf: Any, trackable: Any, serve: Any, label: str, folder: Pa
         raise ModelError(f"{label} cannot be traced in inference mode: {first_line(error)}.") from error
 
 
-def _config(path: Path, label: str, *, zipped: bool) -> Any:
-    """The architecture that the file states. Raises ModelError where it has none."""
-    if zipped:
-        with zipfile.ZipFile(path) as archive:
-            if "config.json" not in archive.namelist():
-                raise ModelError(f"{label} is a zip archive without config.json, not a .keras model.")
-            return json.loads(archive.read("config.json"))
-    with path.open("rb") as file:
-        if file.read(len(_HDF5)) != _HDF5:
-            raise ModelError(
-                f"{label} is no Keras model: neither a .keras archive nor an HDF5 file. Save it with model.save(...)."
-            )
-    tensorflow()
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            held = file.attrs.get("model_config")
-    except OSError as error:
-        raise ModelError(f"{label} is a damaged HDF5 file: {first_line(error)}. Copy it again.") from None
-    if held is None:
-        raise ModelError(
-            f"{label} holds weights alone, no model to run them in. Save the whole model: model.save(...), not"
-            " model.save_weights(...)."
-        )
-    return json.loads(held)
-
-
 def _holds_code(config: Any) -> bool:
     """Whether a configuration holds Python bytecode, as Keras 2 and 3 write lambdas."""
     return any(
         each.get("class_name") == "__lambda__" or each.get("function_type") == "lambda"
-        for each in _mappings(config)
+        for each in mappings(config)
     )
-
-
-def _mappings(config: Any) -> Iterator[Mapping[str, Any]]:
-    stack = [config]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, Mapping):
-            yield each
-            stack.extend(each.values())
-        elif isinstance(each, list):
-            stack.extend(each)
 
 
 def _loaded(
@@ -141,20 +99,15 @@ def _loaded(
         return keras.models.load_model(str(file), custom_objects=known, compile=False, safe_mode=not trusted)
     except Exception as error:  # TypeError, ValueError, KeyError, OSError, as Keras pleases
         raise ModelError(
-            f"Keras {keras.__version__} does not load {label}{_made_with(path, keras.__version__, zipped)}:"
+            f"Keras {keras.__version__} does not load {label}{_made_with(path, label, keras.__version__, zipped)}:"
             f" {first_line(error)}. If it needs classes of your own, name a function that returns them under"
             " `custom_objects`."
         ) from error
 
 
-def _made_with(path: Path, installed: str, zipped: bool) -> str:
+def _made_with(path: Path, label: str, installed: str, zipped: bool) -> str:
     """Which Keras wrote the file, where it is a newer one."""
-    if not zipped:
-        return ""
-    with zipfile.ZipFile(path) as archive:
-        if "metadata.json" not in archive.namelist():
-            return ""
-        version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+    version = keras_version(path, label) if zipped else ""
     return f", which Keras {version} wrote" if _numbers(version) > _numbers(installed) else ""
 
 

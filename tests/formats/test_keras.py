@@ -17,6 +17,7 @@ from graphs.saved_models import checked, frozen_of, write_keras
 from pytest_tfparity.__main__ import main
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.formats.traced import KerasModel
+from pytest_tfparity.graph.read.keras_file import keras_weights
 from pytest_tfparity.result import ParityResult
 
 tf = pytest.importorskip("tensorflow")
@@ -57,9 +58,6 @@ def saved(tmp_path: Path) -> Path:
 
 def exported(net: Any, folder: Path, call: Callable[[Any], Any] | None = None) -> dict[str, Path]:
     """A SavedModel of ``net`` that servers load; ``call`` is what it computes, in place of inference."""
-    if call is None and hasattr(net, "_inputs_struct"):
-        net.export(folder, verbose=False)
-        return {"saved_model": folder}
     return {"saved_model": write_keras(folder, net, call)}
 
 
@@ -183,6 +181,77 @@ def test_a_weight_that_a_loop_reads_is_repaired_as_a_variable(
     monkeypatch.chdir(tmp_path)
     assert main(["check", "net.keras", "export", "--write-repaired", "repaired.pb"]) == 2
     assert "cannot be written as a frozen graph: gru/gru_cell/" in (capsys.readouterr().err)
+
+
+# --- what the file alone tells
+
+
+def deep() -> Any:
+    """Wrapped, nested and normalised layers, with values that tell every weight from every other."""
+    image = keras.Input((6, 6, 2), name="image")
+    inner = keras.Input((6, 6, 2))
+    block = keras.Model(inner, L.SeparableConv2D(3, 3, padding="same", name="sep")(inner))
+    x = L.BatchNormalization(scale=False, name="bn")(block(image))
+    x = L.Reshape((36, 3))(L.PReLU(name="slope")(x))
+    x = L.Bidirectional(L.GRU(2, name="gru"), name="both")(x)
+    net = keras.Model(image, L.Dense(3, use_bias=False, name="top")(x))
+    numbers = np.random.default_rng(2)
+    for weight in net.weights:
+        if "seed" not in getattr(weight, "path", weight.name):
+            weight.assign(numbers.uniform(0.5, 1.5, weight.shape).astype("float32"))
+    net.compile("adam", "mse")
+    return net
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_weights_in_a_file_have_their_names_without_tensorflow(tmp_path: Path, suffix: str) -> None:
+    net = deep()
+    net.save(tmp_path / f"net{suffix}")
+    held = keras_weights(tmp_path / f"net{suffix}", "net")
+    expected = {
+        str(getattr(weight, "path", weight.name)).partition(":")[0]: np.asarray(weight)
+        for weight in net.weights
+        if "seed" not in getattr(weight, "path", weight.name)
+    }
+    if not zipfile.is_zipfile(tmp_path / f"net{suffix}"):
+        expected = {name: value for name, value in expected.items() if name in held}
+        assert len(expected) == len(held)
+    assert sorted(held) == sorted(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(held[name].array, value)
+
+
+def test_weights_are_compared_where_the_model_cannot_be_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space: dict[str, Any] = {}
+    exec(CLASSES, space)
+    vector = keras.Input((3,), name="vector")
+    net = keras.Model(vector, space["Twice"]()(L.Dense(2, name="top")(vector)))
+    net.save(tmp_path / "net.keras")
+    write_keras(tmp_path / "right", net)
+    net.get_layer("top").kernel.assign(np.ones((3, 2)))
+    write_keras(tmp_path / "wrong", net)
+    monkeypatch.chdir(tmp_path)
+    told = {
+        name: checked({"keras": tmp_path / "net.keras"}, {"saved_model": tmp_path / name}, compare="weights")
+        for name in ("right", "wrong")
+    }
+    assert {name: result.verdict for name, result in told.items()} == {"right": "pass", "wrong": "fail"}
+    assert any("top/kernel" in note for note in told["wrong"].notes)
+
+
+def test_another_epoch_is_told_by_the_file_beside_it(tmp_path: Path) -> None:
+    net = deep()
+    net.save(tmp_path / "epoch-1.keras")
+    sides = exported(net, tmp_path / "export")
+    for weight in net.trainable_weights:
+        weight.assign_add(0.01 * np.ones(weight.shape))
+    net.save(tmp_path / "epoch-2.keras")
+    (tmp_path / "epoch-3.keras").write_bytes(b"PK\x03\x04 cut off")
+    (finding,) = checked({"keras": tmp_path / "epoch-2.keras"}, sides).findings
+    assert (finding.cause, finding.certainty) == ("stale-export", "proven")
+    assert "epoch-1.keras" in finding.message + " ".join(finding.evidence)
 
 
 # --- what is wrong with a file
