@@ -30,13 +30,7 @@ def network(*, epsilon: float = 1e-3, scale: float = 1.0, seed: int = 5, later: 
 
     ``later`` is how far training has moved them on.
     """
-    image = keras.Input((6, 6, 2), name="image")
-    x = L.Rescaling(scale)(image) if scale != 1.0 else image
-    x = L.Conv2D(4, 3, padding="same", name="conv")(x)
-    x = L.BatchNormalization(epsilon=epsilon, name="bn")(x)
-    x = L.Dropout(0.5, name="drop")(L.ReLU()(x))
-    x = L.GlobalAveragePooling2D()(x)
-    net = keras.Model(image, [L.Dense(3, name="first")(x), L.Dense(3, name="second")(x)])
+    net = untrained(epsilon=epsilon, scale=scale)
     numbers = np.random.default_rng(seed)
     for weight in net.weights:
         if "seed" not in getattr(weight, "path", weight.name):
@@ -47,6 +41,17 @@ def network(*, epsilon: float = 1e-3, scale: float = 1.0, seed: int = 5, later: 
             )
             weight.assign((values + later * numbers.normal(size=weight.shape)).astype("float32"))
     return net
+
+
+def untrained(*, epsilon: float = 1e-3, scale: float = 1.0) -> Any:
+    """The network as Keras initialises it."""
+    image = keras.Input((6, 6, 2), name="image")
+    x = L.Rescaling(scale)(image) if scale != 1.0 else image
+    x = L.Conv2D(4, 3, padding="same", name="conv")(x)
+    x = L.BatchNormalization(epsilon=epsilon, name="bn")(x)
+    x = L.Dropout(0.5, name="drop")(L.ReLU()(x))
+    x = L.GlobalAveragePooling2D()(x)
+    return keras.Model(image, [L.Dense(3, name="first")(x), L.Dense(3, name="second")(x)])
 
 
 @pytest.fixture
@@ -112,6 +117,18 @@ WRONG: dict[str, tuple[Callable[[Path, Path], dict[str, Path]], str, str, str]] 
         "proven",
         "bn",
     ),
+    "statistics": (
+        lambda saved, folder: exported(_without_statistics(saved), folder),
+        "bn-stats-initial-values",
+        "proven",
+        "bn",
+    ),
+    "partial restore": (
+        lambda saved, folder: exported(_partly_restored(saved), folder),
+        "partial-restore",
+        "proven",
+        "second",
+    ),
     "another run": (
         lambda saved, folder: exported(network(seed=9), folder),
         "other-run",
@@ -146,6 +163,23 @@ def _trained(net: Any, image: Any, *, bn: bool = False, drop: bool = False) -> A
     x = net.get_layer("drop")(tf.nn.relu(x), training=drop)
     x = tf.reduce_mean(x, [1, 2])
     return [net.get_layer("first")(x), net.get_layer("second")(x)]
+
+
+def _without_statistics(saved: Path) -> Any:
+    """The network with trained weights and the moving statistics that a batch norm begins with."""
+    net = keras.models.load_model(saved)
+    net.get_layer("bn").moving_mean.assign(np.zeros(4))
+    net.get_layer("bn").moving_variance.assign(np.ones(4))
+    return net
+
+
+def _partly_restored(saved: Path) -> Any:
+    """A new network that has the trained weights but for its last layer, as ``skip_mismatch=True`` leaves it."""
+    trained, net = keras.models.load_model(saved), untrained()
+    for layer in net.layers:
+        if layer.weights and layer.name != "second":
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
+    return net
 
 
 @pytest.mark.parametrize("fault", WRONG)

@@ -544,6 +544,26 @@ def test_where_no_signature_is_right_none_is_named(tmp_path: Path) -> None:
     assert "wrong-signature" not in {finding.cause for finding in result.findings}
 
 
+def test_a_quantised_model_is_called_one(dense: Path, tmp_path: Path) -> None:
+    def quantised(module: Any, x: Any) -> dict[str, Any]:
+        step = tf.reduce_max(tf.abs(x), -1, keepdims=True) / 127
+        levels = tf.cast(tf.round(x / step), tf.int8)
+        sums = tf.raw_ops.BatchMatMulV3(x=levels, y=module.kernel, Tout=tf.int32, name="product")
+        return {"scores": tf.cast(sums, tf.float32) * step * module.step + module.bias}
+
+    variables = {"kernel": np.int8(np.round(KERNEL / 6 * 127)), "step": np.float32(6 / 127), "bias": BIAS}
+    folder = write_module(tmp_path / "quantised", quantised, variables, {"x": [None, 3]})
+    result = checked({"saved_model": dense}, {"saved_model": folder})
+    (finding,) = result.findings
+    assert (finding.cause, finding.certainty) == ("compute-int8", "suggestive")
+    assert "product of" in finding.message
+    assert "multiplies 8-bit integers, in the place of MatMul" in finding.message
+    assert finding.fix.startswith("Compare it as the approximation that it is: state `sqnr`")
+    assert checked({"saved_model": dense}, {"saved_model": folder}, sqnr=30).verdict == "pass"
+    shutil.copytree(folder, tmp_path / "copy")
+    assert checked({"saved_model": folder}, {"saved_model": tmp_path / "copy"}).verdict == "proven"
+
+
 # --- what is wrong with a file
 
 
