@@ -15,7 +15,7 @@ from typing import Any
 from ..check.check import check, try_proof
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
-from ..formats.format import ROLES, is_elsewhere
+from ..formats.format import ROLES, Format, Role, is_elsewhere
 from ..formats.registry import format_of, formats_for, recognised
 from ..formats.section import Key
 from ..formats.store import ModelStore
@@ -246,23 +246,37 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
 def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
     """Both sides as a marker's keywords, with the options that are keys of their formats.
 
-    An option goes to the first side whose format has the key.
+    Where both have the key, ``VALUE=EXPORT`` states it for each; a value alone is meant for both, a file for the
+    reference.
     """
-    given: dict[str, Any] = {}
-    left = {name: value for name in options.format_keys if (value := getattr(options, name)) is not None}
-    nouns = []
-    for role in ROLES:
-        file = getattr(options, role)
-        form = formats_for(role)[0] if "://" in file else recognised(Path.cwd() / file, role)
-        own = [key for key in form.section.keys if key.name in left]
-        stated = {form.word: file, **{key.name: _typed(key, left.pop(key.name)) for key in own}}
-        given |= keywords(role, form, stated)
-        nouns.append(form.noun)
-    if left:
-        raise SettingsError(
-            f"--{min(left)} means nothing here: it is no key of a side ({' and '.join(nouns)})."
-        )
-    return given
+    forms = {role: _format_named(getattr(options, role), role) for role in ROLES}
+    known = {role: {key.name: key for key in form.section.keys} for role, form in forms.items()}
+    stated: dict[Role, dict[str, Any]] = {
+        role: {form.word: getattr(options, role)} for role, form in forms.items()
+    }
+    for name in sorted(options.format_keys):
+        text = getattr(options, name)
+        sides = [role for role in ROLES if name in known[role]]
+        if text is None:
+            continue
+        if not sides:
+            nouns = " and ".join(form.noun for form in forms.values())
+            raise SettingsError(
+                f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
+            )
+        values = _pair(text) if len(sides) > 1 else (text,)
+        if len(values) == 1 and known[sides[0]][name].kind != "path":
+            values *= len(sides)
+        for role, value in zip(sides, values, strict=False):
+            stated[role][name] = _typed(known[role][name], value)
+    return {
+        word: value for role in ROLES for word, value in keywords(role, forms[role], stated[role]).items()
+    }
+
+
+def _format_named(file: str, role: Role) -> Format:
+    """The format of a side, told by what is in its file; of one that lies elsewhere the usual one."""
+    return formats_for(role)[0] if "://" in file else recognised(Path.cwd() / file, role)
 
 
 def _typed(key: Key, text: str) -> Any:

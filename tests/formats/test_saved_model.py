@@ -210,6 +210,33 @@ def test_the_command_line_says_what_it_took(
     assert "saved_model: other" in text
 
 
+def test_each_side_of_a_command_line_has_its_own_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable(KERNEL, name="kernel")
+    spec = tf.TensorSpec([None, 3], tf.float32, name="x")
+    scores = tf.function(lambda x: {"out": tf.matmul(x, module.kernel)}, input_signature=[spec])
+    twice = tf.function(lambda x: {"out": tf.matmul(x, module.kernel) * 2.0}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures={"scores": scores, "other": twice})
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures={"plain": scores, "other": twice})
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "one", "two", "--signature", "scores=plain"]) == 0
+    said = capsys.readouterr().out
+    assert "one: a SavedModel of" in said
+    assert "signature scores of 2\n" in said
+    assert "signature plain of 2\n" in said
+    assert "two: proven" in said
+    assert main(["check", "one", "two", "--signature", "other"]) == 0
+    assert capsys.readouterr().out.count("signature other of 2\n") == 2
+    assert main(["check", "one", "two", "--signature", "scores"]) == 2
+    assert "two has no signature 'scores'. It has other, plain." in capsys.readouterr().err
+    assert main(["init", "one", "two", "--signature", "scores=plain"]) == 0
+    text = Path("tfparity.yaml").read_text("utf-8")
+    assert "signature: scores" in text
+    assert "signature: plain" in text
+
+
 TESTS = """
 from pytest_tfparity import assert_parity, parity
 
