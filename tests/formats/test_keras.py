@@ -16,6 +16,7 @@ from conftest import Project
 from graphs.saved_models import checked, frozen_of, write_keras
 from pytest_tfparity.__main__ import main
 from pytest_tfparity.errors import ModelError
+from pytest_tfparity.formats.saved_signature import SavedModel
 from pytest_tfparity.formats.traced import KerasModel
 from pytest_tfparity.graph.read.keras_file import keras_weights
 from pytest_tfparity.result import ParityResult
@@ -191,6 +192,21 @@ def test_a_wrong_export_is_explained(saved: Path, tmp_path: Path, fault: str) ->
     assert found[0] == cause, [(each.cause, each.message) for each in result.findings]
     assert found[1] == certainty
     assert any(scope in each for each in (*found[2], *result.findings[0].nodes))
+
+
+def test_what_keras_itself_leaves_in_training_mode_is_told(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 2), name="image")
+    x = L.BatchNormalization(name="bn")(L.Resizing(4, 4)(image))
+    net = keras.Model(image, L.GlobalAveragePooling2D()(x))
+    net.save(tmp_path / "net.keras")
+    sides = exported(net, tmp_path / "export")
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")
+    answer = SavedModel(tmp_path / "export").run({"image": images}, ["output_0"])["output_0"]
+    result = checked({"keras": tmp_path / "net.keras"}, sides)
+    if np.allclose(answer, net(images, training=False), atol=1e-6):
+        assert result.verdict == "proven"
+    else:  # Keras 3.15
+        assert cause_of(result) == ("bn-training-mode", "proven", ("bn",))
 
 
 def test_a_weight_that_a_loop_reads_is_repaired_as_a_variable(

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ import numpy as np
 import pytest
 
 from graphs.keras_models import KerasModel, random_model
-from graphs.saved_models import checked, frozen_of, write_keras
+from graphs.saved_models import checked, freeze, frozen_of, write_keras
 from pytest_tfparity.result import ParityResult
 
 tf = pytest.importorskip("tensorflow")
@@ -49,7 +52,60 @@ def test_right_exports_of_random_models_are_proven_or_pass(tmp_path: Path) -> No
         tf.keras.backend.clear_session()
     print(*(f"{count:5} {what}" for what, count in sorted(verdicts.items())), *unproven, sep="\n")
     assert not wrong, "\n".join(wrong)
-    assert len(unproven) <= 0.1 * verdicts.total(), "\n".join(unproven)
+    others = [about for about in unproven if "stateful op HashTableV2" not in about]
+    assert not others, "\n".join(
+        others
+    )  # a table is the only thing that keeps a right export from being proven
+
+
+SCRIPT = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+folder, frozen, name, inputs, outputs = sys.argv[1:]
+image = tf.constant(np.random.default_rng(0).normal(size=(1, 224, 224, 3)).astype("float32"))
+expected = tf.saved_model.load(folder).signatures["serving_default"](**{name: image})["output_0"]
+graph_def = tf.compat.v1.GraphDef.FromString(open(frozen, "rb").read())
+wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph_def, name=""), [])
+found = wrapped.prune(inputs, outputs)(image)
+np.testing.assert_allclose(found, expected, atol=1e-5)
+"""
+CHECK = """
+import sys
+from pytest_tfparity.__main__ import main
+
+folder, frozen, name, inputs, outputs = sys.argv[1:]
+status = main(["check", folder, frozen, f"--input={name}={inputs}", f"--output=output_0={outputs}"])
+sys.exit(status if "tensorflow" not in sys.modules else "TensorFlow was imported")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50"])
+def test_a_saved_model_is_proven_in_a_fraction_of_what_running_it_takes(name: str, tmp_path: Path) -> None:
+    net = getattr(tf.keras.applications, name)(weights=None)
+    served = write_keras(tmp_path / "served", net)
+    (inputs,), (outputs,) = freeze(served, tmp_path / "frozen.pb")
+    given = [str(served), str(tmp_path / "frozen.pb"), net.inputs[0].name, inputs, outputs]
+    spent = {}
+    for script in (SCRIPT, CHECK):
+        runs = [_spent([sys.executable, "-c", script, *given]) for _ in range(3)]
+        spent[script] = [min(each) for each in zip(*runs, strict=True)]
+    wall, memory = (check / script for check, script in zip(spent[CHECK], spent[SCRIPT], strict=True))
+    print(f"{name}: check {spent[CHECK]}, script {spent[SCRIPT]} (s, MiB): {wall:.3f} and {memory:.3f}")
+    assert wall <= 0.2
+    assert memory <= 0.15
+
+
+def _spent(command: list[str]) -> tuple[float, float]:
+    """Seconds and MiB at most of a process that must succeed."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 def chain(model: KerasModel, folder: Path) -> Iterator[tuple[str, ParityResult]]:
