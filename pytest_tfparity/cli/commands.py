@@ -16,7 +16,7 @@ from ..check.check import check, try_proof
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
 from ..formats.format import ROLES, Format, Role, is_elsewhere
-from ..formats.registry import format_of, formats_for, recognised
+from ..formats.registry import format_of, recognised, resembled
 from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.terminal import report
@@ -275,8 +275,8 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _format_named(file: str, role: Role) -> Format:
-    """The format of a side, told by what is in its file; of one that lies elsewhere the usual one."""
-    return formats_for(role)[0] if "://" in file else recognised(Path.cwd() / file, role)
+    """The format of a side, told by what is in its file; of one that lies elsewhere by its name."""
+    return resembled(Path(file), role) if "://" in file else recognised(Path.cwd() / file, role)
 
 
 def _typed(key: Key, text: str) -> Any:
@@ -288,14 +288,18 @@ def _typed(key: Key, text: str) -> Any:
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     inputs: dict[str, dict[str, Any]] = {
-        name: {"export": export} for name, export in _named(options, "input")
+        _tensor(name): {"export": export} for name, export in _named(options, "input")
     }
     file = getattr(options, "inputs", None)
     if file:
         for name in _arrays(Path(file)):
-            full = name if ":" in name else f"{name}:0"
-            inputs.setdefault(full, {}).update(npz=file, key=name)
+            inputs.setdefault(_tensor(name), {}).update(npz=file, key=name)
     return inputs
+
+
+def _tensor(name: str) -> str:
+    """``"image:0"`` for ``"image"``: one tensor has one entry, however it is spelt."""
+    return name if ":" in name else f"{name}:0"
 
 
 def _arrays(file: Path) -> list[str]:

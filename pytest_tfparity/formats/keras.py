@@ -36,6 +36,7 @@ class KerasFormat(Format):
     )
     noun = "Keras model"
     usually = "reference"
+    suffixes = (".keras", ".h5", ".hdf5")
 
     def open(self, spec: SideSpec, root: Path) -> KerasModel:
         """See :meth:`.format.Format.open`."""

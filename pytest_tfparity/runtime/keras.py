@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..graph.read.keras_file import is_zipped, keras_config, keras_version, mappings
+from ..wording import enumerated, verb
 from .importing import first_line
 from .project import call_project
 from .tensorflow import tensorflow
@@ -98,17 +99,41 @@ def _loaded(
     try:
         return keras.models.load_model(str(file), custom_objects=known, compile=False, safe_mode=not trusted)
     except Exception as error:  # TypeError, ValueError, KeyError, OSError, as Keras pleases
+        own = sorted(_not_of_keras(keras, keras_config(path, label)) - set(known or ()))
+        if own:
+            raise ModelError(
+                f"{label} holds {enumerated(own)}, no {verb(own, 'class', 'classes')} of Keras {keras.__version__}."
+                f" Name a function that returns {verb(own, 'it', 'them')} by name under `custom_objects`."
+            ) from error
+        newer = _newer(path, label, keras.__version__) if zipped else None
+        made, advice = (
+            (f", which Keras {newer} wrote", "Install that one") if newer else ("", "Save or copy it again")
+        )
         raise ModelError(
-            f"Keras {keras.__version__} does not load {label}{_made_with(path, label, keras.__version__, zipped)}:"
-            f" {first_line(error)}. If it needs classes of your own, name a function that returns them under"
-            " `custom_objects`."
+            f"Keras {keras.__version__} does not load {label}{made}: {first_line(error)}. {advice}."
         ) from error
 
 
-def _made_with(path: Path, label: str, installed: str, zipped: bool) -> str:
-    """Which Keras wrote the file, where it is a newer one."""
-    version = keras_version(path, label) if zipped else ""
-    return f", which Keras {version} wrote" if _numbers(version) > _numbers(installed) else ""
+def _not_of_keras(keras: Any, config: Any) -> set[str]:
+    """The classes in an architecture that Keras does not have itself."""
+    homes = [getattr(keras, home, None) for home in _HOMES]
+    found = set()
+    for each in mappings(config):
+        name, module = each.get("class_name"), each.get("module")
+        if isinstance(name, str) and name[:2] != "__" and isinstance(each.get("config"), Mapping):
+            ours = str(module).partition(".")[0] == "keras"
+            if not ours and not any(hasattr(home, name) for home in homes):
+                found.add(name)
+    return found
+
+
+_HOMES = ("layers", "models", "initializers", "regularizers", "constraints", "activations", "mixed_precision")
+
+
+def _newer(path: Path, label: str, installed: str) -> str | None:
+    """Which Keras wrote an archive, where it is a newer one."""
+    version = keras_version(path, label)
+    return version if _numbers(version) > _numbers(installed) else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

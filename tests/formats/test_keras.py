@@ -347,8 +347,8 @@ def test_classes_of_the_project_are_named(empty_project: Project) -> None:
     net = keras.Model(vector, space["Twice"]()(vector))
     net.save(empty_project.path / "net.keras")
     said = error(empty_project.path / "net.keras")
-    assert "does not load" in said
-    assert "`custom_objects`" in said
+    assert "net.keras holds Twice, no class of Keras" in said
+    assert "Name a function that returns it by name under `custom_objects`." in said
     write_keras(empty_project.path / "net", net)
     empty_project.write(
         "tfparity.yaml",
@@ -371,6 +371,9 @@ def test_wrong_files_are_told_in_a_sentence(saved: Path, tmp_path: Path) -> None
     np.savez(tmp_path / "arrays.keras", x=np.zeros(2))
     (tmp_path / "arrays.keras.npz").rename(tmp_path / "arrays.keras")
     assert "is a zip archive without config.json" in error(tmp_path / "arrays.keras")
+    network().save(tmp_path / "whole.h5")
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "whole.h5").read_bytes()[:4000])
+    assert "cut.h5 is a damaged HDF5 file" in error(tmp_path / "cut.h5")
     if not zipfile.is_zipfile(saved):
         return  # Keras 2 writes one format alone, which does not say who wrote it
     with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(tmp_path / "newer.keras", "w") as newer:
@@ -383,3 +386,8 @@ def test_wrong_files_are_told_in_a_sentence(saved: Path, tmp_path: Path) -> None
                 data.replace(b"BatchNormalization", b"NoSuchLayerYet") if name == "config.json" else data,
             )
     assert "which Keras 99.1.0 wrote" in error(tmp_path / "newer.keras")
+    (tmp_path / "cut.keras").write_bytes(saved.read_bytes()[:4000])
+    assert "is a .keras archive that is cut off: its directory is missing" in error(tmp_path / "cut.keras")
+    with zipfile.ZipFile(tmp_path / "mixed.keras", "w") as mixed:
+        mixed.writestr("config.json", "{")
+    assert "its config.json is no JSON" in error(tmp_path / "mixed.keras")

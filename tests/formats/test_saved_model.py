@@ -641,6 +641,18 @@ def test_wrong_folders_are_told_in_a_sentence(dense: Path, tmp_path: Path) -> No
     shutil.rmtree(other / "variables")
     shutil.copytree(write_v1(tmp_path / "v1", dense_v1) / "variables", other / "variables")
     assert "which its variables folder does not hold: it is of another SavedModel" in error(other)
+    wider = {"kernel": np.ones((3, 5), "float32"), "bias": np.ones(5, "float32")}
+    mixed = copied("mixed")
+    shutil.rmtree(mixed / "variables")
+    shutil.copytree(
+        write_module(tmp_path / "wider", affine, wider, {"x": [None, 3]}) / "variables", mixed / "variables"
+    )
+    assert (
+        "restores bias with shape [2], and its variables folder holds it with [5]: that is of another"
+        in error(mixed)
+    )
+    tf.saved_model.save(tf.Module(), str(tmp_path / "mute"))
+    assert "has no signature at all, so that no server can ask it" in error(tmp_path / "mute")
 
 
 def test_a_manifest_that_names_a_wrong_folder_says_which_line(empty_project: Project, dense: Path) -> None:
@@ -652,8 +664,8 @@ def test_a_manifest_that_names_a_wrong_folder_says_which_line(empty_project: Pro
     result = empty_project.run("tfparity.yaml")
     result.stdout.fnmatch_lines(
         [
-            "tfparity.yaml:3: 'saved_model' of the reference of model 'net' names 'models', it has no"
-            " saved_model.pb, but 1 in it has one; name that folder.",
+            "tfparity.yaml:3: 'saved_model' of the reference of model 'net' names 'models', which is no SavedModel: it"
+            " has no saved_model.pb, but 1 in it has one; name that folder.",
             "*unknown key 'signatur' in the export of model 'net'. Did you mean 'signature'?*",
         ]
     )
