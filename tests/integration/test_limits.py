@@ -98,7 +98,8 @@ import numpy as np
 
 def see():
     with open("seen.jsonl", "a") as file:
-        print(json.dumps([os.getpid(), os.getcwd(), os.environ["COLOUR"], sys.path, "helpers" in sys.modules]), file=file)
+        seen = [os.getpid(), os.getcwd(), os.environ["COLOUR"], sys.path, "helpers" in sys.modules]
+        print(json.dumps(seen), file=file)
     return np.load("images.npz")["image"]
 
 def crash():
