@@ -175,16 +175,24 @@ def test_a_check_that_need_not_be_isolated_is_run_in_the_process_of_the_tests(pr
     result.stdout.fnmatch_lines([f"the tests have {pid} *tensorflow*"])
 
 
-def test_a_function_of_the_project_that_skips_or_leaves_in_the_other_process_is_named(project: Project) -> None:
+def test_a_function_of_the_project_that_skips_or_leaves_in_the_other_process_is_named(
+    project: Project,
+) -> None:
     observed(project, "skip", "leave")
     result = run_by_default(project)
     result.assert_outcomes(passed=1, failed=2)
-    skipped = "skip0: a function of the project raised Skipped: not here, which pytest does not see in the process*"
+    skipped = (
+        "skip0: a function of the project raised Skipped: not here, which pytest does not see in the process*"
+    )
     result.stdout.fnmatch_lines([skipped])
-    result.stdout.fnmatch_lines(["leave1: Input image:0: seen:leave raised SystemExit: not today, in seen.py*"])
+    result.stdout.fnmatch_lines(
+        ["leave1: Input image:0: seen:leave raised SystemExit: not today, in seen.py*"]
+    )
 
 
-def test_a_conftest_that_only_pytest_can_import_is_named_where_a_check_does_not_pass(project: Project) -> None:
+def test_a_conftest_that_only_pytest_can_import_is_named_where_a_check_does_not_pass(
+    project: Project,
+) -> None:
     observed(project, "see", "leave")
     project.write("conftest.py", f'{CONFTEST}\nassert "_pytest.main" in sys.modules, "not without pytest"\n')
     result = run_by_default(project, "-v")
@@ -209,7 +217,9 @@ def test_a_command_outlives_what_it_runs(project: Project) -> None:
     files = ["model.ckpt-7", "model.pb", "--run", "always"]
     result = project.pytester.run(sys.executable, "-m", "pytest_tfparity", "check", *files)
     assert result.ret == 2
-    result.stdout.fnmatch_lines(["model: *the process that checked it ended while it ran them (signal 6, SIGABRT)*"])
+    result.stdout.fnmatch_lines(
+        ["model: *the process that checked it ended while it ran them (signal 6, SIGABRT)*"]
+    )
 
 
 def alive(pid: int) -> bool:
