@@ -121,7 +121,9 @@ def _not_of_keras(keras: Any, config: Any) -> set[str]:
     for each in mappings(config):
         name, module = each.get("class_name"), each.get("module")
         if isinstance(name, str) and name[:2] != "__" and isinstance(each.get("config"), Mapping):
-            ours = str(module).partition(".")[0] == "keras"
+            ours = (
+                str(module).partition(".")[0] == "keras" or name == "Functional"
+            )  # of Keras 2, which has it nowhere
             if not ours and not any(hasattr(home, name) for home in homes):
                 found.add(name)
     return found
