@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..diagnosis.alignment import divergences, reference_of
 from ..diagnosis.case import Case
 from ..diagnosis.causes import GRAPH
 from ..diagnosis.diagnose import Diagnosis, diagnose
@@ -48,9 +49,29 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
 
 
 def _noted(pair: Pair, export: HasOwnRuntime, found: Certified, diagnosis: Diagnosis) -> Diagnosis:
-    """A diagnosis with what is known of the weights."""
+    """A diagnosis with what is known of the weights, its layers called as the reference calls them."""
     told = sentences(found.certificate, pair.spec.shown(export.path))
-    return replace(diagnosis, notes=(*diagnosis.notes, *told))
+    called = tuple(_with_layers_of_reference(diagnosis.evidence, each) for each in diagnosis.findings)
+    return replace(diagnosis, findings=called, notes=(*diagnosis.notes, *told))
+
+
+def _with_layers_of_reference(evidence: Evidence, finding: Finding) -> Finding:
+    """A finding whose scopes are the reference's: a converter gives nodes names of its own."""
+    nodes, aligned = evidence.reference.graph.nodes, dict(evidence[reference_of])
+    for each in evidence[divergences]:
+        aligned |= {name: each.reference[0] for name in each.export if each.reference and name not in aligned}
+    of_scope: dict[str, str] = {}
+    for name in finding.nodes:
+        if name in aligned:
+            of_scope.setdefault(layer_of(name), layer_of(aligned[name]))
+            of_scope.setdefault(name, layer_of(aligned[name]))
+
+    def called(scope: str) -> str:
+        if scope in nodes:
+            return layer_of(scope)
+        return scope if any(name.startswith(f"{scope}/") for name in nodes) else of_scope.get(scope, scope)
+
+    return replace(finding, scopes=tuple(dict.fromkeys(map(called, finding.scopes))))
 
 
 def _with_ranges_of_wrong_weights(found: Certified, diagnosis: Diagnosis) -> Diagnosis:
