@@ -22,6 +22,7 @@ from .meant import (
     Numbers,
     expected,
     folded_before,
+    misplaced,
     mistaken,
     offsets_before,
     reference_layers,
@@ -134,6 +135,9 @@ class Finder:
             yield from folded_before(meant, held, linear, self._before(meant))
         for layer in candidates:
             yield from (_turned(meant, linear) for meant in mistaken(self.evidence, layer))
+        for layer in candidates:
+            turned = held.T if held.ndim == 2 and layer.linear.transposed != linear.transposed else held
+            yield from (_turned(meant, linear) for meant in misplaced(self.evidence, layer, turned))
 
     def _offset(
         self, linear: Linear, name: str, bias: Numbers, meant: Meant, right: Meant, *, sure: bool

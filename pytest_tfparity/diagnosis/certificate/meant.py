@@ -12,13 +12,15 @@ import numpy.typing as npt
 
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Linear
+from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Tensor
 from ...graph.read.tensors import values
 from ..arrays import is_float
 from ..evidence import Evidence
 from ..places.batch_norms import reference_linears, reference_norms
-from ..places.fold_formula import LayerWeights, terms
+from ..places.fold_formula import LayerWeights, scaled, terms
 from ..places.fold_origins import origins
+from ..places.rearranged import rearranged, rearranged_before
 from ..query import query
 from .derived import Derived
 
@@ -103,6 +105,22 @@ def mistaken(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
     yield from _of_other_files(evidence, layer)
 
 
+def misplaced(evidence: Evidence, layer: Layer, held: Numbers) -> Iterator[Meant]:
+    """The layer with the values of its kernel in other places; ``held`` is the export's, in the layer's layout."""
+    plain, norm = _plain(evidence, layer), layer.norm
+    if plain is None:
+        return
+    yield from (replace(plain, kernel=found, expected=False) for found in rearranged(held, plain.kernel))
+    own = None if norm is None else next(iter(origins(evidence, norm)), None)
+    if norm is None or norm.kernel is None or own is None:
+        return
+    for found in rearranged_before(norm, layer.linear, own, held):
+        weights = {**own, norm.kernel: tensor_of_array(np.ascontiguousarray(found))}
+        made = _folded(layer, norm, weights, expected=False)
+        if made is not None:
+            yield made
+
+
 def _plain(evidence: Evidence, layer: Layer) -> Meant | None:
     kernel = evidence.reference.value(layer.linear.kernel)
     if kernel is None or not is_float(values(kernel)):
@@ -167,18 +185,6 @@ def _folded(
         expected=expected,
         source=layer.names,
     )
-
-
-def scaled(kernel: Numbers, scale: Numbers, linear: Linear) -> Numbers | None:
-    """``kernel`` with each output channel multiplied by its ``scale`` (float64); None where it has others."""
-    if linear.op == "DepthwiseConv2dNative":
-        if kernel.ndim != 4 or kernel.shape[2] * kernel.shape[3] != scale.size:
-            return None
-        return kernel * scale.reshape(kernel.shape[2:])
-    axis = -2 if linear.transposed else -1
-    if kernel.ndim < 2 or kernel.shape[axis] != scale.size:
-        return None
-    return kernel * (scale[:, None] if linear.transposed else scale)
 
 
 def folded_before(meant: Meant, held: Numbers, linear: Linear, known: Sequence[Derived]) -> Iterator[Meant]:

@@ -21,7 +21,8 @@ def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
     """Sets of weights that a restore may have put into the layer, the reference's first, each once.
 
     The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start,
-    those of other checkpoints, each in half precision, and the kernels of other layers.
+    those of other checkpoints, all of them and the statistics alone, each in half precision, and the kernels of other
+    layers.
     """
     seen: set[tuple[bytes, ...]] = set()
     digest = evidence.case.contents.digest
@@ -45,6 +46,8 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
     yield from ({**trained, **start} for trained in (expected, raw, averaged))
     for elsewhere in evidence.case.others.values():
         yield from _of(elsewhere, expected, raw_keys)
+        only = {name: raw_keys[name] for name in statistics if name in raw_keys}
+        yield from _of(elsewhere, expected, only) if len(only) == len(statistics) else ()
     for kind in HALVES:
         for trained in (expected, raw, averaged):
             yield {name: _lowered(value, kind) for name, value in trained.items()}
