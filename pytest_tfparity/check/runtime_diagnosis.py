@@ -12,6 +12,9 @@ from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.evidence import Evidence
 from ..diagnosis.quantised.findings import Quantised, quantisation_findings
 from ..diagnosis.quantised.layers import layer_noise, sentence
+from ..diagnosis.quantised.unrelated import unrelated_weights
+from ..diagnosis.quantised.weights import overflowed
+from ..diagnosis.runner import ModelRunner
 from ..errors import TfparityError
 from ..formats.model import HasOwnRuntime
 from ..graph.layer import layer_of
@@ -28,11 +31,19 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
     """What is behind a difference of an export that another runtime runs.
 
     Where the graph answers rightly once its weights are the reference's and nothing is rounded, weights and rounding
-    are all that can be wrong: other spellings in the graph are no causes.
+    are all that can be wrong: other spellings in the graph are no causes. What is wrong with the graph is looked for in
+    float: ranges of integers are those of the graph as it is, and wrong with it.
     """
     found = certified(pair, export, case)
     wrong, right_graph = found.certificate.standing("wrong"), _has_right_graph(found)
-    diagnosis = _nothing_but_rounding(found) if right_graph and not wrong else diagnose(found.case)
+    unrelated = unrelated_weights(found.certificate, case)
+    diagnosis = (
+        _nothing_but_rounding(found)
+        if unrelated is not None or (right_graph and not wrong)
+        else diagnose(_in_float(found.case))
+    )
+    if unrelated is not None:
+        return _noted(pair, export, found, replace(diagnosis, findings=(unrelated,)))
     findings = diagnosis.findings
     if right_graph and wrong:
         diagnosis = replace(diagnosis, findings=_of_weights(found, diagnosis), repaired=_as_right(found))
@@ -46,6 +57,12 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
         stands_out = sentence(diagnosis.evidence[layer_noise], export.runtime)
         notes = (*notes, *([stands_out] if stands_out is not None else []))
     return _noted(pair, export, found, replace(diagnosis, findings=findings, notes=notes))
+
+
+def _in_float(case: Case) -> Case:
+    """The case with an export that is run without the grids of its file."""
+    runner = case.runner
+    return replace(case, runner=replace(runner, in_float=True)) if isinstance(runner, ModelRunner) else case
 
 
 def _noted(pair: Pair, export: HasOwnRuntime, found: Certified, diagnosis: Diagnosis) -> Diagnosis:
@@ -164,9 +181,19 @@ def _of_quantisation(
         evidence=diagnosis.evidence,
         run=run,
     )
-    if findings and export.passes(export.side.graph, export.grids):
+    if not findings:
+        return quantisation_findings(export)
+    if not export.grids or export.passes(export.side.graph, export.grids):
         return (), ()
-    return quantisation_findings(export)
+    if not export.is_right(export.side.graph, {}):
+        return quantisation_findings(export)
+    return (), (_RANGES_AS_GIVEN,)
+
+
+_RANGES_AS_GIVEN = (
+    "Repaired, the export is right in float; on the ranges of the file it still differs. They were taken from what it"
+    " computes as it is, and are made again by converting."
+)
 
 
 def findings_of_weights(found: Certified) -> tuple[Finding, ...]:
@@ -175,8 +202,11 @@ def findings_of_weights(found: Certified) -> tuple[Finding, ...]:
 
 
 def differing(found: Certified) -> Finding:
-    """That weights are not the reference's, where no cause is known."""
+    """That weights are not the reference's: beyond what float16 can hold, or without a known cause."""
     wrong, case = found.certificate.standing("wrong"), found.case
+    lost = overflowed(wrong, case)
+    if lost is not None:
+        return lost
     first = max(wrong, key=lambda each: each.distance.worst if each.distance is not None else 0.0)
     apart = first.distance
     how_many = "Values" if apart is None else f"{apart.outside} of {apart.total} values"
