@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.comparison.rounding import distance, last_place
+from pytest_tfparity.comparison.decided import decided_by, roundings_needed
+from pytest_tfparity.comparison.rounding import distance, last_place, rounding_of
 from pytest_tfparity.runtime.exact import Exact, run_exactly
 from pytest_tfparity.runtime.protobuf import plain_graph
 from pytest_tfparity.runtime.session import Sessions, Source
@@ -296,6 +297,76 @@ def test_integers_and_strings_have_no_exact_answer() -> None:
         x,
     )
     assert exact.outputs == {}
+
+
+# --- what integers are decided by
+
+DECISIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "an argmax": ("largest", lambda x: tf.argmax(x, 1)),
+    "an argmax along another axis": ("largest", lambda x: tf.argmax(x, 0, output_type=tf.int32)),
+    "an argmin": ("largest", lambda x: tf.argmin(x, -1)),
+    "an argmax in another shape and type": (
+        "largest",
+        lambda x: tf.cast(tf.reshape(tf.expand_dims(tf.argmax(x, 1), 1), [2, -1]), tf.int32),
+    ),
+    "the places of a top k": ("ranked", lambda x: tf.math.top_k(x, 2).indices),
+    "a comparison": ("sign", lambda x: x > 0.25),
+    "a comparison as numbers": ("sign", lambda x: tf.cast(tf.reduce_sum(x, 1) <= x[:, 0], tf.int32)),
+    "a cast": ("truncate", lambda x: tf.cast(x * 40.0, tf.uint8)),
+    "a rounded cast": ("round", lambda x: tf.cast(tf.round(x * 40.0), tf.int32)),
+    "a cast of a floor": ("floor", lambda x: tf.cast(tf.floor(x * 40.0), tf.int64)),
+    "a cast of a ceiling": ("ceil", lambda x: tf.cast(tf.math.ceil(x * 40.0), tf.int32)),
+}
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_what_decides_integers_is_known_in_float64(name: str) -> None:
+    kind, build = DECISIONS[name]
+    x = np.abs(drawn(3, 4, 6))
+    plain, exact = agrees(lambda: build(placed("a", x) * 0.7), x)
+    on = exact.decided["y0:0"]
+    assert on.decision.kind == kind
+    roundings = [rounding_of(*each) for each in zip(on.plain, on.exact, strict=True)]
+    decided = decided_by(
+        kind,
+        on.exact,
+        tuple(each for each in roundings if each is not None),
+        sign=on.decision.sign,
+        axis=on.decision.axis,
+    )
+    # Far from any tie, all that is not the answer needs many roundings; the answer itself is the exact one's.
+    answer = plain["y0:0"]
+    other = np.logical_not(answer) if answer.dtype == bool else (answer + 1) % 4
+    assert not roundings_needed(decided, answer, answer).any()
+    assert roundings_needed(decided, answer, other).max() > 1000
+    assert roundings_needed(decided, other, answer).max() < 1
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.reduce_sum(tf.argmax(x, 1)),
+        lambda x: tf.argmax(x, 1) + 1,
+        lambda x: tf.equal(x, 0.25),
+        lambda x: tf.argmax(tf.cast(x, tf.int32), 1),
+        lambda x: tf.cast(tf.argmax(x, 1), tf.uint8),
+        lambda x: tf.math.top_k(x, 2, sorted=False).indices,
+        lambda x: tf.shape(x),
+    ],
+    ids=[
+        "a sum",
+        "one more",
+        "equal floats",
+        "of integers",
+        "too small a type",
+        "an unsorted top k",
+        "a shape",
+    ],
+)
+def test_integers_that_follow_otherwise_are_decided_by_nothing_known(build: Callable[[Any], Any]) -> None:
+    x = np.abs(drawn(3, 4, 6))
+    _, exact = agrees(lambda: build(placed("a", x)), x)
+    assert exact.decided == {}
 
 
 def test_an_integer_that_float32_cannot_hold_is_exact() -> None:
