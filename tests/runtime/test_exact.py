@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_tfparity.comparison.decided import decided_by, roundings_needed
 from pytest_tfparity.comparison.rounding import distance, last_place, rounding_of
+from pytest_tfparity.graph.exact.widen import widened
+from pytest_tfparity.graph.graph import DType, tensor_name
 from pytest_tfparity.runtime.exact import Exact, run_exactly
 from pytest_tfparity.runtime.protobuf import plain_graph
 from pytest_tfparity.runtime.session import Sessions, Source
@@ -530,3 +532,16 @@ def test_a_network_of_the_kinds_that_people_export(name: str, functional: bool) 
     agrees(
         lambda: build(v1.placeholder(tf.float32, [None, *shape[1:]], "a"), weights), x, functional=functional
     )
+
+
+def test_a_default_that_the_graph_does_not_state_is_not_written() -> None:
+    """Attributes are added from version to version, and an older TensorFlow complains of each that it does not know."""
+    x = drawn(1, 4, 3)
+    model = written(lambda: tf.matmul(placed("a", x), x.T.copy(), name="y"), inputs=("a",))
+    (product,) = (each for each in model.definition.node if each.op == "MatMul")
+    for name in [name for name in product.attr if name != "T"]:
+        del product.attr[name]
+    wide = widened(source(model).graph, [tensor_name("y")], {tensor_name("a")}, lambda op, types: True)
+    assert {name: dict(node.attrs) for name, node in wide.added.items() if node.op == "MatMul"} == {
+        "tfparity_exact/y": {"T": DType(2)}
+    }

@@ -70,6 +70,11 @@ def allowed(told: Signature, attrs: Mapping[str, Attr]) -> bool:
     return True
 
 
+def has_type(value: Attr) -> bool:
+    """Whether an attribute is a type or a list of them; of other defaults, an old TensorFlow may not know the name."""
+    return any(isinstance(each, DType) for each in listed(value) or (value,))
+
+
 def types_in(attrs: Mapping[str, Attr]) -> dict[str, int]:
     """The attributes that are a type, as their numbers."""
     return {name: value.number for name, value in attrs.items() if isinstance(value, DType)}
