@@ -280,6 +280,25 @@ def test_a_verbose_failure_says_how_many_times_the_rounding_it_is(folded_project
     )
 
 
+def test_a_page_shows_a_rounding_as_what_it_is(folded_project: Project) -> None:
+    pytest.importorskip("jinja2")
+    for tolerance, shown in (
+        ("rounding: 8", r"<td data-label=\"Tolerance\">8 times the rounding \S+; it has [\d.]+</td>"),
+        (
+            "atol: 0.5",
+            r"<td data-label=\"Tolerance\">atol 0\.5</td>",
+        ),
+        (
+            "atol: 1.0e-9",
+            r"<td data-label=\"Tolerance\">atol 1e-09; it is [\d.]+ times the rounding \S+ from the exact answer</td>",
+        ),
+    ):
+        folded_project.write("tfparity.yaml", stated(tolerance))
+        folded_project.run("--tfparity-report=report")
+        page = (folded_project.path / "report/index.html").read_text("utf-8")
+        assert re.search(shown, page), tolerance
+
+
 # --- goldens
 
 GOLDEN = stated("rounding: 8\n    golden: goldens/net.npz")
