@@ -52,11 +52,7 @@ def run_exactly(
 ) -> Exact:
     """The exact answers of ``source`` to ``inputs``. Raises ModelError, FeedError, TensorNotFound."""
     wanted = {name: tensor_name(name) for name in outputs}
-    decisions = {
-        name: decision
-        for name, tensor in wanted.items()
-        if (decision := decision_behind(source.graph, tensor)) is not None
-    }
+    decisions = _decisions(source, wanted)
     operands = tuple(each for decision in decisions.values() for each in decision.operands)
     feeds = {*map(tensor_name, inputs), *source.constants}
     refused: set[str] = set()
@@ -65,31 +61,62 @@ def run_exactly(
             wide = widened(source.graph, (*wanted.values(), *operands), feeds, has_kernel, refused)
         except Unwidened as why:
             raise ModelError(f"{source.label} cannot be computed in float64: {why}.") from None
-        known = {
-            name: decision
-            for name, decision in decisions.items()
-            if all(each in wide.exact for each in decision.operands)
-        }
-        names = {name: str(wide.exact[tensor]) for name, tensor in wanted.items() if tensor in wide.exact}
-        asked = [*names, *names.values(), *known]
-        for decision in known.values():
-            asked += [text for each in decision.operands for text in (str(each), str(wide.exact[each]))]
+        asked = _Asked.of(wide, wanted, decisions)
         sessions = Sessions(_source(source, wide))
         try:
-            found = sessions.run(inputs, list(dict.fromkeys(asked)), kind) if asked else {}
+            return asked.answer(sessions.run(inputs, asked.names, kind) if asked.names else {})
         except ModelError as error:
             failed = _failed(error, refused)
             if failed is None or len(refused) >= _MOST_REFUSED:
                 raise
             refused.add(failed)
-            continue
         finally:
             sessions.close()
+
+
+def _decisions(source: Source, wanted: Mapping[str, TensorName]) -> dict[str, Decision]:
+    """What decides the outputs that are integers, where that is known."""
+    found = ((name, decision_behind(source.graph, tensor)) for name, tensor in wanted.items())
+    return {name: decision for name, decision in found if decision is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a widened graph is run for: the exact tensors of ``floats``, and those that ``decisions`` are made on."""
+
+    wide: Widened
+    floats: Mapping[str, TensorName]
+    decisions: Mapping[str, Decision]
+
+    @classmethod
+    def of(cls, wide: Widened, wanted: Mapping[str, TensorName], decisions: Mapping[str, Decision]) -> _Asked:
+        """All that the widened graph has in float64 of what is wanted."""
+        return cls(
+            wide=wide,
+            floats={name: wide.exact[tensor] for name, tensor in wanted.items() if tensor in wide.exact},
+            decisions={
+                name: decision
+                for name, decision in decisions.items()
+                if all(each in wide.exact for each in decision.operands)
+            },
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors to fetch, each once."""
+        operands = [each for decision in self.decisions.values() for each in decision.operands]
+        tensors = [*self.floats.values(), *operands, *(self.wide.exact[each] for each in operands)]
+        return list(dict.fromkeys([*self.floats, *self.decisions, *map(str, tensors)]))
+
+    def answer(self, found: Mapping[str, Array]) -> Exact:
+        """The exact answers among what was fetched."""
         return Exact(
-            outputs={name: np.asarray(found[names[name]]) for name in names},
-            plain={name: np.asarray(found[name]) for name in (*names, *known)},
-            decided={name: _decided_on(decision, wide, found) for name, decision in known.items()},
-            islands=wide.islands,
+            outputs={name: np.asarray(found[str(tensor)]) for name, tensor in self.floats.items()},
+            plain={name: np.asarray(found[name]) for name in (*self.floats, *self.decisions)},
+            decided={
+                name: _decided_on(decision, self.wide, found) for name, decision in self.decisions.items()
+            },
+            islands=self.wide.islands,
         )
 
 

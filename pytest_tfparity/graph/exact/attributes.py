@@ -70,9 +70,16 @@ def allowed(told: Signature, attrs: Mapping[str, Attr]) -> bool:
     return True
 
 
-def has_type(value: Attr) -> bool:
-    """Whether an attribute is a type or a list of them; of other defaults, an old TensorFlow may not know the name."""
-    return any(isinstance(each, DType) for each in listed(value) or (value,))
+def stated(node: Node, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+    """Those of ``attrs`` that ``node`` states, and the types.
+
+    Of other defaults, an older TensorFlow may not know the name.
+    """
+    return {
+        name: value
+        for name, value in attrs.items()
+        if name in node.attrs or any(isinstance(each, DType) for each in listed(value) or (value,))
+    }
 
 
 def types_in(attrs: Mapping[str, Attr]) -> dict[str, int]:
