@@ -684,3 +684,50 @@ def test_a_default_that_the_graph_does_not_state_is_not_written() -> None:
     assert {name: dict(node.attrs) for name, node in wide.added.items() if node.op == "MatMul"} == {
         "tfparity_exact/y": {"T": DType(2)}
     }
+
+
+# --- architectures, as far as their ops make them what they are; the others are families of tests/soundness/networks.py
+
+
+def test_a_u_net_runs_in_float64() -> None:
+    """Down by pooling, up by a transposed convolution and by a resize, joined with what went down, then a mask."""
+    image = drawn(1, 2, 8, 8, 3)
+    down, bottom, up = drawn(2, 3, 3, 3, 4), drawn(3, 3, 3, 4, 6), drawn(4, 2, 2, 4, 6)
+    join, head = drawn(5, 3, 3, 8, 4), drawn(6, 1, 1, 7, 5)
+    norm = [drawn(7, 4), drawn(8, 4), drawn(9, 4), drawn(10, 4, positive=True)]
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [2, 8, 8, 3], "a")
+        first = v1.nn.fused_batch_norm(tf.nn.conv2d(x, down, 1, "SAME"), *norm, is_training=False)[0]
+        first = tf.nn.relu(first)
+        low = tf.nn.relu(tf.nn.conv2d(tf.nn.max_pool2d(first, 2, 2, "SAME"), bottom, 1, "SAME"))
+        high = tf.nn.conv2d_transpose(low, up, [2, 8, 8, 4], 2, "SAME")
+        joined = tf.nn.relu(tf.nn.conv2d(tf.concat([first, high], 3), join, 1, "SAME"))
+        coarse = raw.ResizeBilinear(images=tf.nn.avg_pool2d(x, 2, 2, "SAME"), size=[8, 8])
+        scores = tf.nn.conv2d(tf.concat([joined, coarse], 3), head, 1, "SAME")
+        return tf.nn.softmax(scores), tf.argmax(scores, 3)
+
+    _, exact = agrees(build, image)
+    assert exact.decided["y1:0"].decision.kind == "largest"
+
+
+def test_a_detector_runs_in_float64() -> None:
+    """Anchors decoded by exp, scores by a sigmoid, then boxes are suppressed and gathered as in float32."""
+    image, boxes, scores = drawn(1, 1, 6, 6, 3), drawn(2, 3, 3, 3, 4), drawn(3, 3, 3, 3, 1)
+    anchors = np.abs(drawn(4, 36, 4))
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [1, 6, 6, 3], "a")
+        told = tf.reshape(tf.nn.conv2d(x, boxes, 1, "SAME"), [36, 4]) * 0.1
+        centre = anchors[:, :2] + told[:, :2] * anchors[:, 2:]
+        size = tf.exp(told[:, 2:]) * anchors[:, 2:]
+        corners = tf.concat([centre - size / 2, centre + size / 2], 1)
+        likely = tf.reshape(tf.nn.sigmoid(tf.nn.conv2d(x, scores, 1, "SAME")), [36])
+        kept = raw.NonMaxSuppressionV3(
+            boxes=corners, scores=likely, max_output_size=8, iou_threshold=0.5, score_threshold=0.1
+        )
+        top = tf.math.top_k(likely, 5)
+        return tf.gather(corners, kept), tf.gather(likely, kept), top.values, top.indices
+
+    _, exact = agrees(build, image)
+    assert exact.decided["y3:0"].decision.kind == "ranked"
