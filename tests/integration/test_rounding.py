@@ -272,6 +272,25 @@ def test_a_verbose_run_says_how_much_of_its_tolerance_a_pass_uses(folded_project
     folded_project.run().stdout.no_fnmatch_line("*of its tolerance*")
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "line"),
+    [
+        ("sqnr: 40", r"net: logits:0 has sqnr [\d.]+ dB, at least 40 asked$"),
+        (
+            "{sqnr: 40, atol: 0.5}",
+            r"net: logits:0 uses 0% of its tolerance, has sqnr [\d.]+ dB, at least 40 asked$",
+        ),
+    ],
+    ids=["alone", "beside an atol"],
+)
+def test_a_verbose_run_says_what_the_metrics_of_a_pass_are(
+    folded_project: Project, tolerance: str, line: str
+) -> None:
+    lines = [f"    {entry.strip()}" for entry in tolerance.strip("{}").split(",")]
+    folded_project.write("tfparity.yaml", MANIFEST + "\n".join(lines) + "\n")
+    folded_project.run("-v").stdout.re_match_lines([line])
+
+
 def test_a_verbose_failure_says_how_many_times_the_rounding_it_is(folded_project: Project) -> None:
     edited(folded_project, half)
     folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
