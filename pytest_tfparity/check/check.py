@@ -334,9 +334,11 @@ def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers
     """The exact answers, where an output is held against them: those of ``golden`` if it has them."""
     from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
 
-    exact = UNKNOWN if golden is None else exact_of_golden(run.pair, golden)
-    if exact.outputs or not asks_for_rounding(run.pair):
-        return exact
+    stored = None if golden is None else exact_of_golden(run.pair, golden)
+    if stored is not None:
+        return stored
+    if not asks_for_rounding(run.pair):
+        return UNKNOWN
     return run.exact(answers.inputs, answers.reference or {})
 
 
@@ -398,7 +400,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
     from .environment import environment
-    from .exact import asks_for_rounding
+    from .exact import UNKNOWN, asks_for_rounding
 
     spec = run.pair.spec
     if run.pair.reference is None:
@@ -408,6 +410,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         )
     inputs = inputs_of(run.pair)
     outputs = run.reference(inputs)
+    exact = run.exact(inputs, outputs) if asks_for_rounding(run.pair) else UNKNOWN
     change = update_golden(
         golden_path(spec),
         inputs=inputs,
@@ -416,7 +419,8 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
-        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
+        exact=exact.outputs,
+        decided=exact.decided,
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

@@ -242,6 +242,10 @@ def _other_reading(spec: ParitySpec, models: ModelStore) -> str | None:
     return None
 
 
+_STATED = ("atol", "rtol", "rounding", "compare", "run")
+"""Options that are keys of a marker by the same name."""
+
+
 def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
     given = {
@@ -250,7 +254,7 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
         "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
-    given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
+    given.update({name: getattr(options, name, None) for name in _STATED})
     name = getattr(options, "name", None) or Path(options.export).stem
     return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
 

@@ -31,6 +31,13 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     check.add_argument("--atol", metavar="X", help="absolute tolerance (default: 1e-5)")
     check.add_argument("--rtol", metavar="X", help="relative tolerance (default: 0)")
     check.add_argument(
+        "--rounding",
+        metavar="K",
+        nargs="?",
+        const="8",
+        help="in place of both: within K times the reference's own rounding of the exact answer (default K: 8)",
+    )
+    check.add_argument(
         "--compare", choices=("outputs", "weights"), help="compare only the weights, where there is no graph"
     )
     check.add_argument(

@@ -206,6 +206,8 @@ def _allowed(output: OutputComparison) -> str:
 def tolerance_parts(output: OutputComparison) -> list[str]:
     """What was asked of an output: its tolerance, unless that allows anything, and its metrics with their values."""
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
+    if output.rounding_allowed is not None:
+        parts = [f"{output.rounding_allowed:g} times the rounding {number_text(output.rounding)}"]
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")
     metrics = [criterion_text(each) for each in output.criteria]
