@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..errors import GoldenError, InputError, TfparityError, UnreadableFile
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -230,7 +230,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
 
-    golden, inputs = _golden_and_inputs(run, inputs)
+    try:
+        golden, inputs = _golden_and_inputs(run, inputs)
+    except InputError as error:
+        from .explain import told_by_the_files
+
+        return told_by_the_files(run, replace(draft, error=str(error)))
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:

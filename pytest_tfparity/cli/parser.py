@@ -84,8 +84,9 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
 def _values(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--inputs",
-        metavar="FILE.npz",
-        help="values of the inputs by tensor name (default: seeded random numbers)",
+        metavar="FILE.npz|FILES",
+        help="values of the inputs by tensor name; or files, such as 'images/*.jpg', for a graph that decodes them"
+        " (default: seeded random numbers)",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -18,6 +19,9 @@ _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
 """Nodes in the table of ``-v``: with the rest of the report they fit on one screen."""
+_LONG_MODEL, _LONG_PLACE = 24, 36
+"""Columns for the names of a model and a layer on a first line that is too long: so cause, certainty and place
+stand within 80."""
 
 VERDICTS: Mapping[Verdict, str] = {
     "proven": "proven equal",
@@ -45,8 +49,7 @@ def headline(result: ParityResult) -> str:
 def verdict_line(result: ParityResult) -> str:
     """The verdict in one line, without the name of the model: of a fault its cause and place first."""
     if result.verdict == "error":
-        said = _first_line(result.error or "the check could not be made").removeprefix(f"{result.model}: ")
-        return f"{blamed(result.findings)}: {said}" if result.findings else said
+        return f"{blamed(result.findings)}: {_said(result)}" if result.findings else _said(result)
     if result.verdict == "proven":
         return f"proven: the export computes what the {_reference(result)} computes"
     failing = [output for output in result.outputs if not output.passed]
@@ -60,6 +63,11 @@ def verdict_line(result: ParityResult) -> str:
     others = f", and {len(failing) - 1} more outputs" if len(failing) > 2 else ""
     others = ", and 1 more output" if len(failing) == 2 else others
     return f"export differs from {_reference(result)}: {_difference(worst)}{others}"
+
+
+def _said(result: ParityResult) -> str:
+    """The first line of why a check could not be made, without the name of the model."""
+    return _first_line(result.error or "the check could not be made").removeprefix(f"{result.model}: ")
 
 
 def summary_line(result: ParityResult) -> str:
@@ -79,14 +87,15 @@ def fix_line(result: ParityResult) -> str:
     return f"Fix: {_first_line(result.findings[0].fix)}" if result.findings else ""
 
 
-def blamed(findings: Sequence[Finding]) -> str:
-    """The first cause with its place, and which others there are."""
+def blamed(findings: Sequence[Finding], *, place_width: int | None = None) -> str:
+    """The first cause with its place, cut to ``place_width`` columns, and which others there are."""
     first = findings[0]
     places = places_of(first)
     more = f" and {len(places) - 1} more" if len(places) > 1 else ""
     others = [cause for cause in dict.fromkeys(each.cause for each in findings) if cause != first.cause]
     also = f"; also {', '.join(others)}" if others else ""
-    return f"{first.cause} ({first.certainty}) in {places[0]}{more}{also}"
+    place = places[0] if place_width is None else _clipped(places[0], place_width)
+    return f"{first.cause} ({first.certainty}) in {place}{more}{also}"
 
 
 def _unsound(result: ParityResult) -> str:
@@ -126,7 +135,8 @@ def report(
 
     From verbosity 1 on there is a table of the nodes that differ, if the result has details.
     """
-    lines = [headline(result) if result.passed else paint(headline(result), "failure")]
+    first, rest = _first(result, width)
+    lines = [first if result.passed else paint(first, "failure"), *_indented(filter(None, [rest]), width)]
     if verbosity < 0:
         return lines + _indented([fix] if (fix := fix_line(result)) and not result.passed else [], width)
     sections = _error_sections if result.verdict == "error" else _sections
@@ -134,6 +144,28 @@ def report(
         shown = list(section)
         lines += ["", *shown] if shown else []
     return lines
+
+
+def _first(result: ParityResult, width: int) -> tuple[str, str]:
+    """The first line of a report, and what of it is too long for that: the further sentences of an error.
+
+    Long names are cut, so that they do not push away what the line is for; the report has them in full below.
+    """
+    whole = headline(result)
+    if len(whole) <= width:
+        return whole, ""
+    model = _clipped(result.model, _LONG_MODEL)
+    if result.findings:
+        blame = f"{model}: {blamed(result.findings, place_width=_LONG_PLACE)}"
+        return (blame, _said(result)) if result.verdict == "error" else (f"{blame}, {measured(result)}", "")
+    if result.verdict == "error":
+        first, *rest = _SENTENCES.split(_said(result), maxsplit=1)
+        return f"{model}: {first}", "".join(rest)
+    return f"{model}: {verdict_line(result)}", ""
+
+
+_SENTENCES = re.compile(r"(?<=[.?!]) (?=[A-Z`'\"])")
+"""Where one sentence ends and the next begins."""
 
 
 def _error_sections(
@@ -289,7 +321,8 @@ def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
     yield f"  {', '.join(places[:_NAMED])}{more}   {cause}   {certainty}"
     yield from _wrapped(finding.message, width, "    ")
     for evidence in finding.evidence:
-        yield from _wrapped(evidence, width, "    ")
+        if evidence.rstrip(".") not in finding.message:
+            yield from _wrapped(evidence, width, "    ")
     if repaired := repair_sentence(finding):
         yield f"    {repaired}"
     yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
@@ -399,7 +432,7 @@ def _first_line(text: str) -> str:
     return text.splitlines()[0] if text else text
 
 
-def _indented(texts: Sequence[str], width: int) -> list[str]:
+def _indented(texts: Iterable[str], width: int) -> list[str]:
     return [line for text in texts for line in _wrapped(text, width, "  ")]
 
 
