@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, InputError, TfparityError, UnreadableFile
+from ..errors import GoldenError, InputError, ModelError, TfparityError, UnreadableFile
+from ..formats.format import ROLES, is_elsewhere
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -56,8 +57,27 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=str(error))
+        result = replace(draft, verdict="error", error=f"{error}{_misnamed(spec, error)}")
     return replace(quotable(said_once(result)), seconds=clock.seconds())
+
+
+def _misnamed(spec: ParitySpec, error: TfparityError) -> str:
+    """A sentence for each side whose file cannot be read because it has another format than is stated."""
+    if not isinstance(error, ModelError):
+        return ""
+    from ..formats.registry import meant_format
+    from ..settings.rules import use_instead
+
+    found = []
+    for role in ROLES:
+        side = spec.side(role)
+        stated = format_of(side.format) if side is not None else None
+        if side is None or stated is None or is_elsewhere(side.path):
+            continue
+        meant = meant_format(side.path, stated, role)
+        if meant is not None:
+            found.append(f" The {role} is {spec.shown(side.path)}, {use_instead(stated, meant)}")
+    return "".join(found)
 
 
 def judge(

@@ -49,7 +49,7 @@ def headline(result: ParityResult) -> str:
 def verdict_line(result: ParityResult) -> str:
     """The verdict in one line, without the name of the model: of a fault its cause and place first."""
     if result.verdict == "error":
-        return f"{blamed(result.findings)}: {_said(result)}" if result.findings else _said(result)
+        return f"{blamed(result.findings)}: {_said(result)}" if _leads(result) else _said(result)
     if result.verdict == "proven":
         return f"proven: the export computes what the {_reference(result)} computes"
     failing = [output for output in result.outputs if not output.passed]
@@ -63,6 +63,13 @@ def verdict_line(result: ParityResult) -> str:
     others = f", and {len(failing) - 1} more outputs" if len(failing) > 2 else ""
     others = ", and 1 more output" if len(failing) == 2 else others
     return f"export differs from {_reference(result)}: {_difference(worst)}{others}"
+
+
+def _leads(result: ParityResult) -> bool:
+    """Whether the first finding stands at the beginning: before why a check could not be made only one that is sure."""
+    return bool(result.findings) and (
+        result.verdict != "error" or result.findings[0].certainty != "suggestive"
+    )
 
 
 def _said(result: ParityResult) -> str:
@@ -84,7 +91,7 @@ def measured(result: ParityResult) -> str:
 
 def fix_line(result: ParityResult) -> str:
     """What to change first, in one line; empty where no finding says it."""
-    return f"Fix: {_first_line(result.findings[0].fix)}" if result.findings else ""
+    return f"Fix: {_first_line(result.findings[0].fix)}" if _leads(result) else ""
 
 
 def blamed(findings: Sequence[Finding], *, place_width: int | None = None) -> str:
@@ -155,7 +162,7 @@ def _first(result: ParityResult, width: int) -> tuple[str, str]:
     if len(whole) <= width:
         return whole, ""
     model = _clipped(result.model, _LONG_MODEL)
-    if result.findings:
+    if _leads(result):
         blame = f"{model}: {blamed(result.findings, place_width=_LONG_PLACE)}"
         return (blame, _said(result)) if result.verdict == "error" else (f"{blame}, {measured(result)}", "")
     if result.verdict == "error":
