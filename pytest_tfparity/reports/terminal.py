@@ -195,8 +195,8 @@ def _sections(result: ParityResult, width: int, verbosity: int, paint: Paint) ->
     if verbosity > 0:
         yield _roundings(result)
     yield _tolerances(result)
-    failed = any(not output.passed for output in result.outputs)
-    yield _indented(result.notes if failed else result.notes[1:], width)  # the first is the first line then
+    unsound = result.verdict == "fail" and all(output.passed for output in result.outputs)
+    yield _indented(result.notes[1:] if unsound else result.notes, width)  # the first is the first line then
     yield _indented([f"{health.cause}: {health.message}" for health in result.health], width)
 
 
