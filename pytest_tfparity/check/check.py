@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, InputError, ModelError, TfparityError, UnreadableFile
+from ..errors import GoldenError, InputError, ModelError, TensorFlowMissing, TfparityError, UnreadableFile
 from ..formats.format import ROLES, is_elsewhere
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
@@ -272,10 +272,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
 def _not_run(run: Run, draft: ParityResult, answers: RunOutputs) -> ParityResult:
     """The result of a check of which a side could not be run: why, and what the files alone tell."""
-    from .explain import explained
+    from .explain import explained, told_by_the_files
 
     if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
         draft = _certified(run, run.pair.export, draft)[0]
+    if isinstance(answers.error, TensorFlowMissing):
+        return told_by_the_files(run, draft)
     return explained(run, draft, answers)
 
 

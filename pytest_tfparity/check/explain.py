@@ -95,7 +95,7 @@ def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult
 
 
 def told_by_the_files(run: Run, result: ParityResult) -> ParityResult:
-    """The result of a check without inputs, with what the files alone tell; nothing for right rewrites."""
+    """The result of a check of which nothing was run, with what the files alone tell; nothing for right rewrites."""
     if run.pair.reference is None or run.pair.without_graph() is not None:
         return result
     with run.clock("diagnosis"):

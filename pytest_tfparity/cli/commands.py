@@ -186,6 +186,17 @@ def schema(options: argparse.Namespace) -> int:
     return 0
 
 
+def completion(options: argparse.Namespace) -> int:
+    """Print the script that completes commands and options in a shell."""
+    from ..diagnosis.causes import CATALOGUE
+    from ..formats.registry import FORMATS
+    from .completion import completion as script
+    from .parser import parser
+
+    print(script(options.shell, parser(FORMATS), sorted(CATALOGUE)), end="")
+    return 0
+
+
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
     from ..check.repaired_export import write_repaired_export

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..settings.schema import MANIFEST_FILE
+from .completion import SHELLS
 
 if TYPE_CHECKING:
     from ..formats.format import Format
@@ -67,6 +68,9 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "schema",
         help="print the JSON schema of a manifest, for editors: tfparity schema > tfparity.schema.json",
     )
+
+    completion = commands.add_parser("completion", help="print what a shell needs to complete these commands")
+    completion.add_argument("shell", choices=SHELLS, help="the shell that is to read it")
 
     init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
     _sides(init, formats)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Columns of a report where nothing says how many there are: in files, pipes and CI."""
+_CI_WIDTH = 80
+"""Columns that a line may have at least wherever it is shown."""
 _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
@@ -161,14 +163,18 @@ def _first(result: ParityResult, width: int) -> tuple[str, str]:
     whole = headline(result)
     if len(whole) <= width:
         return whole, ""
-    model = _clipped(result.model, _LONG_MODEL)
     if _leads(result):
-        blame = f"{model}: {blamed(result.findings, place_width=_LONG_PLACE)}"
-        return (blame, _said(result)) if result.verdict == "error" else (f"{blame}, {measured(result)}", "")
+        lead = f"{result.model}: {blamed(result.findings)}"
+        if len(f"{result.model}: {blamed(result.findings[:1])}") > min(width, _CI_WIDTH):
+            model = _clipped(result.model, _LONG_MODEL)
+            lead = f"{model}: {blamed(result.findings, place_width=_LONG_PLACE)}"
+        return (lead, _said(result)) if result.verdict == "error" else (f"{lead}, {measured(result)}", "")
+    first, rest = verdict_line(result), ""
     if result.verdict == "error":
-        first, *rest = _SENTENCES.split(_said(result), maxsplit=1)
-        return f"{model}: {first}", "".join(rest)
-    return f"{model}: {verdict_line(result)}", ""
+        first, *others = _SENTENCES.split(_said(result), maxsplit=1)
+        rest = "".join(others)
+    fits = len(f"{result.model}: {first}") <= width
+    return f"{result.model if fits else _clipped(result.model, _LONG_MODEL)}: {first}", rest
 
 
 _SENTENCES = re.compile(r"(?<=[.?!]) (?=[A-Z`'\"])")

@@ -23,10 +23,15 @@ def test_it_is_held_back(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert "a processor" in capfd.readouterr().err
 
 
+@stderr_held_back()
+def fail() -> None:
+    write()
+    raise ValueError("no")
+
+
 def test_it_is_shown_where_the_block_fails(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="no"), stderr_held_back():
-        write()
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        fail()
     assert "a processor" in capfd.readouterr().err
 
 
