@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-SHELLS = ("bash", "zsh", "fish")
 _Words: TypeAlias = Mapping[str, tuple[str, ...]]
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..settings.schema import MANIFEST_FILE
-from .completion import SHELLS
 
 if TYPE_CHECKING:
     from ..formats.format import Format
     from ..formats.section import Key
+
+
+SHELLS = ("bash", "zsh", "fish")
+"""The shells whose completion is printed."""
 
 
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
