@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
-from ..formats.format import ROLES, Format, SideSpec, is_elsewhere
+from ..formats.format import ROLES, Format, Role, SideSpec, WrongFile, is_elsewhere
 from ..formats.registry import formats_for, meant_format
 from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
@@ -155,16 +155,14 @@ def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterat
                 continue
             stated = settings[setting(role, wrong.key)]
             meant = meant_format(path, form, role) if named else None
-            if meant is not None:
-                yield (
-                    stated.place,
-                    f"{stated.label} names {shown_from(path, root)}, {use_instead(form, meant)}",
-                )
-                continue
             stands_in = "golden" in settings if named else _has_golden(settings)
-            if not (wrong.missing and side.optional and stands_in):
-                hint = _golden_hint(settings) if named and wrong.missing and role == "reference" else ""
-                yield stated.place, f"{stated.label} names {shown_from(path, root)}{wrong.clause}{hint}"
+            if meant is not None:
+                clause = f", {use_instead(form, meant)}"
+            elif wrong.missing and side.optional and stands_in:
+                continue
+            else:
+                clause = f"{wrong.clause}{_golden_hint(settings, role, wrong) if named else ''}"
+            yield stated.place, f"{stated.label} names {shown_from(path, root)}{clause}"
 
 
 def use_instead(stated: Format, meant: Format) -> str:
@@ -183,8 +181,9 @@ def _there(path: Path) -> bool:
     return os.path.isfile(path) or is_elsewhere(path)
 
 
-def _golden_hint(settings: Layer) -> str:
-    if not _has_golden(settings):
+def _golden_hint(settings: Layer, role: Role, wrong: WrongFile) -> str:
+    """That the golden may stand in for a reference which is not there."""
+    if role != "reference" or not wrong.missing or not _has_golden(settings):
         return ""
     return " If the golden may stand in for it, add optional: true to the reference."
 
