@@ -94,6 +94,19 @@ def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult
     return replace(result, health=(*result.health, *warnings))
 
 
+def told_by_the_files(run: Run, result: ParityResult) -> ParityResult:
+    """The result of a check of which nothing was run, with what the files alone tell; nothing for right rewrites."""
+    if run.pair.reference is None or run.pair.without_graph() is not None:
+        return result
+    with run.clock("diagnosis"):
+        found = result_or_error(lambda: hidden_differences(case_of(run.pair, (), None)))
+    return (
+        _noted(result, found, "No diagnosis")
+        if isinstance(found, Exception)
+        else replace(result, findings=found)
+    )
+
+
 def with_details(
     run: Run, result: ParityResult, answers: RunOutputs, diagnosis: Diagnosis | None = None
 ) -> ParityResult:
