@@ -15,8 +15,8 @@ from typing import Any
 from ..check.check import decided_without_running, try_proof
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
-from ..formats.format import ROLES, is_elsewhere
-from ..formats.registry import format_of, formats_for, recognised
+from ..formats.format import ROLES, Format, Role, is_elsewhere
+from ..formats.registry import format_of, recognised, resembled
 from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.terminal import report
@@ -276,23 +276,37 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
 def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
     """Both sides as a marker's keywords, with the options that are keys of their formats.
 
-    An option goes to the first side whose format has the key.
+    Where both have the key, ``VALUE=EXPORT`` states it for each; a value alone is meant for both, a file for the
+    reference.
     """
-    given: dict[str, Any] = {}
-    left = {name: value for name in options.format_keys if (value := getattr(options, name)) is not None}
-    nouns = []
-    for role in ROLES:
-        file = getattr(options, role)
-        form = formats_for(role)[0] if "://" in file else recognised(Path.cwd() / file, role)
-        own = [key for key in form.section.keys if key.name in left]
-        stated = {form.word: file, **{key.name: _typed(key, left.pop(key.name)) for key in own}}
-        given |= keywords(role, form, stated)
-        nouns.append(form.noun)
-    if left:
-        raise SettingsError(
-            f"--{min(left)} means nothing here: it is no key of a side ({' and '.join(nouns)})."
-        )
-    return given
+    forms = {role: _format_named(getattr(options, role), role) for role in ROLES}
+    known = {role: {key.name: key for key in form.section.keys} for role, form in forms.items()}
+    stated: dict[Role, dict[str, Any]] = {
+        role: {form.word: getattr(options, role)} for role, form in forms.items()
+    }
+    for name in sorted(options.format_keys):
+        text = getattr(options, name)
+        sides = [role for role in ROLES if name in known[role]]
+        if text is None:
+            continue
+        if not sides:
+            nouns = " and ".join(form.noun for form in forms.values())
+            raise SettingsError(
+                f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
+            )
+        values = _pair(text) if len(sides) > 1 else (text,)
+        if len(values) == 1 and known[sides[0]][name].kind != "path":
+            values *= len(sides)
+        for role, value in zip(sides, values, strict=False):
+            stated[role][name] = _typed(known[role][name], value)
+    return {
+        word: value for role in ROLES for word, value in keywords(role, forms[role], stated[role]).items()
+    }
+
+
+def _format_named(file: str, role: Role) -> Format:
+    """The format of a side, told by what is in its file; of one that lies elsewhere by its name."""
+    return resembled(Path(file), role) if "://" in file else recognised(Path.cwd() / file, role)
 
 
 def _typed(key: Key, text: str) -> Any:
@@ -304,18 +318,24 @@ def _typed(key: Key, text: str) -> Any:
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     inputs: dict[str, dict[str, Any]] = {
-        name: {"export": export} for name, export in _named(options, "input")
+        _tensor(name): {"export": export} for name, export in _named(options, "input")
     }
-    if options.inputs and not _names_whole_files(options):
-        for name in _arrays(Path(options.inputs)):
-            full = name if ":" in name else f"{name}:0"
-            inputs.setdefault(full, {}).update(npz=options.inputs, key=name)
+    file = getattr(options, "inputs", None)
+    if file and not _names_whole_files(options):
+        for name in _arrays(Path(file)):
+            inputs.setdefault(_tensor(name), {}).update(npz=file, key=name)
     return inputs
+
+
+def _tensor(name: str) -> str:
+    """``"image:0"`` for ``"image"``: one tensor has one entry, however it is spelt."""
+    return name if ":" in name else f"{name}:0"
 
 
 def _names_whole_files(options: argparse.Namespace) -> bool:
     """Whether ``--inputs`` names files of which each is a value, encoded images say, and no file of arrays."""
-    return bool(options.inputs) and Path(options.inputs).suffix not in (".npz", ".npy")
+    file = getattr(options, "inputs", None)
+    return bool(file) and Path(file).suffix not in (".npz", ".npy")
 
 
 def _whole_files(options: argparse.Namespace, spec: ParitySpec) -> tuple[Path, ...]:

@@ -137,7 +137,7 @@ def _sides(command: argparse.ArgumentParser, formats: Sequence[Format]) -> None:
         command.add_argument(
             f"--{key.name.replace('_', '-')}",
             dest=key.name,
-            metavar=_METAVARS.get(key.kind, "TEXT"),
+            metavar=f"{_METAVARS.get(key.kind, 'VALUE')}[=EXPORT]",
             help=_help(key),
         )
 

@@ -126,7 +126,15 @@ def _measure(output: OutputComparison) -> str:
 
 
 _PRECISION = frozenset(
-    {"rounding", "compute-fp16", "weights-fp16", "weights-bf16", "weights-rounded", "weights-quantised-8bit"}
+    {
+        "rounding",
+        "compute-fp16",
+        "compute-int8",
+        "weights-fp16",
+        "weights-bf16",
+        "weights-rounded",
+        "weights-quantised-8bit",
+    }
 )
 """Causes by which an export is less exact, and may be meant to be."""
 _VARYING = frozenset({"dropout-active", "random-noise", "random-augmentation"})
