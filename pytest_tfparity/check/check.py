@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..errors import GoldenError, ModelError, TensorFlowMissing, TfparityError, UnreadableFile
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -56,7 +56,7 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=str(error))
+        result = _not_opened(spec, models, replace(draft, verdict="error", error=str(error)), error)
     return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
@@ -142,6 +142,17 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
         export=spec.shown(spec.export.path),
         golden=spec.shown(spec.golden) if spec.golden else None,
     )
+
+
+def _not_opened(
+    spec: ParitySpec, models: ModelStore, draft: ParityResult, error: TfparityError
+) -> ParityResult:
+    """The result of a check that could not be opened, with what the tensors tell if only a graph is missing."""
+    if not isinstance(error, ModelError | TensorFlowMissing) or spec.compare == "weights":
+        return draft
+    from .explain import without_graph
+
+    return without_graph(spec, models, draft)
 
 
 def _by_checksums(
