@@ -61,7 +61,12 @@ class Start:
         return self.low - slack <= low and high <= self.high + slack and filled
 
     def excludes(self, array: Array) -> bool:
-        """Whether some value of ``array`` cannot have been drawn from this."""
+        """Whether random numbers are drawn here, and some value of ``array`` is none of them.
+
+        One number throughout excludes nothing: a graph for inference alone may fill its variables with zeros.
+        """
+        if self.low == self.high:
+            return False
         slack = _SLACK * (self.high - self.low)
         return bool(array.size and (array.min() < self.low - slack or array.max() > self.high + slack))
 
