@@ -15,7 +15,9 @@ from graphs.networks import Network, small_network, stated_check
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the plugin does, before anything imports TensorFlow
 pytest_plugins = ["pytester"]
 
-QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # hypothesis takes seconds to load
+HERE = ("-o", "tfparity_isolate=false")
+"""This process has TensorFlow at hand; one of its own would load it for each of hundreds of tests."""
+QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *HERE)  # hypothesis takes seconds to load
 MANIFEST = """\
 models:
   net:
@@ -25,6 +27,14 @@ models:
       "image:0": {npz: images.npz, key: image}
     outputs: ["logits:0", "probabilities:0"]
 """
+
+
+@pytest.fixture(autouse=True)
+def commands_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``tfparity check`` runs in a process of its own it runs in this one, for the reason of ``HERE``."""
+    from pytest_tfparity.check.check import check
+
+    monkeypatch.setattr("pytest_tfparity.cli.commands.decided_without_running", check)
 
 
 @pytest.fixture(scope="session")

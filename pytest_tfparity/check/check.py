@@ -7,7 +7,9 @@ where there is something to explain: a proof needs none of the causes. Goldens l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -18,6 +20,7 @@ from ..formats.store import ModelStore
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
+from ..runtime import RunWanted, may_run, nothing_runs
 from ..settings.spec import ParitySpec
 from .health import healthy, sound
 from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of, inputs_of_golden, outputs_of_golden
@@ -58,6 +61,25 @@ def check(
     except TfparityError as error:
         result = _not_opened(spec, models, replace(draft, verdict="error", error=str(error)), error)
     return replace(quotable(said_once(result)), seconds=clock.seconds())
+
+
+def decided_without_running(
+    spec: ParitySpec,
+    models: ModelStore,
+    *,
+    nodeid: str = "",
+    update: Update | None = None,
+    details: bool = False,
+) -> ParityResult | None:
+    """The check, if nothing need be run for it, neither by a runtime nor of the project; else None.
+
+    What a limit of memory is stated for is not tried here: the limit is one for all of it.
+    """
+    if spec.run == "always" or not math.isinf(spec.memory) or (update and spec.golden):
+        return None
+    with suppress(RunWanted), nothing_runs():
+        return check(spec, models, nodeid=nodeid, update=update, details=details)
+    return None
 
 
 def judge(
@@ -121,11 +143,10 @@ def try_proof(pair: Pair) -> Proof:
     plain = pair.without_graph()
     if plain is not None:
         return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
-    if isinstance(pair.export, HasOwnRuntime):
-        return Proof.none(
-            f"{pair.export.runtime} runs {pair.spec.shown(pair.export.path)} with kernels of its own"
-        )
     try:
+        if isinstance(pair.export, HasOwnRuntime):
+            reason = f"{pair.export.runtime} runs {pair.spec.shown(pair.export.path)} with kernels of its own"
+            return Proof.none(reason, side=pair.normal("reference"))
         return prove(pair.normal("reference"), pair.normal("export"))
     except UnreadableFile as error:
         return Proof.none(str(error))
@@ -210,6 +231,8 @@ def _without_running(
         pair = open_pair(spec, models)
     with clock("proof"):
         proof = try_proof(pair)
+        if not proof.proven:
+            may_run()  # nothing else decides, and what follows is made again by who may
         if spec.health != "ignore":
             draft = replace(draft, health=healthy(pair))
     run = Run(pair=pair, proof=proof, clock=clock, details=details)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from .exact import ExactAnswers
 
 _under_way: list[str] = []
+_told: list[Callable[[str], None]] = []
 
 
 def under_way() -> str:
-    """The part of a check that this process is in; nothing between two parts."""
+    """The part of a check that this process is in, or its worker; nothing between two parts."""
     return (_under_way or [""])[-1]
+
+
+def tell_what_is_under_way(told: Callable[[str], None]) -> None:
+    """Call ``told`` from now on with each part of a check that this process comes to."""
+    _told.append(told)
+
+
+def is_under_way(part: str) -> None:
+    """Say that the worker that this process waits for, in :func:`under_way_now`, is in ``part`` now."""
+    _under_way[-1] = part
 
 
 @contextmanager
@@ -31,9 +42,16 @@ def under_way_now(part: str) -> Iterator[None]:
     """Say that this process is in ``part`` of a check."""
     _under_way.append(part)
     try:
+        _tell()
         yield
     finally:
         _under_way.pop()
+        _tell()
+
+
+def _tell() -> None:
+    for told in _told:
+        told(under_way())
 
 
 class Clock:

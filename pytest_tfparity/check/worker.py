@@ -1,4 +1,4 @@
-"""Checks in a process of their own: what crashes, hangs or grows there costs one check, not the session."""
+"""A process for what a check runs: what crashes, hangs or grows there costs one check, not the session."""
 
 from __future__ import annotations
 
@@ -8,25 +8,35 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from types import ModuleType
 
-from ..formats.store import ModelStore
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .check import Update, check, draft_result
+from .check import Update, draft_result
+from .run import is_under_way, under_way, under_way_now
+from .serving import Request, serve
+from .surroundings import Conftest, surroundings
 
 _LOOK = 0.05
 """Seconds from one look at the worker's memory to the next."""
 _LONGEST = 3600.0
 """Seconds of one wait: the system takes no endless number of them."""
 _GIGABYTE = 10**9
+_OUT_OF_MEMORY = 9
+_DOING = {
+    "load": "while it read the files",
+    "proof": "while it compared the graphs",
+    "run": "while it ran them",
+    "diagnosis": "while it looked for the cause",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ class _Ended:
 
 
 class Worker:
-    """One process, started when first needed and again after it ended; it keeps its models open.
+    """One process, started when something must be run and again after it ended; it keeps its models open.
 
     It ends with the process that started it, however that happens, and whenever a check is broken off.
     """
@@ -48,24 +58,25 @@ class Worker:
         self._pipe: Connection | None = None
 
     def check(
-        self, spec: ParitySpec, *, nodeid: str, update: Update | None, details: bool = False
+        self,
+        spec: ParitySpec,
+        *,
+        nodeid: str,
+        update: Update | None = None,
+        details: bool = False,
+        conftests: tuple[Conftest, ...] = (),
+        since: float | None = None,
     ) -> ParityResult:
-        """Decide one check in the worker.
+        """Decide one check in the worker, in which ``conftests`` are imported first.
 
-        A crash there, more seconds than ``spec.timeout`` or more gigabytes than ``spec.memory`` are verdict
-        ``"error"``. What the check raises is raised.
+        A crash there, more seconds than ``spec.timeout`` from ``since`` (by ``time.monotonic``; default: now) or more
+        gigabytes than ``spec.memory`` are verdict ``"error"``. What the check raises is raised.
         """
-        fresh = self._process is None
-        found = self._asked((spec, nodeid, update, details), spec)
-        if isinstance(found, _Ended) and found.grown and not fresh:
-            # What earlier checks have left open counts too: this one is asked again on its own.
-            found = self._asked((spec, nodeid, update, details), spec)
-        if isinstance(found, ParityResult):
-            return found
-        if isinstance(found, BaseException):
-            raise found
-        message = f"{spec.name}: {found.clause}. The other checks went on in a new process."
-        return replace(draft_result(spec, nodeid), error=message)
+        started = time.monotonic() if since is None else since
+        request = Request(
+            spec=spec, nodeid=nodeid, update=update, details=details, surroundings=surroundings(conftests)
+        )
+        return self._answered(request, started)
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -77,56 +88,119 @@ class Worker:
             process.kill()
             process.join()
 
-    def _asked(self, request: tuple[Any, ...], spec: ParitySpec) -> ParityResult | BaseException | _Ended:
-        process, pipe = self._running()
+    def _answered(self, request: Request, started: float) -> ParityResult:
+        spec, fresh = request.spec, self._process is None
+        found = self._asked(request, started)
+        if isinstance(found, _Ended) and found.grown and not fresh:
+            # What earlier checks have left open counts too: this one is asked again on its own.
+            found = self._asked(request, started)
+        if isinstance(found, ParityResult):
+            return found
+        if isinstance(found, BaseException):
+            raise found
+        draft = draft_result(spec, request.nodeid)
+        other = draft.reference or draft.golden
+        files = f"{draft.export} with {other}" if other else draft.export
+        message = (
+            f"{spec.name}: {found.clause}. It compared {files}; the other checks went on in a new process."
+        )
+        return replace(draft, error=message)
+
+    def _asked(self, request: Request, started: float) -> ParityResult | BaseException | _Ended:
         answered = False
         try:
-            with suppress(BrokenPipeError):
-                pipe.send(request)
-            found = _answer(process, pipe, spec)
+            with under_way_now(""):
+                process, pipe = self._running()
+                with suppress(BrokenPipeError):
+                    pipe.send(request)
+                found = _answer(process, pipe, request.spec, started)
             answered = not isinstance(found, _Ended)
             return found
+        except OSError as error:
+            return _Ended(
+                f"no process could be started for it ({error.strerror}); `isolate: false` checks it without one"
+            )
         finally:  # an interrupt included: what is under way is of no use to anybody
             if not answered:
                 self.close()
 
     def _running(self) -> tuple[BaseProcess, Connection]:
         if self._process is None or self._pipe is None:
+            # A copy of this process (fork) would lack the threads of TensorFlow, and hang, if it is loaded here.
             context = multiprocessing.get_context("spawn")
-            self._pipe, other = context.Pipe()
-            self._process = context.Process(target=_serve, args=(other,), name="tfparity-worker")
-            self._process.start()
-            other.close()
+            pipe, other = context.Pipe()
+            # Linux ends a process with the thread that started it
+            lasting = threading.current_thread() is threading.main_thread()
+            process = context.Process(target=serve, args=(other, lasting), name="tfparity-worker")
+            with _closed_on_error(pipe), other, _nothing_as_main():
+                process.start()
+            self._process, self._pipe = process, pipe
             atexit.register(self.close)  # else Python would wait for the process before it ends itself
         return self._process, self._pipe
 
 
+@contextmanager
+def _closed_on_error(pipe: Connection) -> Iterator[None]:
+    """Close ``pipe`` if the block raises."""
+    try:
+        yield
+    except BaseException:
+        pipe.close()
+        raise
+
+
+@contextmanager
+def _nothing_as_main() -> Iterator[None]:
+    """Keep a process that is started from importing the program that runs here, which may be a script of the user's.
+
+    That would cost the time of importing pytest, and run the script again if it does not look out for it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def _answer(
-    process: BaseProcess, pipe: Connection, spec: ParitySpec
+    process: BaseProcess, pipe: Connection, spec: ParitySpec, started: float
 ) -> ParityResult | BaseException | _Ended:
     """What the worker says, or why it says nothing."""
-    ends = time.monotonic() + spec.timeout
+    ends = started + spec.timeout
     limited = not math.isinf(spec.memory)
-    while not pipe.poll(max(0.0, min(_LOOK if limited else _LONGEST, ends - time.monotonic()))):
-        if time.monotonic() >= ends:
-            return _Ended(f"the check did not end within {spec.timeout:g} seconds (`timeout`) and was ended")
-        if limited and (held := _resident(process)) > spec.memory * _GIGABYTE:
-            return _Ended(
-                f"the check held {held / _GIGABYTE:.1f} GB of memory, {spec.memory:g} are allowed (`memory`), and was"
-                " ended",
-                grown=True,
-            )
-    try:
-        found: ParityResult | BaseException = pipe.recv()
-    except (EOFError, OSError):
-        process.join()
-        return _Ended(f"TensorFlow ended the process that checked it ({_ending(process.exitcode)})")
-    return found
+    while True:
+        if not pipe.poll(max(0.0, min(_LOOK if limited else _LONGEST, ends - time.monotonic()))):
+            if time.monotonic() >= ends:
+                return _Ended(
+                    f"the check did not end within {spec.timeout:g} seconds (`timeout`) and was ended"
+                )
+            if limited and (held := _resident(process)) > spec.memory * _GIGABYTE:
+                return _Ended(
+                    f"the check held {held / _GIGABYTE:.1f} GB of memory, {spec.memory:g} are allowed (`memory`), and"
+                    " was ended",
+                    grown=True,
+                )
+            continue
+        try:
+            found: ParityResult | BaseException | str = pipe.recv()
+        except (EOFError, OSError):
+            process.join()
+            return _Ended(f"the process that checked it ended{_doing()} ({_ending(process.exitcode)})")
+        if not isinstance(found, str):
+            return found
+        is_under_way(found)
+
+
+def _doing() -> str:
+    return f" {_DOING[under_way()]}" if under_way() in _DOING else ""
 
 
 def _ending(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
+    if -code == _OUT_OF_MEMORY:
+        return f"signal {-code}, SIGKILL, by which a system short of memory ends processes"
     with suppress(ValueError):
         return f"signal {-code}, {signal.Signals(-code).name}"
     return f"signal {-code}"
@@ -143,52 +217,3 @@ def _resident(process: BaseProcess) -> int:
         said = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, timeout=10)
         return int(said.stdout) * 1024
     return 0
-
-
-# --- in the worker
-
-
-def _serve(pipe: Connection) -> None:
-    """Answer checks until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks is interrupted too, and ends this process
-    threading.Thread(target=_end_with_parent, name="tfparity-parent", daemon=True).start()
-    while True:
-        try:
-            spec, nodeid, update, details = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            found: ParityResult | BaseException = check(
-                spec, _models(), nodeid=nodeid, update=update, details=details
-            )
-        except (
-            Exception
-        ) as error:  # a defect of ours, or of a function of the project: shown where it was asked
-            found = _sendable(error)
-        pipe.send(found)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _sendable(error: Exception) -> Exception:
-    """``error`` with its traceback as a note, in a form that reaches the other process."""
-    import pickle
-    import traceback
-
-    told = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(told)
-    error.__cause__ = RuntimeError(told)
-    return error
-
-
-@cache
-def _models() -> ModelStore:
-    return ModelStore()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..check.check import check, try_proof
+from ..check.check import decided_without_running, try_proof
 from ..check.pair import open_pair
 from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
 from ..formats.format import ROLES, is_elsewhere
@@ -20,6 +20,7 @@ from ..formats.registry import format_of, formats_for, recognised
 from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.terminal import report
+from ..result import ParityResult
 from ..settings.resolve import resolve
 from ..settings.roles import keywords
 from ..settings.schema import MANIFEST_FILE
@@ -35,7 +36,7 @@ def check_files(options: argparse.Namespace) -> int:
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
             spec = _complete(spec, models, say)
-        result = check(spec, models, nodeid=spec.name, details=options.report is not None)
+        result = _checked(spec, models, details=options.report is not None)
         other = None if result.passed else _other_reading(spec, models)
     if spec.origins:
         from ..check.at_hand import named_by_origin
@@ -62,6 +63,17 @@ def check_files(options: argparse.Namespace) -> int:
 
             print(json.dumps(document([result], environment()), indent=1))
     return {"proven": 0, "pass": 0, "fail": 1, "error": 2}[result.verdict]
+
+
+def _checked(spec: ParitySpec, models: ModelStore, *, details: bool) -> ParityResult:
+    """The check; what must be run is run in a process of its own."""
+    found = decided_without_running(spec, models, nodeid=spec.name, details=details)
+    if found is not None:
+        return found
+    from ..check.worker import Worker
+
+    with closing(Worker()) as worker:
+        return worker.check(spec, nodeid=spec.name, details=details)
 
 
 def _elsewhere(spec: ParitySpec) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..check.at_hand import at_hand, lies_elsewhere, named_by_origin
-from ..check.check import Update, check, draft_result
+from ..check.check import Update, check, decided_without_running, draft_result
 from ..check.run import under_way_now
 from ..errors import SettingsError, TfparityError, did_you_mean, shown_path
 from ..formats.format import is_elsewhere
@@ -35,6 +37,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..check.surroundings import Conftest
     from ..check.worker import Worker
     from ..remembered.verdicts import Verdicts
     from ..remote.fetch import Fetch
@@ -69,7 +72,8 @@ class ParitySession:
     ``options`` and ``ini`` are the settings of the command line and the ini file by name;
     ``manifest`` replaces the search for ``tfparity.yaml``; ``top`` is where that search ends, None where nothing says.
     ``details`` says that a report will want pictures. ``verdicts`` are those that earlier runs have proven,
-    ``downloads`` the folder for copies of files in buckets and its limit in bytes.
+    ``downloads`` the folder for copies of files in buckets and its limit in bytes. ``conftests`` are those that pytest
+    has imported.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class ParitySession:
         details: bool = False,
         verdicts: Verdicts | None = None,
         downloads: tuple[Path | None, int | None] = (None, None),
+        conftests: Callable[[], Iterable[Conftest]] = tuple,
     ) -> None:
         self._downloads = downloads
+        self._conftests = conftests
         self.models = ModelStore()
         self.verdicts = verdicts
         self.update = update
@@ -97,7 +103,7 @@ class ParitySession:
 
     @cached_property
     def worker(self) -> Worker:
-        """The process that runs isolated checks."""
+        """The process for what checks of manifests run."""
         from ..check.worker import Worker
 
         return Worker()
@@ -217,7 +223,7 @@ class ParitySession:
         return self._resolve(None, settings, file.parent, name, file, None)
 
     def check(self, spec: ParitySpec, nodeid: str) -> ParityResult:
-        """Decide one check, or remember that it was proven of the same content; in a worker if the spec asks for it."""
+        """Decide one check, or remember that it was proven of the same content; what must be run, a worker runs."""
         if spec.trust == "checksums" and self.update is None and lies_elsewhere(spec):
             from ..check.checksums import may_decide, passed_by_checksums
 
@@ -277,9 +283,28 @@ class ParitySession:
         return found if note is None else replace(found, notes=(*found.notes, note))
 
     def _decided(self, spec: ParitySpec, nodeid: str) -> ParityResult:
-        if spec.apart:
-            return self.worker.check(spec, nodeid=nodeid, update=self.update, details=self.details)
-        return check(spec, self.models, nodeid=nodeid, update=self.update, details=self.details)
+        if not spec.apart:
+            return check(spec, self.models, nodeid=nodeid, update=self.update, details=self.details)
+        since = time.monotonic()
+        found = decided_without_running(
+            spec, self.models, nodeid=nodeid, update=self.update, details=self.details
+        )
+        if found is not None:
+            return found
+        return self.worker.check(
+            spec,
+            nodeid=nodeid,
+            update=self.update,
+            details=self.details,
+            conftests=self._conftests_for(spec),
+            since=since,
+        )
+
+    def _conftests_for(self, spec: ParitySpec) -> tuple[Conftest, ...]:
+        """The ``conftest.py`` files of the check's folder and above, the outermost first."""
+        folders = (spec.root, *spec.root.parents)
+        found = [conftest for conftest in self._conftests() if conftest.path.parent in folders]
+        return tuple(sorted(found, key=lambda conftest: len(conftest.path.parts)))
 
     def bench(
         self,
@@ -342,9 +367,20 @@ def parity_session(config: pytest.Config) -> ParitySession:
             details=bool(config.getoption("--tfparity-report")) or verbosity(config) > 0,
             verdicts=_verdicts(config),
             downloads=downloads_setting(config),
+            conftests=lambda: _conftests(config),
         )
         config.add_cleanup(session.close)
     return config.stash[_SESSION]
+
+
+def _conftests(config: pytest.Config) -> Iterator[Conftest]:
+    """The ``conftest.py`` files that pytest has imported, which are plugins of their own."""
+    from ..check.surroundings import Conftest
+
+    for plugin in config.pluginmanager.get_plugins():
+        file = getattr(plugin, "__file__", None)
+        if isinstance(plugin, ModuleType) and file is not None and Path(file).name == "conftest.py":
+            yield Conftest(plugin.__name__, Path(file))
 
 
 def models_to_run(item: pytest.Item) -> Sequence[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ModelError, RuntimeMissing
 from ..graph.graph import Array
 from ..graph.lift.lifted import Grid
+from . import may_run
 
 INSTALL = 'python -m pip install "pytest-tfparity[tflite]"'
 _MOST_THREADS = 4
@@ -19,6 +20,7 @@ _MOST_THREADS = 4
 
 def interpreter_class() -> tuple[Any, Any]:
     """The class of LiteRT's interpreter and its op resolvers. Raises RuntimeMissing."""
+    may_run()
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except Exception as error:  # a broken install raises anything

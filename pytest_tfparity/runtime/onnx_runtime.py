@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ModelError, RuntimeMissing
 from ..graph.graph import Array
+from . import may_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ _FOLDER = "session.model_external_initializers_file_folder_path"
 
 def onnx_runtime() -> Any:
     """The module ``onnxruntime``. Raises RuntimeMissing."""
+    may_run()
     try:
         import onnxruntime
     except Exception as error:  # a broken install raises anything

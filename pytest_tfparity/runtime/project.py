@@ -15,6 +15,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from ..errors import TfparityError, did_you_mean
+from . import may_run
 
 
 def call_project(function: str, root: Path, *, subject: str, error: type[TfparityError]) -> Any:
@@ -24,12 +25,13 @@ def call_project(function: str, root: Path, *, subject: str, error: type[Tfparit
     function cannot be imported, is none, or raises. Afterwards ``sys.path`` is as it was.
     """
     name, _, attribute = function.partition(":")
+    may_run()
     if not name or not attribute:
         raise error(f"{subject} must name a function as module:function, not {function!r}.")
     with _importable(root):
         try:
             found: Any = _module(name, root)
-        except Exception as cause:  # SyntaxError, ImportError, or what the module's own code raises
+        except (Exception, SystemExit) as cause:  # SyntaxError, or what the module's own code raises
             raise error(f"{subject}: {name} cannot be imported: {_said(cause, root)}") from cause
         place = getattr(found, "__file__", None) or name
         for part in attribute.split("."):
@@ -41,7 +43,7 @@ def call_project(function: str, root: Path, *, subject: str, error: type[Tfparit
             raise error(f"{subject}: {attribute} in {place} is a {type(found).__name__}, not a function.")
         try:
             return found()
-        except Exception as cause:  # whatever the user's code raises
+        except (Exception, SystemExit) as cause:  # whatever the user's code raises
             raise error(f"{subject} raised {_said(cause, root)}") from cause
 
 
@@ -80,7 +82,7 @@ def _importable(root: Path) -> Iterator[None]:
             sys.path.remove(str(root))
 
 
-def _said(error: Exception, root: Path) -> str:
+def _said(error: BaseException, root: Path) -> str:
     message = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}{f': {message}' if message else ''}{_place(error.__traceback__, root)}"
 

@@ -12,12 +12,12 @@ from functools import cache
 from typing import Any
 
 from ..errors import TensorFlowMissing
+from . import may_run
 
 INSTALL = 'python -m pip install "pytest-tfparity[tensorflow]"'
 INSTALL_CPU = 'python -m pip install "pytest-tfparity[cpu]"'
 
 
-@cache
 def tensorflow() -> Any:
     """The module ``tensorflow``.
 
@@ -26,6 +26,12 @@ def tensorflow() -> Any:
     execution nor the default graph is touched. Raises TensorFlowMissing, with the command that installs it,
     if it is not installed, and with its own reason if it is installed but cannot be imported.
     """
+    may_run()
+    return _imported()
+
+
+@cache
+def _imported() -> Any:
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tensorflow") is None:

@@ -58,6 +58,9 @@ class CallSource:
     function: str
 
 
+TIMEOUT = 300.0
+"""Seconds that a check may take in a process of its own where nothing else is stated."""
+
 InputSource: TypeAlias = NpzSource | RandomSource | ImageSource | BytesSource | CallSource
 
 
@@ -127,8 +130,8 @@ class ParitySpec:
     compare: Literal["outputs", "weights"] = "outputs"
     session: Literal["graph", "default"] = "graph"
     run: Literal["unproven", "always"] = "unproven"
-    isolate: bool = False
-    timeout: float = math.inf
+    isolate: bool = True
+    timeout: float = TIMEOUT
     memory: float = math.inf
     health: Literal["warn", "error", "ignore"] = "warn"
     grad_cam: GradCamSpec | None = None
@@ -140,8 +143,8 @@ class ParitySpec:
 
     @property
     def apart(self) -> bool:
-        """Whether the check runs in a process of its own."""
-        return self.isolate or not (math.isinf(self.timeout) and math.isinf(self.memory))
+        """Whether what the check runs is run in a process of its own; a limit beside the usual one needs that."""
+        return self.isolate or self.timeout not in (TIMEOUT, math.inf) or not math.isinf(self.memory)
 
     def with_tolerance(self, *, atol: float | None = None, rtol: float | None = None) -> ParitySpec:
         """The same check under another tolerance for every output; None leaves a number as it is.

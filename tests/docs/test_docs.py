@@ -45,7 +45,8 @@ MODEL = {
 }
 """What the parts of a model are put into."""
 
-QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # hypothesis would be imported anew each time
+# hypothesis would be imported anew each time; this process has TensorFlow at hand
+QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-o", "tfparity_isolate=false")
 MAKE_WRONG_EXPORTS = "python gone_wrong.py"
 PROGRAM = "tfparity "
 INSTALL = "python -m pip install "

@@ -55,7 +55,7 @@ def hostile(project: Project, function: str, settings: str = "") -> None:
 @pytest.mark.parametrize(
     ("function", "settings", "said"),
     [
-        ("crash", "    isolate: true\n", "TensorFlow ended the process that checked it (signal 6, SIGABRT)"),
+        ("crash", "    isolate: true\n", "the process that checked it ended (signal 6, SIGABRT)"),
         ("hang", "    timeout: 8\n", "the check did not end within 8 seconds (`timeout`) and was ended"),
         ("grow", "    memory: 2\n", "GB of memory, 2 are allowed (`memory`), and was ended"),
     ],
@@ -88,6 +88,138 @@ def test_what_a_function_of_the_project_raises_is_told_as_without_a_worker(proje
     result = project.run_apart()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["bad: Input image:0: hostile:wrong *KeyError*a mistake of the project*"])
+
+
+SEEN = """\
+import json
+import os
+import sys
+import numpy as np
+
+def see():
+    with open("seen.jsonl", "a") as file:
+        seen = [os.getpid(), os.getcwd(), os.environ["COLOUR"], sys.path, "helpers" in sys.modules]
+        print(json.dumps(seen), file=file)
+    return np.load("images.npz")["image"]
+
+def crash():
+    see()
+    os.abort()
+
+def leave():
+    sys.exit("not today")
+
+def skip():
+    import pytest
+    pytest.skip("not here")
+"""
+CONFTEST = """\
+import os
+import sys
+import helpers
+
+os.environ["COLOUR"] = "green"
+sys.path.append("/somewhere/else")
+
+def pytest_unconfigure():
+    print("the tests have", os.getpid(), sorted({"tensorflow", "multiprocessing"} & {*sys.modules}))
+"""
+
+
+def observed(project: Project, *functions: str) -> None:
+    """A check for each function that gives its input, after one that is proven; nothing is stated of isolation."""
+    model = MANIFEST.split("models:\n")[1]
+    models = [model]
+    for number, function in enumerate(functions):
+        called = model.replace("{npz: images.npz, key: image}", f"{{call: seen:{function}}}")
+        models.append(called.replace("net:", f"{function}{number}:") + "    run: always\n")
+    project.write("seen.py", SEEN)
+    project.write("conftest.py", CONFTEST)
+    project.write("helpers.py", "")
+    project.write("tfparity.yaml", "models:\n" + "".join(models))
+
+
+def run_by_default(project: Project, *arguments: str) -> pytest.RunResult:
+    """Run pytest as a user does: nothing is stated of isolation."""
+    return project.pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+
+def test_what_is_proven_needs_no_other_process_and_no_tensorflow(project: Project) -> None:
+    observed(project)
+    result = run_by_default(project)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["the tests have * [[]]"])
+
+
+@posix
+def test_what_must_be_run_is_run_in_one_other_process_until_it_ends(project: Project) -> None:
+    observed(project, "see", "see", "crash", "see")
+    result = run_by_default(project)
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(["the tests have * [[]'multiprocessing'[]]"])
+    tests = int(result.stdout.str().partition("the tests have ")[2].split()[0])
+    seen = [json.loads(line) for line in (project.path / "seen.jsonl").read_text().splitlines()]
+    first, second, third, fourth = (pid for pid, *_ in seen)
+    assert first == second == third
+    assert len({tests, first, fourth}) == 3
+    for _, folder, colour, path, helped in seen:
+        assert (folder, colour, helped) == (str(project.path), "green", True)
+        assert {str(project.path), "/somewhere/else"} <= set(path)
+
+
+def test_a_check_that_need_not_be_isolated_is_run_in_the_process_of_the_tests(project: Project) -> None:
+    observed(project, "see")
+    result = run_by_default(project, "--tfparity-isolate=false")
+    result.assert_outcomes(passed=2)
+    pid = json.loads((project.path / "seen.jsonl").read_text())[0]
+    result.stdout.fnmatch_lines([f"the tests have {pid} *tensorflow*"])
+
+
+def test_a_function_of_the_project_that_skips_or_leaves_in_the_other_process_is_named(
+    project: Project,
+) -> None:
+    observed(project, "skip", "leave")
+    result = run_by_default(project)
+    result.assert_outcomes(passed=1, failed=2)
+    skipped = (
+        "skip0: a function of the project raised Skipped: not here, which pytest does not see in the process*"
+    )
+    result.stdout.fnmatch_lines([skipped])
+    result.stdout.fnmatch_lines(
+        ["leave1: Input image:0: seen:leave raised SystemExit: not today, in seen.py*"]
+    )
+
+
+def test_a_conftest_that_only_pytest_can_import_is_named_where_a_check_does_not_pass(
+    project: Project,
+) -> None:
+    observed(project, "see", "leave")
+    project.write("conftest.py", f'{CONFTEST}\nassert "_pytest.main" in sys.modules, "not without pytest"\n')
+    result = run_by_default(project, "-v")
+    result.assert_outcomes(passed=2, failed=1)
+    said = result.stdout.str()
+    assert said.count("conftest.py could not be imported in the process of the check") == 1
+    assert "(AssertionError: not without pytest)" in said
+
+
+def test_a_script_that_runs_pytest_is_not_run_again(project: Project) -> None:
+    observed(project, "see")
+    script = "import pytest\nprint('the script runs')\npytest.main(['-q', '-p', 'no:cacheprovider'])\n"
+    result = project.pytester.runpython(project.write("script.py", script))
+    result.stdout.fnmatch_lines(["*2 passed*"])
+    assert result.stdout.str().count("the script runs") == 1
+
+
+@posix
+def test_a_command_outlives_what_it_runs(project: Project) -> None:
+    """The files of a crash in TensorFlow: a library of theirs that ends the process in which it is loaded."""
+    project.write("tensorflow/__init__.py", "import os\nos.abort()\n")
+    files = ["model.ckpt-7", "model.pb", "--run", "always"]
+    result = project.pytester.run(sys.executable, "-m", "pytest_tfparity", "check", *files)
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(
+        ["model: *the process that checked it ended while it ran them (signal 6, SIGABRT)*"]
+    )
 
 
 def alive(pid: int) -> bool:
