@@ -179,13 +179,13 @@ def _fate_of_drawn(
     evidence: Evidence, wrong: Sequence[WrongConstant], kernels: Sequence[WrongConstant], near: float | None
 ) -> Fate:
     """The same of a layer that may hold initial values; ``near`` is the cosine of its kernels, where there is one."""
+    if all(_is_spread_so(evidence, each) for each in kernels):
+        return "initial"
     # A trained kernel may lie within the bounds of an initialiser too, and beside a bias that was set to 0.
     few = all(values(each.held).size < _FEWEST for each in kernels)
     if near is not None and kernels and abs(near) > (_NEAR_ALONE if few else NEAR):
         return "unknown"
-    if any(each.kind == "initial" for each in wrong):
-        return "initial"
-    return "initial" if all(_is_spread_so(evidence, each) for each in kernels) else "drawn"
+    return "initial" if any(each.kind == "initial" for each in wrong) else "drawn"
 
 
 def _is_no_start(evidence: Evidence, wrong: WrongConstant) -> bool:
