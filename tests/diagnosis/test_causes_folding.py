@@ -149,7 +149,11 @@ def test_statistics_at_their_start_are_seen_through_a_fold() -> None:
 @pytest.mark.parametrize(
     ("options", "cause", "said"),
     [
-        ({"epsilon": 1e-5}, "bn-folded-wrong-epsilon", "folded with epsilon 1e-05 in model.pb, trained with 0.001"),
+        (
+            {"epsilon": 1e-5},
+            "bn-folded-wrong-epsilon",
+            "folded with epsilon 1e-05 in model.pb, 0.001 in the checkpoint's graph",
+        ),
         (
             {"scaled": lambda kernel, scale: kernel * scale[:, None]},
             "bn-folded-wrong-axis",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...graph.layer import scope_of
 from ...graph.read.tensors import values
 from ...wording import enumerated, verb
 from ..arrays import same
 from ..cause import Cause
 from ..evidence import Evidence
-from ..layers import layers
+from ..layers import layers, unpartitioned
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
 from .kinds.weights import LOST, WrongWeights, of_kind, source_of, weights_cause
@@ -99,8 +100,9 @@ def _of_another_layer(evidence: Evidence) -> Sequence[WrongConstant]:
 
 
 def _another_layer_said(found: WrongWeights) -> str:
+    # By their own names: a batch norm of the export is called after the reference's in whose place it stands.
     here, there = (
-        enumerated([found.evidence[layers].scope(name) for name in names])
+        enumerated([scope_of(unpartitioned(name)) or name for name in names])
         for names in ([each.constant for each in found.wrong], [each.node for each in found.wrong])
     )
     return f"Where the {found.reference_graph} has {there}, {found.export_name} has {here} with weights of their own."
