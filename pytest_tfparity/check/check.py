@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, ModelError, TensorFlowMissing, TfparityError, UnreadableFile
+from ..errors import GoldenError, InputError, ModelError, TensorFlowMissing, TfparityError, UnreadableFile
+from ..formats.format import ROLES, is_elsewhere
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -59,8 +60,28 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = _not_opened(spec, models, replace(draft, verdict="error", error=str(error)), error)
+        draft = replace(draft, verdict="error", error=f"{error}{_misnamed(spec, error)}")
+        result = _not_opened(spec, models, draft, error)
     return replace(quotable(said_once(result)), seconds=clock.seconds())
+
+
+def _misnamed(spec: ParitySpec, error: TfparityError) -> str:
+    """A sentence for each side whose file cannot be read because it has another format than is stated."""
+    if not isinstance(error, ModelError):
+        return ""
+    from ..formats.registry import meant_format
+    from ..settings.rules import use_instead
+
+    found = []
+    for role in ROLES:
+        side = spec.side(role)
+        stated = format_of(side.format) if side is not None else None
+        if side is None or stated is None or is_elsewhere(side.path):
+            continue
+        meant = meant_format(side.path, stated, role)
+        if meant is not None:
+            found.append(f" The {role} is {spec.shown(side.path)}, {use_instead(stated, meant)}")
+    return "".join(found)
 
 
 def decided_without_running(
@@ -264,7 +285,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
 
-    golden, inputs = _golden_and_inputs(run, inputs)
+    try:
+        golden, inputs = _golden_and_inputs(run, inputs)
+    except InputError as error:
+        from .explain import told_by_the_files
+
+        return told_by_the_files(run, replace(draft, error=str(error)))
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
@@ -281,10 +307,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
 def _not_run(run: Run, draft: ParityResult, answers: RunOutputs) -> ParityResult:
     """The result of a check of which a side could not be run: why, and what the files alone tell."""
-    from .explain import explained
+    from .explain import explained, told_by_the_files
 
     if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
         draft = _certified(run, run.pair.export, draft)[0]
+    if isinstance(answers.error, TensorFlowMissing):
+        return told_by_the_files(run, draft)
     return explained(run, draft, answers)
 
 

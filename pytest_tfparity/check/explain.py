@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..diagnosis.causes import ON_WRONG_INPUTS, UNLOADABLE
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.hidden import by_the_files, hidden_differences
-from ..errors import FeedError, ModelError, TensorFlowMissing, TensorNotFound, TfparityError
+from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.format import ROLES
 from ..formats.model import HasGraph, HasOwnRuntime, Model
 from ..formats.store import ModelStore
@@ -107,6 +107,14 @@ def without_graph(spec: ParitySpec, models: ModelStore, result: ParityResult) ->
     return told
 
 
+def told_by_the_files(run: Run, result: ParityResult) -> ParityResult:
+    """The result of a check of which nothing was run, with what the files alone tell; nothing for right rewrites."""
+    if run.pair.reference is None or run.pair.without_graph() is not None:
+        return result
+    with run.clock("diagnosis"):
+        return _diagnosed(result, "No diagnosis", lambda: _by_the_files(run.pair))[0]
+
+
 def with_details(
     run: Run, result: ParityResult, answers: RunOutputs, diagnosis: Diagnosis | None = None
 ) -> ParityResult:
@@ -144,9 +152,12 @@ def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOu
         found = diagnose(case_of(pair, outputs, answers), ON_WRONG_INPUTS)
         if found.findings:
             return found
-    if isinstance(error, FeedError | TensorFlowMissing):
-        return by_the_files(case_of(pair, (), None), same_inputs=_takes_the_same(pair))
+        return _by_the_files(pair)
     return diagnose(case_of(pair, outputs, answers)) if isinstance(error, ModelError) else None
+
+
+def _by_the_files(pair: Pair) -> Diagnosis:
+    return by_the_files(case_of(pair, (), None), same_inputs=_takes_the_same(pair))
 
 
 def _takes_the_same(pair: Pair) -> bool:

@@ -34,7 +34,7 @@ def load_inputs(spec: ParitySpec) -> dict[str, Array]:
         if entry.source is None:
             raise InputError(
                 f"{spec.name}: input {entry.reference} has no values. State where they come from"
-                " (npz, random, images, bytes or call) under `inputs` of the model."
+                " (npz, random, images, bytes or call) under `inputs` of the model, or with --inputs."
             )
         arrays[entry.reference] = load_input(entry.source, spec.root, name=entry.reference)
     return arrays
@@ -62,15 +62,9 @@ def _made_up(pair: Pair, entry: InputSpec) -> InputSpec:
 
 
 def _one_file(pair: Pair, entry: InputSpec, files: Array) -> Array:
-    """``files`` as a graph takes them that is fed one at a time. Raises InputError if there are several."""
-    if any(taken.dims != () for taken in _taken(pair, entry)):
-        return files
-    if files.size > 1:
-        raise InputError(
-            f"{pair.spec.name}: input {entry.reference} takes one file at a time, and `bytes` names {files.size}."
-            " State one of them, and another model for another file."
-        )
-    one: Array = files.reshape(())
+    """``files`` as a graph takes them: one alone as it is where it takes one at a time, several as a list."""
+    alone = files.size == 1 and all(taken.dims == () for taken in _taken(pair, entry))
+    one: Array = files.reshape(()) if alone else files
     return one
 
 

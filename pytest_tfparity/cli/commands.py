@@ -35,7 +35,7 @@ def check_files(options: argparse.Namespace) -> int:
     say = _silent if options.json else print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
-            spec = _complete(spec, models, say)
+            spec = _complete(spec, models, say, _whole_files(options, spec))
         result = _checked(spec, models, details=options.report is not None)
         other = None if result.passed else _other_reading(spec, models)
     if spec.origins:
@@ -115,7 +115,8 @@ def init(options: argparse.Namespace) -> int:
             "init reads files of this machine, no URLs. Write the manifest for a copy of them, and put the URLs in."
         )
     with closing(ModelStore()) as models:
-        found = decided(completed(spec, models, made_up=False), models)
+        files = (spec.root / options.inputs,) if _names_whole_files(options) else ()
+        found = decided(completed(spec, models, examples=True, files=files), models)
         _say_taken(found.spec, models, print)
     found = answered(found)
     spec = replace(found.spec, health="error")
@@ -197,6 +198,17 @@ def schema(options: argparse.Namespace) -> int:
     return 0
 
 
+def completion(options: argparse.Namespace) -> int:
+    """Print the script that completes commands and options in a shell."""
+    from ..diagnosis.causes import CATALOGUE
+    from ..formats.registry import FORMATS
+    from .completion import completion as script
+    from .parser import parser
+
+    print(script(options.shell, parser(FORMATS), sorted(CATALOGUE)), end="")
+    return 0
+
+
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
     from ..check.repaired_export import write_repaired_export
@@ -208,9 +220,11 @@ def _write_repaired(spec: ParitySpec, path: Path) -> str:
     return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
 
 
-def _complete(spec: ParitySpec, models: ModelStore, say: Callable[[str], None]) -> ParitySpec:
+def _complete(
+    spec: ParitySpec, models: ModelStore, say: Callable[[str], None], files: tuple[Path, ...]
+) -> ParitySpec:
     """``spec`` in full for one check; what was found is said."""
-    found = completed(spec, models)
+    found = completed(spec, models, files=files)
     _say_taken(found.spec, models, say)
     for sentence in found.said:
         say(sentence)
@@ -288,12 +302,28 @@ def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     inputs: dict[str, dict[str, Any]] = {
         name: {"export": export} for name, export in _named(options, "input")
     }
-    file = getattr(options, "inputs", None)
-    if file:
-        for name in _arrays(Path(file)):
+    if options.inputs and not _names_whole_files(options):
+        for name in _arrays(Path(options.inputs)):
             full = name if ":" in name else f"{name}:0"
-            inputs.setdefault(full, {}).update(npz=file, key=name)
+            inputs.setdefault(full, {}).update(npz=options.inputs, key=name)
     return inputs
+
+
+def _names_whole_files(options: argparse.Namespace) -> bool:
+    """Whether ``--inputs`` names files of which each is a value, encoded images say, and no file of arrays."""
+    return bool(options.inputs) and Path(options.inputs).suffix not in (".npz", ".npy")
+
+
+def _whole_files(options: argparse.Namespace, spec: ParitySpec) -> tuple[Path, ...]:
+    """The files that ``--inputs`` names in a pattern. Raises SettingsError if there is none."""
+    if not _names_whole_files(options):
+        return ()
+    from ..settings.entries import matching_files
+
+    found = matching_files(spec.root, options.inputs)
+    if not found:
+        raise SettingsError(f"--inputs names {options.inputs}{missing_file(spec.root / options.inputs)}")
+    return tuple(map(Path, found))
 
 
 def _arrays(file: Path) -> list[str]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ..formats.section import Key
 
 
+SHELLS = ("bash", "zsh", "fish")
+"""The shells whose completion is printed."""
+
+
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     """Every command and its options; those that open models have the keys of ``formats`` too."""
     made = argparse.ArgumentParser(
@@ -68,6 +72,9 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         help="print the JSON schema of a manifest, for editors: tfparity schema > tfparity.schema.json",
     )
 
+    completion = commands.add_parser("completion", help="print what a shell needs to complete these commands")
+    completion.add_argument("shell", choices=SHELLS, help="the shell that is to read it")
+
     init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
     _sides(init, formats)
     _values(init)
@@ -84,8 +91,9 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
 def _values(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--inputs",
-        metavar="FILE.npz",
-        help="values of the inputs by tensor name (default: seeded random numbers)",
+        metavar="FILE.npz|FILES",
+        help="values of the inputs by tensor name; or files, such as 'images/*.jpg', for a graph that decodes them"
+        " (default: seeded random numbers)",
     )
 
 

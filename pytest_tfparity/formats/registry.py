@@ -51,3 +51,14 @@ def recognised(path: Path, role: Role) -> Format:
     """The format of ``path`` by what is in it; the likeliest of that side where no format knows it."""
     likely = formats_for(role)
     return next((each for each in likely if each.recognises(path)), likely[0])
+
+
+def meant_format(path: Path, stated: Format, role: Role) -> Format | None:
+    """The format that ``path`` has by what is in it, where that is not the ``stated`` one; None where none knows it.
+
+    A folder in which there are files of models does not say which of them is meant.
+    """
+    if stated.recognises(path):
+        return None
+    known = (each for each in formats_for(role) if each is not stated and each.recognises(path))
+    return next((each for each in known if each.is_folder or not path.is_dir()), None)

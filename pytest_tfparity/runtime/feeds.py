@@ -79,13 +79,18 @@ def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[Tenso
         expected = tensor_spec(graph, tensor)
         given = native(np.asarray(value))
         fed = _cast(given, expected.dtype)
-        if fed is None or not _shape_fits(given.shape, expected.dims):
+        if fed is None or not (_shape_fits(given.shape, expected.dims) or is_list_of_one(fed, expected.dims)):
             raise FeedError(
                 f"{tensor} of {label} takes {expected}; the array given for it is"
                 f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}."
             )
         feeds[tensor] = fed
     return feeds
+
+
+def is_list_of_one(value: Array, dims: tuple[int, ...] | None) -> bool:
+    """Whether an array is a list of strings for a placeholder of one string: they are fed one at a time."""
+    return dims == () and value.ndim == 1 and value.dtype.kind == "O"
 
 
 def existing(graph: Graph, label: str, name: str) -> TensorName:

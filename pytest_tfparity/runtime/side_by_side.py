@@ -14,6 +14,7 @@ from ..graph.edit.writer import node_bytes
 from ..graph.effects import does_more
 from ..graph.graph import Array, Node, TensorName
 from ..graph.proof.proof import Side
+from .batches import first_of_lists
 from .importing import first_line
 from .matching import Half, Splice
 from .reductions import measurable
@@ -75,6 +76,7 @@ class SideBySide:
 
     def _import(self, open_rows: bool, any_shape: bool) -> None:
         reference, export = self.splice.reference, self.splice.export
+        self.inputs = first_of_lists(reference.side.graph, self.inputs)
         shared = [self._placeholder(tensor, open_rows) for tensor in reference.side.inputs]
         fed = dict(zip(reference.side.inputs, shared, strict=True))
         self._copy(

@@ -13,7 +13,7 @@ from graphs import networks
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.result import ParityResult
-from pytest_tfparity.runtime.tensorflow import tensorflow
+from pytest_tfparity.runtime.tensorflow import _imported
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -83,11 +83,11 @@ def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Calling this takes TensorFlow away, as if it had never been installed."""
 
     def away() -> None:
-        tensorflow.cache_clear()
+        _imported.cache_clear()
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     yield away
-    tensorflow.cache_clear()
+    _imported.cache_clear()
 
 
 @pytest.mark.parametrize("images", [(4, 8, 8, 2), (4, 6, 6, 2), (4, 7, 7, 2)])

@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
-from ...errors import ModelError, did_you_mean
-from ...wording import enumerated
+from ...errors import ModelError, did_you_mean, shown_path
+from ...wording import counted, enumerated
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..references import References
@@ -67,7 +68,7 @@ def restored_keys(meta: MetaGraph, ema: Ema, bundle: Bundle) -> Mapping[str, Res
     undecided.
     """
     if ema == "undecided":
-        raise ModelError(f"Which weights are right? {averages_of(meta, bundle).question}")
+        raise ModelError(averages_of(meta, bundle).question)
     wired = saver_keys(meta.graph, meta.saver) if meta.saver else {}
     if ema is None and meta.saver:
         return wired
@@ -98,12 +99,14 @@ class Averages:
 
     @property
     def question(self) -> str:
-        """What is known, and what to write, in sentences."""
+        """What to write, in one line, and what is known, in another."""
+        checkpoint = shown_path(Path(self.checkpoint))
         if not self.held:
-            return f"The checkpoint {self.checkpoint} holds no moving averages. Write `ema: none`, or leave it out."
+            return f"Leave out `ema`, or write `ema: none`: the checkpoint {checkpoint} holds no moving averages."
         return (
-            f"The checkpoint {self.checkpoint} holds moving averages of {len(self.held)} variables"
-            f" ({enumerated(list(self.held))}) beside the variables themselves, and nothing in its meta graph says"
+            "Which weights are right? State `ema: trainable` or `ema: none`.\n"
+            f"The checkpoint {checkpoint} holds moving averages of {counted(len(self.held), 'variable')}"
+            f" ({enumerated(list(self.held))}) beside the raw values, and nothing in its meta graph says"
             " which of the two are meant to be exported. Write `ema: trainable` if the averages are, `ema: none` if"
             " they are not."
         )
