@@ -60,7 +60,8 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=f"{error}{_misnamed(spec, error)}")
+        draft = replace(draft, verdict="error", error=f"{error}{_misnamed(spec, error)}")
+        result = _not_opened(spec, models, draft, error)
     return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
@@ -183,6 +184,17 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
         export=spec.shown(spec.export.path),
         golden=spec.shown(spec.golden) if spec.golden else None,
     )
+
+
+def _not_opened(
+    spec: ParitySpec, models: ModelStore, draft: ParityResult, error: TfparityError
+) -> ParityResult:
+    """The result of a check that could not be opened, with what the tensors tell if only a graph is missing."""
+    if not isinstance(error, ModelError | TensorFlowMissing) or spec.compare == "weights":
+        return draft
+    from .explain import without_graph
+
+    return without_graph(spec, models, draft)
 
 
 def _by_checksums(

@@ -35,7 +35,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
             f"`compare: weights` needs a reference that holds weights by name, such as a {usual};"
             f" {reference.label} ({reference.noun}) holds none."
         )
-    constants = _constants(export, [output.export for output in spec.outputs])
+    constants = constants_of(export, [output.export for output in spec.outputs])
     found = weights_parity(constants, reference.tensors(), ema=reference.ema)
     if found.undecided and found.passed:
         raise SettingsError(
@@ -51,7 +51,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     return replace(draft, verdict="fail", notes=notes)
 
 
-def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
+def constants_of(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
     """The constants and restored variables that the outputs (default: all final tensors) need, by node name."""
     live = export.graph.live(outputs or list(export.outputs()))
     if not live:

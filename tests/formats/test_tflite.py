@@ -135,7 +135,7 @@ def test_another_epsilon_in_the_fold_is_proven(reference: Path, tmp_path: Path) 
     assert result.verdict == "fail"
     (finding,) = result.findings
     assert (finding.cause, finding.certainty) == ("bn-folded-wrong-epsilon", "proven")
-    assert f"trained with {EPSILON:g}" in finding.message
+    assert f"{EPSILON:g} in the SavedModel" in finding.message
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8"])

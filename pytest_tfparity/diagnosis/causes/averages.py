@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ...graph.layer import scope_of
 from ...graph.read.tensors import values
 from ...result import Health
-from ...wording import verb
+from ...wording import counted, verb
 from ..arrays import cosine, same
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
@@ -42,8 +42,8 @@ def _mixture(evidence: Evidence) -> tuple[float, Sequence[WrongConstant]]:
 def _mixture_said(found: WrongWeights) -> str:
     share, _ = _mixture(found.evidence)
     return (
-        f"{len(found.wrong)} weights of {found.export_name} are {share:.4g} * average + {1 - share:.4g} * variable:"
-        " the moving averages were applied twice."
+        f"{len(found.wrong)} weights of {found.export_name} are {share:.4g} * average + {1 - share:.4g} * variable,"
+        " which is what updating the moving averages once more makes of them."
     )
 
 
@@ -127,20 +127,34 @@ def _mixed(evidence: Evidence) -> Iterator[Suspicion]:
     known = evidence[averages]
     if known.raw and known.right_averages:
         wrong = (*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics))
-        yield _half(evidence, wrong, "raw weights", f"{known.right_averages} weights are moving averages")
+        right = _others(known.right_averages, "is a moving average", "are moving averages")
+        yield _half(evidence, wrong, "raw weights", "their moving averages", right, _ONE_MAP)
     if known.averaged and known.right_raw:
         wrong = (*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics))
-        yield _half(evidence, wrong, "moving averages", f"{known.right_raw} weights are raw")
+        right = _others(known.right_raw, "is raw", "are raw")
+        yield _half(evidence, wrong, "moving averages", "raw weights", right, _NO_MAP)
 
 
-def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others: str) -> Suspicion:
+_ONE_MAP = (
+    "Restore all variables with one map, ema.variables_to_restore(), and let a missing name be an error."
+)
+_NO_MAP = "Restore all variables under their own names, tf.train.Saver(): no moving average is meant."
+
+
+def _others(count: int, one: str, several: str) -> str:
+    return f"{counted(count, 'other weight')} {one if count == 1 else several}"
+
+
+def _half(
+    evidence: Evidence, wrong: Sequence[WrongConstant], held: str, meant: str, others: str, fix: str
+) -> Suspicion:
     found = WrongWeights(evidence=evidence, wrong=wrong)
     return suspicion(
         "ema-partially-applied",
         found,
-        f"{found.layers} {verb(found.scopes, 'holds', 'hold')} {held} in {found.export_name}; the other"
-        f" {others}, as all are in the reference.",
-        "Restore all variables with one map, ema.variables_to_restore(), and let a missing name be an error.",
+        f"{found.layers} {verb(found.scopes, 'holds', 'hold')} {held} in {found.export_name}, where the"
+        f" reference has {meant}; {others} on both sides.",
+        fix,
         facts=_example,
     )
 
@@ -154,7 +168,11 @@ APPLIED_TO_STATISTICS = weights_cause(
         f"The moving statistics of {found.layers} ({len(found.wrong)} constants) were restored from their own"
         " moving average, not from the variables."
     ),
-    fix="Restore with ema.variables_to_restore(tf.trainable_variables()).",
+    fix=lambda found: (
+        "Restore with ema.variables_to_restore(tf.trainable_variables())."
+        if found.evidence[averages].means_averages
+        else _NO_MAP
+    ),
     facts=_example,
 )
 
@@ -165,7 +183,10 @@ NOT_APPLIED_TO_STATISTICS = weights_cause(
         f"The moving statistics of {found.layers} ({len(found.wrong)} constants) are raw; the reference"
         " restores their moving average, as it does for the weights."
     ),
-    fix="Restore with ema.variables_to_restore(slim.get_model_variables()).",
+    fix=(
+        "Restore the statistics from their averages too: pass them to ema.variables_to_restore() beside the trainable"
+        " variables (slim.get_model_variables() has both where slim built the layers)."
+    ),
     facts=_example,
 )
 
@@ -194,8 +215,8 @@ _COPIES = ("variable", "other variable", "shadow", "other shadow")
 def _other_said(found: WrongWeights) -> str:
     first = found.wrong[0]
     return (
-        f"{found.constants} of {found.export_name} {verb(found.wrong, 'holds', 'hold')} another average of the same"
-        f" variables than the reference: {first.constant} holds {first.source}, not {first.key}."
+        f"{found.constants} of {found.export_name} {verb(found.wrong, 'holds', 'hold')} another of the tensors that"
+        f" are kept beside a variable, as its averages are: {first.constant} holds {first.source}, not {first.key}."
     )
 
 

@@ -72,10 +72,12 @@ def _initial_said(found: WrongWeights) -> str:
 def _initial_fix(found: WrongWeights) -> str:
     """All layers point to the list that was restored, single ones to a gap in it."""
     if len(found.scopes) == len(found.evidence[reference_norms]):
-        return "Restore tf.global_variables(), not tf.trainable_variables()."
+        return (
+            "Restore tf.global_variables(), not tf.trainable_variables(), after the last initialiser has run."
+        )
     return (
-        "Restore these statistics as well: the list or map of variables that is restored leaves them out. Let a"
-        " missing name be an error."
+        "Restore these statistics as well: the list or map of variables that is restored leaves them out, or they are"
+        " initialised after it. Let a missing name be an error."
     )
 
 

@@ -16,6 +16,7 @@ from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Array, Node, Tensor, TensorName
 from ...graph.read.tensors import values
 from ..alignment import reference_of
+from ..arrays import informative
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query
@@ -157,8 +158,16 @@ def _solutions(
                 if offset is None and kept is None:
                     offset = _value_of(evidence, _added_later(evidence, linear))
                 fold = solved(norm, linear, weights, kernel, offset, right=right)
-                if fold is not None and (kept is not None or not right or fold.correct):
+                if fold is None or _is_any_epsilon(norm, weights, fold):
+                    continue
+                if kept is not None or not right or fold.correct:
                     yield weights, index == 0, fold, added
+
+
+def _is_any_epsilon(norm: BatchNorm, weights: LayerWeights, fold: Fold) -> bool:
+    """Whether an epsilon was solved for that variances of one number leave open: any factor of the kernel gives one."""
+    variance = weights.get(norm.variance or "")
+    return not fold.own_epsilon and variance is not None and not informative(values(variance))
 
 
 def _output(linear: Linear, added: int) -> TensorName:

@@ -11,6 +11,7 @@ from ...graph.layer import layer_of
 from ...graph.lift.lifted import Stored
 from ...graph.proof.proof import Side, normalised
 from ...result import Certainty, Finding
+from ...wording import enumerated
 from ..alignment import reference_of
 from ..case import Case
 from ..certificate.certificate import Certificate
@@ -107,8 +108,8 @@ def _of_weights(export: Quantised, *, proven: bool) -> Iterator[Finding]:
             nodes=tuple(each.weight.constant for each in several),
             scopes=layers,
             message=(
-                f"{_some(layers)}: one scale for all channels in {name}, although the channels differ: weights are off"
-                f" by up to {several[0].worst:.3g} quanta of their own channel."
+                f"{enumerated(layers)}: one scale for all channels in {name}, although the channels differ: weights"
+                f" are off by up to {several[0].worst:.3g} quanta of their own channel."
             ),
             fix="Quantise with a scale for each channel (the converter's default; do not disable per_channel).",
             evidence=("With these weights as they were meant parity returns.",),
@@ -256,7 +257,7 @@ def _message(
     layers: Mapping[TensorName, str],
     worst: RangeUse,
 ) -> str:
-    place = _some(tuple(dict.fromkeys(layers.values())))
+    place = enumerated(tuple(dict.fromkeys(layers.values())))
     name = case.export_name
     at = layers[worst.tensor]
     if fault == "clipped":
@@ -294,8 +295,3 @@ def _zero_point(stored: Stored) -> int:
 
 def _range(ends: tuple[float, float]) -> str:
     return f"[{ends[0]:.3g}, {ends[1]:.3g}]"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"

@@ -138,3 +138,15 @@ class GraphBuilder:
         made = [TensorName(node.name, port) for port in range(len(types))]
         self._types.update(zip(made, types, strict=True))
         return made
+
+
+class Translated:
+    """An operator of a file that becomes nodes of ``make``, the last one called ``name``."""
+
+    __slots__ = ()
+    make: GraphBuilder
+    name: str
+
+    def real_constant(self, value: float) -> TensorName:
+        """A float32 constant of the translation's own."""
+        return self.make.array(f"{self.name}/constant", np.asarray(value, np.float32))
