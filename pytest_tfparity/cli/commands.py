@@ -335,7 +335,7 @@ def _tensor(name: str) -> str:
 def _names_whole_files(options: argparse.Namespace) -> bool:
     """Whether ``--inputs`` names files of which each is a value, encoded images say, and no file of arrays."""
     file = getattr(options, "inputs", None)
-    return bool(file) and Path(file).suffix not in (".npz", ".npy")
+    return file is not None and Path(file).suffix not in (".npz", ".npy")
 
 
 def _whole_files(options: argparse.Namespace, spec: ParitySpec) -> tuple[Path, ...]:
