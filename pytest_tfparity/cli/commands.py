@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -286,22 +286,26 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
     }
     for name in sorted(options.format_keys):
         text = getattr(options, name)
-        sides = [role for role in ROLES if name in known[role]]
-        if text is None:
-            continue
-        if not sides:
-            nouns = " and ".join(form.noun for form in forms.values())
-            raise SettingsError(
-                f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
-            )
-        values = _pair(text) if len(sides) > 1 else (text,)
-        if len(values) == 1 and known[sides[0]][name].kind != "path":
-            values *= len(sides)
-        for role, value in zip(sides, values, strict=False):
-            stated[role][name] = _typed(known[role][name], value)
+        if text is not None:
+            keys = {role: known[role][name] for role in ROLES if name in known[role]}
+            if not keys:
+                nouns = " and ".join(form.noun for form in forms.values())
+                raise SettingsError(
+                    f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
+                )
+            for role, value in _of_sides(keys, text):
+                stated[role][name] = _typed(keys[role], value)
     return {
         word: value for role in ROLES for word, value in keywords(role, forms[role], stated[role]).items()
     }
+
+
+def _of_sides(keys: Mapping[Role, Key], text: str) -> Iterator[tuple[Role, str]]:
+    """The sides whose key an option is, each with its value."""
+    values = _pair(text) if len(keys) > 1 else (text,)
+    if len(values) == 1 and next(iter(keys.values())).kind != "path":
+        values *= len(keys)
+    yield from zip(keys, values, strict=False)
 
 
 def _format_named(file: str, role: Role) -> Format:

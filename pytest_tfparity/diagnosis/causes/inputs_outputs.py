@@ -123,35 +123,37 @@ def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
 
 def _outputs_exchanged(evidence: Evidence) -> Iterator[Suspicion]:
     """Outputs of the export that answer, within tolerance, what others of the reference answer."""
-    case, runner = evidence.case, evidence.case.runner
-    failing = [index for index, output in enumerate(case.outputs) if not output.passed]
-    if runner is None or not runner.answered or not 1 < len(failing) <= _MOST_EXCHANGED:
+    case, given = evidence.case, _exchange(evidence)
+    if not given:
         return
-    if len(case.outputs) != len(evidence.export.outputs):
-        return
-    try:
-        answers = runner.answers("export", runner.inputs)
-    except TfparityError:
-        return
-    orders = [order for order in permutations(failing) if order != tuple(failing)]
-    right = [
-        order for order in orders if _answers_in(runner, answers, dict(zip(failing, order, strict=True)))
-    ]
-    if len(right) != 1:
-        return
-    given = dict(zip(failing, right[0], strict=True))
     outputs = evidence.export.outputs
     told = [f"{outputs[got]} what {case.outputs[index].reference} is" for index, got in given.items()]
-    names = tuple(outputs[index].node for index in failing)
+    names = tuple(outputs[index].node for index in given)
     yield Suspicion(
         cause="wrong-output-node",
         nodes=names,
-        scopes=tuple(dict.fromkeys(layer_of(evidence.reference.outputs[index].node) for index in failing)),
+        scopes=tuple(dict.fromkeys(layer_of(evidence.reference.outputs[index].node) for index in given)),
         message=f"Outputs are exchanged in {case.export_name}: it answers as {enumerated(told)}.",
         fix=f"Name the outputs of the export in the order of the reference: {enumerated(names)}.",
-        evidence=("each so compared, they agree within tolerance on these inputs",),
+        evidence=("Each so compared, they agree within tolerance on these inputs.",),
         repair=_outputs_in(evidence, given),
     )
+
+
+def _exchange(evidence: Evidence) -> Mapping[int, int]:
+    """Which output of the export is each that fails, where one order alone agrees with the reference; else nothing."""
+    case, runner = evidence.case, evidence.case.runner
+    failing = [index for index, output in enumerate(case.outputs) if not output.passed]
+    known = runner is not None and runner.answered and len(case.outputs) == len(evidence.export.outputs)
+    if runner is None or not known or not 1 < len(failing) <= _MOST_EXCHANGED:
+        return {}
+    try:
+        answers = runner.answers("export", runner.inputs)
+    except TfparityError:
+        return {}
+    orders = [dict(zip(failing, order, strict=True)) for order in permutations(failing)]
+    right = [order for order in orders[1:] if _answers_in(runner, answers, order)]
+    return right[0] if len(right) == 1 else {}
 
 
 def _answers_in(runner: Runner, answers: OutputArrays, given: Mapping[int, int]) -> bool:

@@ -44,10 +44,10 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
         yield {name: (other if name in statistics else one)[name] for name in one}
     start = _start(norm, expected)
     yield from ({**trained, **start} for trained in (expected, raw, averaged))
+    known = {name: raw_keys[name] for name in statistics if name in raw_keys}
     for elsewhere in evidence.case.others.values():
         yield from _of(elsewhere, expected, raw_keys)
-        only = {name: raw_keys[name] for name in statistics if name in raw_keys}
-        yield from _of(elsewhere, expected, only) if len(only) == len(statistics) else ()
+        yield from _of(elsewhere, expected, known)
     for kind in HALVES:
         for trained in (expected, raw, averaged):
             yield {name: _lowered(value, kind) for name, value in trained.items()}

@@ -31,37 +31,39 @@ def unrelated_weights(certificate: Certificate, case: Case) -> Finding | None:
     Where all that is added behind kernels is 0 in the export, as initialisers give it, and is not in the reference, it
     holds initial values, or weights that were trained without any.
     """
-    kernels = [each for each in certificate.weights if _is_kernel(each)]
-    wrong = [each for each in kernels if each.standing == "wrong" and each.right is not None]
-    if len(wrong) < _FEWEST or len(wrong) < len(kernels):
+    wrong = [each for each in certificate.weights if _is_kernel(each)]
+    if len(wrong) < _FEWEST or any(each.standing != "wrong" for each in wrong):
         return None
     angles = [cosine(_values(case.export.side, each.constant), np.asarray(each.right)) for each in wrong]
     if any(angle is None or abs(angle) > _UNRELATED for angle in angles):
         return None
     largest = max(abs(angle) for angle in angles if angle is not None)
-    is_initial = _adds_nothing(Evidence.of(case))
-    name, reference = case.export_name, case.reference_name
-    layers = tuple(dict.fromkeys(each.layer for each in wrong))
+    kernels = f"None of the {len(wrong)} kernels of {case.export_name} is that of {case.reference_name}"
+    cause, story, fix = _STORIES[_adds_nothing(Evidence.of(case))]
     return Finding(
-        cause="initial-values" if is_initial else "other-run",
+        cause=cause,
         certainty="suggestive",
         nodes=tuple(each.constant for each in wrong),
-        scopes=layers,
-        message=(
-            f"None of the {len(wrong)} kernels of {name} is that of {reference} (cosine {largest:.2f} at most)"
-            + (
-                ", and all that is added behind them is 0, as initialisers leave it: most likely nothing was restored."
-                if is_initial
-                else ": it comes from another training run, or was never restored."
-            )
-        ),
-        fix=(
-            f"Convert {reference}: restore its weights before the file is made."
-            if is_initial
-            else f"Convert {reference}, or state as the reference what this file was made from."
-        ),
+        scopes=tuple(dict.fromkeys(each.layer for each in wrong)),
+        message=f"{kernels} (cosine {largest:.2f} at most){story}",
+        fix=fix.format(reference=case.reference_name),
         evidence=(),
     )
+
+
+_STORIES = {
+    True: (
+        "initial-values",
+        ", and all that is added behind them is 0, as initialisers leave it: most likely nothing was restored.",
+        "Convert {reference}: restore its weights before the file is made.",
+    ),
+    False: (
+        "other-run",
+        ": it comes from another training run, or was never restored.",
+        "Convert {reference}, or state as the reference what this file was made from.",
+    ),
+}
+"""Cause, end of the message, and fix, by whether the export adds nothing behind its kernels."""
 
 
 def _is_kernel(weight: Weight) -> bool:
