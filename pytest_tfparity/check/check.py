@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..errors import FeedError, GoldenError, TfparityError, UnreadableFile
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -21,9 +21,17 @@ from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..runtime import RunWanted, may_run, nothing_runs
-from ..settings.spec import ParitySpec
+from ..settings.spec import NpzSource, ParitySpec
 from .health import healthy, sound
-from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of, inputs_of_golden, outputs_of_golden
+from .inputs import (
+    golden_of,
+    golden_path,
+    inputs_at_hand,
+    inputs_of,
+    inputs_of_golden,
+    outputs_of_golden,
+    with_origin,
+)
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
@@ -59,7 +67,7 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=str(error))
+        result = replace(draft, verdict="error", error=_placed(str(error), spec))
     return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
@@ -166,6 +174,20 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
     )
 
 
+def _placed(message: str, spec: ParitySpec) -> str:
+    """``message``, with the files of the check if it names none of them."""
+    files = [side.path for side in (spec.export, spec.reference) if side is not None]
+    files += [entry.source.path for entry in spec.inputs if isinstance(entry.source, NpzSource)]
+    files += [path for path in (spec.golden, spec.manifest) if path is not None]
+    if any(path.name in message for path in files):
+        return message
+    sides = " against ".join(
+        spec.shown(side.path) for side in (spec.export, spec.reference) if side is not None
+    )
+    stated = f", stated in {spec.shown(spec.manifest)}:{spec.line}" if spec.manifest is not None else ""
+    return f"{message} (The check of {sides}{stated}.)"
+
+
 def _by_checksums(
     spec: ParitySpec,
     models: ModelStore,
@@ -239,7 +261,10 @@ def _proven(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -
         return None
     if spec.golden is not None and not _unchanged(run, golden_of(spec)):
         return None
-    run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    try:
+        run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    except FeedError as error:
+        raise with_origin(error, spec) from None
     return _concluded(run, replace(draft, notes=run.proof.notes), alike=True)
 
 
@@ -258,6 +283,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
+        answers = replace(answers, error=with_origin(answers.error, run.pair.spec, golden))
         return _not_run(run, replace(draft, error=str(answers.error)), answers)
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)

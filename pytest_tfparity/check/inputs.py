@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import GoldenError, InputError
+from ..errors import FeedError, GoldenError, InputError, TfparityError
 from ..formats.format import ROLES
 from ..graph.graph import Array
 from ..runtime.feeds import TensorSpec
@@ -100,6 +100,30 @@ def load_input(source: InputSource, root: Path, *, name: str) -> Array:
         array = array_of(source, root, name)
     array.flags.writeable = False
     return array
+
+
+def with_origin(error: TfparityError, spec: ParitySpec, golden: Golden | None = None) -> TfparityError:
+    """``error`` with the file that the input comes from which it is about: one of ``golden``, if that is given."""
+    if not isinstance(error, FeedError) or error.tensor is None:
+        return error
+    entry = next((each for each in spec.inputs if error.tensor in (each.reference, each.export)), None)
+    if golden is not None and spec.golden is not None:
+        origin = spec.shown(spec.golden)
+    elif entry is None or entry.source is None:
+        return error
+    else:
+        origin = _origin(entry.source, spec)
+    return FeedError.about(error.tensor, f"{error} It comes from {origin}.")
+
+
+def _origin(source: InputSource, spec: ParitySpec) -> str:
+    if isinstance(source, NpzSource):
+        return spec.shown(source.path)
+    if isinstance(source, ImageSource | BytesSource):
+        return ", ".join(map(spec.shown, source.paths[:1]))
+    if isinstance(source, RandomSource):
+        return f"`random` in {spec.shown(spec.manifest)}" if spec.manifest is not None else "random numbers"
+    return source.function
 
 
 def inputs_at_hand(spec: ParitySpec) -> dict[str, Array]:

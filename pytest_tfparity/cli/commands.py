@@ -292,6 +292,11 @@ def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if file:
         for name in _arrays(Path(file)):
             full = name if ":" in name else f"{name}:0"
+            if not full.rpartition(":")[2].isdecimal():
+                raise SettingsError(
+                    f"{file} has an array {name!r}, which is the name of no tensor. Write it under the name of an"
+                    " input, such as image:0."
+                )
             inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
 

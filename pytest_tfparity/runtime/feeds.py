@@ -80,9 +80,10 @@ def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[Tenso
         given = native(np.asarray(value))
         fed = _cast(given, expected.dtype)
         if fed is None or not _shape_fits(given.shape, expected.dims):
-            raise FeedError(
+            raise FeedError.about(
+                name,
                 f"{tensor} of {label} takes {expected}; the array given for it is"
-                f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}."
+                f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}.",
             )
         feeds[tensor] = fed
     return feeds

@@ -24,6 +24,7 @@ from ...wording import enumerated
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..references import References
+from ..signatures import REFERENCE, types_of
 from ..variables import Storage, storage_of
 from .bundle import Bundle
 from .checkpoints import checkpoint_text
@@ -173,13 +174,15 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
     start = tensor_name(saver.restore_op).node
     if start not in graph.nodes:
         raise ModelError(
-            f"The saver of the meta graph restores through {start!r}, which is not in its graph."
+            f"The saver of {saver.source} restores through {start!r}, which is not in its graph."
             f"{did_you_mean(start, graph.nodes)}"
         )
     run = run_by(graph, start)
     if any(node.op in ops.SWITCHES for node in run):
         return {}
     references = References(graph.nodes.get, graph.functions)
+    if any(_reads_a_variable(graph, node) for node in run):
+        return {}  # a variable that may have no value yet, or another than it will have
     # One restore op reads thousands of variables: its names are taken apart once, not once for each.
     lists: dict[str, _Lists] = {}
     given: dict[str, RestoredKey] = {}
@@ -204,6 +207,20 @@ def _assigned(graph: Graph, writer: Node, lists: dict[str, _Lists]) -> tuple[str
     if variable is None or variable.op not in ops.VARIABLES:
         return None, None
     return variable.name, _restored_from(graph, writer.inputs[1], lists)
+
+
+def _reads_a_variable(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` takes the value of a variable."""
+    if node.op in ops.READS:
+        return True
+    types = types_of(node.op, node.attrs)
+    given = types[0] if types is not None else ()
+    return any(
+        source.node in graph.nodes
+        and graph.nodes[source.node].op in ops.REFERENCE_VARIABLES
+        and number < REFERENCE
+        for source, number in zip(node.inputs, given, strict=False)
+    )
 
 
 def run_by(graph: Graph, start: str) -> list[Node]:
