@@ -43,7 +43,8 @@ class OutputDifferences:
     """How the values of one output differ.
 
     ``counts[i]`` values differ by at least ``edges[i]`` and less than ``edges[i + 1]``, ``equal`` not at all,
-    ``beyond`` by what is no number. ``points`` are (reference, export) of a sample, the worst first.
+    ``beyond`` by what is no number. ``points`` are (reference, export) of a sample, the worst first. ``step`` is the
+    distance of two values that a quantised output can hold: then the edges lie half way between its multiples.
     """
 
     reference: str
@@ -54,6 +55,7 @@ class OutputDifferences:
     beyond: int
     total: int
     points: tuple[tuple[float, float], ...]
+    step: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,26 @@ class WeightRow:
     distance: float | None
     spread: float | None
     wrong: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """How exactly the runtime of an export computes a layer. ``index`` is its place among all that were measured.
+
+    ``own`` is the ratio of signal to noise in dB where the reference's layer was given what the runtime computed before
+    it, ``accumulated`` where each side ran on its own; None where all values are equal. ``used`` are the least and the
+    greatest value of the reference, ``given`` the ends of the range that the file gives, if it gives one. ``type`` is
+    that of the values in the file; ``culprit`` says that the layer stands out or that a finding names it.
+    """
+
+    index: int
+    name: str
+    type: str
+    own: float | None
+    accumulated: float | None
+    used: tuple[float, float]
+    given: tuple[float, float] | None = None
+    culprit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +180,8 @@ class Details:
     batch_norms_total: int = 0
     weights: tuple[WeightRow, ...] = ()
     weights_total: int = 0
+    layers: tuple[LayerRow, ...] = ()
+    layers_total: int = 0
     neighbourhoods: tuple[Neighbourhood, ...] = ()
     grad_cam: tuple[GradCam, ...] = ()
     problems: tuple[str, ...] = ()

@@ -151,11 +151,10 @@ def try_proof(pair: Pair) -> Proof:
     plain = pair.without_graph()
     if plain is not None:
         return Proof.none(f"{pair.spec.shown(plain.path)} has no graph to prove anything with")
-    if isinstance(pair.export, HasOwnRuntime):
-        return Proof.none(
-            f"{pair.export.runtime} runs {pair.spec.shown(pair.export.path)} with kernels of its own"
-        )
     try:
+        if isinstance(pair.export, HasOwnRuntime):
+            reason = f"{pair.export.runtime} runs {pair.spec.shown(pair.export.path)} with kernels of its own"
+            return Proof.none(reason, side=pair.normal("reference"))
         return prove(pair.normal("reference"), pair.normal("export"))
     except UnreadableFile as error:
         return Proof.none(str(error))

@@ -10,6 +10,7 @@ from ..diagnosis.causes import GRAPH
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.evidence import Evidence
 from ..diagnosis.quantised.findings import Quantised, quantisation_findings
+from ..diagnosis.quantised.layers import layer_noise, sentence
 from ..errors import TfparityError
 from ..formats.model import HasOwnRuntime
 from ..graph.layer import layer_of
@@ -40,6 +41,9 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
     if not findings and wrong:
         findings = (differing(found),)
     notes = (*(() if findings or rounding else diagnosis.notes), *rounding)
+    if not any(each.certainty == "proven" for each in findings) and not rounding:
+        stands_out = sentence(diagnosis.evidence[layer_noise], export.runtime)
+        notes = (*notes, *([stands_out] if stands_out is not None else []))
     return _noted(pair, export, found, replace(diagnosis, findings=findings, notes=notes))
 
 
@@ -132,7 +136,12 @@ def _of_quantisation(
     if run is None:
         return (), ()
     export = Quantised(
-        case=found.case, given=given, side=diagnosis.repaired, certificate=found.certificate, run=run
+        case=found.case,
+        given=given,
+        side=diagnosis.repaired,
+        certificate=found.certificate,
+        evidence=diagnosis.evidence,
+        run=run,
     )
     if findings and export.passes(export.side.graph, export.grids):
         return (), ()

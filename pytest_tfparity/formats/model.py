@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import FeedError, TensorNotFound, UnreadableFile, did_you_mean
@@ -308,6 +309,20 @@ class GraphModel(HasGraph, HasSession):
         from ..runtime.exact import run_exactly
 
         return run_exactly(self.source(), inputs, outputs)
+
+    def inner_values(
+        self,
+        inputs: Mapping[str, Array],
+        tensors: Sequence[TensorName],
+        given: Mapping[TensorName, Array] = MappingProxyType({}),
+    ) -> dict[TensorName, Array]:
+        """What is computed for ``tensors`` of the graph where all that reads one of ``given`` reads that value.
+
+        Raises as :meth:`.model.Model.run` does.
+        """
+        from ..runtime.inner_values import inner_values
+
+        return inner_values(self.source(), inputs, tensors, given)
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """See :meth:`.model.HasSession.session`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,38 @@ def test_a_manifest_checks_one_and_reports_its_weights(
     (check,) = json.loads((empty_project.path / "report/report.json").read_text())["checks"]
     assert check["verdict"] == "pass"
     assert any(note.startswith("Weights certified in model.tflite") for note in check["notes"])
+    layers = check["details"]["layers"]
+    assert {row["type"] for row in layers} == {"int8"}
+    assert all(20 < row["own"] < 80 and row["accumulated"] <= row["own"] + 3 for row in layers)
+    assert all(row["given"][0] <= row["used"][0] + 0.1 for row in layers)
+    (output,) = check["details"]["outputs"]
+    assert output["step"] > 0
+    assert sum(output["counts"]) + output["equal"] == output["total"]
+
+
+def test_goldens_of_an_unchanged_reference_stand_in_for_it(
+    reference: Path, empty_project: Project, tmp_path: Path
+) -> None:
+    convert(reference, empty_project.path / "model.tflite")
+    shutil.copytree(reference, empty_project.path / "ref")
+    np.savez(empty_project.path / "images.npz", image=images())
+    manifest = (
+        "models:\n  net:\n    reference: {saved_model: ref}\n    export: {tflite: model.tflite}\n"
+        "    inputs:\n      image: {npz: images.npz, key: image}\n"
+        "    outputs: [logits]\n    golden: goldens/net.npz\n"
+    )
+    empty_project.write("tfparity.yaml", manifest)
+    empty_project.run("--tfparity-update").assert_outcomes(passed=1)
+    empty_project.write(
+        "conftest.py",
+        "import sys\n\n\ndef pytest_unconfigure():\n    assert 'tensorflow' not in sys.modules\n",
+    )
+    unchanged = empty_project.run_apart()
+    unchanged.assert_outcomes(passed=1)
+    assert unchanged.ret == 0
+    (empty_project.path / "conftest.py").unlink()
+    shutil.rmtree(empty_project.path / "ref")
+    write_network(empty_project.path / "ref", weights(seed=1))
+    changed = empty_project.run()
+    changed.assert_outcomes(failed=1)
+    changed.stdout.fnmatch_lines(["*goldens*are not this SavedModel's outputs*"])

@@ -10,6 +10,7 @@ from pytest_tfparity.result_details import (
     DrawnNode,
     GradCam,
     HeatMap,
+    LayerRow,
     Neighbourhood,
     NodeDifference,
     OutputDifferences,
@@ -52,7 +53,9 @@ def failing(name: str = "net", *, nodes: int = 30, scope: str = "block1/bn") -> 
         details=Details(
             nodes=tuple(node(index, nodes, scope) for index in range(nodes)),
             nodes_total=nodes,
-            outputs=(differences(),),
+            layers=tuple(layer(index, layers) for index in range(layers)),
+            layers_total=layers,
+            outputs=(differences(), in_quanta()),
             batch_norms=tuple(batch_norm(f"{scope}_{index}", index % 2 == 0) for index in range(layers)),
             batch_norms_total=layers,
             weights=tuple(weight(f"{scope}_{index}/gamma", index % 2 == 0) for index in range(4 * layers)),
@@ -95,6 +98,29 @@ def differences() -> OutputDifferences:
         reference="logits:0", export="net/logits:0", edges=edges, counts=(1, 4, 9, 20, 3, 2, 1), equal=40, beyond=0,
         total=80, points=points,
     )  # fmt: skip
+
+
+def in_quanta() -> OutputDifferences:
+    """The differences of a quantised output."""
+    return OutputDifferences(
+        reference="classes:0", export="classes:0", edges=(0.0, 0.05, 0.15, 0.25), counts=(50, 20, 10), equal=30,
+        beyond=0, total=80, points=((0.1, 0.1), (0.2, 0.4)), step=0.1,
+    )  # fmt: skip
+
+
+def layer(index: int, count: int) -> LayerRow:
+    """A layer of an int8 export; the last one stands out, the first has no noise."""
+    last = index == count - 1
+    return LayerRow(
+        index=index,
+        name=f"block{index}/relu",
+        type="int8",
+        own=12.5 if last else None if index == 0 else 45.0,
+        accumulated=12.0 if last else 40.0,
+        used=(0.0, 6.0),
+        given=(0.0, 1.5) if last else None,
+        culprit=last,
+    )
 
 
 def node(index: int, count: int, scope: str) -> NodeDifference:

@@ -71,6 +71,9 @@ def test_everything_that_was_found_is_on_the_page() -> None:
         "6 of 12 constants hold something else than the reference",
         "class 3: 0.9",
         "It has no such node.",
+        "3 layers with their ranges",
+        "block2/relu (int8) accumulated 12 dB own 12.5 dB",
+        "In quanta of 0.1",
         "tensorflow 2.21.0",
     ):
         assert words in text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ BINS_PER_DECADE = 4
 MOST_DECADES = 12
 """Differences smaller than the largest by more than this are put together: float32 numbers of one size differ
 by seven at most."""
+MOST_BINS = 40
+"""Bars of a histogram in quanta at most: they stay apart at the width that it is drawn."""
 MOST_POINTS = 400
 WORST_POINTS = 100
 """Points of a scatter plot, and those of them that differ most. A budget: 8 kB of report.json for each output."""
@@ -25,15 +29,24 @@ MOST_OUTPUTS = 12
 
 
 def output_differences(
-    outputs: Sequence[OutputComparison], expected: Mapping[str, Array], answers: Mapping[str, Array]
+    outputs: Sequence[OutputComparison],
+    expected: Mapping[str, Array],
+    answers: Mapping[str, Array],
+    step: Callable[[str], float | None] = lambda output: None,
 ) -> tuple[OutputDifferences, ...]:
-    """The differences of the numeric outputs of equal shape, those that fail first, at most twelve."""
+    """The differences of the numeric outputs of equal shape, those that fail first, at most twelve.
+
+    ``step`` says how far apart two values are that an output of the export can hold, None where it is not quantised.
+    """
     ordered = sorted(outputs, key=lambda each: each.passed)
-    return tuple(_described(ordered, expected, answers))[:MOST_OUTPUTS]
+    return tuple(islice(_described(ordered, expected, answers, step), MOST_OUTPUTS))
 
 
 def _described(
-    outputs: Sequence[OutputComparison], expected: Mapping[str, Array], answers: Mapping[str, Array]
+    outputs: Sequence[OutputComparison],
+    expected: Mapping[str, Array],
+    answers: Mapping[str, Array],
+    step: Callable[[str], float | None],
 ) -> Iterator[OutputDifferences]:
     for output in outputs:
         reference, export = expected.get(output.reference), answers.get(output.export)
@@ -43,18 +56,23 @@ def _described(
             array.dtype.kind in "biuf" or array.dtype.name == "bfloat16" for array in (reference, export)
         ):
             continue
-        yield _difference(output, doubles(reference), doubles(export))
+        yield _difference(output, doubles(reference), doubles(export), step(output.export))
 
 
 def _difference(
-    output: OutputComparison, reference: npt.NDArray[np.float64], export: npt.NDArray[np.float64]
+    output: OutputComparison,
+    reference: npt.NDArray[np.float64],
+    export: npt.NDArray[np.float64],
+    step: float | None,
 ) -> OutputDifferences:
     with np.errstate(all="ignore"):
         differences = np.abs(export - reference)
     same = (reference == export) | (np.isnan(reference) & np.isnan(export))
     differences[same] = 0.0
     countable = np.isfinite(differences) & (differences > 0)
-    edges, counts = _histogram(differences[countable])
+    edges, counts = (
+        _histogram(differences[countable]) if step is None else _in_steps(differences[countable], step)
+    )
     return OutputDifferences(
         reference=output.reference,
         export=output.export,
@@ -64,6 +82,7 @@ def _difference(
         beyond=int((~np.isfinite(differences)).sum()),
         total=int(differences.size),
         points=_points(differences, reference, export),
+        step=step,
     )
 
 
@@ -77,6 +96,17 @@ def _histogram(differences: npt.NDArray[np.float64]) -> tuple[tuple[float, ...],
     places = np.clip(np.floor(exponents * BINS_PER_DECADE).astype(np.int64), low, high - 1) - low
     counts = np.bincount(places, minlength=high - low)
     edges = 10.0 ** (np.arange(low, high + 1) / BINS_PER_DECADE)
+    return tuple(short(edge) for edge in edges), tuple(int(count) for count in counts)
+
+
+def _in_steps(differences: npt.NDArray[np.float64], step: float) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Edges half way between multiples of ``step``, of several where there are many; the first bin begins at 0."""
+    if differences.size == 0:
+        return (), ()
+    steps = np.floor(differences / step + 0.5)
+    width = max(1, math.ceil((float(steps.max()) + 1) / MOST_BINS))
+    counts = np.bincount((steps // width).astype(np.int64))
+    edges = [0.0, *((number * width - 0.5) * step for number in range(1, counts.size + 1))]
     return tuple(short(edge) for edge in edges), tuple(int(count) for count in counts)
 
 

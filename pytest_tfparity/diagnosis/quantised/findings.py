@@ -17,6 +17,7 @@ from ..certificate.certificate import Certificate
 from ..certificate.weight import Weight
 from ..evidence import Evidence
 from ..runner import Translation
+from .layers import decibels, layer_noise
 from .ranges import RangeFault, RangeUse, range_use
 from .weights import of_type, one_scale
 
@@ -35,12 +36,16 @@ right int8 exports no tensor that is cut off at all has less than 30."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantised:
-    """An export with its weights as meant and all other repairs made (``side``), and how to run it."""
+    """An export with its weights as meant and all other repairs made (``side``), and how to run it.
+
+    ``evidence`` is what is known of it with these repairs.
+    """
 
     case: Case
     given: Case
     side: Side
     certificate: Certificate
+    evidence: Evidence
     run: Translation
 
     @property
@@ -82,7 +87,7 @@ def quantisation_findings(export: Quantised) -> tuple[tuple[Finding, ...], tuple
     if grids and export.is_right(side.graph, {}):
         uses = list(_uses(export))
         found = tuple(_of_ranges(export, uses))
-        return found, () if found else (_only_rounding(export, uses),)
+        return found, () if found else (_only_rounding(export),)
     return (), ()
 
 
@@ -169,15 +174,15 @@ def _of_ranges(export: Quantised, uses: Sequence[RangeUse]) -> Iterator[Finding]
     yield from _told(export, surely, "decisive")
 
 
-def _only_rounding(export: Quantised, uses: Sequence[RangeUse]) -> str:
+def _only_rounding(export: Quantised) -> str:
     """That the tolerance is below what the integers of the file can hold, and where they hold least."""
-    evidence = Evidence.of(replace(export.case, export=normalised(export.side, export.case.contents)))
-    least = sorted(uses, key=lambda use: use.sqnr)[:_MOST_NAMED]
-    layers = ", ".join(f"{_layer(evidence, use.tensor)} ({use.sqnr:.1f} dB)" for use in least)
+    least = sorted(export.evidence[layer_noise], key=lambda each: each.own)[:_MOST_NAMED]
+    layers = ", ".join(f"{each.layer} ({decibels(each.own)})" for each in least)
+    named = f"; least exact by themselves are {layers}" if least else ""
     return (
         f"Rounding to integers makes the difference: in float, with the same graph and weights,"
-        f" {export.case.export_name} answers as the reference does. No range is wrong; least exact by themselves are"
-        f" {layers}. State what these integers can hold: sqnr or steps of the output, or another atol."
+        f" {export.case.export_name} answers as the reference does. No range is wrong{named}. State what these integers"
+        " can hold: sqnr or steps of the output, or another atol."
     )
 
 

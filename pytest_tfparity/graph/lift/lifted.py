@@ -78,3 +78,12 @@ class Lifted:
     def types(self) -> frozenset[str]:
         """The types that the file holds weights in."""
         return frozenset(each.type for each in self.stored.values())
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the file holds numbers in fewer bits than float32 has: then that rounds more than arithmetic does."""
+        held = (*self.stored.values(), *self.activations.values())
+        return any(each.grid is not None or each.type in _HALVES for each in held)
+
+
+_HALVES = frozenset({"float16", "bfloat16"})

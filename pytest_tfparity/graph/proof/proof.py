@@ -67,9 +67,9 @@ class Proof:
         return None if self.side is None else self.side.fingerprint
 
     @classmethod
-    def none(cls, reason: str) -> Proof:
-        """No proof, for a reason that keeps both sides from being read at all."""
-        return cls(proven=False, reason=reason, reference=(), export=())
+    def none(cls, reason: str, *, side: NormalSide | None = None) -> Proof:
+        """No proof, for a reason that keeps both sides from being compared; ``side`` is the reference if it is read."""
+        return cls(proven=False, reason=reason, reference=(), export=(), side=side)
 
 
 @dataclass(frozen=True, kw_only=True)

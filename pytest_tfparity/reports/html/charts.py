@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from pygal.style import Style
 
 from ...result import OutputComparison
-from ...result_details import NodeDifference, OutputDifferences
+from ...result_details import LayerRow, NodeDifference, OutputDifferences
 from ..terminal import number_text
 
 # pygal leaves a finder of old make behind, for plugins of its own: with it every later import warns.
@@ -74,7 +74,7 @@ _NAMES = 6
 """Names along the axis of the graph: as many as stand beside each other without touching."""
 
 
-def _named_places(nodes: Sequence[NodeDifference]) -> list[dict[str, Any]]:
+def _named_places(nodes: Sequence[NodeDifference] | Sequence[LayerRow]) -> list[dict[str, Any]]:
     """Where names stand along the graph: at culprits first, then evenly; none too near to another."""
     if not nodes:
         return []
@@ -94,6 +94,73 @@ def _short(name: str) -> str:
 
 
 _LONGEST = 20
+
+
+def layer_chart(layers: Sequence[LayerRow]) -> Markup:
+    """The noise of each layer in graph order, in dB: what it has gathered, and its own."""
+    values = [value for row in layers for value in (row.own, row.accumulated) if value is not None]
+    # A layer without noise stands at the top, above all that have some.
+    top = 10 * math.ceil((max(values, default=0.0) + 1) / 10)
+    low = 10 * math.floor(min([0.0, *values]) / 10)
+    step = 10 * max(1, math.ceil((top - low) / 60))
+    chart = _chart(
+        pygal.XY,
+        960,
+        320,
+        range=(low, top),
+        y_labels=list(range(low, top + 1, step)),
+        x_labels=_named_places(layers),
+    )
+
+    def points(rows: Sequence[LayerRow], value: Callable[[LayerRow], float | None]) -> list[dict[str, Any]]:
+        found = ((row, value(row)) for row in rows)
+        return [_point(row.index, top if each is None else each, _layer_title(row)) for row, each in found]
+
+    chart.add("accumulated", points(layers, lambda row: row.accumulated), stroke=True, dots_size=2)
+    others = [row for row in layers if not row.culprit]
+    chart.add("own", points(others, lambda row: row.own), dots_size=3)
+    culprits = [row for row in layers if row.culprit]
+    chart.add("culprits", points(culprits, lambda row: row.own), dots_size=5)
+    return _svg(chart, f"Signal to noise of {len(layers)} layers in graph order")
+
+
+def _layer_title(row: LayerRow) -> str:
+    def decibels(value: float | None) -> str:
+        return "no noise" if value is None else f"{value:g} dB"
+
+    return f"{row.name} ({row.type})\naccumulated {decibels(row.accumulated)}\nown {decibels(row.own)}"
+
+
+def quanta_histogram(output: OutputDifferences, comparison: OutputComparison | None) -> Markup:
+    """How many values of a quantised output differ by how many quanta."""
+    step = output.step or 1.0
+    atol = (
+        comparison.atol
+        if comparison is not None and not (comparison.rtol or comparison.criteria)
+        else math.inf
+    )
+    places = [edge / step for edge in output.edges]
+    bars: tuple[list[Any], list[Any]] = ([], [])
+    for count, low, high in zip(output.counts, places, places[1:], strict=False):
+        if count:
+            title = (
+                f"{count} of {output.total} values differ by {number_text(low)} to {number_text(high)} quanta"
+            )
+            bars[low * step > atol].append({"value": (count, low, high), "tooltip": title})
+    every = max(1, math.ceil(places[-1] / 8))
+    chart = _chart(
+        pygal.Histogram,
+        480,
+        280,
+        x_labels=[
+            {"value": place, "label": str(place)} for place in range(0, math.ceil(places[-1]) + 1, every)
+        ],
+        xrange=(0, places[-1]),
+        max_scale=6,
+    )
+    chart.add("within", bars[0])
+    chart.add("beyond", bars[1])
+    return _svg(chart, f"Histogram of the differences of {output.export} in quanta")
 
 
 def histogram(output: OutputDifferences, comparison: OutputComparison | None) -> Markup:

@@ -83,6 +83,8 @@ def _templates() -> Environment:
         tolerable=tolerable,
         depth_chart=charts.depth_chart,
         histogram=charts.histogram,
+        layer_chart=charts.layer_chart,
+        quanta_histogram=charts.quanta_histogram,
         scatter=charts.scatter,
         laid=drawings.laid,
         heat_pictures=heat.pictures,
