@@ -30,6 +30,7 @@ from .inputs import (
     inputs_of,
     inputs_of_golden,
     outputs_of_golden,
+    require_shapes,
     with_origin,
 )
 from .pair import Pair, open_pair
@@ -67,7 +68,9 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=_placed(str(error), spec))
+        result = replace(draft, verdict="error", error=str(error))
+    if result.error is not None:
+        result = replace(result, error=_placed(result.error, spec))
     return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
@@ -261,6 +264,8 @@ def _proven(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -
     if spec.golden is not None and not _unchanged(run, golden_of(spec)):
         return None
     try:
+        if inputs is None:
+            require_shapes(run.pair)
         run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
     except FeedError as error:
         raise with_origin(error, spec) from None

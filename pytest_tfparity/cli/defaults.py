@@ -187,8 +187,8 @@ def _named(spec: ParitySpec, sides: _Sides) -> Mapping[str, str]:
     given = [entry.reference for entry in spec.inputs if entry.source is not None]
     if given and not pairs.keys() & set(given):
         raise SettingsError(
-            f"--inputs gives values for {some(given)}, which no input is called. Inputs of the reference: {some(pairs)}."
-            f" These are what the outputs of {sides.reference.label} and {sides.export.label} need."
+            f"--inputs gives values for {some(given)}, which no input is called. Inputs of the reference:"
+            f" {some(pairs)}. These are what the outputs of {sides.reference.label} and {sides.export.label} need."
         )
     return pairs
 

@@ -46,6 +46,8 @@ _OF_STATED_SHAPE = frozenset(
     {"Fill", "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"}
 )
 """Ops whose first input is the shape of their output: what initialises variables, in the main."""
+_LAST_PORT = (1 << 31) - 1
+"""The number of an output is an ``int`` (tensorflow/core/graph/tensor_id.h)."""
 _MOST_DIMS = 254
 """``TensorShape::MaxDimensions`` (tensorflow/core/framework/tensor_shape.h)."""
 _SIZES = (DType(3), DType(9))
@@ -172,6 +174,8 @@ class NodeReader:
 
     def _edge(self, text: str) -> TensorName | str:
         edge = intern(text[1:]) if text.startswith("^") else _interned(tensor_name(text))
+        if isinstance(edge, TensorName) and edge.port > _LAST_PORT:  # a crash of TensorFlow's importer
+            raise ModelError(f"{self._source} is damaged: a node reads {text!r}. Write or copy it again.")
         self._inputs[text] = edge
         return edge
 

@@ -365,7 +365,7 @@ def _chosen(
     if ema == "trainable":
         chosen = _trainable(meta, keys, averaged, bundle)
     else:
-        chosen = _matching((ema,) if isinstance(ema, str) else ema or (), keys)
+        chosen = _matching((ema,) if isinstance(ema, str) else ema or (), keys, where)
     lacking = [name for name in chosen if averaged[name] is None]
     if lacking:
         raise ModelError(
@@ -385,15 +385,19 @@ def _trainable(
     """The trainable variables that the checkpoint knows, raw or averaged."""
     if not meta.trainable:
         raise ModelError(
-            "`ema: trainable` needs the collection trainable_variables, which the meta graph does not have."
+            f"For the checkpoint {checkpoint_text(bundle.prefix)}: `ema: trainable` needs the collection"
+            " trainable_variables, which the meta graph does not have."
             " Name the variables with patterns instead, such as ema: ['*/kernel', '*/bias']."
         )
     known = [name for name in keys if name in meta.trainable]
     return [name for name in known if averaged[name] is not None or keys[name].key in bundle.tensors]
 
 
-def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    """The variables that the patterns mean; not their averages and optimiser slots (``w/Adam``)."""
+def _matching(patterns: Iterable[str], names: Iterable[str], where: str) -> list[str]:
+    """The variables that the patterns mean, and not their averages and optimiser slots (``w/Adam``).
+
+    ``where`` is the checkpoint, for messages.
+    """
     known = dict.fromkeys(names)
     own = [name for name in known if not any(parent in known for parent in _parents(name))]
     chosen: dict[str, None] = {}
@@ -401,7 +405,7 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
         matched = [pattern] if pattern in known else [name for name in own if fnmatchcase(name, pattern)]
         if not matched:
             raise ModelError(
-                f"The `ema` pattern {pattern!r} matches no variable of the graph."
+                f"For {where}: the `ema` pattern {pattern!r} matches no variable of the graph."
                 f"{did_you_mean(pattern, known)}"
             )
         chosen.update(dict.fromkeys(matched))
