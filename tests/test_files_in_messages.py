@@ -44,7 +44,11 @@ def raised() -> Iterator[tuple[str, str, list[str]]]:
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ABOUT_FILES and call.args:
                 parts = ast.walk(call.args[0])
                 shown = [ast.unparse(part.value) for part in parts if isinstance(part, ast.FormattedValue)]
-                made = [ast.unparse(call.args[0])] if not isinstance(call.args[0], ast.JoinedStr) else []
+                made = (
+                    []
+                    if isinstance(call.args[0], ast.JoinedStr | ast.Constant)
+                    else [ast.unparse(call.args[0])]
+                )
                 yield path.relative_to(PACKAGE).as_posix(), f"line {node.lineno}", [*shown, *made]
 
 

@@ -263,9 +263,9 @@ def _proven(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -
         return None
     if spec.golden is not None and not _unchanged(run, golden_of(spec)):
         return None
+    if inputs is None:
+        require_shapes(run.pair)
     try:
-        if inputs is None:
-            require_shapes(run.pair)
         run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
     except FeedError as error:
         raise with_origin(error, spec) from None
