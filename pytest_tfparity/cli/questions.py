@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..check.pair import some
+from ..errors import printable
 from ..formats.model import HasGraph, Model
 from ..formats.registry import format_of
 from ..formats.store import ModelStore
@@ -53,7 +54,7 @@ def answered(found: Completed) -> Completed:
     question = found.reading
     if question is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return found
-    print(question.question)
+    print(printable(question.question))
     words = "/".join(question.answers)
     while True:
         try:
