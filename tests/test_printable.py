@@ -93,8 +93,12 @@ def _onnx(path: Path, factor: float) -> None:
     )
 
 
-@pytest.mark.parametrize("command", [["check"], ["init", "--manifest", "new.yaml"]], ids=lambda words: words[0])
-@pytest.mark.parametrize(("write", "ending"), [(_frozen, "pb"), (_onnx, "onnx")], ids=["frozen graph", "ONNX"])
+@pytest.mark.parametrize(
+    "command", [["check"], ["init", "--manifest", "new.yaml"]], ids=lambda words: words[0]
+)
+@pytest.mark.parametrize(
+    ("write", "ending"), [(_frozen, "pb"), (_onnx, "onnx")], ids=["frozen graph", "ONNX"]
+)
 def test_what_the_program_says_of_names_in_files_can_be_printed(
     write: Callable[[Path, float], None],
     ending: str,
