@@ -13,7 +13,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import FeedError, GoldenError, TfparityError, UnreadableFile
+from ..errors import (
+    FeedError,
+    GoldenError,
+    RuntimeMissing,
+    SettingsError,
+    TensorFlowMissing,
+    TfparityError,
+    UnreadableFile,
+)
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -68,9 +76,7 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=str(error))
-    if result.error is not None:
-        result = replace(result, error=_placed(result.error, spec))
+        result = replace(draft, verdict="error", error=_placed(error, spec))
     return replace(quotable(said_once(result)), seconds=clock.seconds())
 
 
@@ -176,18 +182,21 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
     )
 
 
-def _placed(message: str, spec: ParitySpec) -> str:
-    """``message``, with the files of the check if it names none of them."""
+def _placed(error: TfparityError, spec: ParitySpec) -> str:
+    """The message of ``error``, with the files of the check if it is about one of them and names none."""
+    message = str(error)
+    if isinstance(error, TensorFlowMissing | RuntimeMissing):
+        return message
     files = [side.path for side in (spec.export, spec.reference) if side is not None]
     files += [entry.source.path for entry in spec.inputs if isinstance(entry.source, NpzSource)]
     files += [path for path in (spec.golden, spec.manifest) if path is not None]
     if any(path.name in message for path in files):
         return message
-    sides = " against ".join(
-        spec.shown(side.path) for side in (spec.export, spec.reference) if side is not None
-    )
-    stated = f", stated in {spec.shown(spec.manifest)}:{spec.line}" if spec.manifest is not None else ""
-    return f"{message} (The check of {sides}{stated}.)"
+    stated = "" if spec.manifest is None else f"Stated in {spec.shown(spec.manifest)}:{spec.line}."
+    if isinstance(error, SettingsError):
+        return f"{message} {stated}".rstrip()
+    sides = [spec.shown(side.path) for side in (spec.export, spec.reference) if side is not None]
+    return f"{message} It is about {' and '.join(sides)}. {stated}".rstrip()
 
 
 def _by_checksums(
@@ -287,8 +296,9 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
-        answers = replace(answers, error=with_origin(answers.error, run.pair.spec, golden))
-        return _not_run(run, replace(draft, error=str(answers.error)), answers)
+        error = with_origin(answers.error, run.pair.spec, golden)
+        stopped = replace(draft, error=_placed(error, run.pair.spec))
+        return _not_run(run, stopped, replace(answers, error=error))
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = _judged(run, measured(draft, outputs, run.proof), answers)
