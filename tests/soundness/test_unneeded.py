@@ -84,6 +84,10 @@ CHANGES: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
 }
 
 
+LATELY_REFUSED = ("a shape that its constant does not hold",)
+"""What TensorFlow 2.21 refuses, and 2.12 does not."""
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_no_output_needs_is_a_flaw_as_it_is_to_tensorflow(
     change: str, trained: Path, tmp_path: Path
@@ -91,7 +95,7 @@ def test_what_no_output_needs_is_a_flaw_as_it_is_to_tensorflow(
     path = changed(trained, tmp_path, CHANGES[change][0])
     flaw = first_flaw(read_meta(path).graph)
     assert CHANGES[change][1] in str(flaw)
-    assert not imported(path)
+    assert not imported(path) or (change in LATELY_REFUSED and not tf.__version__.startswith("2.21."))
 
 
 def test_a_right_meta_graph_has_no_flaw(trained: Path) -> None:
