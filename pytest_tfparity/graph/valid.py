@@ -284,7 +284,7 @@ def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
     values: Sequence[Attr] = [value]
     kind = told.kind
     if kind.startswith("list("):
-        found = listed(value)
+        found = () if value is None else listed(value)  # no value at all is an empty list (AttrValueHasType)
         if found is None:
             return f"has {name} that is no list"
         values, kind = found, kind[5:-1]
