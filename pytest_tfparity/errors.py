@@ -71,7 +71,19 @@ class TensorNotFound(ModelError):
 
 
 class FeedError(TfparityError):
-    """An input array does not fit the placeholder that it is fed to, or an input is missing."""
+    """An input array does not fit the placeholder that it is fed to, or an input is missing.
+
+    ``tensor`` is the input by the name that it was fed under, where it is about one.
+    """
+
+    tensor: str | None = None
+
+    @classmethod
+    def about(cls, tensor: str, message: str) -> FeedError:
+        """The error about one input."""
+        error = cls(message)
+        error.tensor = tensor
+        return error
 
 
 class InputError(TfparityError):

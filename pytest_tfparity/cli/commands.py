@@ -14,7 +14,7 @@ from typing import Any
 
 from ..check.check import decided_without_running, try_proof
 from ..check.pair import open_pair
-from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
+from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, printable, shown_path
 from ..formats.format import ROLES, Format, Role, is_elsewhere
 from ..formats.registry import format_of, recognised, resembled
 from ..formats.section import Key
@@ -32,7 +32,7 @@ from .defaults import completed
 def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _fetched(_spec(options))
-    say = _silent if options.json else print
+    say = _silent if options.json else _print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
             spec = _complete(spec, models, say, _whole_files(options, spec))
@@ -95,6 +95,11 @@ def _silent(text: str) -> None:
     """Print nothing."""
 
 
+def _print(text: str) -> None:
+    """Print a sentence, which may quote names out of files."""
+    print(printable(text))
+
+
 def init(options: argparse.Namespace) -> int:
     """Write a first manifest for a reference and its export, or add a model to one."""
     from ..settings.draft import add_to_manifest, command_for, write_manifest
@@ -117,20 +122,21 @@ def init(options: argparse.Namespace) -> int:
     with closing(ModelStore()) as models:
         files = (spec.root / options.inputs,) if _names_whole_files(options) else ()
         found = decided(completed(spec, models, examples=True, files=files), models)
-        _say_taken(found.spec, models, print)
+        _say_taken(found.spec, models, _print)
     found = answered(found)
     spec = replace(found.spec, health="error")
     if options.add:
         add_to_manifest(path, spec, found.remarks)
     else:
         write_manifest(path, [spec], {**found.remarks, "health": STRICT})
-    print(*found.said, sep="\n", end="\n" if found.said else "")
-    print(
+    for sentence in found.said:
+        _print(sentence)
+    _print(
         f"{'added to' if options.add else 'wrote'} {path}: model {spec.name}, inputs {_names(spec, 'inputs')},"
         f" outputs {_names(spec, 'outputs')}"
     )
     for question in found.open:
-        print(f"to be decided in {path}: {question}")
+        _print(f"to be decided in {path}: {question}")
     print(f"check it: {command_for(shown_path(Path(os.path.abspath(path))))}")
     return 0
 
@@ -326,7 +332,13 @@ def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     file = getattr(options, "inputs", None)
     if file and not _names_whole_files(options):
         for name in _arrays(Path(file)):
-            inputs.setdefault(_tensor(name), {}).update(npz=file, key=name)
+            full = _tensor(name)
+            if not full.rpartition(":")[2].isdecimal():
+                raise SettingsError(
+                    f"{file} has an array {name!r}, which is the name of no tensor. Write it under the name of an"
+                    " input, such as image:0."
+                )
+            inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
 
 

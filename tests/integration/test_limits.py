@@ -19,6 +19,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 HOSTILE = """\
 import os
+import re
 import time
 import numpy as np
 
@@ -29,6 +30,12 @@ def hang():
     with open("worker.pid", "w") as file:
         file.write(str(os.getpid()))
     time.sleep(600)
+
+def hold():
+    # lets no other thread of Python run meanwhile
+    with open("worker.pid", "w") as file:
+        file.write(str(os.getpid()))
+    re.match("(a+)+$", "a" * 60 + "b")
 
 def grow():
     kept = []
@@ -233,10 +240,16 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda sent: sent.name)
+@pytest.mark.parametrize(
+    ("sent", "function"),
+    [(signal.SIGINT, "hang"), (signal.SIGTERM, "hang"), (signal.SIGKILL, "hang"), (signal.SIGKILL, "hold")],
+    ids=lambda each: getattr(each, "name", each),
+)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc for what runs")
-def test_a_session_that_is_ended_takes_its_worker_along(project: Project, sent: signal.Signals) -> None:
-    hostile(project, "hang", "    isolate: true\n")
+def test_a_session_that_is_ended_takes_its_worker_along(
+    project: Project, sent: signal.Signals, function: str
+) -> None:
+    hostile(project, function, "    isolate: true\n")
     # a shell in the background, as CI may be, ignores Ctrl-C, and hands that on to what it starts
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     start = f"{default}; import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
