@@ -104,7 +104,7 @@ def init(options: argparse.Namespace) -> int:
     path: Path = options.manifest or manifest_in(Path()) or Path(MANIFEST_FILE)
     if path.exists() and not options.add:
         raise SettingsError(
-            f"{path} is there already; it is not overwritten. Add the model to it: --add; or name another file:"
+            f"{path} is there already and is not overwritten. Add the model to it with --add, or name another file:"
             " --manifest FILE"
         )
     if options.add and not path.exists():
@@ -120,11 +120,10 @@ def init(options: argparse.Namespace) -> int:
         _say_taken(found.spec, models, print)
     found = answered(found)
     spec = replace(found.spec, health="error")
-    remarks = {**found.remarks, "health": STRICT}
     if options.add:
-        add_to_manifest(path, spec, remarks)
+        add_to_manifest(path, spec, found.remarks)
     else:
-        write_manifest(path, [spec], remarks)
+        write_manifest(path, [spec], {**found.remarks, "health": STRICT})
     print(*found.said, sep="\n", end="\n" if found.said else "")
     print(
         f"{'added to' if options.add else 'wrote'} {path}: model {spec.name}, inputs {_names(spec, 'inputs')},"

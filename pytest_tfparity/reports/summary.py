@@ -36,10 +36,17 @@ def _rounding(output: OutputComparison) -> str:
 
 
 def _verdicts(results: Sequence[ParityResult]) -> str:
-    counts = [(word, sum(each.verdict == verdict for each in results)) for verdict, word in VERDICTS.items()]
-    remembered = sum(each.remembered for each in results)
-    kept = f" ({remembered} of them remembered, the files being unchanged)" if remembered else ""
-    return "parity: " + ", ".join(f"{count} {word}" for word, count in counts if count) + kept
+    return "parity: " + ", ".join(
+        f"{len(found)} {word}{_remembered(found)}"
+        for verdict, word in VERDICTS.items()
+        if (found := [each for each in results if each.verdict == verdict])
+    )
+
+
+def _remembered(results: Sequence[ParityResult]) -> str:
+    """How many of the verdicts are those of an earlier run."""
+    count = sum(each.remembered for each in results)
+    return f" ({count} remembered, {'its' if count == 1 else 'their'} files being unchanged)" if count else ""
 
 
 def golden_lines(results: Sequence[ParityResult]) -> list[str]:

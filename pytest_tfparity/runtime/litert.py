@@ -27,7 +27,7 @@ def interpreter_class() -> tuple[Any, Any]:
     except Exception as error:  # a broken install raises anything
         reason = "" if isinstance(error, ModuleNotFoundError) else f" ({type(error).__name__}: {error})"
         raise RuntimeMissing(
-            f"Running a TFLite file needs LiteRT, which cannot be imported{reason}: {INSTALL}"
+            f"Running a TFLite file needs LiteRT, which cannot be imported{reason}. Install it: {INSTALL}"
         ) from None
     return Interpreter, OpResolverType
 

@@ -33,7 +33,7 @@ def _imported() -> Any:
     os.environ.setdefault(LEVEL, "3")
     if importlib.util.find_spec("tensorflow") is None:
         raise TensorFlowMissing(
-            f"Running a model needs TensorFlow 2.12 or later, which is not installed: {INSTALL}"
+            f"Running a model needs TensorFlow 2.12 or later, which is not installed. Install it: {INSTALL}"
             f" (without a GPU: {INSTALL_CPU})."
         )
     try:

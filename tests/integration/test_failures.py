@@ -40,6 +40,7 @@ def test_one_line_a_failure_names_the_line_of_the_manifest_and_of_the_test(
     broken_project.write("test_net.py", MISTAKE)
     result = run(broken_project, workers, "--tb=line")
     result.stdout.fnmatch_lines_random([f"*tfparity.yaml:2: {SUMMARY}", f"*test_net.py:2: {NO_VALUES}"])
+    result.stdout.no_fnmatch_line("*More: tfparity explain*")
 
 
 @WORKERS
