@@ -74,8 +74,8 @@ def _initial_fix(found: WrongWeights) -> str:
     """All layers point to the list that was restored, single ones to a gap in it."""
     if len(found.scopes) == len(found.evidence[reference_norms]):
         return (
-            "Restore all variables, not the trainable ones alone (tf.global_variables(), or in Keras model.weights), after"
-            " the last initialiser has run."
+            "Restore all variables, not the trainable ones alone: tf.global_variables(), or in Keras model.weights;"
+            " after the last initialiser has run."
         )
     return (
         "Restore these statistics as well: the list or map of variables that is restored leaves them out, or they are"
