@@ -6,7 +6,6 @@ They are shown to the user as they are, without a traceback.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -149,6 +148,8 @@ def relative_to(path: Path, folder: Path) -> Path:
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The ``count`` names of ``known`` that are most like ``name``, best first."""
+    import difflib  # takes as long to load as the plugin's own modules, and a session without mistakes needs it not
+
     return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
 
 

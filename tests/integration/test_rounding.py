@@ -485,8 +485,7 @@ def test_classes_that_are_ties_and_fail_a_plain_tolerance_are_told_so(classes_pr
         ("rounding", "State `tolerance: rounding`.")
     ]
     assert check["findings"][0]["message"] == (
-        "Both sides are as exact as their arithmetic allows on these inputs: classes:0 is other than in reference.pb"
-        " only where the exact answer is a tie."
+        "classes:0 is other than in reference.pb only where the exact answer is a tie, which rounding decides."
     )
 
 
