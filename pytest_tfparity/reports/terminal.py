@@ -353,7 +353,7 @@ def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
 
 def places_of(finding: Finding) -> tuple[str, ...]:
     """Where a finding is: layers, or nodes outside of any."""
-    return finding.scopes or finding.nodes or ("graph",)
+    return tuple(filter(None, finding.scopes)) or finding.nodes or ("graph",)
 
 
 def repair_sentence(finding: Finding) -> str:

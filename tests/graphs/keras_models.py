@@ -39,7 +39,8 @@ def random_model(seed: int, *, images_only: bool = False) -> KerasModel:
     made = [families[numbers.integers(len(families))](number) for number in range(count)]
     joined = made[0] if count == 1 else maker.joined(made)
     outputs = [maker.head(joined, number) for number in range(1 if images_only else numbers.integers(1, 3))]
-    net = keras.Model(maker.tensors, outputs[0] if len(outputs) == 1 else outputs)
+    inputs = maker.tensors[0] if len(maker.tensors) == 1 else maker.tensors
+    net = keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
     for weight in net.weights:
         _train(weight, numbers)
     return KerasModel(net=net, inputs=maker.values, layers=tuple(sorted(_classes(net))))

@@ -26,7 +26,10 @@ NETWORK = "import tensorflow as tf\n\n\ndef build():\n    return tf.keras.models
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """How two sides are named on the command line: files, formats, and what is called otherwise on the other side."""
+    """How two sides are named on the command line: files, formats, and what is called otherwise on the other side.
+
+    In the place of ``KIND`` stands what is the matter with the file.
+    """
 
     reference: str
     export: str
@@ -36,27 +39,27 @@ class Pair:
 
 PAIRS = {
     "checkpoint, SavedModel of TensorFlow 1": Pair(
-        reference="v1.ckpt",
+        reference="v1_KIND.ckpt",
         export="v1_KIND",
         words=("checkpoint", "saved_model"),
         options=("--input=x=x", "--output=logits=logits"),
     ),
     "object-based checkpoint, SavedModel": Pair(
-        reference="net.ckpt",
+        reference="net_KIND.ckpt",
         export="net_KIND",
         words=("checkpoint", "saved_model"),
         options=("--builder=network:build",),
     ),
-    "Keras, SavedModel": Pair(reference="net.keras", export="net_KIND", words=("keras", "saved_model")),
+    "Keras, SavedModel": Pair(reference="net_KIND.keras", export="net_KIND", words=("keras", "saved_model")),
     "SavedModel, frozen graph": Pair(
-        reference="net_right",
+        reference="net_KIND",
         export="net_KIND.pb",
         words=("saved_model", "frozen_graph"),
         options=("--input=x=X", "--output=output_0=OUTPUT"),
     ),
-    "Keras, HDF5": Pair(reference="net.keras", export="net_KIND.h5", words=("keras", "keras")),
+    "Keras, HDF5": Pair(reference="net_KIND.keras", export="net_KIND.h5", words=("keras", "keras")),
     "SavedModel, SavedModel": Pair(
-        reference="net_right", export="net_KIND", words=("saved_model", "saved_model")
+        reference="net_KIND", export="net_KIND", words=("saved_model", "saved_model")
     ),
 }
 
@@ -97,29 +100,32 @@ def network_v1(v1: Any, epsilon: float) -> dict[str, Any]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """All sides, right and wrong, in one folder; and how tensors of the frozen graphs are called."""
     folder = tmp_path_factory.mktemp("combinations")
-    nets = {"right": network(1e-3), "wrong": network(0.3)}
-    nets["right"].save(folder / "net.keras")
+    nets = {"right": network(1e-3), "wrong": network(0.3), "sick": network(1e-3)}
+    nets["sick"].get_layer("bn").moving_variance.assign([1, np.nan, 1, 1, 1])
     nets["right"].save(folder / "shape.keras")
-    tf.train.Checkpoint(nets["right"]).write(str(folder / "net.ckpt"))
     (folder / "network.py").write_text(NETWORK)
     named: dict[str, str] = {}
     for kind, net in nets.items():
         write_keras(folder / f"net_{kind}", net)
+        net.save(folder / f"net_{kind}.keras")
         net.save(folder / f"net_{kind}.h5")
+        tf.train.Checkpoint(net).write(str(folder / f"net_{kind}.ckpt"))
         (named["X"],), (named["OUTPUT"],) = freeze(folder / f"net_{kind}", folder / f"net_{kind}.pb")
-        write_v1_side(folder, kind, 1e-3 if kind == "right" else 0.3)
+        write_v1_side(folder, kind)
     values = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
     np.savez(folder / "x.npz", x=values)
     return folder, named
 
 
-def write_v1_side(folder: Path, kind: str, epsilon: float) -> None:
+def write_v1_side(folder: Path, kind: str) -> None:
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
-        tensors = network_v1(v1, epsilon)
+        tensors = network_v1(v1, 0.3 if kind == "wrong" else 1e-3)
         session.run(v1.global_variables_initializer())
-        if kind == "right":
-            v1.train.Saver().save(session, str(folder / "v1.ckpt"))
+        if kind == "sick":
+            variance = next(each for each in v1.global_variables() if "moving_variance" in each.name)
+            session.run(v1.assign(variance, [1, np.nan, 1, 1]))
+        v1.train.Saver().save(session, str(folder / f"v1_{kind}.ckpt"))
         builder = v1.saved_model.Builder(str(folder / f"v1_{kind}"))
         signature = v1.saved_model.predict_signature_def(**tensors)
         builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
@@ -136,10 +142,11 @@ def sides(
     monkeypatch.syspath_prepend(folder)
 
     def stated(kind: str) -> list[str]:
+        reference = pair.reference.replace("KIND", "sick" if kind == "sick" else "right")
         options = pair.options
         for key, name in named.items():
             options = tuple(option.replace(f"={key}", f"={name}") for option in options)
-        return [pair.reference, pair.export.replace("KIND", kind), *options, "--inputs=x.npz"]
+        return [reference, pair.export.replace("KIND", kind), *options, "--inputs=x.npz"]
 
     return stated
 
@@ -158,6 +165,16 @@ def test_a_wrong_export_is_explained_and_repaired_in_memory(
     said = capsys.readouterr().out
     assert re.search(r"bn-epsilon-mismatch \(proven\) in \S*bn\S*, max abs", said), said
     assert "Repaired in memory" in said
+
+
+def test_what_is_wrong_with_both_sides_is_told(
+    sides: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *sides("sick")]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "nan-in-both (decisive) in bn" in said
+    assert "bn/moving_variance in the" in said
+    assert "is NaN already." in said
 
 
 def test_a_first_manifest_serves_goldens_fixtures_and_the_page(
