@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from pytest_tfparity.errors import ModelError
 from pytest_tfparity.graph.read.bundle import Bundle
@@ -150,3 +151,22 @@ def test_an_output_of_a_number_that_crashes_tensorflow_is_refused(tmp_path: Path
     _, path = graph_with(lambda node: node.input.__setitem__(0, "x:2147483648"), tmp_path)
     with pytest.raises(ModelError, match=r"graph\.pb is damaged: a node reads 'x:2147483648'"):
         read_graph(path)
+
+
+@pytest.mark.parametrize("levels", [10, 30, 33, 90])
+def test_an_attribute_is_as_deep_as_tensorflow_reads(levels: int, tmp_path: Path) -> None:
+    def nest(node: Any) -> None:
+        value = node.attr["_deep"]
+        for _ in range(levels):
+            value.func.name = "f"
+            value = value.func.attr["a"]
+
+    _, path = graph_with(nest, tmp_path)
+    if levels <= 30:
+        v1.GraphDef.FromString(path.read_bytes())
+        assert first_flaw(read_graph(path)) is None
+    else:
+        with pytest.raises(DecodeError):
+            v1.GraphDef.FromString(path.read_bytes())
+        with pytest.raises(ModelError, match=r"graph\.pb .*nested deeper than TensorFlow reads"):
+            read_graph(path)

@@ -28,7 +28,7 @@ from ..graph import (
 )
 from . import messages
 from .tensors import large_tensor, shape_of, small_tensor
-from .wire import BYTES, fields
+from .wire import BYTES, Malformed, fields
 
 LARGE = 4096
 """Bytes from which a node or attribute is walked, so that its tensor stays a view of the file."""
@@ -46,6 +46,8 @@ _OF_STATED_SHAPE = frozenset(
     {"Fill", "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"}
 )
 """Ops whose first input is the shape of their output: what initialises variables, in the main."""
+_MOST_LEVELS = 93
+"""Messages in one another that an attribute may be: protobuf reads 100, of which a node in a function takes 5."""
 _LAST_PORT = (1 << 31) - 1
 """The number of an output is an ``int`` (tensorflow/core/graph/tensor_id.h)."""
 _MOST_DIMS = 254
@@ -183,7 +185,10 @@ class NodeReader:
         known = self._entries.get(entry)
         if known is None:
             raw = messages.RawAttrEntry.FromString(entry)
-            known = self._entries[entry] = (intern(raw.key), self._value(raw.value))
+            known = intern(raw.key), self._value(raw.value)
+            if _levels(known[1]) > _MOST_LEVELS:
+                raise Malformed(f"attribute {known[0]!r} is nested deeper than TensorFlow reads")
+            self._entries[entry] = known
         return known
 
     def _value(self, raw: Any) -> Attr:
@@ -261,6 +266,13 @@ def _is_alike(dims: tuple[int, ...] | None, claimed: Shape | None) -> bool:
     return len(dims) == len(claimed.dims) and all(
         -1 in (one, other) or one == other for one, other in zip(dims, claimed.dims, strict=True)
     )
+
+
+def _levels(value: Attr) -> int:
+    """How many messages an attribute's value is, one in the other, as far as it names functions."""
+    if isinstance(value, Function):  # itself, an entry of its attributes, the value of that
+        return 3 + max(map(_levels, value.attrs.values()), default=0)
+    return 1 + max(map(_levels, elements), default=0) if (elements := listed(value)) else 0
 
 
 def _colocated(dropped: Iterable[bytes], source: str) -> frozenset[str]:
