@@ -35,6 +35,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         metavar="K",
         nargs="?",
         const="8",
+        type=_times,
         help="in place of both: within K times the reference's own rounding of the exact answer (default K: 8)",
     )
     check.add_argument(
@@ -86,6 +87,17 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
     )
     return made
+
+
+def _times(text: str) -> str:
+    """What stands behind ``--rounding``; a file there was meant for something else."""
+    try:
+        float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number; put --rounding behind the files, or write --rounding=8"
+        ) from None
+    return text
 
 
 def _values(command: argparse.ArgumentParser) -> None:
