@@ -7,7 +7,8 @@
 ``--fault`` the models of manifests whose exports are right or wrong. Each is run as it is written and optimised by
 TensorFlow, with all processors and with one, with and without oneDNN, each setting in a process of its own; the
 reference and its exact answer are those of the first. A right export counts by each of its outputs, a fault by the one
-that shows it most.
+that shows it most. Each version of TensorFlow is measured by itself, with ``--json``; ``--measured FILE`` for each file
+makes one table and one picture of them.
 """
 
 from __future__ import annotations

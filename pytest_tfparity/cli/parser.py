@@ -39,6 +39,7 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         metavar="K",
         nargs="?",
         const="8",
+        type=_times,
         help="in place of both: within K times the reference's own rounding of the exact answer (default K: 8)",
     )
     check.add_argument(
@@ -93,6 +94,17 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print what a shell needs to complete these commands")
     completion.add_argument("shell", choices=SHELLS, help="the shell that is to read it")
     return made
+
+
+def _times(text: str) -> str:
+    """What stands behind ``--rounding``; a file there was meant for something else."""
+    try:
+        float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number; put --rounding behind the files, or write --rounding=8"
+        ) from None
+    return text
 
 
 def _values(command: argparse.ArgumentParser) -> None:

@@ -270,3 +270,14 @@ def test_a_rounding_of_the_command_line_that_makes_no_sense_is_said(
     files()
     assert main(["check", "model.ckpt-7", "model.pb", *options]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_file_behind_rounding_is_told_where_it_belongs(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    with pytest.raises(SystemExit):
+        main(["check", "--rounding", "model.ckpt-7", "model.pb"])
+    assert capsys.readouterr().err.endswith(
+        "argument --rounding: 'model.ckpt-7' is no number; put --rounding behind the files, or write --rounding=8\n"
+    )
