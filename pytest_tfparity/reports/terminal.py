@@ -378,7 +378,7 @@ def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterato
         mark = "*" if node.own else " "
         yield paint(f"  > {row}", "culprit") if node.culprit else f"  {mark} {row}"
     if any(node.own and not node.culprit for node in shown):
-        yield "    * differs by itself, without a finding"
+        yield "    * differs by itself; no finding names this node"
     if len(differing) > len(shown):
         yield f"    and {len(differing) - len(shown)} more"
 
