@@ -51,6 +51,17 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     )
     check.add_argument("--json", action="store_true", help="print what report.json says, and nothing else")
 
+    init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
+    _sides(init, formats)
+    _values(init)
+    init.add_argument("--add", action="store_true", help="add the model to a manifest that is there already")
+    init.add_argument(
+        "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
+    )
+    init.add_argument(
+        "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
+    )
+
     report = commands.add_parser("report", help="make the page of a report again, or merge several reports")
     report.set_defaults(function="report_again")
     report.add_argument("folder", metavar="DIR", type=Path, nargs="+", help="a folder with a report.json")
@@ -74,17 +85,6 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
 
     completion = commands.add_parser("completion", help="print what a shell needs to complete these commands")
     completion.add_argument("shell", choices=SHELLS, help="the shell that is to read it")
-
-    init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
-    _sides(init, formats)
-    _values(init)
-    init.add_argument("--add", action="store_true", help="add the model to a manifest that is there already")
-    init.add_argument(
-        "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
-    )
-    init.add_argument(
-        "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
-    )
     return made
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -14,6 +16,9 @@ from ..graph.graph import tensor_name
 from ..graph.heads import heads, variables_behind
 from ..settings.spec import OutputSpec
 from .defaults import Completed
+
+_WIDEST = 100
+"""Columns beyond which a question is hard to read, however wide the terminal is."""
 
 
 def decided(found: Completed, models: ModelStore) -> Completed:
@@ -53,7 +58,8 @@ def answered(found: Completed) -> Completed:
     question = found.reading
     if question is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return found
-    print(question.question)
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    print(*(textwrap.fill(line, width) for line in question.question.splitlines()), sep="\n")
     words = "/".join(question.answers)
     while True:
         try:

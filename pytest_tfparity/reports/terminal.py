@@ -21,9 +21,8 @@ _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
 """Nodes in the table of ``-v``: with the rest of the report they fit on one screen."""
-_LONG_MODEL, _LONG_PLACE = 24, 36
-"""Columns for the names of a model and a layer on a first line that is too long: so cause, certainty and place
-stand within 80."""
+_LEAST_MODEL, _LEAST_PLACE = 12, 17
+"""Columns that the names of a model and a layer have at least on a first line, however long the cause is."""
 
 VERDICTS: Mapping[Verdict, str] = {
     "proven": "proven equal",
@@ -164,17 +163,26 @@ def _first(result: ParityResult, width: int) -> tuple[str, str]:
     if len(whole) <= width:
         return whole, ""
     if _leads(result):
-        lead = f"{result.model}: {blamed(result.findings)}"
-        if len(f"{result.model}: {blamed(result.findings[:1])}") > min(width, _CI_WIDTH):
-            model = _clipped(result.model, _LONG_MODEL)
-            lead = f"{model}: {blamed(result.findings, place_width=_LONG_PLACE)}"
+        lead = _lead(result, min(width, _CI_WIDTH))
         return (lead, _said(result)) if result.verdict == "error" else (f"{lead}, {measured(result)}", "")
     first, rest = verdict_line(result), ""
     if result.verdict == "error":
         first, *others = _SENTENCES.split(_said(result), maxsplit=1)
         rest = "".join(others)
     fits = len(f"{result.model}: {first}") <= width
-    return f"{result.model if fits else _clipped(result.model, _LONG_MODEL)}: {first}", rest
+    return f"{result.model if fits else _clipped(result.model, _LEAST_MODEL * 2)}: {first}", rest
+
+
+def _lead(result: ParityResult, width: int) -> str:
+    """Model, cause, certainty and place, of long names as much as ``width`` columns bear, and what else there is."""
+    first = result.findings[0]
+    place = places_of(first)[0]
+    left = width - len(f": {first.cause} ({first.certainty}) in ")
+    if len(result.model) + len(place) <= left:
+        return f"{result.model}: {blamed(result.findings)}"
+    of_place = max(_LEAST_PLACE, left - min(len(result.model), max(_LEAST_MODEL, left // 2)))
+    model = _clipped(result.model, max(_LEAST_MODEL, left - min(len(place), of_place)))
+    return f"{model}: {blamed(result.findings, place_width=of_place)}"
 
 
 _SENTENCES = re.compile(r"(?<=[.?!]) (?=[A-Z`'\"])")

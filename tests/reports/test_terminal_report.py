@@ -62,15 +62,21 @@ def test_an_error_that_names_the_model_itself_names_it_once() -> None:
 def test_long_names_do_not_push_cause_and_place_off_the_first_line() -> None:
     deep = "InceptionResnetV2/InceptionResnetV2/Repeat_1/block17_7/Branch_1/Conv2d_0b_1x7/BatchNorm"
     (finding,) = failing().findings
-    result = replace(
-        failing(),
-        model="detection/inception_resnet_v2_atrous_coco_2019_11_quantised",
-        findings=(replace(finding, scopes=(deep, "other")),),
-    )
-    first = report(result)[0]
-    start = "...oco_2019_11_quantised: bn-training-mode (proven) in .../Branch_1/Conv2d_0b_1x7/BatchNorm and 1 more,"
-    assert first.startswith(start)
-    assert deep in "".join(report(result)[1:])
+    for cause in ("padding", "ckpt-tensor-mapped-to-wrong-variable"):
+        result = replace(
+            failing(),
+            model="detection/inception_resnet_v2_atrous_coco_2019_11_quantised",
+            findings=(replace(finding, cause=cause, scopes=(deep, "other")),),
+        )
+        first = report(result)[0]
+        model, _, told = first.partition(": ")
+        assert model.startswith("...")
+        assert model.endswith("quantised")
+        blame, _, _ = told.partition(" and 1 more")
+        assert blame.startswith(f"{cause} (proven) in ...")
+        assert blame.endswith("/BatchNorm")
+        assert len(f"{model}: {blame}") <= 80
+        assert deep in "".join(report(result)[1:])
 
 
 def test_names_that_fit_are_shown_in_full_however_long_the_rest_is() -> None:
