@@ -13,7 +13,7 @@ from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.hidden import by_the_files, hidden_differences
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
 from ..formats.format import ROLES
-from ..formats.model import HasGraph, HasOwnRuntime, Model
+from ..formats.model import HasOwnRuntime, Model
 from ..formats.store import ModelStore
 from ..result import Health, OutputComparison, ParityResult
 from ..settings.spec import ParitySpec
@@ -23,7 +23,7 @@ from .diagnosed import case_of, case_of_export
 from .pair import Pair
 from .rounding import finding, with_rounding
 from .run import Run, RunOutputs
-from .verdict import NOT_THE_SAME, refusal
+from .verdict import NOT_THE_SAME, refusal, refused
 
 
 def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResult:
@@ -63,19 +63,12 @@ def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
     """The result with why TensorFlow does not import a side as a whole file, although its outputs are right."""
     pair = run.pair
     if refusal(pair.export) is None:
-        said = [_refused(pair, pair.reference)]
+        said = list(refused(pair.spec, pair.reference))
     else:
         with run.clock("diagnosis"):
             result, _ = _diagnosed(result, "No diagnosis", lambda: diagnose(case_of_export(pair), UNLOADABLE))
-        said = [finding.message for finding in result.findings] or [_refused(pair, pair.export)]
+        said = [finding.message for finding in result.findings] or list(refused(pair.spec, pair.export))
     return replace(result, notes=(*said, "What the outputs need of it computes the same.", *result.notes))
-
-
-def _refused(pair: Pair, model: Model | None) -> str:
-    """Which node TensorFlow refuses to import, where no cause is known."""
-    file = model.graph_file if isinstance(model, HasGraph) else None
-    name = "the reference's graph" if file is None else pair.spec.shown(file)
-    return f"TensorFlow does not import {name}: {refusal(model)}."
 
 
 def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult:

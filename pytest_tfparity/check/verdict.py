@@ -9,6 +9,7 @@ from ..formats.model import HasGraph, HasOwnRuntime, Model
 from ..graph.proof.proof import Proof
 from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
+from ..settings.spec import ParitySpec
 from .health import NOT_FINITE_CAUSES
 
 NOT_THE_SAME = "The export is within tolerance, but it is not the same function: "
@@ -44,6 +45,16 @@ def refusal(model: Model | None) -> Flaw | None:
         return None
     except UnreadableFile:
         return None
+
+
+def refused(spec: ParitySpec, model: Model | None) -> tuple[str, ...]:
+    """Which node of a model TensorFlow refuses to import, a sentence; nothing if it imports it."""
+    flaw = refusal(model)
+    if flaw is None:
+        return ()
+    file = model.graph_file if isinstance(model, HasGraph) else None
+    name = "the reference's graph" if file is None else spec.shown(file)
+    return (f"TensorFlow does not import {name}: {flaw}.",)
 
 
 def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:

@@ -161,3 +161,25 @@ def test_tensors_that_were_changed_in_other_ways_are_not_called_alike() -> None:
     alike = {f"{block}/conv/kernel": -values[f"{block}/conv/kernel"] for block in BLOCKS}
     found = only(network, {**alike, "head/kernel": -values["head/kernel"]})
     assert found.message.endswith("Likewise 1 more tensor.")
+
+
+def test_raw_weights_beside_lost_ones_are_not_all_that_are_averaged() -> None:
+    names = tuple(name for name in SHAPES if name not in STATISTICS)
+    network = Weights(tensors=averaged(trained(), names), keys={name: f"{name}{SHADOW}" for name in names})
+    right = {name: network.tensors.get(name + SHADOW, value) for name, value in network.values.items()}
+    raw = right | {name: network.values[name] for name in names}
+    (found,) = network.diagnosis(raw).findings
+    assert (found.cause, "the raw value of all 11 variables" in found.message) == ("ema-not-applied", True)
+    lost = raw | layer("head/", initial())
+    told = {each.cause: each.message for each in network.diagnosis(lost).findings}
+    assert set(told) == {"ema-not-applied", "partial-restore"}
+    assert "the raw value of 9 of the 11 variables" in told["ema-not-applied"]
+
+
+def test_another_checkpoint_is_named_whether_it_is_of_the_same_run_or_not() -> None:
+    """A folder beside may hold another run: the bits say from which file the weights are."""
+    found = only(Weights(others={"runs/other/model-100": OTHER}), OTHER)
+    assert (found.cause, found.certainty) == ("stale-export", "proven")
+    assert found.message.endswith(
+        "equal runs/other/model-100 bit for bit, not model.ckpt: that is what was exported."
+    )

@@ -12,9 +12,9 @@ from ..arrays import cosine, same
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
-from ..places.weights import WrongConstant, wrong_constants
+from ..places.weights import WrongConstant, expected_key, provenances, wrong_constants
 from ..raw_or_averaged import averages, in_layers_of, mixture_of_averages
-from ..tensor_names import slot_of
+from ..tensor_names import averaged_by, slot_of
 from ..unrestored import NEAR
 from .kinds.group import suspicion
 from .kinds.weights import WrongWeights, weights_cause
@@ -66,6 +66,18 @@ def _all_raw(evidence: Evidence) -> Sequence[WrongConstant]:
     return (*known.raw, *known.raw_statistics) if known.raw and not known.right_averages else ()
 
 
+def _share_of_meant(found: WrongWeights) -> str:
+    """``all 11``, or ``9 of the 11``: of the variables that differ from their average, which the reference has."""
+    evidence, tensors = found.evidence, found.case.checkpoint
+    meant = [
+        name
+        for name, each in evidence[provenances].items()
+        if each.averaged and averaged_by(expected_key(evidence, name) or "", tensors) is not None
+    ]
+    one, other = len(found.wrong), len({*meant, *(each.constant for each in found.wrong)})
+    return f"all {one}" if one == other else f"{one} of the {other}"
+
+
 def _all_averaged(evidence: Evidence) -> Sequence[WrongConstant]:
     known = evidence[averages]
     return (*known.averaged, *known.averaged_statistics) if known.averaged and not known.right_raw else ()
@@ -75,7 +87,7 @@ NOT_APPLIED = weights_cause(
     id="ema-not-applied",
     where=_all_raw,
     says=lambda found: (
-        f"{found.export_name} holds the raw value of all {len(found.wrong)} variables whose moving average the"
+        f"{found.export_name} holds the raw value of {_share_of_meant(found)} variables whose moving average the"
         f" reference restores from {found.reference_name}."
     ),
     fix=lambda found: (

@@ -147,7 +147,7 @@ def _stale_said(found: WrongWeights) -> str:
     rest = "" if all_of_it else " or of others"
     return (
         f"{found.constants} of {found.export_name} {verb(found.wrong, 'equals', 'equal')} {label}{rest} bit for bit,"
-        f" not {found.reference_name}: it was exported from another step."
+        f" not {found.reference_name}: that is what was exported."
     )
 
 
