@@ -19,6 +19,9 @@ UNREAD = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when the export matches (or the work is done), 1 when it does not, 2 for a mistake."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given:
+        parser().print_help(sys.stderr)
+        return 2
     options = parser(_formats(given)).parse_args(given)
     from .cli import commands
     from .errors import TfparityError

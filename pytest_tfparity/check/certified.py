@@ -10,11 +10,9 @@ from ..diagnosis.certificate.certificate import Certificate, with_meant_weights
 from ..diagnosis.certificate.weight import Weight
 from ..formats.model import HasOwnRuntime
 from ..result import ParityResult
+from ..wording import enumerated
 from .diagnosed import case_of
 from .pair import Pair
-
-_NAMED = 3
-"""How many weights a sentence lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +65,4 @@ def size_of(weight: Weight) -> str:
 
 
 def _listed(weights: Sequence[Weight]) -> str:
-    names = [each.stored.name.split(";")[0] or each.constant for each in weights]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    return enumerated(each.stored.name.split(";")[0] or each.constant for each in weights)

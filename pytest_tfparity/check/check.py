@@ -13,7 +13,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, TfparityError, UnreadableFile
+from ..errors import (
+    FeedError,
+    GoldenError,
+    InputError,
+    ModelError,
+    RuntimeMissing,
+    SettingsError,
+    TensorFlowMissing,
+    TfparityError,
+    UnreadableFile,
+)
+from ..formats.format import ROLES, is_elsewhere
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
@@ -21,9 +32,18 @@ from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..runtime import RunWanted, may_run, nothing_runs
-from ..settings.spec import ParitySpec
+from ..settings.spec import NpzSource, ParitySpec
 from .health import healthy, sound
-from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of, inputs_of_golden, outputs_of_golden
+from .inputs import (
+    golden_of,
+    golden_path,
+    inputs_at_hand,
+    inputs_of,
+    inputs_of_golden,
+    outputs_of_golden,
+    require_shapes,
+    with_origin,
+)
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
@@ -59,8 +79,28 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        result = replace(draft, verdict="error", error=str(error))
+        draft = replace(draft, verdict="error", error=f"{_placed(error, spec)}{_misnamed(spec, error)}")
+        result = _not_opened(spec, models, draft, error)
     return replace(quotable(said_once(result)), seconds=clock.seconds())
+
+
+def _misnamed(spec: ParitySpec, error: TfparityError) -> str:
+    """A sentence for each side whose file cannot be read because it has another format than is stated."""
+    if not isinstance(error, ModelError):
+        return ""
+    from ..formats.registry import meant_format
+    from ..settings.rules import use_instead
+
+    found = []
+    for role in ROLES:
+        side = spec.side(role)
+        stated = format_of(side.format) if side is not None else None
+        if side is None or stated is None or is_elsewhere(side.path):
+            continue
+        meant = meant_format(side.path, stated, role)
+        if meant is not None:
+            found.append(f" The {role} is {spec.shown(side.path)}, {use_instead(stated, meant)}")
+    return "".join(found)
 
 
 def decided_without_running(
@@ -165,6 +205,34 @@ def draft_result(spec: ParitySpec, nodeid: str) -> ParityResult:
     )
 
 
+def _not_opened(
+    spec: ParitySpec, models: ModelStore, draft: ParityResult, error: TfparityError
+) -> ParityResult:
+    """The result of a check that could not be opened, with what the tensors tell if only a graph is missing."""
+    if not isinstance(error, ModelError | TensorFlowMissing) or spec.compare == "weights":
+        return draft
+    from .explain import without_graph
+
+    return without_graph(spec, models, draft)
+
+
+def _placed(error: TfparityError, spec: ParitySpec) -> str:
+    """The message of ``error``, with the files of the check if it is about one of them and names none."""
+    message = str(error)
+    if isinstance(error, TensorFlowMissing | RuntimeMissing):
+        return message
+    files = [side.path for side in (spec.export, spec.reference) if side is not None]
+    files += [entry.source.path for entry in spec.inputs if isinstance(entry.source, NpzSource)]
+    files += [path for path in (spec.golden, spec.manifest) if path is not None]
+    if any(path.name in message for path in files):
+        return message
+    stated = "" if spec.manifest is None else f"Stated in {spec.shown(spec.manifest)}:{spec.line}."
+    if isinstance(error, SettingsError):
+        return f"{message} {stated}".rstrip()
+    sides = [spec.shown(side.path) for side in (spec.export, spec.reference) if side is not None]
+    return f"{message} It is about {' and '.join(sides)}. {stated}".rstrip()
+
+
 def _by_checksums(
     spec: ParitySpec,
     models: ModelStore,
@@ -238,7 +306,12 @@ def _proven(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -
         return None
     if spec.golden is not None and not _unchanged(run, golden_of(spec)):
         return None
-    run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    if inputs is None:
+        require_shapes(run.pair)
+    try:
+        run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    except FeedError as error:
+        raise with_origin(error, spec) from None
     return _concluded(run, replace(draft, notes=run.proof.notes), alike=True)
 
 
@@ -253,11 +326,18 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
     from .compared import compare_all
 
-    golden, inputs = _golden_and_inputs(run, inputs)
+    try:
+        golden, inputs = _golden_and_inputs(run, inputs)
+    except InputError as missing:
+        from .explain import told_by_the_files
+
+        return told_by_the_files(run, replace(draft, error=_placed(missing, run.pair.spec)))
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
-        return _not_run(run, replace(draft, error=str(answers.error)), answers)
+        error = with_origin(answers.error, run.pair.spec, golden)
+        stopped = replace(draft, error=_placed(error, run.pair.spec))
+        return _not_run(run, stopped, replace(answers, error=error))
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = _judged(run, measured(draft, outputs, run.proof), answers)
@@ -270,10 +350,12 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
 def _not_run(run: Run, draft: ParityResult, answers: RunOutputs) -> ParityResult:
     """The result of a check of which a side could not be run: why, and what the files alone tell."""
-    from .explain import explained
+    from .explain import explained, told_by_the_files
 
     if isinstance(run.pair.export, HasOwnRuntime) and answers.reference is not None:
         draft = _certified(run, run.pair.export, draft)[0]
+    if isinstance(answers.error, TensorFlowMissing):
+        return told_by_the_files(run, draft)
     return explained(run, draft, answers)
 
 
@@ -334,9 +416,11 @@ def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers
     """The exact answers, where an output is held against them: those of ``golden`` if it has them."""
     from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
 
-    exact = UNKNOWN if golden is None else exact_of_golden(run.pair, golden)
-    if exact.outputs or not asks_for_rounding(run.pair):
-        return exact
+    stored = None if golden is None else exact_of_golden(run.pair, golden)
+    if stored is not None:
+        return stored
+    if not asks_for_rounding(run.pair):
+        return UNKNOWN
     return run.exact(answers.inputs, answers.reference or {})
 
 
@@ -398,7 +482,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
     from .environment import environment
-    from .exact import asks_for_rounding
+    from .exact import UNKNOWN, asks_for_rounding
 
     spec = run.pair.spec
     if run.pair.reference is None:
@@ -408,6 +492,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         )
     inputs = inputs_of(run.pair)
     outputs = run.reference(inputs)
+    exact = run.exact(inputs, outputs) if asks_for_rounding(run.pair) else UNKNOWN
     change = update_golden(
         golden_path(spec),
         inputs=inputs,
@@ -416,7 +501,8 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
-        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
+        exact=exact.outputs,
+        decided=exact.decided,
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

@@ -33,7 +33,7 @@ def case_of(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
         checkpoint=weights.tensors() if weights is not None else {},
         keys={name: key.key for name, key in keys.items()},
         parts={name: key.slice for name, key in keys.items() if key.slice},
-        others=Opened(partial(_other_checkpoints, pair.spec, weights)) if weights is not None else {},
+        others=Opened(partial(other_checkpoints, pair.spec, weights)) if weights is not None else {},
         outputs=outputs,
         export_name=pair.spec.shown(pair.spec.export.path),
         reference_name=pair.spec.shown(reference.path),
@@ -86,7 +86,7 @@ class Opened(Mapping[str, _T]):
         return self._open()
 
 
-def _other_checkpoints(spec: ParitySpec, weights: HasWeights) -> dict[str, Tensors]:
+def other_checkpoints(spec: ParitySpec, weights: HasWeights) -> dict[str, Tensors]:
     """The other checkpoints near the reference's: those of its folder and of the folders in it."""
     return {spec.shown(path): tensors for path, tensors in weights.siblings().items()}
 

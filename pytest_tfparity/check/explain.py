@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..diagnosis.causes import CAUSES, ON_WRONG_INPUTS, UNLOADABLE
+from ..diagnosis.causes import ON_WRONG_INPUTS, UNLOADABLE
 from ..diagnosis.diagnose import Diagnosis, diagnose
-from ..diagnosis.hidden import hidden_differences
+from ..diagnosis.hidden import by_the_files, hidden_differences
 from ..errors import FeedError, ModelError, TensorNotFound, TfparityError
-from ..formats.model import HasGraph, HasOwnRuntime, Model
+from ..formats.format import ROLES
+from ..formats.model import HasOwnRuntime, Model
+from ..formats.store import ModelStore
 from ..result import Health, OutputComparison, ParityResult
+from ..settings.spec import ParitySpec
 from .attempt import result_or_error
 from .details import details_of
 from .diagnosed import case_of, case_of_export
 from .pair import Pair
 from .rounding import finding, with_rounding
 from .run import Run, RunOutputs
-from .verdict import NOT_THE_SAME, refusal
+from .verdict import NOT_THE_SAME, refusal, refused
 
 
 def explained(run: Run, result: ParityResult, answers: RunOutputs) -> ParityResult:
@@ -60,19 +63,12 @@ def refused_by_tensorflow(run: Run, result: ParityResult) -> ParityResult:
     """The result with why TensorFlow does not import a side as a whole file, although its outputs are right."""
     pair = run.pair
     if refusal(pair.export) is None:
-        said = [_refused(pair, pair.reference)]
+        said = list(refused(pair.spec, pair.reference))
     else:
         with run.clock("diagnosis"):
             result, _ = _diagnosed(result, "No diagnosis", lambda: diagnose(case_of_export(pair), UNLOADABLE))
-        said = [finding.message for finding in result.findings] or [_refused(pair, pair.export)]
+        said = [finding.message for finding in result.findings] or list(refused(pair.spec, pair.export))
     return replace(result, notes=(*said, "What the outputs need of it computes the same.", *result.notes))
-
-
-def _refused(pair: Pair, model: Model | None) -> str:
-    """Which node TensorFlow refuses to import, where no cause is known."""
-    file = model.graph_file if isinstance(model, HasGraph) else None
-    name = "the reference's graph" if file is None else pair.spec.shown(file)
-    return f"TensorFlow does not import {name}: {refusal(model)}."
 
 
 def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult:
@@ -92,6 +88,24 @@ def warned_of_hidden_differences(run: Run, result: ParityResult) -> ParityResult
         for finding in found
     )
     return replace(result, health=(*result.health, *warnings))
+
+
+def without_graph(spec: ParitySpec, models: ModelStore, result: ParityResult) -> ParityResult:
+    """The result of a check whose reference has no graph with what its tensors and the export's tell."""
+    from .without_graph import with_what_tensors_tell
+
+    told = result_or_error(lambda: with_what_tensors_tell(spec, models, result))
+    if isinstance(told, Exception):
+        return result if isinstance(told, TfparityError) else _noted(result, told, "No diagnosis")
+    return told
+
+
+def told_by_the_files(run: Run, result: ParityResult) -> ParityResult:
+    """The result of a check of which nothing was run, with what the files alone tell; nothing for right rewrites."""
+    if run.pair.reference is None or run.pair.without_graph() is not None:
+        return result
+    with run.clock("diagnosis"):
+        return _diagnosed(result, "No diagnosis", lambda: _by_the_files(run.pair))[0]
 
 
 def with_details(
@@ -123,12 +137,44 @@ def _diagnosis(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOu
         return diagnosis_of(pair, pair.export, case_of(pair, outputs, answers))
     if error is None:
         return diagnose(case_of(pair, outputs, answers))
-    if isinstance(error, TensorNotFound) or not isinstance(error, ModelError | FeedError):
+    if isinstance(error, TensorNotFound):
         return None
-    if isinstance(pair.export, HasOwnRuntime) and isinstance(error, ModelError):
+    if isinstance(pair.export, HasOwnRuntime) and not isinstance(error, FeedError):
         return None  # the runtime says what it refuses
-    causes = CAUSES if isinstance(error, ModelError) else ON_WRONG_INPUTS
-    return diagnose(case_of(pair, outputs, answers), causes)
+    if isinstance(error, FeedError):
+        found = diagnose(case_of(pair, outputs, answers), ON_WRONG_INPUTS)
+        if found.findings:
+            return found
+        return _by_the_files(pair)
+    return diagnose(case_of(pair, outputs, answers)) if isinstance(error, ModelError) else None
+
+
+def _by_the_files(pair: Pair) -> Diagnosis:
+    return by_the_files(case_of(pair, (), None), same_inputs=_takes_the_same(pair))
+
+
+def _takes_the_same(pair: Pair) -> bool:
+    """Whether both sides take arrays of the same shape, the batch aside."""
+    known = [pair.model(role).inputs([getattr(output, role) for output in pair.outputs]) for role in ROLES]
+    for entry in pair.inputs:
+        one, other = (
+            side.get(name) for side, name in zip(known, (entry.reference, entry.export), strict=True)
+        )
+        if (
+            entry.transpose is None
+            and one is not None
+            and other is not None
+            and not _fit(one.dims, other.dims)
+        ):
+            return False
+    return True
+
+
+def _fit(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> bool:
+    if one is None or other is None:
+        return True
+    pairs = zip(one[1:], other[1:], strict=False)
+    return len(one) == len(other) and all(a == b or -1 in (a, b) for a, b in pairs)
 
 
 def _diagnosed(
@@ -160,7 +206,7 @@ def _noted(result: ParityResult, error: Exception, lacking: str) -> ParityResult
             f"The diagnosis broke off ({type(error).__name__}: {error}); that is a defect of pytest-tfparity,"
             " please report it. The verdict stands."
         )
-    elif str(error) == result.error:
+    elif result.error is not None and result.error.startswith(str(error)):
         return result
     else:
         note = f"{lacking}: {error}"

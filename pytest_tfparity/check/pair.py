@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, did_you_mean
+from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, nearest
 from ..formats.format import ROLES, Role
 from ..formats.model import HasGraph, Model, Repairable
 from ..formats.registry import format_of
@@ -184,9 +184,9 @@ def open_pair(spec: ParitySpec, models: ModelStore) -> Pair:
 
 def _value(inputs: Mapping[str, Array], name: str) -> Array:
     if name not in inputs:
-        raise FeedError(
-            f"No values for input {name}; given are {', '.join(inputs) or 'none'}.{did_you_mean(name, inputs)}"
-        )
+        near = nearest(name, inputs, 1)
+        instead = f" Name them {name!r}, not {near[0]!r}." if near else ""
+        raise FeedError(f"No values for input {name}; given are {', '.join(inputs) or 'none'}.{instead}")
     return np.asarray(inputs[name])
 
 

@@ -9,6 +9,7 @@ from ..formats.model import HasGraph, HasOwnRuntime, Model
 from ..graph.proof.proof import Proof
 from ..graph.valid import Flaw, first_flaw
 from ..result import OutputComparison, ParityResult
+from ..settings.spec import ParitySpec
 from .health import NOT_FINITE_CAUSES
 
 NOT_THE_SAME = "The export is within tolerance, but it is not the same function: "
@@ -46,12 +47,28 @@ def refusal(model: Model | None) -> Flaw | None:
         return None
 
 
+def refused(spec: ParitySpec, model: Model | None) -> tuple[str, ...]:
+    """Which node of a model TensorFlow refuses to import, a sentence; nothing if it imports it."""
+    flaw = refusal(model)
+    if flaw is None:
+        return ()
+    file = model.graph_file if isinstance(model, HasGraph) else None
+    name = "the reference's graph" if file is None else spec.shown(file)
+    return (f"TensorFlow does not import {name}: {flaw}.",)
+
+
 def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:
     """The result with how the outputs compare, and a note for those that nearly fail."""
     near = [output for output in outputs if output.used is not None and output.used > _NEAR]
     notes = [
         f"{output.export} uses {output.used:.0%} of its tolerance ({_stated(output)})."
         for output in (near if all_passed(outputs) else ())
+    ]
+    notes += [
+        f"{output.ties} of {output.total} values of {output.export} are decided otherwise, where the exact answer is a"
+        f" tie ({output.times_rounding:.2g} times the rounding {output.rounding:.3g})."
+        for output in outputs
+        if output.ties and output.passed
     ]
     return replace(draft, outputs=outputs, unproven=proof.reason, notes=tuple(notes))
 

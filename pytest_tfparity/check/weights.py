@@ -12,6 +12,8 @@ from ..formats.store import ModelStore
 from ..graph.graph import Tensor
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
+from ..wording import counted, verb
+from .verdict import refused
 
 _SHOWN = 8
 """Differences that are listed, one a line; the others are counted. So that a failure fits on a screen."""
@@ -20,7 +22,8 @@ _SHOWN = 8
 def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -> ParityResult:
     """State whether the export's constants are the reference's, bit for bit.
 
-    A pass is no proof of parity: how the constants are wired is not compared. Raises
+    A pass is no proof of parity: how the constants are wired is not compared. That TensorFlow would not import the
+    file is a note: it is judged by its weights alone. Raises
     ``SettingsError`` where the reference holds moving averages and nobody said which were meant.
     """
     usual = formats_for("reference")[0].noun
@@ -35,7 +38,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
             f"`compare: weights` needs a reference that holds weights by name, such as a {usual};"
             f" {reference.label} ({reference.noun}) holds none."
         )
-    constants = _constants(export, [output.export for output in spec.outputs])
+    constants = constants_of(export, [output.export for output in spec.outputs])
     found = weights_parity(constants, reference.tensors(), ema=reference.ema)
     if found.undecided and found.passed:
         raise SettingsError(
@@ -43,7 +46,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
             f" {'averages' if found.averaged else 'raw weights'}. Say which is right: `ema: none`, `trainable`,"
             " `all` or name patterns under `reference`."
         )
-    notes = _notes(found, reference.noun)
+    notes = (*_notes(found, reference.noun), *refused(spec, export))
     if found.passed:
         return replace(
             draft, verdict="pass", unproven="the weights alone were compared, not the graph", notes=notes
@@ -51,7 +54,7 @@ def compare_weights(spec: ParitySpec, models: ModelStore, draft: ParityResult) -
     return replace(draft, verdict="fail", notes=notes)
 
 
-def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
+def constants_of(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
     """The constants and restored variables that the outputs (default: all final tensors) need, by node name."""
     live = export.graph.live(outputs or list(export.outputs()))
     if not live:
@@ -66,8 +69,14 @@ def _constants(export: HasGraph, outputs: list[str]) -> dict[str, Tensor]:
 
 def _notes(found: WeightsComparison, noun: str) -> tuple[str, ...]:
     if found.passed:
-        left = f" {len(found.left_out)} variables of the {noun} are not in it." if found.left_out else ""
-        return (f"{found.equal} constants are the {noun}'s, bit for bit.{left}",)
+        lacking = verb(found.left_out, "is", "are")
+        left = (
+            f" {counted(len(found.left_out), 'variable')} of the {noun} {lacking} not in it."
+            if found.left_out
+            else ""
+        )
+        equal = f"{counted(found.equal, 'constant')} {'is' if found.equal == 1 else 'are'}"
+        return (f"{equal} the {noun}'s, bit for bit.{left}",)
     shown = [mismatch.told(noun) for mismatch in found.mismatches[:_SHOWN]]
     more = len(found.mismatches) - _SHOWN
     head = f"the weights are not the {noun}'s: {len(found.mismatches)} differences"

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from ..check.check import decided_without_running, try_proof
 from ..check.pair import open_pair
-from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
+from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, printable, shown_path
 from ..formats.format import ROLES, Format, Role, is_elsewhere
 from ..formats.registry import format_of, recognised, resembled
 from ..formats.section import Key
@@ -32,10 +32,10 @@ from .defaults import completed
 def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _fetched(_spec(options))
-    say = _silent if options.json else print
+    say = _silent if options.json else _print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
-            spec = _complete(spec, models, say)
+            spec = _complete(spec, models, say, _whole_files(options, spec))
         result = _checked(spec, models, details=options.report is not None)
         other = None if result.passed else _other_reading(spec, models)
     if spec.origins:
@@ -95,6 +95,11 @@ def _silent(text: str) -> None:
     """Print nothing."""
 
 
+def _print(text: str) -> None:
+    """Print a sentence, which may quote names out of files."""
+    print(printable(text))
+
+
 def init(options: argparse.Namespace) -> int:
     """Write a first manifest for a reference and its export, or add a model to one."""
     from ..settings.draft import add_to_manifest, command_for, write_manifest
@@ -104,7 +109,7 @@ def init(options: argparse.Namespace) -> int:
     path: Path = options.manifest or manifest_in(Path()) or Path(MANIFEST_FILE)
     if path.exists() and not options.add:
         raise SettingsError(
-            f"{path} is there already; it is not overwritten. Add the model to it: --add; or name another file:"
+            f"{path} is there already and is not overwritten. Add the model to it with --add, or name another file:"
             " --manifest FILE"
         )
     if options.add and not path.exists():
@@ -115,22 +120,23 @@ def init(options: argparse.Namespace) -> int:
             "init reads files of this machine, no URLs. Write the manifest for a copy of them, and put the URLs in."
         )
     with closing(ModelStore()) as models:
-        found = decided(completed(spec, models, made_up=False), models)
-        _say_taken(found.spec, models, print)
+        files = (spec.root / options.inputs,) if _names_whole_files(options) else ()
+        found = decided(completed(spec, models, examples=True, files=files), models)
+        _say_taken(found.spec, models, _print)
     found = answered(found)
     spec = replace(found.spec, health="error")
-    remarks = {**found.remarks, "health": STRICT}
     if options.add:
-        add_to_manifest(path, spec, remarks)
+        add_to_manifest(path, spec, found.remarks)
     else:
-        write_manifest(path, [spec], remarks)
-    print(*found.said, sep="\n", end="\n" if found.said else "")
-    print(
+        write_manifest(path, [spec], {**found.remarks, "health": STRICT})
+    for sentence in found.said:
+        _print(sentence)
+    _print(
         f"{'added to' if options.add else 'wrote'} {path}: model {spec.name}, inputs {_names(spec, 'inputs')},"
         f" outputs {_names(spec, 'outputs')}"
     )
     for question in found.open:
-        print(f"to be decided in {path}: {question}")
+        _print(f"to be decided in {path}: {question}")
     print(f"check it: {command_for(shown_path(Path(os.path.abspath(path))))}")
     return 0
 
@@ -197,6 +203,17 @@ def schema(options: argparse.Namespace) -> int:
     return 0
 
 
+def completion(options: argparse.Namespace) -> int:
+    """Print the script that completes commands and options in a shell."""
+    from ..diagnosis.causes import CATALOGUE
+    from ..formats.registry import FORMATS
+    from .completion import completion as script
+    from .parser import parser
+
+    print(script(options.shell, parser(FORMATS), sorted(CATALOGUE)), end="")
+    return 0
+
+
 def _write_repaired(spec: ParitySpec, path: Path) -> str:
     """Write the repaired export; a sentence about what was done."""
     from ..check.repaired_export import write_repaired_export
@@ -208,9 +225,11 @@ def _write_repaired(spec: ParitySpec, path: Path) -> str:
     return f"Wrote {path}: with every finding repaired it matches to {remaining:.3g}."
 
 
-def _complete(spec: ParitySpec, models: ModelStore, say: Callable[[str], None]) -> ParitySpec:
+def _complete(
+    spec: ParitySpec, models: ModelStore, say: Callable[[str], None], files: tuple[Path, ...]
+) -> ParitySpec:
     """``spec`` in full for one check; what was found is said."""
-    found = completed(spec, models)
+    found = completed(spec, models, files=files)
     _say_taken(found.spec, models, say)
     for sentence in found.said:
         say(sentence)
@@ -242,6 +261,10 @@ def _other_reading(spec: ParitySpec, models: ModelStore) -> str | None:
     return None
 
 
+_STATED = ("atol", "rtol", "rounding", "compare", "run")
+"""Options that are keys of a marker by the same name."""
+
+
 def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
     given = {
@@ -250,7 +273,7 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
         "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
-    given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
+    given.update({name: getattr(options, name, None) for name in _STATED})
     name = getattr(options, "name", None) or Path(options.export).stem
     return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
 
@@ -268,22 +291,26 @@ def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
     }
     for name in sorted(options.format_keys):
         text = getattr(options, name)
-        sides = [role for role in ROLES if name in known[role]]
-        if text is None:
-            continue
-        if not sides:
-            nouns = " and ".join(form.noun for form in forms.values())
-            raise SettingsError(
-                f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
-            )
-        values = _pair(text) if len(sides) > 1 else (text,)
-        if len(values) == 1 and known[sides[0]][name].kind != "path":
-            values *= len(sides)
-        for role, value in zip(sides, values, strict=False):
-            stated[role][name] = _typed(known[role][name], value)
+        if text is not None:
+            keys = {role: known[role][name] for role in ROLES if name in known[role]}
+            if not keys:
+                nouns = " and ".join(form.noun for form in forms.values())
+                raise SettingsError(
+                    f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
+                )
+            for role, value in _of_sides(keys, text):
+                stated[role][name] = _typed(keys[role], value)
     return {
         word: value for role in ROLES for word, value in keywords(role, forms[role], stated[role]).items()
     }
+
+
+def _of_sides(keys: Mapping[Role, Key], text: str) -> Iterator[tuple[Role, str]]:
+    """The sides whose key an option is, each with its value."""
+    values = _pair(text) if len(keys) > 1 else (text,)
+    if len(values) == 1 and next(iter(keys.values())).kind != "path":
+        values *= len(keys)
+    yield from zip(keys, values, strict=False)
 
 
 def _format_named(file: str, role: Role) -> Format:
@@ -303,15 +330,39 @@ def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         _tensor(name): {"export": export} for name, export in _named(options, "input")
     }
     file = getattr(options, "inputs", None)
-    if file:
+    if file and not _names_whole_files(options):
         for name in _arrays(Path(file)):
-            inputs.setdefault(_tensor(name), {}).update(npz=file, key=name)
+            full = _tensor(name)
+            if not full.rpartition(":")[2].isdecimal():
+                raise SettingsError(
+                    f"{file} has an array {name!r}, which is the name of no tensor. Write it under the name of an"
+                    " input, such as image:0."
+                )
+            inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
 
 
 def _tensor(name: str) -> str:
     """``"image:0"`` for ``"image"``: one tensor has one entry, however it is spelt."""
     return name if ":" in name else f"{name}:0"
+
+
+def _names_whole_files(options: argparse.Namespace) -> bool:
+    """Whether ``--inputs`` names files of which each is a value, encoded images say, and no file of arrays."""
+    file = getattr(options, "inputs", None)
+    return file is not None and Path(file).suffix not in (".npz", ".npy")
+
+
+def _whole_files(options: argparse.Namespace, spec: ParitySpec) -> tuple[Path, ...]:
+    """The files that ``--inputs`` names in a pattern. Raises SettingsError if there is none."""
+    if not _names_whole_files(options):
+        return ()
+    from ..settings.entries import matching_files
+
+    found = matching_files(spec.root, options.inputs)
+    if not found:
+        raise SettingsError(f"--inputs names {options.inputs}{missing_file(spec.root / options.inputs)}")
+    return tuple(map(Path, found))
 
 
 def _arrays(file: Path) -> list[str]:

@@ -61,11 +61,14 @@ class _Sides(NamedTuple):
     of_export: Mapping[str, TensorSpec]
 
 
-def completed(spec: ParitySpec, models: ModelStore, *, made_up: bool = True) -> Completed:
+def completed(
+    spec: ParitySpec, models: ModelStore, *, examples: bool = False, files: tuple[Path, ...] = ()
+) -> Completed:
     """``spec`` with outputs where the export ends, inputs with random values, and feeds that end a training phase.
 
-    Raises ``SettingsError`` where only the user can know; where only the values of inputs are not known, that is so if
-    they must be ``made_up``, else files are named that the user is to make.
+    Text has the ``files`` for its values if there are any. Else an input of which no values can be made up has none,
+    or, where ``examples`` are wanted, names files that the user is to make. Raises ``SettingsError`` where only the
+    user can know.
     """
     export = models.open(spec.export, spec.root)
     reference = models.open(spec.reference, spec.root) if spec.reference is not None else None
@@ -80,14 +83,29 @@ def completed(spec: ParitySpec, models: ModelStore, *, made_up: bool = True) -> 
     sides = _Sides(reference or export, export, of_reference, of_export)
     pairs = _named(spec, sides)
     remarks: dict[str, str] = {}
-    inputs = tuple(_input(spec, name, other, sides, made_up, remarks) for name, other in pairs.items())
-    spec = replace(spec, inputs=inputs)
+    inputs = _inputs(spec, pairs, sides, files)
+    if examples:
+        inputs = [_with_example(entry, sides, spec.root, remarks) for entry in inputs]
+    spec = replace(spec, inputs=tuple(inputs))
     _require_all(sides, pairs)
     for role in ROLES:
         about = " ".join(sentence for each, sentence in said if each == role)
         remarks |= {f"{role}.feeds": about} if about else {}
     shown = tuple(f"{spec.shown(_side(spec, role))}: {sentence}" for role, sentence in said)
     return Completed(spec=spec, said=shown, remarks=remarks)
+
+
+def _inputs(
+    spec: ParitySpec, pairs: Mapping[str, str], sides: _Sides, files: tuple[Path, ...]
+) -> list[InputSpec]:
+    """The inputs with the values that the command line gives them. Raises SettingsError if none takes ``files``."""
+    inputs = [_input(spec, name, other, sides, files) for name, other in pairs.items()]
+    if files and not any(isinstance(entry.source, BytesSource) for entry in inputs):
+        raise SettingsError(
+            f"{spec.shown(files[0])} is no .npz file, and no input takes whole files: {_types(sides.of_reference)}."
+            " Give a file that numpy.savez wrote, with an array for each input under the input's name."
+        )
+    return inputs
 
 
 def _require_all(sides: _Sides, pairs: Mapping[str, str]) -> None:
@@ -188,33 +206,47 @@ def _named(spec: ParitySpec, sides: _Sides) -> Mapping[str, str]:
     if given and not pairs.keys() & set(given):
         raise SettingsError(
             f"--inputs gives values for {some(given)}, which no input is called. Inputs of the reference:"
-            f" {some(pairs)}."
+            f" {some(pairs)}. These are what the outputs of {sides.reference.label} and {sides.export.label} need."
         )
     return pairs
 
 
-def _input(
-    spec: ParitySpec, name: str, other: str, sides: _Sides, made_up: bool, remarks: dict[str, str]
-) -> InputSpec:
-    """One input with the values that the command line gives it, or random ones, or a file that is to be made."""
+def _input(spec: ParitySpec, name: str, other: str, sides: _Sides, files: tuple[Path, ...]) -> InputSpec:
+    """One input with the values that the command line gives it, or random ones; without where none can be made up."""
     given = [entry.source for entry in spec.inputs if entry.reference == name and entry.source is not None]
     if given:
         return InputSpec(reference=name, export=other, source=given[-1])
     taken = sides.of_reference[name], sides.of_export[other]
+    source: InputSource | None = None
     try:
-        source: InputSource = random_source(*taken)
-    except NoRandomNumbers as reason:
-        if made_up:
-            raise SettingsError(
-                f"Input {name}: {reason}. Give its values: --inputs FILE.npz with an array under that name."
-            ) from None
-        source, remarks["inputs"] = _example(name, taken[0], sides.reference, spec.root)
+        source = random_source(*taken)
+    except NoRandomNumbers:
+        if files and _is_text(taken[0]):
+            source = BytesSource(paths=files)
     return InputSpec(reference=name, export=other, source=source)
+
+
+def _with_example(entry: InputSpec, sides: _Sides, root: Path, remarks: dict[str, str]) -> InputSpec:
+    """``entry`` with files to be made where it has no values, and a remark that asks for them."""
+    if entry.source is not None:
+        return entry
+    source, remarks["inputs"] = _example(
+        entry.reference, sides.of_reference[entry.reference], sides.reference, root
+    )
+    return replace(entry, source=source)
+
+
+def _is_text(taken: TensorSpec) -> bool:
+    return type_number(taken.dtype) == STRING
+
+
+def _types(inputs: Mapping[str, TensorSpec]) -> str:
+    return ", ".join(f"{name} ({taken})" for name, taken in inputs.items()) or "there is none"
 
 
 def _example(name: str, taken: TensorSpec, model: Model, root: Path) -> tuple[InputSource, str]:
     """A source that names files which are not there yet, and what the user is to put in their place."""
-    if type_number(taken.dtype) == STRING and isinstance(model, HasGraph) and _decodes(model):
+    if _is_text(taken) and isinstance(model, HasGraph) and _decodes(model):
         return (
             BytesSource(paths=(root / "images" / "*.jpg",)),
             f"The graph decodes {name} itself: name image files of your own here.",

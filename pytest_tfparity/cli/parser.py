@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ..formats.section import Key
 
 
+SHELLS = ("bash", "zsh", "fish")
+"""The shells whose completion is printed."""
+
+
 def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     """Every command and its options; those that open models have the keys of ``formats`` too."""
     made = argparse.ArgumentParser(
@@ -31,6 +35,14 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     check.add_argument("--atol", metavar="X", help="absolute tolerance (default: 1e-5)")
     check.add_argument("--rtol", metavar="X", help="relative tolerance (default: 0)")
     check.add_argument(
+        "--rounding",
+        metavar="K",
+        nargs="?",
+        const="8",
+        type=_times,
+        help="in place of both: within K times the reference's own rounding of the exact answer (default K: 8)",
+    )
+    check.add_argument(
         "--compare", choices=("outputs", "weights"), help="compare only the weights, where there is no graph"
     )
     check.add_argument(
@@ -46,6 +58,17 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         "--report", metavar="DIR", type=Path, help="write report.json and a page into this folder"
     )
     check.add_argument("--json", action="store_true", help="print what report.json says, and nothing else")
+
+    init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
+    _sides(init, formats)
+    _values(init)
+    init.add_argument("--add", action="store_true", help="add the model to a manifest that is there already")
+    init.add_argument(
+        "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
+    )
+    init.add_argument(
+        "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
+    )
 
     report = commands.add_parser("report", help="make the page of a report again, or merge several reports")
     report.set_defaults(function="report_again")
@@ -68,24 +91,28 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
         help="print the JSON schema of a manifest, for editors: tfparity schema > tfparity.schema.json",
     )
 
-    init = commands.add_parser("init", help="write a first tfparity.yaml for a reference and its export")
-    _sides(init, formats)
-    _values(init)
-    init.add_argument("--add", action="store_true", help="add the model to a manifest that is there already")
-    init.add_argument(
-        "--name", metavar="NAME", help="what to call the model (default: the name of the export)"
-    )
-    init.add_argument(
-        "--manifest", metavar="FILE", type=Path, help=f"the file to write (default: {MANIFEST_FILE})"
-    )
+    completion = commands.add_parser("completion", help="print what a shell needs to complete these commands")
+    completion.add_argument("shell", choices=SHELLS, help="the shell that is to read it")
     return made
+
+
+def _times(text: str) -> str:
+    """What stands behind ``--rounding``; a file there was meant for something else."""
+    try:
+        float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number; put --rounding behind the files, or write --rounding=8"
+        ) from None
+    return text
 
 
 def _values(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--inputs",
-        metavar="FILE.npz",
-        help="values of the inputs by tensor name (default: seeded random numbers)",
+        metavar="FILE.npz|FILES",
+        help="values of the inputs by tensor name; or files, such as 'images/*.jpg', for a graph that decodes them"
+        " (default: seeded random numbers)",
     )
 
 

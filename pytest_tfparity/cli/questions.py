@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..check.pair import some
+from ..errors import printable
 from ..formats.model import HasGraph, Model
 from ..formats.registry import format_of
 from ..formats.store import ModelStore
@@ -14,6 +17,9 @@ from ..graph.graph import tensor_name
 from ..graph.heads import heads, variables_behind
 from ..settings.spec import OutputSpec
 from .defaults import Completed
+
+_WIDEST = 100
+"""Columns beyond which a question is hard to read, however wide the terminal is."""
 
 
 def decided(found: Completed, models: ModelStore) -> Completed:
@@ -53,7 +59,8 @@ def answered(found: Completed) -> Completed:
     question = found.reading
     if question is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return found
-    print(question.question)
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    print(*(textwrap.fill(printable(line), width) for line in question.question.splitlines()), sep="\n")
     words = "/".join(question.answers)
     while True:
         try:

@@ -206,7 +206,7 @@ def not_saved(
         scopes=scopes,
         message=(
             f"The checkpoint has {enumerated(saved[:2])} but no {', '.join(lost)}{others}:"
-            " Saver(tf.trainable_variables()) leaves them out. Save tf.global_variables(); if the run is"
+            " Saver(tf.trainable_variables()), for one, leaves them out. Save tf.global_variables(); if the run is"
             " gone, re-estimate the statistics with forward passes in training mode."
         ),
     )

@@ -45,7 +45,7 @@ from .causes import (
 )
 from .causes.batch_norm import same_epsilon
 from .causes.kinds.graph import classified
-from .diagnose import diagnose, without_right_rewrites
+from .diagnose import Diagnosis, diagnose, without_right_rewrites
 from .evidence import Evidence
 from .places.divergences import Difference, differences
 from .places.weights import WrongConstant, wrong_constants
@@ -128,14 +128,24 @@ def hidden_differences(case: Case) -> tuple[Finding, ...]:
 
     What a stated tolerance is for is left out: lower precision of weights and arithmetic.
     """
+    return tuple(each for each in by_the_files(case).findings if each.cause not in _TOLERATED)
+
+
+def by_the_files(case: Case, *, same_inputs: bool = True) -> Diagnosis:
+    """What makes an export another function than its reference, as far as the files show it without a run.
+
+    ``same_inputs`` is False where the sides take other arrays: then weights of another shape are no rewriting.
+    """
     diagnosis = diagnose(_without_rounding(case), _CAUSES)
     found = {finding.cause for finding in diagnosis.findings}
     made_up = _MADE_UP if found & _MADE_UP and _make_up(case) else frozenset()
-    return tuple(
+    certain = _NO_REWRITING if same_inputs else _NO_REWRITING | {arrangement.SHAPES_DIFFER.id}
+    told = tuple(
         finding
         for finding in diagnosis.findings
-        if finding.cause not in _TOLERATED | made_up and (diagnosis.alike or finding.cause in _NO_REWRITING)
+        if finding.cause not in made_up and (diagnosis.alike or finding.cause in certain)
     )
+    return replace(diagnosis, findings=told, notes=())
 
 
 def _make_up(case: Case) -> bool:

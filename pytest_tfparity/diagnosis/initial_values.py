@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..graph import ops
 from ..graph.graph import Array, Graph, Node, Tensor
 from ..graph.read.tensors import values
 from .evidence import ReferenceEvidence
+from .places.batch_norms import reference_linears, reference_norms
 from .query import reference_query
 from .relations.relation import Doubles
 from .tensor_names import averaged_by
@@ -21,6 +21,8 @@ from .tensor_names import averaged_by
 Spread: TypeAlias = Literal["uniform", "truncated normal"]
 
 _PASSED = frozenset({"Identity", "Reshape", "Cast", "Snapshot"})
+_NEUTRAL = (1.0, 0.0, 0.0, 1.0)
+"""What gamma, beta, mean and variance of a batch norm begin with: they change nothing."""
 _DEEPEST = 12
 """Bound of a recursion: the initialisers of TensorFlow are four ops deep (random, times, plus, an identity)."""
 _FEWEST = 16
@@ -57,6 +59,16 @@ class Start:
         slack = _SLACK * (self.high - self.low)
         filled = high - low > _FILLED * (self.high - self.low)
         return self.low - slack <= low and high <= self.high + slack and filled
+
+    def excludes(self, array: Array) -> bool:
+        """Whether random numbers are drawn here, and some value of ``array`` is none of them.
+
+        One number throughout excludes nothing: a graph for inference alone may fill its variables with zeros.
+        """
+        if self.low == self.high:
+            return False
+        slack = _SLACK * (self.high - self.low)
+        return bool(array.size and (array.min() < self.low - slack or array.max() > self.high + slack))
 
     def is_spread_so(self, array: Array) -> bool:
         """Whether the values are spread between the bounds as those that are drawn: the Kolmogorov-Smirnov test."""
@@ -95,17 +107,23 @@ def starts(evidence: ReferenceEvidence) -> Mapping[str, Start]:
 
 
 @reference_query
-def constant_starts(evidence: ReferenceEvidence) -> Mapping[str, Tensor]:
-    """Initial values of one number throughout, by the checkpoint's variable."""
-    found = {}
+def single_starts(evidence: ReferenceEvidence) -> Mapping[str, Collection[float]]:
+    """The numbers that the whole of a variable of the checkpoint may begin with, none for one that is drawn.
+
+    What the graph says plainly, and what the weights of batch norms and biases begin with wherever they are built. Of
+    other variables nothing is known.
+    """
+    found: dict[str, set[float]] = {}
+    for norm in evidence[reference_norms]:
+        for name, number in zip((norm.gamma, norm.beta, norm.mean, norm.variance), _NEUTRAL, strict=True):
+            found.setdefault(name or "", set()).add(number)
+    for linear in evidence[reference_linears]:
+        for each in linear.added:
+            found.setdefault(each.bias, set()).add(0.0)
     for name, start in evidence[starts].items():
-        key, value = evidence.keys.get(name), evidence.reference.variables.get(name)
-        if key is None or value is None or start.low != start.high or not np.isfinite(start.low):
-            continue
-        if value.dtype.number in (1, 2, 19):
-            filled = partial(np.full, value.shape, start.low, value.array.dtype)
-            found[averaged_by(key, evidence.checkpoint) or key] = Tensor(value.dtype, value.shape, filled)
-    return found
+        found.setdefault(name, set()).update({start.low} if start.low == start.high else ())
+    keys = {name: evidence.keys.get(name, name) for name in found}
+    return {averaged_by(key, evidence.checkpoint) or key: found[name] for name, key in keys.items()}
 
 
 def _bounds(graph: Graph, name: str, depth: int) -> tuple[float, float] | None:

@@ -55,8 +55,12 @@ def export_after_weights(evidence: Evidence) -> frozenset[str]:
 @query
 def export_after_inputs(evidence: Evidence) -> frozenset[str]:
     """The nodes of the export that depend on values of its inputs, not only on their shapes."""
-    flow = evidence[export_flow]
-    return _dependent(flow, (tensor.node for tensor in evidence.export.inputs), past=ops.OF_SHAPE)
+    return after_inputs(evidence[export_flow], (tensor.node for tensor in evidence.export.inputs))
+
+
+def after_inputs(flow: LiveGraph, inputs: Iterable[str]) -> frozenset[str]:
+    """The nodes that depend on values of ``inputs``, these included, not only on their shapes."""
+    return _dependent(flow, inputs, past=ops.OF_SHAPE)
 
 
 def _dependent(flow: LiveGraph, first: Iterable[str], past: Collection[str] = frozenset()) -> frozenset[str]:

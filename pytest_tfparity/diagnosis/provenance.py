@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -49,7 +49,7 @@ class Provenance:
     - ``other checkpoint``: bit for bit the variable as the checkpoints ``checkpoints`` hold it;
     - a kind of :class:`Relation`: what it is of ``source`` as ``relation`` says; a ``mixture`` of the variable with
       ``source``, its average;
-    - ``initial``: zeros or ones (or a known initial value) where the variable has something else;
+    - ``initial``: the one number that the variable begins with, where it has something else;
     - ``other shape``: the variable has another number of elements or another shape with other values;
     - ``unknown``: none of these; ``cosine`` is that with the own variable.
 
@@ -118,7 +118,7 @@ def provenance(
     *,
     variables_of: Mapping[str, str] | None = None,
     others: Mapping[str, Mapping[str, Tensor]] | None = None,
-    initial: Mapping[str, Tensor] | None = None,
+    starts: Mapping[str, Collection[float]] | None = None,
     parts: Mapping[str, str] | None = None,
     equal: Mapping[str, str] | None = None,
 ) -> tuple[Provenance, ...]:
@@ -126,7 +126,8 @@ def provenance(
 
     ``variables_of`` maps a constant to the checkpoint's variable in whose place it stands; a
     constant that has a variable's name stands in its place anyway. ``others`` are other checkpoints of
-    the folder, by what to call them; ``initial`` initial values by variable. ``parts`` says of a
+    the folder, by what to call them; ``starts`` the numbers that the whole of a variable may begin
+    with: where they are not known, a vector begins with zeros or ones. ``parts`` says of a
     constant that stands for a part of its variable which one (as RestoreV2 spells it), ``equal`` of one that
     is known to equal a tensor of the checkpoint which one.
     """
@@ -141,7 +142,7 @@ def provenance(
         if name in equal:
             found.append(_equal(name, tensor, equal[name], place))
             continue
-        found.append(_origin(name, tensor, place, index, others or {}, initial or {}))
+        found.append(_origin(name, tensor, place, index, others or {}, starts or {}))
     return tuple(found)
 
 
@@ -209,7 +210,7 @@ def _origin(
     place: _Place,
     index: _Index,
     others: Mapping[str, Mapping[str, Tensor]],
-    initial: Mapping[str, Tensor],
+    starts: Mapping[str, Collection[float]],
 ) -> Provenance:
     array = values(tensor)
     known = Provenance(
@@ -225,10 +226,9 @@ def _origin(
     if place.mean is not None and same(array, place.mean):
         return replace(known, kind="shadow", source=place.shadow)
     if not known.informative:
-        return _uninformative(known, array, place, initial)
+        return _uninformative(known, array, place, starts)
     found = _elsewhere(known, tensor, place.variable, index)
     found = found or _other_checkpoint(known, array, place, others)
-    found = found or _initial(known, array, place, initial)
     if found is None and place.raw is not None and place.mean is not None:
         mixed = mixture(array, place.mean, place.raw)
         found = None if mixed is None else _related(known, place.shadow, mixed)
@@ -236,7 +236,7 @@ def _origin(
 
 
 def _uninformative(
-    known: Provenance, array: Array, place: _Place, initial: Mapping[str, Tensor]
+    known: Provenance, array: Array, place: _Place, starts: Mapping[str, Collection[float]]
 ) -> Provenance:
     """Of a tensor of one value throughout only its place can say anything."""
     own = place.raw if place.raw is not None else place.mean
@@ -244,10 +244,7 @@ def _uninformative(
         return known
     if own.shape != array.shape:
         return replace(known, kind="other shape", source=place.variable)
-    found = _initial(known, array, place, initial)
-    if found is not None or float(array.reshape(-1)[0]) in (0.0, 1.0):
-        return found or replace(known, kind="initial")
-    return known
+    return replace(known, kind="initial") if _begins_with(array, place, starts) else known
 
 
 def _elsewhere(known: Provenance, tensor: Tensor, variable: str | None, index: _Index) -> Provenance | None:
@@ -288,13 +285,12 @@ def _other_checkpoint(
     )
 
 
-def _initial(
-    known: Provenance, array: Array, place: _Place, initial: Mapping[str, Tensor]
-) -> Provenance | None:
-    value = initial.get(place.variable or "")
-    if value is None or not same(array, values(part_of(value, place.part))):
-        return None
-    return replace(known, kind="initial")
+def _begins_with(array: Array, place: _Place, starts: Mapping[str, Collection[float]]) -> bool:
+    """Whether a variable begins with the one number that ``array`` holds."""
+    number = float(array.reshape(-1)[0])
+    if place.variable is not None and place.variable in starts:
+        return number in starts[place.variable]
+    return array.ndim < 2 and number in (0.0, 1.0)
 
 
 def _made_of(known: Provenance, array: Array, place: _Place, index: _Index) -> Provenance:

@@ -45,6 +45,11 @@ class Averages:
     right_raw: int
     right_averages: int
 
+    @property
+    def means_averages(self) -> bool:
+        """Whether the reference restores the averages of some weights."""
+        return bool(self.right_averages or self.raw)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..graph.edit.repair import Repair, Ungraftable
 from .activations import activations
@@ -70,14 +70,29 @@ def without_needless(start: Evidence, repaired: Repaired) -> Repaired:
 
     What says the same of another place as one that is needed stays: it only happens not to matter there.
     """
+    if not repaired.passed or not start.case.comparable:
+        return repaired
+    repaired = _without_idle(repaired)
     found = repaired.accepted
-    if not repaired.passed or not start.case.comparable or sum(each.repairable for each in found) < 2:
+    if sum(each.repairable for each in found) < 2:
         return repaired
     for left_out in _trials(start, found):
         others = [each for each in repaired.accepted if each not in left_out]
         if 0 < len(others) < len(repaired.accepted):
             repaired = _passing(start, others) or repaired
     return _with_the_same_changes(start, found, repaired)
+
+
+def _without_idle(repaired: Repaired) -> Repaired:
+    """``repaired``, which restores parity, without what may be harmless and was not repaired: it was not needed."""
+    found = repaired.accepted
+    needed = tuple(each for each in found if each.repairable or each.apart or not _is_doubtful(each))
+    return replace(repaired, accepted=needed) if any(each.repairable for each in needed) else repaired
+
+
+def _is_doubtful(accepted: Accepted) -> bool:
+    """Whether what was found may change nothing."""
+    return accepted.suspicion.certainty == "suggestive" or accepted.suspicion.rewrite
 
 
 def effects(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, Remaining]:
@@ -96,11 +111,7 @@ def effects(start: Evidence, accepted: Sequence[Accepted]) -> Mapping[int, Remai
 
 def _trials(start: Evidence, accepted: Sequence[Accepted]) -> Iterator[Sequence[Accepted]]:
     """Doubtful findings to leave out, those that several trials save one for first."""
-    doubtful = [
-        each
-        for each in accepted
-        if each.repairable and (each.suspicion.certainty == "suggestive" or each.suspicion.rewrite)
-    ]
+    doubtful = [each for each in accepted if each.repairable and _is_doubtful(each)]
     if len(doubtful) > 1:
         yield doubtful
     if len(doubtful) > _MOST_TRIALS:  # too many to try each: one run says which nodes differ by themselves

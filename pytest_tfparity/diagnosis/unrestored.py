@@ -42,8 +42,9 @@ class Unrestored:
     """The weights of the export that are nothing that the checkpoint holds.
 
     ``groups`` are layers (a kernel with the batch norm behind it) by what became of them; ``whole`` says
-    that no weight at all is the checkpoint's. ``drawn`` are kernels of layers that hold nothing else to tell, and that
-    an initialiser may have drawn. ``marks`` counts initial values. ``cosine`` is the median over kernels.
+    that no weight at all is the checkpoint's. ``drawn`` may be at their start, but something else may leave them too:
+    kernels that an initialiser may have drawn, in layers that hold nothing else to tell, and layers of which moving
+    statistics are at no start. ``marks`` counts initial values. ``cosine`` is the median over kernels.
     """
 
     whole: bool
@@ -100,15 +101,15 @@ def _left_statistics(
 
 
 def _told(evidence: Evidence, fates: Mapping[Fate, Sequence[WrongConstant]], *, whole: bool) -> Unrestored:
-    initial = tuple(fates.get("initial", ()))
+    initial, drawn = tuple(fates.get("initial", ())), tuple(fates.get("drawn", ()))
     return Unrestored(
         whole=whole,
         initial=initial,
-        drawn=tuple(fates.get("drawn", ())),
+        drawn=drawn,
         older=tuple(fates.get("older", ())),
         foreign=tuple(fates.get("foreign", ())),
         unknown=tuple(fates.get("unknown", ())),
-        marks=sum(_is_mark(evidence, each) for each in initial),
+        marks=sum(_is_mark(evidence, each) for each in initial or drawn),
         cosine=_cosine([each for group in fates.values() for each in group]),
     )
 
@@ -149,11 +150,13 @@ def _layers(evidence: Evidence, wrong: Iterable[WrongConstant]) -> Iterable[list
 
 
 def _fate(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
-    moved = sum(_is_moved(evidence, each) for each in wrong)
+    moved = [each for each in wrong if _is_moved(evidence, each)]
     # Beside trained values a kernel that an initialiser may have drawn is one that training left within its bounds.
     marks = sum(each.kind == "initial" or (not moved and _is_mark(evidence, each)) for each in wrong)
-    if marks and marks >= moved:
-        return "initial"
+    if marks and marks >= len(moved):
+        odd = [*moved, *(each for each in wrong if _is_no_start(evidence, each))]
+        if all(each.statistic for each in odd):  # a forward pass in training mode moves these too
+            return "drawn" if odd else "initial"
     near = _cosine(wrong)
     return "older" if near is not None and near > NEAR else "foreign"
 
@@ -163,8 +166,8 @@ def _fate_alone(evidence: Evidence, wrong: Sequence[WrongConstant]) -> Fate:
     fate = _fate(evidence, wrong)
     kernels = [each for each in wrong if len(each.held.shape) > 1]
     near = _cosine(kernels)
-    if fate == "initial":
-        return _fate_of_drawn(evidence, wrong, kernels, near)
+    if fate in ("initial", "drawn"):
+        return _fate_of_drawn(evidence, wrong, kernels, near) if fate == "initial" else fate
     if near is None or max(values(each.held).size for each in kernels) < _FEWEST:
         return "unknown"
     if fate == "older":
@@ -176,12 +179,19 @@ def _fate_of_drawn(
     evidence: Evidence, wrong: Sequence[WrongConstant], kernels: Sequence[WrongConstant], near: float | None
 ) -> Fate:
     """The same of a layer that may hold initial values; ``near`` is the cosine of its kernels, where there is one."""
-    if any(each.kind == "initial" for each in wrong):
+    if all(_is_spread_so(evidence, each) for each in kernels):
         return "initial"
-    # A trained kernel that was scaled or cut may lie within the bounds of an initialiser too.
-    if near is not None and abs(near) > NEAR:
+    # A trained kernel may lie within the bounds of an initialiser too, and beside a bias that was set to 0.
+    few = all(values(each.held).size < _FEWEST for each in kernels)
+    if near is not None and kernels and abs(near) > (_NEAR_ALONE if few else NEAR):
         return "unknown"
-    return "initial" if all(_is_spread_so(evidence, each) for each in kernels) else "drawn"
+    return "initial" if any(each.kind == "initial" for each in wrong) else "drawn"
+
+
+def _is_no_start(evidence: Evidence, wrong: WrongConstant) -> bool:
+    """Whether the initialiser, as far as it is known, cannot have given this."""
+    start = evidence[starts].get(wrong.node) if wrong.kind != "initial" else None
+    return start is not None and start.excludes(values(wrong.held))
 
 
 def _is_mark(evidence: Evidence, wrong: WrongConstant) -> bool:

@@ -64,15 +64,15 @@ class WeightMismatch:
         if self.problem == "not found":
             return f"{self.constant} is no variable of the {noun}, under any name."
         found = self.provenance
-        if found is None or found.kind in ("unknown", "other shape"):
+        if found is None or (found.kind in ("unknown", "other shape") and found.informative):
             return f"{self.constant} differs from {self.variable} of the {noun}."
         return f"{self.constant} differs from {self.variable} of the {noun}: it is {_origin(found)}."
 
 
 def _origin(found: Provenance) -> str:
     """What a constant is that differs from its variable, after "it is"."""
-    if found.kind == "initial":
-        return "an initial value"
+    if not found.informative:
+        return "one number throughout"
     if found.kind == "other checkpoint":
         return f"the value of {found.source}"
     if found.kind == "mixture":
@@ -149,6 +149,22 @@ def weights_parity(
         undecided=ema is None and any(each.averaged for each in found),
         structural=structural,
     )
+
+
+def meant(constants: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor], ema: Ema) -> dict[str, str]:
+    """Constant to the tensor of the checkpoint that it should hold, by its name; see :func:`weights_parity` of ``ema``.
+
+    Where nobody said whether averages are meant, it is what the constant holds.
+    """
+    found = {}
+    for name, key in _places(constants, checkpoint).items():
+        shadow = shadow_of(key, checkpoint)
+        if shadow is not None:
+            held, average = values(constants[name]), values(checkpoint[shadow])
+            averaged = same(held, average) if ema is None else _wanted(key, ema)
+            key = shadow if averaged else key
+        found[name] = key
+    return found
 
 
 def _weights(constants: Mapping[str, Tensor], places: Collection[str]) -> dict[str, Tensor]:

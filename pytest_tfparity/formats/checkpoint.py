@@ -434,7 +434,7 @@ class CheckpointFormat(Format):
             "ema",
             {"ema": "undecided"},
             "The checkpoint holds moving averages, and its meta graph does not say whether they are meant.",
-            f"Which weights are right? {found.question}",
+            found.question,
             {"trainable": {"ema": "trainable"}, "none": {"ema": "none"}},
         )
 

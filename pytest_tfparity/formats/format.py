@@ -85,7 +85,8 @@ class Format(ABC):
 
     ``section`` has the manifest's word as its name and the format's keys; the first of them has the same name
     and states the file. ``noun`` is how messages call such a model, ``suffixes`` are what the names of its files end
-    with. A marker's plain keywords are about the side that the format ``usually`` stands on.
+    with. A marker's plain keywords are about the side that the format ``usually`` stands on. ``is_folder``: a model is
+    a folder of its own, not files in one.
     """
 
     section: ClassVar[Section]
@@ -93,6 +94,7 @@ class Format(ABC):
     usually: ClassVar[Role]
     suffixes: ClassVar[tuple[str, ...]] = ()
     exclusive: ClassVar[tuple[Exclusive, ...]] = ()
+    is_folder: ClassVar[bool] = False
 
     @property
     def word(self) -> str:

@@ -85,7 +85,7 @@ class OnnxFile(LiftedModel):
             fed = {self._lift.inputs[tensor.node]: value for tensor, value in piece.items()}
             found = session.run(fed, list(wanted.values()))
             parts.append({name: found[own] for name, own in wanted.items()})
-        return joined(self.label, cut.size, parts)
+        return joined(self.label, cut, parts)
 
     @cached_property
     def _session(self) -> OnnxSession:

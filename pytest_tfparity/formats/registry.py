@@ -57,3 +57,14 @@ def resembled(path: Path, role: Role) -> Format:
     """The format that ``path`` was meant as, by its name; the likeliest of that side where that says nothing."""
     likely = formats_for(role)
     return next((each for each in likely if each.resembles(path)), likely[0])
+
+
+def meant_format(path: Path, stated: Format, role: Role) -> Format | None:
+    """The format that ``path`` has by what is in it, where that is not the ``stated`` one; None where none knows it.
+
+    A folder in which there are files of models does not say which of them is meant.
+    """
+    if stated.recognises(path):
+        return None
+    known = (each for each in formats_for(role) if each is not stated and each.recognises(path))
+    return next((each for each in known if each.is_folder or not path.is_dir()), None)

@@ -31,6 +31,7 @@ class SavedModelFormat(Format):
     )
     noun = "SavedModel"
     usually = "export"
+    is_folder = True
 
     def open(self, spec: SideSpec, root: Path) -> SavedModel:
         """See :meth:`.format.Format.open`."""

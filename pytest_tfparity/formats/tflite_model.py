@@ -64,7 +64,7 @@ class TFLiteFile(LiftedModel):
             self._run(self._interpreter, {tensor.node: value for tensor, value in piece.items()}, wanted)
             for piece in cut.pieces
         ]
-        return joined(self.label, cut.size, parts)
+        return joined(self.label, cut, parts)
 
     def values(
         self, inputs: Mapping[str, Array], tensors: Collection[TensorName]
@@ -81,7 +81,7 @@ class TFLiteFile(LiftedModel):
             self._run(interpreter, {tensor.node: value for tensor, value in piece.items()}, wanted)
             for piece in cut.pieces
         ]
-        found = joined(self.label, cut.size, parts)
+        found = joined(self.label, cut, parts)
         return {tensor: found[str(tensor)] for tensor in tensors if str(tensor) in found}
 
     def close(self) -> None:

@@ -41,9 +41,9 @@ def take(item: pytest.Item) -> Record:
 
 
 def keep(item: pytest.Item, result: ParityResult) -> None:
-    """Keep ``result`` with its test, and warn of an unsound checkpoint."""
+    """Keep ``result`` with its test, and warn of an unsound checkpoint; a failure says it itself."""
     record_of(item).results.append(result)
-    for health in result.health:
+    for health in result.health if result.passed else ():
         item.warn(HealthWarning(f"{result.model}: {health.message}"))
 
 

@@ -75,7 +75,9 @@ class Representation:
         return self._text
 
     def toterminal(self, tw: TerminalWriter) -> None:
-        """Write the failure to ``tw``, line by line."""
+        """Write the failure to ``tw``, line by line; under ``--tb=line`` the line of the crash says it all."""
+        if self._config.getoption("tbstyle") == "line":
+            return
         for line in self._lines(tw):
             tw.line(line)
 

@@ -358,6 +358,10 @@ _SESSION: pytest.StashKey[ParitySession] = pytest.StashKey()
 def parity_session(config: pytest.Config) -> ParitySession:
     """What all parity checks of this run share: made when the first one needs it, closed with ``config``."""
     if _SESSION not in config.stash:
+        if verbosity(config) > 1:
+            from ..runtime.quiet import show_all
+
+            show_all()
         session = config.stash[_SESSION] = ParitySession(
             options=option_settings(config),
             ini=ini_settings(config),

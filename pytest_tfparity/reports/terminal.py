@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Columns of a report where nothing says how many there are: in files, pipes and CI."""
+_CI_WIDTH = 80
+"""Columns that a line may have at least wherever it is shown."""
 _NAMED = 3
 """How many layers a finding names on its first line."""
 _MOST_ROWS = 25
 """Nodes in the table of ``-v``: with the rest of the report they fit on one screen."""
+_LEAST_MODEL, _LEAST_PLACE = 12, 17
+"""Columns that the names of a model and a layer have at least on a first line, however long the cause is."""
 
 VERDICTS: Mapping[Verdict, str] = {
     "proven": "proven equal",
@@ -45,8 +50,7 @@ def headline(result: ParityResult) -> str:
 def verdict_line(result: ParityResult) -> str:
     """The verdict in one line, without the name of the model: of a fault its cause and place first."""
     if result.verdict == "error":
-        said = _first_line(result.error or "the check could not be made").removeprefix(f"{result.model}: ")
-        return f"{blamed(result.findings)}: {said}" if result.findings else said
+        return f"{blamed(result.findings)}: {_said(result)}" if _leads(result) else _said(result)
     if result.verdict == "proven":
         return f"proven: the export computes what the {_reference(result)} computes"
     failing = [output for output in result.outputs if not output.passed]
@@ -60,6 +64,18 @@ def verdict_line(result: ParityResult) -> str:
     others = f", and {len(failing) - 1} more outputs" if len(failing) > 2 else ""
     others = ", and 1 more output" if len(failing) == 2 else others
     return f"export differs from {_reference(result)}: {_difference(worst)}{others}"
+
+
+def _leads(result: ParityResult) -> bool:
+    """Whether the first finding stands at the beginning: before why a check could not be made only one that is sure."""
+    return bool(result.findings) and (
+        result.verdict != "error" or result.findings[0].certainty != "suggestive"
+    )
+
+
+def _said(result: ParityResult) -> str:
+    """The first line of why a check could not be made, without the name of the model."""
+    return _first_line(result.error or "the check could not be made").removeprefix(f"{result.model}: ")
 
 
 def summary_line(result: ParityResult) -> str:
@@ -76,17 +92,18 @@ def measured(result: ParityResult) -> str:
 
 def fix_line(result: ParityResult) -> str:
     """What to change first, in one line; empty where no finding says it."""
-    return f"Fix: {_first_line(result.findings[0].fix)}" if result.findings else ""
+    return f"Fix: {_first_line(result.findings[0].fix)}" if _leads(result) else ""
 
 
-def blamed(findings: Sequence[Finding]) -> str:
-    """The first cause with its place, and which others there are."""
+def blamed(findings: Sequence[Finding], *, place_width: int | None = None) -> str:
+    """The first cause with its place, cut to ``place_width`` columns, and which others there are."""
     first = findings[0]
     places = places_of(first)
     more = f" and {len(places) - 1} more" if len(places) > 1 else ""
     others = [cause for cause in dict.fromkeys(each.cause for each in findings) if cause != first.cause]
     also = f"; also {', '.join(others)}" if others else ""
-    return f"{first.cause} ({first.certainty}) in {places[0]}{more}{also}"
+    place = places[0] if place_width is None else _clipped(places[0], place_width)
+    return f"{first.cause} ({first.certainty}) in {place}{more}{also}"
 
 
 def _unsound(result: ParityResult) -> str:
@@ -134,7 +151,8 @@ def report(
 
     From verbosity 1 on there is a table of the nodes that differ, if the result has details.
     """
-    lines = [headline(result) if result.passed else paint(headline(result), "failure")]
+    first, rest = _first(result, width)
+    lines = [first if result.passed else paint(first, "failure"), *_indented(filter(None, [rest]), width)]
     if verbosity < 0:
         return lines + _indented([fix] if (fix := fix_line(result)) and not result.passed else [], width)
     sections = _error_sections if result.verdict == "error" else _sections
@@ -142,6 +160,41 @@ def report(
         shown = list(section)
         lines += ["", *shown] if shown else []
     return lines
+
+
+def _first(result: ParityResult, width: int) -> tuple[str, str]:
+    """The first line of a report, and what of it is too long for that: the further sentences of an error.
+
+    Long names are cut, so that they do not push away what the line is for; the report has them in full below.
+    """
+    whole = headline(result)
+    if len(whole) <= width:
+        return whole, ""
+    if _leads(result):
+        lead = _lead(result, min(width, _CI_WIDTH))
+        return (lead, _said(result)) if result.verdict == "error" else (f"{lead}, {measured(result)}", "")
+    first, rest = verdict_line(result), ""
+    if result.verdict == "error":
+        first, *others = _SENTENCES.split(_said(result), maxsplit=1)
+        rest = "".join(others)
+    fits = len(f"{result.model}: {first}") <= width
+    return f"{result.model if fits else _clipped(result.model, _LEAST_MODEL * 2)}: {first}", rest
+
+
+def _lead(result: ParityResult, width: int) -> str:
+    """Model, cause, certainty and place, of long names as much as ``width`` columns bear, and what else there is."""
+    first = result.findings[0]
+    place = places_of(first)[0]
+    left = width - len(f": {first.cause} ({first.certainty}) in ")
+    if len(result.model) + len(place) <= left:
+        return f"{result.model}: {blamed(result.findings)}"
+    of_place = max(_LEAST_PLACE, left - min(len(result.model), max(_LEAST_MODEL, left // 2)))
+    model = _clipped(result.model, max(_LEAST_MODEL, left - min(len(place), of_place)))
+    return f"{model}: {blamed(result.findings, place_width=of_place)}"
+
+
+_SENTENCES = re.compile(r"(?<=[.?!]) (?=[A-Z`'\"])")
+"""Where one sentence ends and the next begins."""
 
 
 def _error_sections(
@@ -164,8 +217,8 @@ def _sections(result: ParityResult, width: int, verbosity: int, paint: Paint) ->
     if verbosity > 0:
         yield _roundings(result)
     yield _tolerances(result)
-    failed = any(not output.passed for output in result.outputs)
-    yield _indented(result.notes if failed else result.notes[1:], width)  # the first is the first line then
+    unsound = result.verdict == "fail" and all(output.passed for output in result.outputs)
+    yield _indented(result.notes[1:] if unsound else result.notes, width)  # the first is the first line then
     yield _indented([f"{health.cause}: {health.message}" for health in result.health], width)
 
 
@@ -214,6 +267,8 @@ def _allowed(output: OutputComparison) -> str:
 def tolerance_parts(output: OutputComparison) -> list[str]:
     """What was asked of an output: its tolerance, unless that allows anything, and its metrics with their values."""
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
+    if output.rounding_allowed is not None:
+        parts = [f"{output.rounding_allowed:g} times the rounding {number_text(output.rounding)}"]
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")
     metrics = [criterion_text(each) for each in output.criteria]
@@ -297,7 +352,8 @@ def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
     yield f"  {', '.join(places[:_NAMED])}{more}   {cause}   {certainty}"
     yield from _wrapped(finding.message, width, "    ")
     for evidence in finding.evidence:
-        yield from _wrapped(evidence, width, "    ")
+        if evidence.rstrip(".") not in finding.message:
+            yield from _wrapped(evidence, width, "    ")
     if repaired := repair_sentence(finding):
         yield f"    {repaired}"
     yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
@@ -332,7 +388,7 @@ def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterato
         mark = "*" if node.own else " "
         yield paint(f"  > {row}", "culprit") if node.culprit else f"  {mark} {row}"
     if any(node.own and not node.culprit for node in shown):
-        yield "    * differs by itself, without a finding"
+        yield "    * differs by itself; no finding names this node"
     if len(differing) > len(shown):
         yield f"    and {len(differing) - len(shown)} more"
 
@@ -407,7 +463,7 @@ def _first_line(text: str) -> str:
     return text.splitlines()[0] if text else text
 
 
-def _indented(texts: Sequence[str], width: int) -> list[str]:
+def _indented(texts: Iterable[str], width: int) -> list[str]:
     return [line for text in texts for line in _wrapped(text, width, "  ")]
 
 

@@ -79,13 +79,19 @@ def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[Tenso
         expected = tensor_spec(graph, tensor)
         given = native(np.asarray(value))
         fed = _cast(given, expected.dtype)
-        if fed is None or not _shape_fits(given.shape, expected.dims):
-            raise FeedError(
+        if fed is None or not (shape_fits(given.shape, expected.dims) or is_list_of_one(fed, expected.dims)):
+            raise FeedError.about(
+                name,
                 f"{tensor} of {label} takes {expected}; the array given for it is"
-                f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}."
+                f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}.",
             )
         feeds[tensor] = fed
     return feeds
+
+
+def is_list_of_one(value: Array, dims: tuple[int, ...] | None) -> bool:
+    """Whether an array is a list of strings for a placeholder of one string: they are fed one at a time."""
+    return dims == () and value.ndim == 1 and value.dtype.kind == "O"
 
 
 def existing(graph: Graph, label: str, name: str) -> TensorName:
@@ -109,7 +115,7 @@ def constant_feeds(
         tensor = existing(graph, label, name)
         expected = tensor_spec(graph, tensor)
         array = _constant(value, expected.dtype)
-        if array is None or not _shape_fits(array.shape, expected.dims, pinned=True):
+        if array is None or not shape_fits(array.shape, expected.dims, pinned=True):
             raise FeedError(f"{tensor} of {label} takes {expected}; the constant {value!r} does not fit it.")
         arrays[tensor] = array
     return arrays
@@ -209,7 +215,7 @@ def _signs_agree(cast: np.ndarray[Any, Any], given: np.ndarray[Any, Any]) -> boo
     return bool(((cast < 0) == (given < 0)).all())
 
 
-def _shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned: bool = False) -> bool:
+def shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned: bool = False) -> bool:
     """Whether an array of shape ``given`` can be fed; the leading dimension counts only if ``pinned``."""
     if dims is None:
         return True

@@ -13,6 +13,7 @@ from ..errors import ModelError, RuntimeMissing
 from ..graph.graph import Array
 from ..graph.lift.lifted import Grid
 from . import may_run
+from .quiet import stderr_held_back
 
 INSTALL = 'python -m pip install "pytest-tfparity[tflite]"'
 _MOST_THREADS = 4
@@ -26,7 +27,7 @@ def interpreter_class() -> tuple[Any, Any]:
     except Exception as error:  # a broken install raises anything
         reason = "" if isinstance(error, ModuleNotFoundError) else f" ({type(error).__name__}: {error})"
         raise RuntimeMissing(
-            f"Running a TFLite file needs LiteRT, which cannot be imported{reason}: {INSTALL}"
+            f"Running a TFLite file needs LiteRT, which cannot be imported{reason}. Install it: {INSTALL}"
         ) from None
     return Interpreter, OpResolverType
 
@@ -41,7 +42,7 @@ class Interpreter:
         if keeps_all:
             options["experimental_preserve_all_tensors"] = True
             options["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        with self._told("open"):
+        with self._told("open"), stderr_held_back():
             self._interpreter = made(model_path=str(path), **options)
         self._shapes: dict[int, tuple[int, ...]] = {}
         self._allocated = False
@@ -76,7 +77,7 @@ class Interpreter:
         if self._allocated and self._shapes == shapes:
             return
         known = {each["index"]: tuple(each["shape"]) for each in self._interpreter.get_input_details()}
-        with self._told("allocate"):
+        with self._told("allocate"), stderr_held_back():
             for index, shape in shapes.items():
                 if known.get(index) != shape:
                     self._interpreter.resize_tensor_input(index, list(shape), strict=False)

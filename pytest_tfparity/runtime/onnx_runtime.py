@@ -32,7 +32,7 @@ def onnx_runtime() -> Any:
     except Exception as error:  # a broken install raises anything
         reason = "" if isinstance(error, ModuleNotFoundError) else f" ({type(error).__name__}: {error})"
         raise RuntimeMissing(
-            f"Running an ONNX file needs ONNX Runtime, which cannot be imported{reason}: {INSTALL}"
+            f"Running an ONNX file needs ONNX Runtime, which cannot be imported{reason}. Install it: {INSTALL}"
         ) from None
     return onnxruntime
 

@@ -97,7 +97,7 @@ class Server:
                 if str(tensor) not in feed
             }
             results.append(self._run(session, fetches, feed))
-        return joined(self._label, cut.size, results)
+        return joined(self._label, cut, results)
 
     def session(self, kind: SessionKind) -> Any:
         """A session with the loaded model. Raises ModelError if TensorFlow does not load it."""

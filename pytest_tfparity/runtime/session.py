@@ -76,9 +76,9 @@ class Sessions:
             {tensor: value for tensor, value in inputs_only.items() if tensor in read},
         )
         often = len(cut.pieces) > _FEW_PIECES
-        opened = self._opened(part, tuple(wanted.values()), feeds, kind, often=often)
+        opened = self._opened(part, tuple(wanted.values()), {**feeds, **cut.pieces[0]}, kind, often=often)
         results = [self._run(opened, wanted, {**piece, **source.constants}) for piece in cut.pieces]
-        return joined(source.label, cut.size, results)
+        return joined(source.label, cut, results)
 
     def session(self, outputs: Sequence[str] | None) -> Any:
         """A session for the user alone, with the part that ``outputs`` need (None: all but side effects)."""

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import ops
+from ..graph.edit.pruning import endless_calls
 from ..graph.edit.writer import node_bytes
 from ..graph.effects import does_more
 from ..graph.graph import Array, Node, TensorName
 from ..graph.proof.proof import Side
+from .batches import first_of_lists
 from .importing import first_line
 from .matching import Half, Splice
 from .reductions import measurable
@@ -52,6 +54,9 @@ class SideBySide:
                 if more.node in half.part.initialisers:
                     continue
                 raise ModelError(f"{more.op} ({more.node}) does more than compute, and is not run.")
+            endless = endless_calls(half.side.graph, half.part)
+            if endless is not None:
+                raise ModelError(f"The two graphs cannot be run side by side: {endless}.")
         attempts = [(False, True), (True, True), (False, False), (True, False)]
         for open_rows, any_shape in attempts:
             self.graph, self.feeds, self.unmatched = tf.Graph(), {}, set()
@@ -75,6 +80,7 @@ class SideBySide:
 
     def _import(self, open_rows: bool, any_shape: bool) -> None:
         reference, export = self.splice.reference, self.splice.export
+        self.inputs = first_of_lists(reference.side.graph, self.inputs)
         shared = [self._placeholder(tensor, open_rows) for tensor in reference.side.inputs]
         fed = dict(zip(reference.side.inputs, shared, strict=True))
         self._copy(

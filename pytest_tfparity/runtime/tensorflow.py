@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from ..errors import TensorFlowMissing
 from . import may_run
+from .quiet import LEVEL, stderr_held_back
 
 INSTALL = 'python -m pip install "pytest-tfparity[tensorflow]"'
 INSTALL_CPU = 'python -m pip install "pytest-tfparity[cpu]"'
@@ -32,16 +29,16 @@ def tensorflow() -> Any:
 
 @cache
 def _imported() -> Any:
-    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet = LEVEL not in os.environ
+    os.environ.setdefault(LEVEL, "3")
     if importlib.util.find_spec("tensorflow") is None:
         raise TensorFlowMissing(
-            f"Running a model needs TensorFlow 2.12 or later, which is not installed: {INSTALL}"
+            f"Running a model needs TensorFlow 2.12 or later, which is not installed. Install it: {INSTALL}"
             f" (without a GPU: {INSTALL_CPU})."
         )
     try:
         if quiet:
-            with _stderr_held_back():
+            with stderr_held_back():
                 import tensorflow as tf
         else:
             import tensorflow as tf
@@ -55,25 +52,6 @@ def _imported() -> Any:
             f" {INSTALL} (without a GPU: {INSTALL_CPU})."
         ) from error
     return tf
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Keep what native code writes to stderr to itself; show it if the process fails meanwhile."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            held.seek(0)
-            os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _first_line(error: BaseException) -> str:

@@ -132,7 +132,7 @@ def _model_lines(
 ) -> Iterator[str]:
     """A model as it stands below ``models``, with ``remarks`` and, for whoever reads a first one, ``purposes``."""
     yield f"{_text(spec.name)}:"
-    for name, body in _model(spec, folder, remarks):
+    for name, body in _model(spec, folder, remarks, proposal=purposes):
         if purposes and name in schema.MODEL.by_name and name not in remarks.keys() - {"inputs", "outputs"}:
             yield f"  # {_purpose(spec, name)}"
         yield from (f"  {line}" for line in body)
@@ -152,8 +152,10 @@ def _purpose(spec: ParitySpec, name: str) -> str:
     return schema.MODEL.by_name[name].description
 
 
-def _model(spec: ParitySpec, folder: Path, remarks: Remarks) -> Iterator[tuple[str, list[str]]]:
-    """Each key of a model with its lines, in the order of the schema."""
+def _model(
+    spec: ParitySpec, folder: Path, remarks: Remarks, *, proposal: bool
+) -> Iterator[tuple[str, list[str]]]:
+    """Each key of a model with its lines, in the order of the schema; with the ``proposal`` of another tolerance."""
     for role in ROLES:
         side = spec.side(role)
         if side is not None:
@@ -175,7 +177,7 @@ def _model(spec: ParitySpec, folder: Path, remarks: Remarks) -> Iterator[tuple[s
     if spec.golden is not None:
         yield "golden", [f"golden: {_flow(_path(spec.golden, folder))}"]
     if not _without_atol(spec.tolerance):
-        yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", _PROPOSAL]
+        yield "atol", [f"atol: {_flow(spec.tolerance.atol)}", *([_PROPOSAL] if proposal else [])]
     others = {**_changed(spec.tolerance, Tolerance(atol=spec.tolerance.atol)), **_conduct(spec)}
     for name, value in others.items():
         yield name, [*_remark(remarks.get(name)), f"{name}: {_flow(value)}"]

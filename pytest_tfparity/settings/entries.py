@@ -231,12 +231,13 @@ def read_paths(reading: Reading, value: Written, key: Key, owner: str) -> tuple[
     for item in list_of(value, KINDS[key.kind]):
         path = reading.path(text_of(item, KINDS[key.kind]))
         single = os.path.isfile(path) or is_elsewhere(path)
-        matches = [] if single else _matches(reading.root, text_of(item, KINDS[key.kind]))
+        matches = [] if single else matching_files(reading.root, text_of(item, KINDS[key.kind]))
         found.extend(map(Path, matches or [str(path)]))
     return tuple(found)
 
 
-def _matches(root: Path, pattern: str) -> list[str]:
+def matching_files(root: Path, pattern: str) -> list[str]:
+    """The files that a pattern of paths below ``root`` matches, sorted; a path without wildcards matches itself."""
     try:
         matches = glob.glob(os.path.join(glob.escape(str(root)), pattern), recursive=True)
     except (OSError, ValueError):

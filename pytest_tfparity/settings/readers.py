@@ -23,10 +23,14 @@ def _suffixed(*suffixes: str) -> Callable[[Reading, Written, Key, str], Path]:
     def read(reading: Reading, value: Written, key: Key, owner: str) -> Path:
         path = _path(reading, value, key, owner)
         if path.suffix not in suffixes:
-            raise must_be(KINDS[key.kind], value)
+            others = "" if key.kind != "array" else _NOT_ARRAYS
+            raise must_be(f"{KINDS[key.kind]}{others}", value)
         return path
 
     return read
+
+
+_NOT_ARRAYS = " (whole files stand under 'bytes', images that are to be decoded under 'images')"
 
 
 def read_feeds(reading: Reading, value: Written, key: Key, owner: str) -> dict[str, FeedValue]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..comparison.tolerance import METRICS
 from ..errors import Problem, missing_file
-from ..formats.format import ROLES, Format, SideSpec, is_elsewhere
-from ..formats.registry import formats_for
+from ..formats.format import ROLES, Format, Role, SideSpec, WrongFile, is_elsewhere
+from ..formats.registry import formats_for, meant_format
 from .roles import PLAIN, merged, setting, side_section, side_spec, stated_format
 from .spec import BytesSource, ImageSource, NpzSource
 from .stated import Layer, Place
@@ -154,10 +154,21 @@ def _side_files(settings: Layer, owner: str, place: Place, root: Path) -> Iterat
             if is_elsewhere(path):
                 continue
             stated = settings[setting(role, wrong.key)]
+            meant = meant_format(path, form, role) if named else None
             stands_in = "golden" in settings if named else _has_golden(settings)
-            if not (wrong.missing and side.optional and stands_in):
-                hint = _golden_hint(settings) if named and wrong.missing and role == "reference" else ""
-                yield stated.place, f"{stated.label} names {shown_from(path, root)}{wrong.clause}{hint}"
+            if meant is not None:
+                clause = f", {use_instead(form, meant)}"
+            elif wrong.missing and side.optional and stands_in:
+                continue
+            else:
+                clause = f"{wrong.clause}{_golden_hint(settings, role, wrong) if named else ''}"
+            yield stated.place, f"{stated.label} names {shown_from(path, root)}{clause}"
+
+
+def use_instead(stated: Format, meant: Format) -> str:
+    """That a file has another format than is stated, and the key that says so: the end of a sentence."""
+    article = "an" if meant.noun[0] in "aeiouAEIOU" else "a"
+    return f"which is {article} {meant.noun}: write {meant.word!r} in the place of {stated.word!r}."
 
 
 def _has_golden(settings: Layer) -> bool:
@@ -170,8 +181,9 @@ def _there(path: Path) -> bool:
     return os.path.isfile(path) or is_elsewhere(path)
 
 
-def _golden_hint(settings: Layer) -> str:
-    if not _has_golden(settings):
+def _golden_hint(settings: Layer, role: Role, wrong: WrongFile) -> str:
+    """That the golden may stand in for a reference which is not there."""
+    if role != "reference" or not wrong.missing or not _has_golden(settings):
         return ""
     return " If the golden may stand in for it, add optional: true to the reference."
 

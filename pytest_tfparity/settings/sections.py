@@ -32,7 +32,7 @@ def read_section(
         place = Place(reading.file, item.line)
         if name not in known:
             others = [other for other in known if other not in value.value]
-            reading.problem(item.line, _unknown(name, section, owner, others))
+            reading.problem(item.line, _unknown(name, item, section, owner, others))
             for meant in difflib.get_close_matches(name, others, 1):
                 settings.setdefault(known[meant].setting, Stated(value=None, place=place, label=label(meant)))
             continue
@@ -50,7 +50,7 @@ def _keys(section: Section) -> str:
     return ", ".join(key.name for key in section.keys)
 
 
-def _unknown(name: str, section: Section, owner: str, others: list[str]) -> str:
+def _unknown(name: str, item: Written, section: Section, owner: str, others: list[str]) -> str:
     homes = [
         other.home
         for other in sections()
@@ -61,6 +61,9 @@ def _unknown(name: str, section: Section, owner: str, others: list[str]) -> str:
         return f"{start} It is a key of {' or '.join(dict.fromkeys(homes))}."
     for meant in difflib.get_close_matches(name, others, 1):
         return f"{start} Did you mean {meant!r}?"
+    if "feeds" in section.by_name and isinstance(item.value, bool | int | float):
+        feed = f'{{"{name}{"" if ":" in name else ":0"}": {item.written or item.value}}}'
+        return f"{start} A constant for a placeholder stands under 'feeds': feeds: {feed}."
     return f"{start} Its keys are {_keys(section)}."
 
 

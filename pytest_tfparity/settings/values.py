@@ -213,6 +213,8 @@ def _ema(value: Written, key: Key) -> str | tuple[str, ...]:
         hint = f".{did_you_mean(given, EMA, 1)} A single pattern is written as a list: [{shortened(given)!r}]"
     if given is False or given is None:
         hint = ". To use no moving averages, write ema: none"
+    if given is True:
+        hint = ". To use those of the trainable variables, write ema: trainable"
     raise Wrong(f"must be {KINDS[key.kind]}, not {described(value)}{hint}", value.line)
 
 

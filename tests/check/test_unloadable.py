@@ -97,3 +97,37 @@ def test_a_reference_whose_meta_graph_tensorflow_does_not_import_is_no_reference
         "fail",
         "TensorFlow does not import model.ckpt.meta: Assign (w/Assign) lacks its attribute T.",
     )
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0], ids=["right weights", "wrong weights"])
+def test_a_comparison_of_weights_judges_these_and_notes_that_tensorflow_does_not_import_the_file(
+    factor: float, tmp_path: Path
+) -> None:
+    v1 = tf.compat.v1
+    kernel = np.arange(12, dtype=np.float32).reshape(3, 4)
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        weight = v1.get_variable("fc/kernel", initializer=kernel, use_resource=False)
+        tf.matmul(x, weight, name="y")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "model"))
+    with tf.Graph().as_default() as graph:
+        tf.matmul(
+            v1.placeholder(tf.float32, [None, 3], "x"),
+            tf.constant(kernel * factor, name="fc/kernel"),
+            name="y",
+        )
+        tf.nn.elu(tf.constant([1.0]), name="beside")
+    definition = graph.as_graph_def()
+    next(node for node in definition.node if node.name == "beside").attr["T"].type = 3
+    (tmp_path / "model.pb").write_bytes(definition.SerializeToString())
+    (tmp_path / "tfparity.yaml").write_text(
+        'models: {net: {reference: {checkpoint: model}, export: {frozen_graph: model.pb}, outputs: ["y:0"],'
+        " compare: weights}}"
+    )
+    result = checked_manifest(tmp_path)
+    assert (result.verdict, result.findings) == ("pass" if factor == 1 else "fail", ())
+    assert "1 constant is the checkpoint's" in result.notes[0] or "the weights are not" in result.notes[0]
+    assert result.notes[-1] == (
+        "TensorFlow does not import model.pb: Elu (beside) has T int32, which the op does not allow."
+    )

@@ -84,7 +84,10 @@ def test_one_raw_kernel_among_averages_is_named_alone() -> None:
     mixed = tuple(name for name in WEIGHTS if name != "b/conv/kernel")
     (found,) = findings(meant, export(meant, mixed))
     assert (found.cause, found.scopes) == ("ema-partially-applied", ("b/conv",))
-    assert "b/conv holds raw weights in model.pb; the other 10 weights are moving averages" in found.message
+    assert (
+        "b/conv holds raw weights in model.pb, where the reference has their moving averages; 10 other weights are"
+        in found.message
+    )
 
 
 def test_one_average_among_raw_weights_is_named_alone() -> None:

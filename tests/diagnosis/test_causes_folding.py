@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from graphs.layers import FLOAT, Layers, Values, evidence, findings, offset_of, only, scale_of, weights
 from pytest_tfparity.diagnosis.alignment import divergences, proof
@@ -15,6 +17,7 @@ from pytest_tfparity.graph.graph import DType
 from pytest_tfparity.graph.proof.proof import Side
 
 SCOPES = ("a", "b", "c")
+SEEDS = st.integers(0, 2**31 - 1)
 Layer = Callable[[Layers, str, str], str]
 
 
@@ -149,7 +152,11 @@ def test_statistics_at_their_start_are_seen_through_a_fold() -> None:
 @pytest.mark.parametrize(
     ("options", "cause", "said"),
     [
-        ({"epsilon": 1e-5}, "bn-folded-wrong-epsilon", "folded with epsilon 1e-05 in model.pb, trained with 0.001"),
+        (
+            {"epsilon": 1e-5},
+            "bn-folded-wrong-epsilon",
+            "folded with epsilon 1e-05 in model.pb, 0.001 in the checkpoint's graph",
+        ),
         (
             {"scaled": lambda kernel, scale: kernel * scale[:, None]},
             "bn-folded-wrong-axis",
@@ -301,3 +308,75 @@ def test_a_kernel_that_a_pass_has_reshaped_is_still_the_layers() -> None:
         flat | {"b/conv/kernel": low(flat)["b/conv/kernel"]}, dict.fromkeys(SCOPES, spread), frozen=True
     )
     assert only(findings(reference_side, export), "weights-fp16").scopes == ("b/conv",)
+
+
+def with_factors(factors: Callable[[Values, str], np.ndarray], *, offset: bool = True) -> Layer:
+    """A fold that multiplies the kernel by ``factors`` and, if ``offset`` says so, the mean with it."""
+
+    def folded(net: Layers, scope: str, x: str) -> str:
+        values, bn = net.values, f"{scope}/bn"
+        scale = np.asarray(factors(values, bn), np.float32)
+        x = net.conv(f"{scope}/conv", x, values[f"{scope}/conv/kernel"] * scale)
+        added = (
+            values[f"{bn}/beta"] - values[f"{bn}/moving_mean"] * scale if offset else offset_of(values, bn)
+        )
+        return net.offset(f"{bn}/FusedBatchNormV3", x, added)
+
+    return folded
+
+
+def root(values: Values, bn: str, epsilon: float = 1e-3) -> np.ndarray:
+    return np.sqrt(values[f"{bn}/moving_variance"] + np.float32(epsilon))
+
+
+WRONG: dict[str, tuple[str, Layer]] = {
+    "gamma": ("bn-folded-wrong-formula", with_factors(lambda values, bn: 1 / root(values, bn))),
+    "root": ("bn-folded-wrong-formula", with_factors(lambda v, bn: v[f"{bn}/gamma"] / root(v, bn) ** 2)),
+    "epsilon": ("bn-folded-wrong-epsilon", with_factors(lambda v, bn: v[f"{bn}/gamma"] / root(v, bn, 0.05))),
+    "variance": ("bn-folded-wrong-formula", with_factors(lambda v, bn: v[f"{bn}/gamma"])),
+    "another layer's statistics": (
+        "bn-folded-wrong-formula",
+        with_factors(lambda v, bn: v[f"{bn}/gamma"] / root(v, "a/bn")),
+    ),
+    "bias": (
+        "bn-folded-without-mean",
+        lambda net, scope, x: fold(net, scope, x, offset=lambda values, bn: values[f"{bn}/beta"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+@given(seed=SEEDS)
+@settings(max_examples=6, deadline=None)
+def test_a_fold_by_a_wrong_formula_is_found_and_its_repair_proven(fault: str, seed: int) -> None:
+    cause, wrong = WRONG[fault]
+    values = weights(*SCOPES, seed=seed)
+    export = chain(values, {"a": fold, "b": wrong, "c": plain}, frozen=True)
+    only(findings(reference(values), export), cause)
+
+
+@given(seed=SEEDS)
+@settings(max_examples=8, deadline=None)
+def test_a_fold_by_no_formula_is_not_called_one(seed: int) -> None:
+    """One factor for each channel that follows from nothing, or from a formula but for one channel."""
+    values = weights(*SCOPES, seed=seed)
+    random = np.random.default_rng(seed).uniform(0.5, 2, 8)
+
+    def nearly(each: Values, bn: str) -> np.ndarray:
+        found = np.asarray(1 / root(each, bn))
+        found[0] *= np.float32(1.01)
+        return found
+
+    for factors in (lambda each, bn: random, nearly):
+        export = chain(values, {"a": fold, "b": with_factors(factors), "c": plain}, frozen=True)
+        found = findings(reference(values), export)
+        assert found
+        assert all(each.certainty == "suggestive" for each in found if each.cause.startswith("bn-folded"))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=8, deadline=None)
+def test_a_right_fold_is_no_finding(seed: int) -> None:
+    values = weights(*SCOPES, seed=seed)
+    right = chain(values, dict.fromkeys(SCOPES, fold), frozen=True)
+    assert findings(reference(values), right) == ()

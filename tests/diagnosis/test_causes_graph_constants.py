@@ -174,3 +174,90 @@ def test_a_threshold_of_ids_is_a_setting_and_no_preprocessing(tmp_path: Path) ->
     batch = np.random.default_rng(1).integers(0, 9, (8, 6)).astype(np.int32)
     finding = only(compare(tmp_path, masked(0), masked(3), batch=batch))
     assert (finding.cause, finding.certainty) == ("graph-const-differs", "proven")
+
+
+LOOPS = pytest.mark.parametrize("functional", [False, True], ids=["frames", "functions"])
+
+
+def written(build: Callable[[], None], *, functional: bool) -> Callable[[], None]:
+    """``build`` with its loops as functions, or as frames."""
+
+    def chosen() -> None:
+        (v1.enable_control_flow_v2 if functional else v1.disable_control_flow_v2)()
+        try:
+            build()
+        finally:
+            v1.disable_control_flow_v2()
+
+    return chosen
+
+
+@LOOPS
+def test_a_constant_of_a_loop_s_body_is_proven_however_the_loop_is_written(
+    functional: bool, tmp_path: Path
+) -> None:
+    sides = [recurrent(by, functional=functional) for by in (0.5, 0.25)]
+    finding = only(compare(tmp_path, *sides))
+    assert (finding.cause, finding.certainty) == ("graph-const-differs", "proven")
+    assert "0.5 in the checkpoint's graph and 0.25 in" in finding.message
+
+
+def cell() -> None:
+    """A recurrent cell over the columns of its input, the gates i, c, f, o side by side in one kernel."""
+    x = v1.placeholder(tf.float32, [None, 6], "x")
+    with v1.variable_scope("cell"):
+        kernel = v1.get_variable("kernel", (1 + 4, 4 * 4), use_resource=False)
+        bias = v1.get_variable("bias", (4 * 4,), use_resource=False)
+    start = tf.zeros([tf.shape(x)[0], 4])
+
+    def step(turn: Any, state: Any, output: Any) -> tuple[Any, Any, Any]:
+        column = tf.gather(x, [turn], axis=1)
+        gates = tf.matmul(tf.concat([column, output], 1), kernel) + bias
+        add, new, forget, shown = tf.split(gates, 4, 1)
+        state = tf.sigmoid(forget) * state + tf.sigmoid(add) * tf.tanh(new)
+        return turn + 1, state, tf.sigmoid(shown) * tf.tanh(state)
+
+    last = tf.while_loop(lambda turn, state, output: turn < 6, step, (tf.constant(0), start, start))[2]
+    tf.identity(last, "y")
+
+
+def with_gates_exchanged(frozen: Any) -> None:
+    """Puts the gates i, c, f, o of the cell into the order i, f, c, o."""
+    for node in frozen.node:
+        if node.op == "Const" and node.name in ("cell/kernel", "cell/bias"):
+            gates = np.split(tf.make_ndarray(node.attr["value"].tensor), 4, -1)
+            moved = np.concatenate([gates[each] for each in (0, 2, 1, 3)], -1)
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(moved))
+
+
+@LOOPS
+def test_the_order_of_a_cell_s_gates_is_proven(functional: bool, tmp_path: Path) -> None:
+    finding = only(compare(tmp_path, written(cell, functional=functional), change=with_gates_exchanged))
+    assert (finding.cause, finding.certainty, finding.scopes) == ("weights-permuted", "proven", ("cell",))
+    assert "cell/kernel with axis 1 permuted in 4 blocks, [0, 2, 1, 3] for [0, 1, 2, 3]" in finding.message
+    assert "gates of a cell" in finding.fix
+
+
+def centred(mean: list[float]) -> Callable[[], None]:
+    """Pictures of which each, in a loop of its own, loses a mean colour before the first layer."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 6], "x")
+        with v1.name_scope("Preprocessor"):
+            pictures = tf.reshape(x, [-1, 2, 3])
+            pictures = tf.map_fn(lambda picture: picture - np.float32(mean), pictures)
+        tf.identity(dense(tf.reshape(pictures, [-1, 6])), "y")
+
+    return build
+
+
+@LOOPS
+def test_a_mean_that_is_reversed_inside_map_fn_is_proven(functional: bool, tmp_path: Path) -> None:
+    mean = [0.485, 0.456, 0.406]
+    reference, export = (written(centred(each), functional=functional) for each in (mean, mean[::-1]))
+    finding = only(compare(tmp_path, reference, export))
+    assert (finding.cause, finding.certainty) == ("preprocess-const", "proven")
+    assert (
+        "is [0.485, 0.456, 0.406] in the checkpoint's graph and [0.406, 0.456, 0.485] in" in finding.message
+    )
+    assert "the same numbers reversed" in finding.message

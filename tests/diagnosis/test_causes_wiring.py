@@ -201,6 +201,31 @@ def test_what_cannot_be_repaired_is_not_said_to_have_been() -> None:
     )
 
 
+def test_what_parity_came_without_and_may_be_harmless_is_no_finding() -> None:
+    sides = staged(frozen=False, middle=op("Tanh", "act")), staged(frozen=True, middle=op("Elu", "act"))
+    mended = Constant(
+        node="first/conv/kernel", value=tensor_of_array(VALUES["first/conv/kernel"] * np.float32(2))
+    )
+
+    def run(export: Side) -> tuple[OutputComparison, ...]:
+        changed = export.graph.nodes[mended.node] != sides[1].graph.nodes[mended.node]
+        return (compared(0.0 if changed else 1.0),)
+
+    held = replace(case(*sides), outputs=(compared(1.0),), runner=FakeRunner(comparison=run))
+    plain = Suspicion(cause="graph-op-differs", nodes=("act",), scopes=("act",), message="Act.", fix="")
+    needed = replace(plain, nodes=(mended.node,), message="Kernel.", fix="It.", repair=(mended,))
+
+    def told(other: Suspicion) -> list[str]:
+        causes = [
+            Cause(id="graph-op-differs", ways=(lambda evidence, one=one: [one],)) for one in (needed, other)
+        ]
+        return [each.message for each in diagnose(held, causes).findings]
+
+    assert told(replace(plain, certainty="suggestive")) == ["Kernel."]
+    assert told(replace(plain, rewrite=True)) == ["Kernel."]
+    assert told(plain) == ["Kernel.", "Act."]
+
+
 # --- outputs and inputs
 
 

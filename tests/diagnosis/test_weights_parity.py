@@ -89,7 +89,7 @@ def test_swapped_weights_fail() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (lambda value: np.zeros_like(value), "an initial value."),
+        (lambda value: np.zeros_like(value), "one number throughout."),
         (lambda value: value.astype(np.float16).astype(np.float32), "conv/kernel, rounded to float16."),
         (lambda value: np.flip(value, 0), "conv/kernel, flipped."),
         (lambda value: -value, "conv/kernel, with the opposite sign."),

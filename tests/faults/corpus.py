@@ -22,7 +22,7 @@ import tensorflow as tf
 from faults.graphs import Edit, hold
 from faults.layers import Changes, Layers
 from faults.networks import NETWORKS, Network
-from faults.weights import SHADOW, Change, Weights, older, trained
+from faults.weights import FAST, SHADOW, Change, Weights, older, trained
 from graphs.networks import stated_check
 from pytest_tfparity.check.check import check
 from pytest_tfparity.formats.store import ModelStore
@@ -37,7 +37,8 @@ class Reference:
 
     ``shadows``: ``"trainable"`` or ``"all"`` variables have moving averages; ``ema``: which of them are
     right (``"saver"``: the trainable ones, which the saver of the graph says and not the check).
-    ``saved`` changes the tensors before they are saved. ``earlier``: an older step lies beside it.
+    ``second``: the checkpoint holds another average of the same variables. ``saved`` changes the tensors
+    before they are saved. ``earlier``: an older step lies beside it.
     """
 
     network: str
@@ -46,6 +47,7 @@ class Reference:
     shadows: str | None = None
     ema: str | None = None
     decay: float = 0.9
+    second: bool = False
     saved: Callable[[Weights], Weights] | None = None
     earlier: bool = False
 
@@ -119,7 +121,14 @@ def once(kind: str, key: object, make: Callable[[], Any]) -> Any:
     return _made[name]
 
 
-def _built(network: Network, changes: Changes, shadows: str | None = None, decay: float = 0.9) -> Any:
+def _built(
+    network: Network,
+    changes: Changes,
+    shadows: str | None = None,
+    decay: float = 0.9,
+    *,
+    second: bool = False,
+) -> Any:
     """The graph of a network, in training mode as far as moving averages go."""
     with tf.Graph().as_default() as graph:
         tf.compat.v1.set_random_seed(1)
@@ -127,6 +136,8 @@ def _built(network: Network, changes: Changes, shadows: str | None = None, decay
         if shadows is not None:
             variables = v1.trainable_variables() if shadows == "trainable" else v1.global_variables()
             v1.train.ExponentialMovingAverage(decay).apply(variables)
+            if second:
+                v1.train.ExponentialMovingAverage(decay, name=FAST[1:]).apply(variables)
         v1.get_variable("global_step", [], tf.int64, trainable=False, initializer=v1.zeros_initializer())
     return graph
 
@@ -142,7 +153,7 @@ class Written:
 
 def _write_reference(reference: Reference) -> Written:
     network = NETWORKS[reference.network]
-    graph = _built(network, reference.changes, reference.shadows, reference.decay)
+    graph = _built(network, reference.changes, reference.shadows, reference.decay, second=reference.second)
     with graph.as_default():
         variables = v1.global_variables()
         trainable = {each.op.name for each in v1.trainable_variables()}
@@ -163,7 +174,7 @@ def _write_reference(reference: Reference) -> Written:
     right = {
         name: saved.get(name + SHADOW if name in averages else name, value)
         for name, value in tensors.items()
-        if not name.endswith(SHADOW) or "moments" in name
+        if not name.endswith((SHADOW, FAST)) or "moments" in name
     }
     return Written(prefix=prefix, tensors=saved, right=right)
 

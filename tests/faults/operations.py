@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from faults.corpus import Found, Reference
+from faults.graphs import Edit
 from faults.weights import Weights
 
 v1 = tf.compat.v1
@@ -39,6 +41,51 @@ def fed_dropout(x: Any, name: str) -> Any:
 def noise(x: Any, name: str) -> Any:
     with v1.name_scope(name):
         return tf.add(x, tf.random.normal(tf.shape(x), stddev=0.3, seed=3), name="noisy")
+
+
+WORDS = ("red", "green", "blue", "grey")
+
+
+def looked_up(*words: str, last_first: bool = False) -> Any:
+    """A table that numbers ``words``; what it says of some of :data:`WORDS` is added."""
+
+    def operation(x: Any, name: str) -> Any:
+        with v1.name_scope(name):
+            numbers = _table(words, last_first).lookup(tf.constant(WORDS[::2]))
+            return tf.add(x, tf.cast(tf.reduce_sum(numbers * [1, 10]), x.dtype) / 50.0, name="looked_up")
+
+    return operation
+
+
+def _table(words: Sequence[str], last_first: bool) -> Any:
+    numbers = list(range(len(words)))
+    entries = list(zip(words, numbers, strict=True))[:: -1 if last_first else 1]
+    filled = v1.lookup.KeyValueTensorInitializer(
+        [word for word, _ in entries], np.int64([number for _, number in entries]), tf.string, tf.int64
+    )
+    return v1.lookup.StaticHashTable(filled, -1, name="words")
+
+
+def with_table_filled(scope: str, *words: str, last_first: bool = False) -> Edit:
+    """The nodes that fill the table of :func:`looked_up` at ``scope``, which freezing leaves out."""
+
+    def edit(graph: Any, tensors: Weights) -> None:
+        with tf.Graph().as_default() as whole, v1.name_scope(f"{scope}/"):
+            _table(words, last_first)
+        known = {node.name for node in graph.node}
+        graph.node.extend(node for node in whole.as_graph_def().node if node.name not in known)
+
+    return edit
+
+
+def drawn(x: Any, name: str) -> Any:
+    """Noise that no seed decides: other numbers in each session."""
+    graph = v1.get_default_graph()
+    seed, graph.seed = graph.seed, None
+    with v1.name_scope(name):
+        noisy = tf.add(x, tf.random.normal(tf.shape(x), stddev=0.3), name="drawn")
+    graph.seed = seed
+    return noisy
 
 
 def flipped(x: Any, name: str) -> Any:

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 SHADOW = "/ExponentialMovingAverage"
+FAST = "/fast"
+"""What a second average of a variable is called."""
 STATISTICS = ("moving_mean", "moving_variance")
 Weights: TypeAlias = Mapping[str, np.ndarray]
 Change: TypeAlias = Callable[[Weights, Weights], Weights]
@@ -22,9 +24,9 @@ def trained(shapes: Mapping[str, tuple[int, ...]], run: str = "") -> dict[str, n
     """Weights as training leaves them; they depend on their names and on ``run`` alone."""
     values = {}
     for name, shape in shapes.items():
-        base = name.removesuffix(SHADOW)
+        base = name.removesuffix(SHADOW).removesuffix(FAST)
         value = _weight(base, shape, np.random.default_rng(zlib.crc32((run + base).encode())))
-        if name.endswith(SHADOW) and "moments" not in name:
+        if name.endswith((SHADOW, FAST)) and "moments" not in name:
             noise = np.random.default_rng(zlib.crc32((run + name).encode())).uniform(0.7, 1.2, shape)
             value = value * noise
         values[name] = np.asarray(value, np.int64 if base == "global_step" else np.float32)
@@ -115,6 +117,20 @@ def averaged(*layers: str, only: Collection[str] = ()) -> Change:
             if name + SHADOW in checkpoint
             and (not layers or layer_of(name) in layers)
             and (not only or name.rpartition("/")[2] in only)
+            else value
+            for name, value in right.items()
+        }
+
+    return change
+
+
+def of_second_average(*layers: str) -> Change:
+    """These layers (none: all) hold the second average of their variables."""
+
+    def change(checkpoint: Weights, right: Weights) -> Weights:
+        return {
+            name: checkpoint[name + FAST]
+            if name + FAST in checkpoint and (not layers or layer_of(name) in layers)
             else value
             for name, value in right.items()
         }

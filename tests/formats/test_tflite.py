@@ -14,6 +14,7 @@ import pytest
 from conftest import Project
 from graphs.saved_models import checked, write_module
 from graphs.tflite import EPSILON, KINDS, Kind, convert, images, weights, write_network
+from pytest_tfparity.__main__ import main
 from pytest_tfparity.errors import FeedError, ModelError, TensorNotFound
 from pytest_tfparity.formats.tflite_model import TFLiteFile
 from pytest_tfparity.graph.graph import TensorName
@@ -61,6 +62,15 @@ def test_the_translation_computes_what_litert_does(reference: Path, tmp_path: Pa
         assert np.abs(own - translated).max() <= (2e-6 if step is None else 2.5 * step)
     assert (step is not None) == (kind in ("int8", "int16"))
     model.close()
+
+
+def test_a_check_says_what_is_certified_and_litert_says_nothing(
+    reference: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(reference), str(convert(reference, tmp_path / "model.tflite"))]) == 0
+    printed = capfd.readouterr()
+    assert "  Weights certified in " in printed.out
+    assert printed.err == ""
 
 
 def test_its_inputs_and_outputs_are_those_of_the_signature(reference: Path, tmp_path: Path) -> None:
@@ -125,7 +135,7 @@ def test_another_epsilon_in_the_fold_is_proven(reference: Path, tmp_path: Path) 
     assert result.verdict == "fail"
     (finding,) = result.findings
     assert (finding.cause, finding.certainty) == ("bn-folded-wrong-epsilon", "proven")
-    assert f"trained with {EPSILON:g}" in finding.message
+    assert f"{EPSILON:g} in the SavedModel" in finding.message
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8"])

@@ -17,7 +17,7 @@ from pytest_tfparity.__main__ import main
 from pytest_tfparity.remote.server import Servers
 from remote.servers import Bucket, served
 
-REMEMBERED = "parity: 1 proven equal (1 of them remembered, the files being unchanged)"
+REMEMBERED = "parity: 1 proven equal (1 remembered, its files being unchanged)"
 
 
 def manifest(url: str) -> str:

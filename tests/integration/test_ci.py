@@ -59,7 +59,7 @@ def test_github_gets_annotations_on_the_manifests_line_and_a_summary(
     result = broken_project.run()
     result.stdout.fnmatch_lines(
         [
-            "::error file=tfparity.yaml,line=2,title=parity%3A net::bn-training-mode (proven) in block/bn*%0A*Fix: *"
+            "::error file=tfparity.yaml,line=2,title=parity%3A net::bn-training-mode (proven) in block/bn*. Fix: *%0A*"
         ]
     )
     text = page.read_text()

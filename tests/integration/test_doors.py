@@ -75,6 +75,14 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("pytest-tfparity ")
 
 
+def test_without_a_command_all_of_them_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "init" in printed.err
+    assert "write a first tfparity.yaml for a reference and its export" in printed.err
+
+
 def test_a_check_prints_its_result_for_programs(
     broken_project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

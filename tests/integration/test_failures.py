@@ -7,12 +7,13 @@ import pytest
 
 from conftest import MANIFEST, Project
 from pytest_tfparity import ParityFailure, ParityResult
+from pytest_tfparity.errors import TensorFlowMissing
 
 SUMMARY = "bn-training-mode (proven) in block/bn, max abs * (atol 1e-05)*"
 """The first line where the name of the test stands before it."""
 HEADLINE = f"net: {SUMMARY}"
 MISTAKE = "def test_net(frozen_graph):\n    frozen_graph.run({'imagee:0': 0})\n"
-NO_VALUES = "No values for input image:0; given are imagee:0. Did you mean 'imagee:0'?"
+NO_VALUES = "No values for input image:0; given are imagee:0. Name them 'image:0', not 'imagee:0'."
 WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
 
 
@@ -39,6 +40,7 @@ def test_one_line_a_failure_names_the_line_of_the_manifest_and_of_the_test(
     broken_project.write("test_net.py", MISTAKE)
     result = run(broken_project, workers, "--tb=line")
     result.stdout.fnmatch_lines_random([f"*tfparity.yaml:2: {SUMMARY}", f"*test_net.py:2: {NO_VALUES}"])
+    result.stdout.no_fnmatch_line("*More: tfparity explain*")
 
 
 @WORKERS
@@ -193,3 +195,22 @@ def test_a_failure_can_be_sent_to_another_process() -> None:
     failure = ParityFailure(ParityResult(nodeid="a", model="net", verdict="error", error="No such file."))
     copy = pickle.loads(pickle.dumps(failure))
     assert (str(copy), copy.result) == ("net: No such file.", failure.result)
+
+
+def test_without_tensorflow_the_files_alone_tell_what_is_wrong(
+    broken_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> object:
+        raise TensorFlowMissing("Running a model needs TensorFlow, which is not installed.")
+
+    monkeypatch.setattr("pytest_tfparity.runtime.session.tensorflow", missing)
+    result = broken_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "net: bn-training-mode (proven) in block/bn*",
+            "*Running a model needs TensorFlow*",
+            "    Fix: Build *",
+        ]
+    )
+    result.stdout.fnmatch_lines(["parity: 1 not comparable"])

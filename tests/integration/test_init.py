@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,16 @@ def test_what_is_right_is_not_learnt_from_the_export(
     result = project.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["model: Which weights are right? The checkpoint model.ckpt holds moving averages of*"]
+        [
+            "model: Which weights are right? State `ema: trainable` or `ema: none`.",
+            "  The checkpoint model.ckpt holds moving averages of*",
+            "FAILED tfparity.yaml::model - Which weights are right?*",
+        ]
+    )
+    comments = [line.strip("# ") for line in Path("tfparity.yaml").read_text().splitlines() if "#" in line]
+    assert (
+        "Which weights are right? State `ema: trainable` or `ema: none`. The checkpoint model.ckpt holds"
+        in (" ".join(comments))
     )
 
 
@@ -284,7 +294,7 @@ def test_encoded_images_are_asked_for_as_files(project: Project) -> None:
     project.run("--tfparity-run=always").assert_outcomes(passed=1)
 
 
-def test_a_graph_that_takes_one_file_at_a_time_gets_one(project: Project) -> None:
+def test_a_graph_that_takes_one_file_at_a_time_gets_one_after_the_other(project: Project) -> None:
     def decoding(scale: float = 1.0) -> None:
         data = v1.placeholder(tf.string, [], "jpeg")
         pixels = tf.cast(tf.io.decode_jpeg(data, channels=3), tf.float32) * scale
@@ -297,15 +307,67 @@ def test_a_graph_that_takes_one_file_at_a_time_gets_one(project: Project) -> Non
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     Path("images/one.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
     project.run("--tfparity-run=always").assert_outcomes(passed=1)
+    Path("images/two.jpg").write_bytes(tf.io.encode_jpeg(255 - pixels).numpy())
+    project.run("--tfparity-run=always", "--tfparity-report=both").assert_outcomes(passed=1)
+    (check,) = json.loads(Path("both/report.json").read_text())["checks"]
+    assert check["outputs"][0]["total"] == 6  # three numbers of each of both files
     exported(lambda: decoding(2.0), "logits")
-    result = project.run()
+    result = project.run("-v")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["model: * in *, max abs *"])
-    Path("images/two.jpg").write_bytes(Path("images/one.jpg").read_bytes())
-    result = project.run("--tfparity-run=always")
-    result.stdout.fnmatch_lines(
-        ["model: input jpeg:0 takes one file at a time, and `bytes` names 2. State one of*"]
+    result.stdout.fnmatch_lines(["model: * (proven) in mul, max abs *", "*  > mul *"])
+    result.stdout.no_fnmatch_line("*diagnosis*")
+
+
+def test_whole_files_may_be_given_as_values(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    def decoding(scale: float = 1.0) -> None:
+        data = v1.placeholder(tf.string, [None], "jpeg")
+        pixels = tf.cast(tf.io.decode_jpeg(data[0], channels=3), tf.float32) * scale
+        tf.multiply(tf.reduce_mean(pixels, [0, 1]), variable("kernel", 3), name="logits")
+
+    written(decoding)
+    exported(decoding, "logits")
+    check = ["check", "model.ckpt", "model.pb"]
+    assert main(check) == 0  # a proof needs no values
+    exported(lambda: decoding(2.0), "logits")
+    assert main(check) == 2
+    assert "input jpeg:0 has no values." in capsys.readouterr().out
+    assert main([*check, "--inputs", "images/*.jpg"]) == 2
+    assert "--inputs names images/*.jpg, a pattern that no file matches." in capsys.readouterr().err
+    Path("images").mkdir()
+    Path("images/one.jpg").write_bytes(tf.io.encode_jpeg(np.full((4, 4, 3), 90, np.uint8)).numpy())
+    assert main([*check, "--inputs", "images/*.jpg"]) == 1
+    assert "3 of 3 values of logits:0 differ" in capsys.readouterr().out
+    assert initialised("--inputs", "images/*.jpg")["inputs"] == {"jpeg:0": {"bytes": ["images/*.jpg"]}}
+
+
+def test_whole_files_for_numbers_are_refused(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    written(dense)
+    exported(dense, "scores")
+    Path("one.jpg").write_bytes(b"jpeg")
+    assert main(["check", "model.ckpt", "model.pb", "--inputs", "one.jpg"]) == 2
+    assert "one.jpg is no .npz file, and no input takes whole files: image:0 (float32 [?,3]). Give" in (
+        capsys.readouterr().err
     )
+
+
+def test_without_values_the_files_alone_tell_what_is_wrong(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def decoding() -> None:
+        data = v1.placeholder(tf.string, [None], "jpeg")
+        pixels = tf.cast(tf.io.decode_jpeg(data[0], channels=3), tf.float32)
+        tf.multiply(tf.reduce_mean(pixels, [0, 1]), variable("kernel", 3), name="logits")
+
+    def averaging() -> None:
+        decoding()
+        v1.train.ExponentialMovingAverage(0.9).apply(v1.trainable_variables())
+
+    written(averaging, change=0.5)
+    exported(decoding, "logits")
+    assert main(["check", "model.ckpt", "model.pb", "--ema", "trainable"]) == 2
+    printed = capsys.readouterr().out
+    assert "model: ema-not-applied (proven) in kernel" in printed
+    assert "input jpeg:0 has no values." in printed
 
 
 def test_values_that_nobody_can_make_up_are_named_as_a_file(project: Project) -> None:

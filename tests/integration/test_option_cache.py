@@ -14,7 +14,7 @@ from conftest import MANIFEST, Project
 from pytest_tfparity.remembered import identity
 from pytest_tfparity.remembered.hashes import Stamp
 
-REMEMBERED = "parity: 1 proven equal (1 of them remembered, the files being unchanged)"
+REMEMBERED = "parity: 1 proven equal (1 remembered, its files being unchanged)"
 PROVEN = "parity: 1 proven equal"
 CACHE = "--tfparity-cache=proven.json"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import builtins
 import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+import pytest_tfparity.locking
 from conftest import MANIFEST, Project
 from pytest_tfparity.errors import relative_to
 from pytest_tfparity.plugin.progress import progress_on_terminal
@@ -75,3 +78,30 @@ def test_folders_that_all_may_write_to_say_nothing_where_modes_do_not(
     project.run("--rootdir", str(folder)).assert_outcomes(errors=1)  # anybody may have put the manifest above
     monkeypatch.setattr("pytest_tfparity.plugin.session._HAS_MODES", False)
     project.run("--rootdir", str(folder)).assert_outcomes(passed=1)
+
+
+def test_a_lock_of_windows_is_waited_for_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def locking(descriptor: int, mode: int, count: int) -> None:
+        asked.append((mode, count))
+        if mode == windows.LK_NBLCK and len(asked) < 3:
+            raise OSError(13, "Permission denied")  # another process holds it
+
+    windows: Any = ModuleType("msvcrt")
+    windows.LK_NBLCK, windows.LK_UNLCK, windows.locking = 2, 0, locking
+    waits: list[float] = []
+    monkeypatch.setitem(sys.modules, "msvcrt", windows)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("time.sleep", waits.append)
+    found = spec_from_file_location("locking_of_windows", pytest_tfparity.locking.__file__)
+    assert found is not None
+    assert found.loader is not None
+    there = module_from_spec(found)
+    found.loader.exec_module(there)
+    with there.locked(tmp_path / "a.npz"):
+        assert asked == [(2, 1)] * 3
+        assert len(waits) == 2
+    assert asked[-1] == (0, 1)

@@ -70,7 +70,7 @@ def test_a_bucket_is_read_cold_warm_changed_and_offline(empty_project: Project, 
     cold.assert_outcomes(passed=1)
     assert "parity: 1 proven equal" in cold.outlines
     warm = empty_project.run_apart(cache, "-n", "4")
-    assert "parity: 1 proven equal (1 of them remembered, the files being unchanged)" in warm.outlines
+    assert "parity: 1 proven equal (1 remembered, its files being unchanged)" in warm.outlines
     system.put_file(str(wrong), "models/net/model.pb")
     changed = empty_project.run_apart(cache)
     changed.assert_outcomes(failed=1)

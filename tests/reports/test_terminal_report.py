@@ -64,3 +64,53 @@ def test_paint_goes_to_the_words_that_decide() -> None:
 
 def test_an_error_that_names_the_model_itself_names_it_once() -> None:
     assert report(replace(broken(), error="broken: name the outputs."))[0] == "broken: name the outputs."
+
+
+def test_long_names_do_not_push_cause_and_place_off_the_first_line() -> None:
+    deep = "InceptionResnetV2/InceptionResnetV2/Repeat_1/block17_7/Branch_1/Conv2d_0b_1x7/BatchNorm"
+    (finding,) = failing().findings
+    for cause in ("padding", "ckpt-tensor-mapped-to-wrong-variable"):
+        result = replace(
+            failing(),
+            model="detection/inception_resnet_v2_atrous_coco_2019_11_quantised",
+            findings=(replace(finding, cause=cause, scopes=(deep, "other")),),
+        )
+        first = report(result)[0]
+        model, _, told = first.partition(": ")
+        assert model.startswith("...")
+        assert model.endswith("quantised")
+        blame, _, _ = told.partition(" and 1 more")
+        assert blame.startswith(f"{cause} (proven) in ...")
+        assert blame.endswith("/BatchNorm")
+        assert len(f"{model}: {blame}") <= 80
+        assert deep in "".join(report(result)[1:])
+
+
+def test_names_that_fit_are_shown_in_full_however_long_the_rest_is() -> None:
+    (finding,) = failing().findings
+    result = replace(
+        failing(),
+        model="a_model_of_some_length",
+        findings=(finding, replace(finding, cause="dropout-active")),
+    )
+    first = report(result, width=80)[0]
+    assert first.startswith(
+        "a_model_of_some_length: bn-training-mode (proven) in block1/bn_0 and 4 more; also"
+    )
+
+
+def test_an_error_too_long_for_a_line_begins_with_its_first_sentence() -> None:
+    said = "There is no checkpoint a.ckpt. In its folder there are: b.ckpt, c.ckpt. State one of them."
+    first, rest, *_ = report(replace(broken(), model="net", error=f"net: {said}"), width=70)
+    assert first == "net: There is no checkpoint a.ckpt."
+    assert rest == "  In its folder there are: b.ckpt, c.ckpt. State one of them."
+    assert report(replace(broken(), model="net", error=f"net: {said}"), width=120)[0] == f"net: {said}"
+
+
+def test_only_a_sure_finding_stands_before_why_a_check_could_not_be_made() -> None:
+    (finding,) = failing().findings
+    sure = replace(broken(), findings=(finding,), error="Running a model needs TensorFlow.")
+    assert report(sure)[0].startswith(f"{sure.model}: bn-training-mode (proven) in block1/bn")
+    unsure = replace(sure, findings=(replace(finding, certainty="suggestive"),))
+    assert report(unsure)[0] == f"{sure.model}: Running a model needs TensorFlow."
+    assert report(unsure, verbosity=-1) == report(unsure)[:1]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from graphs.plain import FLOAT, Plan
+from graphs.plain import FLOAT, STRING, Plan
 from pytest_tfparity.errors import FeedError, ModelError
 from pytest_tfparity.graph.graph import Graph, Shape, TensorName
 from pytest_tfparity.runtime.batches import Cut, cut_inputs, joined
@@ -21,6 +22,31 @@ def graph(**dims: tuple[int, ...] | None) -> Graph:
     for name, shape in dims.items():
         plan.placeholder(name, FLOAT, shape=Shape(shape))
     return plan.graph
+
+
+STRINGS = np.array([b"one", b"two"], object)
+
+
+def test_strings_for_a_placeholder_of_one_are_given_one_at_a_time() -> None:
+    found = cut(one_string("x"), {X: STRINGS})
+    assert [(piece[X].item(), piece[X].shape) for piece in found.pieces] == [(b"one", ()), (b"two", ())]
+    whole = joined("net.pb", found, [{"y:0": rows(1)}, {"y:0": rows(1) + 1}])
+    np.testing.assert_array_equal(whole["y:0"], np.stack([rows(1), rows(1) + 1]))
+    with pytest.raises(ModelError, match=r"y:0 has another shape for another string \(\[1, 2\], \[2, 2\]\)"):
+        joined("net.pb", found, [{"y:0": rows(1)}, {"y:0": rows(2)}])
+
+
+def test_different_numbers_of_strings_are_refused() -> None:
+    with pytest.raises(FeedError, match="for x:0, scale:0, of which different numbers are given: 2, 1"):
+        cut(one_string("x", "scale"), {X: STRINGS, SCALE: STRINGS[:1]})
+
+
+def one_string(*names: str) -> Graph:
+    """Placeholders of one string each, in a graph of a version in which no dimensions mean a scalar."""
+    plan = Plan()
+    for name in names:
+        plan.placeholder(name, STRING, shape=Shape(()))
+    return replace(plan.graph, producer=1286)
 
 
 def rows(count: int) -> np.ndarray:
@@ -69,19 +95,19 @@ def test_an_input_of_other_rows_is_refused() -> None:
 def test_the_answers_to_slices_become_the_answer_to_all_rows() -> None:
     found = cut(graph(x=(2, 2)), {X: rows(6)})
     answers = [{"y:0": piece[X] * 2, "classes:0": np.arange(3)} for piece in found.pieces]
-    whole = joined("net.pb", found.size, answers)
+    whole = joined("net.pb", found, answers)
     np.testing.assert_array_equal(whole["y:0"], rows(6) * 2)
     np.testing.assert_array_equal(whole["classes:0"], [0, 1, 2])
 
 
 def test_one_answer_is_left_as_it_is() -> None:
     answer = {"y:0": rows(3)}
-    assert joined("net.pb", None, [answer]) == answer
+    assert joined("net.pb", Cut(size=None, pieces=[]), [answer]) == answer
 
 
 def test_an_answer_that_is_the_same_for_every_slice_may_be_nan() -> None:
     nan = np.float32(np.nan)
-    assert np.isnan(joined("net.pb", 2, [{"loss:0": nan}, {"loss:0": nan}])["loss:0"])
+    assert np.isnan(joined("net.pb", Cut(size=2, pieces=[]), [{"loss:0": nan}, {"loss:0": nan}])["loss:0"])
 
 
 def test_one_value_for_each_slice_cannot_be_put_together() -> None:
@@ -89,4 +115,4 @@ def test_one_value_for_each_slice_cannot_be_put_together() -> None:
     with pytest.raises(
         ModelError, match=r"loss:0 \(shape \[\]\) is one value for each slice.*Compare another"
     ):
-        joined("net.pb", 2, answers)
+        joined("net.pb", Cut(size=2, pieces=[]), answers)

@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow")
 @pytest.fixture
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A process in which TensorFlow was not imported yet."""
-    guard.tensorflow.cache_clear()
+    guard._imported.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
         monkeypatch.delitem(sys.modules, name)
     return monkeypatch

@@ -27,7 +27,7 @@ def node_differences(
     Constants and what merely passes a value on are no steps of the computation and count only
     as culprits. Of too many, those go first whose neighbours show the same.
     """
-    culprits = {name for finding in findings for name in finding.nodes}
+    culprits = _blamed(evidence, {name for finding in findings for name in finding.nodes})
     steps = [
         each for name, each in evidence[activations].items() if name in culprits or _is_step(evidence, name)
     ]
@@ -47,6 +47,19 @@ def node_differences(
         for index in kept
     )
     return nodes, len(steps)
+
+
+def _blamed(evidence: Evidence, named: set[str]) -> set[str]:
+    """The nodes that findings name, and those that differ by themselves because they read such a constant."""
+    constant, found = named - evidence[_fed], set(named)
+    for name, node in evidence[live_export].items():  # inputs come first
+        if not any(source.node in constant for source in node.inputs):
+            continue
+        if name not in evidence[_fed]:
+            constant.add(name)
+        elif (measured := evidence[activations].get(name)) is not None and measured.at_fault:
+            found.add(name)
+    return found
 
 
 def _is_step(evidence: Evidence, name: str) -> bool:

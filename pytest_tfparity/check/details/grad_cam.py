@@ -58,7 +58,7 @@ def _tensors(pair: Pair, spec: GradCamSpec, role: Role, inputs: Mapping[str, Arr
     names = [getattr(getattr(spec, what), role) for what in ("image", "activations", "gradients")]
     feeds = {getattr(entry, role): np.asarray(inputs[entry.reference]) for entry in pair.inputs}
     found = pair.model(role).run(feeds, names, session=pair.spec.session)
-    image, activations, gradients = (np.asarray(found[name]) for name in names)
+    image, activations, gradients = (_one_batch(np.asarray(found[name])) for name in names)
     if activations.ndim != 4 or activations.shape != gradients.shape:
         raise ModelError(
             f"{names[1]} has shape {list(activations.shape)} and {names[2]} {list(gradients.shape)}; both must be"
@@ -71,6 +71,11 @@ def _tensors(pair: Pair, spec: GradCamSpec, role: Role, inputs: Mapping[str, Arr
             array.transpose(0, 2, 3, 1) for array in (image, activations, gradients)
         )
     return image, activations, gradients
+
+
+def _one_batch(answer: Array) -> Array:
+    """Answers to one file at a time, each a batch of its own, as one batch."""
+    return answer.reshape(-1, *answer.shape[2:]) if answer.ndim == 5 else answer
 
 
 def _maps(

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from ...graph.layer import scope_of
 from ...graph.read.tensors import values
 from ...result import Health
-from ...wording import verb
+from ...wording import counted, verb
 from ..arrays import cosine, same
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import global_step, unconverged
-from ..places.weights import WrongConstant, wrong_constants
+from ..places.weights import WrongConstant, expected_key, provenances, wrong_constants
 from ..raw_or_averaged import averages, in_layers_of, mixture_of_averages
-from ..tensor_names import slot_of
+from ..tensor_names import averaged_by, slot_of
 from ..unrestored import NEAR
 from .kinds.group import suspicion
 from .kinds.weights import WrongWeights, weights_cause
@@ -42,8 +42,8 @@ def _mixture(evidence: Evidence) -> tuple[float, Sequence[WrongConstant]]:
 def _mixture_said(found: WrongWeights) -> str:
     share, _ = _mixture(found.evidence)
     return (
-        f"{len(found.wrong)} weights of {found.export_name} are {share:.4g} * average + {1 - share:.4g} * variable:"
-        " the moving averages were applied twice."
+        f"{len(found.wrong)} weights of {found.export_name} are {share:.4g} * average + {1 - share:.4g} * variable,"
+        " which is what updating the moving averages once more makes of them."
     )
 
 
@@ -66,6 +66,18 @@ def _all_raw(evidence: Evidence) -> Sequence[WrongConstant]:
     return (*known.raw, *known.raw_statistics) if known.raw and not known.right_averages else ()
 
 
+def _share_of_meant(found: WrongWeights) -> str:
+    """``all 11``, or ``9 of the 11``: of the variables that differ from their average, which the reference has."""
+    evidence, tensors = found.evidence, found.case.checkpoint
+    meant = [
+        name
+        for name, each in evidence[provenances].items()
+        if each.averaged and averaged_by(expected_key(evidence, name) or "", tensors) is not None
+    ]
+    one, other = len(found.wrong), len({*meant, *(each.constant for each in found.wrong)})
+    return f"all {one}" if one == other else f"{one} of the {other}"
+
+
 def _all_averaged(evidence: Evidence) -> Sequence[WrongConstant]:
     known = evidence[averages]
     return (*known.averaged, *known.averaged_statistics) if known.averaged and not known.right_raw else ()
@@ -75,7 +87,7 @@ NOT_APPLIED = weights_cause(
     id="ema-not-applied",
     where=_all_raw,
     says=lambda found: (
-        f"{found.export_name} holds the raw value of all {len(found.wrong)} variables whose moving average the"
+        f"{found.export_name} holds the raw value of {_share_of_meant(found)} variables whose moving average the"
         f" reference restores from {found.reference_name}."
     ),
     fix=lambda found: (
@@ -127,20 +139,34 @@ def _mixed(evidence: Evidence) -> Iterator[Suspicion]:
     known = evidence[averages]
     if known.raw and known.right_averages:
         wrong = (*known.raw, *in_layers_of(evidence, known.raw, known.raw_statistics))
-        yield _half(evidence, wrong, "raw weights", f"{known.right_averages} weights are moving averages")
+        right = _others(known.right_averages, "is a moving average", "are moving averages")
+        yield _half(evidence, wrong, "raw weights", "their moving averages", right, _ONE_MAP)
     if known.averaged and known.right_raw:
         wrong = (*known.averaged, *in_layers_of(evidence, known.averaged, known.averaged_statistics))
-        yield _half(evidence, wrong, "moving averages", f"{known.right_raw} weights are raw")
+        right = _others(known.right_raw, "is raw", "are raw")
+        yield _half(evidence, wrong, "moving averages", "raw weights", right, _NO_MAP)
 
 
-def _half(evidence: Evidence, wrong: Sequence[WrongConstant], held: str, others: str) -> Suspicion:
+_ONE_MAP = (
+    "Restore all variables with one map, ema.variables_to_restore(), and let a missing name be an error."
+)
+_NO_MAP = "Restore all variables under their own names, tf.train.Saver(): no moving average is meant."
+
+
+def _others(count: int, one: str, several: str) -> str:
+    return f"{counted(count, 'other weight')} {one if count == 1 else several}"
+
+
+def _half(
+    evidence: Evidence, wrong: Sequence[WrongConstant], held: str, meant: str, others: str, fix: str
+) -> Suspicion:
     found = WrongWeights(evidence=evidence, wrong=wrong)
     return suspicion(
         "ema-partially-applied",
         found,
-        f"{found.layers} {verb(found.scopes, 'holds', 'hold')} {held} in {found.export_name}; the other"
-        f" {others}, as all are in the reference.",
-        "Restore all variables with one map, ema.variables_to_restore(), and let a missing name be an error.",
+        f"{found.layers} {verb(found.scopes, 'holds', 'hold')} {held} in {found.export_name}, where the"
+        f" reference has {meant}; {others} on both sides.",
+        fix,
         facts=_example,
     )
 
@@ -154,7 +180,11 @@ APPLIED_TO_STATISTICS = weights_cause(
         f"The moving statistics of {found.layers} ({len(found.wrong)} constants) were restored from their own"
         " moving average, not from the variables."
     ),
-    fix="Restore with ema.variables_to_restore(tf.trainable_variables()).",
+    fix=lambda found: (
+        "Restore with ema.variables_to_restore(tf.trainable_variables())."
+        if found.evidence[averages].means_averages
+        else _NO_MAP
+    ),
     facts=_example,
 )
 
@@ -165,7 +195,10 @@ NOT_APPLIED_TO_STATISTICS = weights_cause(
         f"The moving statistics of {found.layers} ({len(found.wrong)} constants) are raw; the reference"
         " restores their moving average, as it does for the weights."
     ),
-    fix="Restore with ema.variables_to_restore(slim.get_model_variables()).",
+    fix=(
+        "Restore the statistics from their averages too: pass them to ema.variables_to_restore() beside the trainable"
+        " variables (slim.get_model_variables() has both where slim built the layers)."
+    ),
     facts=_example,
 )
 
@@ -194,8 +227,8 @@ _COPIES = ("variable", "other variable", "shadow", "other shadow")
 def _other_said(found: WrongWeights) -> str:
     first = found.wrong[0]
     return (
-        f"{found.constants} of {found.export_name} {verb(found.wrong, 'holds', 'hold')} another average of the same"
-        f" variables than the reference: {first.constant} holds {first.source}, not {first.key}."
+        f"{found.constants} of {found.export_name} {verb(found.wrong, 'holds', 'hold')} another of the tensors that"
+        f" are kept beside a variable, as its averages are: {first.constant} holds {first.source}, not {first.key}."
     )
 
 

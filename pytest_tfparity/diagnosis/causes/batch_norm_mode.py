@@ -167,7 +167,8 @@ def _built(found: _Training) -> str:
     flows = found.evidence[reference_flow], found.evidence[export_flow]
     if not found.rest or not _draws(flows[1]) or _draws(flows[0]):
         return graph
-    return f"{graph} Dropout is on as well: if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
+    both = "if Keras built the graph, K.set_learning_phase(1) did both; set 0 first."
+    return f"{graph} Random numbers are drawn as well: {both}"
 
 
 def _draws(flow: LiveGraph) -> bool:

@@ -46,7 +46,7 @@ WRONG_EPSILON = fold_cause(
     where=lambda folded: _once(folded) and folded.fold.axis == "output" and not folded.fold.own_epsilon,
     says=lambda found: (
         f"{found.layers}: folded with epsilon {found.each(lambda folded: f'{folded.fold.epsilon:.3g}')} in"
-        f" {found.export_name}, trained with {_own_epsilon(found)}."
+        f" {found.export_name}, {_own_epsilon(found)} in the {found.reference_graph}."
     ),
     fix=lambda found: f"Fold with epsilon={_own_epsilon(found)}, that of the {found.reference_graph}.",
     by_norm=True,

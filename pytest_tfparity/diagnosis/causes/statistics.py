@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...graph.read.tensors import values
-from ...wording import counted
+from ...wording import counted, verb
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..health import not_saved
@@ -58,7 +58,8 @@ def _alone(found: WrongWeights) -> bool:
 
 def _others(found: WrongWeights) -> str:
     """That the other weights are right, where that is so."""
-    return f"; the other weights of these layers are the {found.reference_noun}'s" if _alone(found) else ""
+    whose = verb(found.scopes, "this layer", "these layers")
+    return f"; the other weights of {whose} are the {found.reference_noun}'s" if _alone(found) else ""
 
 
 def _initial_said(found: WrongWeights) -> str:
@@ -72,10 +73,13 @@ def _initial_said(found: WrongWeights) -> str:
 def _initial_fix(found: WrongWeights) -> str:
     """All layers point to the list that was restored, single ones to a gap in it."""
     if len(found.scopes) == len(found.evidence[reference_norms]):
-        return "Restore tf.global_variables(), not tf.trainable_variables()."
+        return (
+            "Restore all variables, not the trainable ones alone (tf.global_variables(), or in Keras model.weights),"
+            " after the last initialiser has run."
+        )
     return (
-        "Restore these statistics as well: the list or map of variables that is restored leaves them out. Let a"
-        " missing name be an error."
+        "Restore these statistics as well: the list or map of variables that is restored leaves them out, or they are"
+        " initialised after it. Let a missing name be an error."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...graph.layer import layers_of
+from ...wording import counted, verb
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
 from ..places.tables import OtherTable, as_reference, other_tables
@@ -31,14 +32,19 @@ def _said(evidence: Evidence, other: OtherTable) -> str:
     facts = []
     if moved:
         key = moved[0]
+        how_many = f"{len(moved)} of {counted(len(right), 'key')} {verb(moved, 'has', 'have')}"
         facts.append(
-            f"{len(moved)} of {len(right)} keys have another value: {_spelt(key)} is {_spelt(right[key])} in {graph}"
-            f" and {_spelt(held[key])} in {export}"
+            f"{how_many} another value: {_spelt(key)} is {_spelt(right[key])} in {graph} and {_spelt(held[key])} in"
+            f" {export}"
         )
     if lost:
-        facts.append(f"{len(lost)} keys of {graph} are not in {export} ({_spelt(lost[0])})")
+        facts.append(
+            f"{counted(len(lost), 'key')} of {graph} {verb(lost, 'is', 'are')} not in {export} ({_spelt(lost[0])})"
+        )
     if new:
-        facts.append(f"{len(new)} keys of {export} are not in {graph} ({_spelt(new[0])})")
+        facts.append(
+            f"{counted(len(new), 'key')} of {export} {verb(new, 'is', 'are')} not in {graph} ({_spelt(new[0])})"
+        )
     return f"{other.table}: {'; '.join(facts)}."
 
 

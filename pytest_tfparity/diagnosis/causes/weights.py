@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...graph.layer import scope_of
 from ...graph.read.tensors import values
 from ...wording import enumerated, verb
 from ..arrays import same
 from ..cause import Cause
 from ..evidence import Evidence
-from ..layers import layers
+from ..layers import layers, unpartitioned
 from ..places.weights import WrongConstant, weight_scopes, wrong_constants
 from ..unrestored import Unrestored, right_weights, unrestored
 from .kinds.weights import LOST, WrongWeights, of_kind, source_of, weights_cause
@@ -99,8 +100,9 @@ def _of_another_layer(evidence: Evidence) -> Sequence[WrongConstant]:
 
 
 def _another_layer_said(found: WrongWeights) -> str:
+    # By their own names: a batch norm of the export is called after the reference's in whose place it stands.
     here, there = (
-        enumerated([found.evidence[layers].scope(name) for name in names])
+        enumerated([scope_of(unpartitioned(name)) or name for name in names])
         for names in ([each.constant for each in found.wrong], [each.node for each in found.wrong])
     )
     return f"Where the {found.reference_graph} has {there}, {found.export_name} has {here} with weights of their own."
@@ -145,7 +147,7 @@ def _stale_said(found: WrongWeights) -> str:
     rest = "" if all_of_it else " or of others"
     return (
         f"{found.constants} of {found.export_name} {verb(found.wrong, 'equals', 'equal')} {label}{rest} bit for bit,"
-        f" not {found.reference_name}: it was exported from another step."
+        f" not {found.reference_name}: that is what was exported."
     )
 
 
@@ -206,16 +208,37 @@ def _initial_said(found: WrongWeights) -> str:
     )
 
 
-INITIAL_VALUES = weights_cause(
+def _moved_since_said(found: WrongWeights) -> str:
+    return (
+        f"None of the weights of {found.export_name} is that of {found.reference_name}, and"
+        f" {found.evidence[unrestored].marks} of {len(found.wrong)} hold what their initialiser gives, but not all"
+        " moving statistics: perhaps initial values, after forward passes in training mode."
+    )
+
+
+def _initial_fix(found: WrongWeights) -> str:
+    return (
+        f"In one session, run the initialiser first, {found.case.restored} after it, {found.case.remake}; do not build"
+        " the network once more beside import_meta_graph."
+    )
+
+
+_AT_START = weights_cause(
     id="initial-values",
     where=lambda evidence: evidence[unrestored].initial if _is_whole(evidence) else (),
     says=_initial_said,
-    fix=lambda found: (
-        f"In one session, run the initialiser first, {found.case.restored} after it, {found.case.remake}; do not build"
-        " the network once more beside import_meta_graph."
-    ),
+    fix=_initial_fix,
     whole=_is_whole,
 )
+_MOVED_SINCE = weights_cause(
+    id="initial-values",
+    where=lambda evidence: evidence[unrestored].drawn if _is_whole(evidence) else (),
+    says=_moved_since_said,
+    fix=_initial_fix,
+    whole=_is_whole,
+    certain=False,
+)
+INITIAL_VALUES = Cause(id="initial-values", ways=(*_AT_START.ways, *_MOVED_SINCE.ways))
 
 
 def _foreign_said(found: WrongWeights) -> str:
@@ -244,7 +267,7 @@ def _left_out_said(found: WrongWeights) -> str:
     what = "an initial value" if one else "initial values"
     marked = what if marks == len(found.wrong) else f"{what} ({marks} of them recognisably so)"
     return (
-        f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored: {found.constants} of"
+        f"{found.layers} {verb(found.scopes, 'was', 'were')} not restored, or initialised again: {found.constants} of"
         f" {found.export_name} {verb(found.wrong, 'holds', 'hold')} {marked}, no tensor of"
         f" {found.reference_name}.{_others_right(found)}"
     )
@@ -258,17 +281,23 @@ def _others_right(found: WrongWeights) -> str:
 
 
 def _drawn_said(found: WrongWeights) -> str:
+    marks = [each for each in found.wrong if each.kind == "initial"]
+    told = (
+        f"{len(marks)} of them {verb(marks, 'holds', 'hold')} what the initialiser gives"
+        if marks
+        else f"{verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws from"
+    )
     return (
         f"{found.layers}: {found.constants} of {found.export_name} {verb(found.wrong, 'is', 'are')} no tensor of"
-        f" {found.reference_name}, and {verb(found.wrong, 'lies', 'lie')} within the bounds that the initialiser draws"
-        f" from{_angle(found.evidence[unrestored])}: perhaps not restored.{_others_right(found)}"
+        f" {found.reference_name}, and {told}{_angle(found.evidence[unrestored])}: perhaps not"
+        f" restored.{_others_right(found)}"
     )
 
 
 def _restore_all(found: WrongWeights) -> str:
     return (
         "Restore all variables (no exclude, no ignore_missing_vars), under the names that the"
-        f" {found.reference_noun} has."
+        f" {found.reference_noun} has, after the last initialiser has run."
     )
 
 

@@ -117,8 +117,7 @@ GRAPH_CONSTANT = GraphCause(
     where=lambda difference: difference.kind is Kind.CONSTANT,
     says=constant_told,
     fix=lambda found: (
-        f"Build the export graph with the value of the {found.reference_graph}: it is a setting of"
-        " the model's code, no weight."
+        f"Build the export graph with the value of the {found.reference_graph}: it is a constant there, no variable."
     ),
 )
 

@@ -12,7 +12,7 @@ from ...graph.graph import Array, Attr, DType, Node, TensorName, listed
 from ...graph.live_graph import LiveGraph
 from ..alignment import alignment, divergences, reference_of
 from ..evidence import Evidence
-from ..input_path import before_weights, export_after_inputs
+from ..input_path import after_inputs, before_weights, export_after_inputs
 from ..needed import export_flow, known_nodes, reference_flow
 from ..query import query
 from ..random_ops import RandomPlace, random_places
@@ -31,7 +31,7 @@ class Difference:
 
     ``first`` says that it lies between a fed input and the first layer that reads restored weights, ``chance`` what
     random numbers do in its place, None where there are none. ``inside`` are the differences of a function's body,
-    where one is all that differs.
+    where one is all that differs, ``fed`` the nodes of the export's graph around it that depend on its inputs.
     """
 
     evidence: Evidence
@@ -40,6 +40,7 @@ class Difference:
     export: Surroundings
     first: bool
     chance: str | None = None
+    fed: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> Kind:
@@ -53,9 +54,15 @@ class Difference:
             return ()
         reference = self.reference.within(self.divergence.reference[0], self.divergence.attribute)
         export = self.export.within(self.divergence.export[0], self.divergence.attribute)
+        given = export.given_by(self.divergence.export[0], self.export.flow, self.fed)
         return tuple(
             Difference(
-                evidence=self.evidence, divergence=each, reference=reference, export=export, first=self.first
+                evidence=self.evidence,
+                divergence=each,
+                reference=reference,
+                export=export,
+                first=self.first,
+                fed=after_inputs(export.flow, given),
             )
             for each in self.divergence.inside
         )
@@ -112,8 +119,7 @@ class Difference:
     @property
     def acts_on_input(self) -> bool:
         """Whether what reads it in the export depends on values of an input, not only on how large it is."""
-        after = self.evidence[export_after_inputs]
-        return any(name in after for name in self.divergence.readers)
+        return any(name in self.fed for name in self.divergence.readers)
 
     @property
     def at_output(self) -> bool:
@@ -252,6 +258,7 @@ def differences(evidence: Evidence) -> tuple[Difference, ...]:
             export=export,
             first=before_weights(evidence, each),
             chance=_chance(evidence[random_places], each),
+            fed=evidence[export_after_inputs],
         )
         for each in evidence[divergences]
         if not _is_of_a_repair(evidence, each)

@@ -16,6 +16,7 @@ from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Array, Node, Tensor, TensorName
 from ...graph.read.tensors import values
 from ..alignment import reference_of
+from ..arrays import informative
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow
 from ..query import query
@@ -23,6 +24,7 @@ from ..relations.relation import doubles
 from .batch_norms import linears, reference_norms
 from .fold_formula import LayerWeights, Matrix, as_low, matrix, rounded, solved
 from .fold_origins import origins
+from .rearranged import rearranged_before
 from .unfold import Folded, right_fold
 
 _SUMS = frozenset({"Add", "AddV2", "AddN"})
@@ -109,7 +111,9 @@ def kernel_fold(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: Batch
             later=later,
         )
         return _shared(evidence, linear, folded)
-    return None if kept is not None else _rounded(evidence, norm, linear, kernel)
+    if kept is not None:
+        return None
+    return _rounded(evidence, norm, linear, kernel) or _rearranged(evidence, norm, linear, kernel)
 
 
 def _added_later(evidence: Evidence, linear: Linear) -> str | None:
@@ -154,8 +158,16 @@ def _solutions(
                 if offset is None and kept is None:
                     offset = _value_of(evidence, _added_later(evidence, linear))
                 fold = solved(norm, linear, weights, kernel, offset, right=right)
-                if fold is not None and (kept is not None or not right or fold.correct):
+                if fold is None or _is_any_epsilon(norm, weights, fold):
+                    continue
+                if kept is not None or not right or fold.correct:
                     yield weights, index == 0, fold, added
+
+
+def _is_any_epsilon(norm: BatchNorm, weights: LayerWeights, fold: Fold) -> bool:
+    """Whether an epsilon was solved for that variances of one number leave open: any factor of the kernel gives one."""
+    variance = weights.get(norm.variance or "")
+    return not fold.own_epsilon and variance is not None and not informative(values(variance))
 
 
 def _output(linear: Linear, added: int) -> TensorName:
@@ -238,6 +250,30 @@ def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix
             added=added,
         ),
     )
+
+
+def _rearranged(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix) -> Folded | None:
+    """A right fold of a kernel whose values stand in other places."""
+    expected = next(iter(origins(evidence, norm)))
+    held = evidence.export.value(linear.kernel)
+    if held is None or norm.kernel is None:
+        return None
+    for found in rearranged_before(norm, linear, expected, values(held)):
+        weights = {**expected, norm.kernel: tensor_of_array(np.ascontiguousarray(found))}
+        for added in _sums_tried(norm, linear, None, right=True):
+            fold = solved(norm, linear, weights, kernel, offset_of(evidence, linear, added), right=True)
+            if fold is not None and fold.correct:
+                folded = Folded(
+                    norm=norm,
+                    fold=fold.of(linear.kernel, norm),
+                    weights=weights,
+                    expected=False,
+                    output=_output(linear, added),
+                    linear=linear,
+                    added=added,
+                )
+                return _shared(evidence, linear, folded)
+    return None
 
 
 def _same(evidence: Evidence, one: Tensor, other: Tensor) -> bool:

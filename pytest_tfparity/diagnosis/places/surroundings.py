@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ...graph.function_body import ARGUMENT, Body, body_of
@@ -47,6 +47,21 @@ class Surroundings:
         graph = Graph(inner.nodes, self.functions)
         flow = live_graph(graph, inner.returns, feeds=dict(self._constant_arguments(node, inner, attribute)))
         return Surroundings(nodes=inner.nodes, flow=flow, functions=self.functions)
+
+    def given_by(self, name: str, flow: LiveGraph, fed: Collection[str]) -> list[str]:
+        """The arguments of this body that the node ``name`` of ``flow``, which runs it, takes from nodes of ``fed``."""
+        node = flow.nodes.get(name)
+        if node is None:
+            return []
+        given = (
+            node.inputs if "body" in node.attrs else node.inputs[1:]
+        )  # a branch is not given what chose it
+        places = {each.name: each.attrs.get("index") for each in self.nodes.values() if each.op == ARGUMENT}
+        return [
+            name
+            for name, index in places.items()
+            if isinstance(index, int) and index < len(given) and given[index].node in fed
+        ]
 
     def _body(self, node: Node, attribute: str) -> Body | None:
         function = _function(node.attrs, attribute)

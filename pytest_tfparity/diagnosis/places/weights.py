@@ -15,7 +15,7 @@ from ..alignment import divergences, reference_of
 from ..arrays import is_float, same
 from ..case import Tensors
 from ..evidence import Evidence, ReferenceEvidence
-from ..initial_values import constant_starts
+from ..initial_values import single_starts
 from ..layers import layers
 from ..needed import live_export
 from ..provenance import Provenance, provenance
@@ -218,7 +218,7 @@ def provenances(evidence: Evidence) -> Mapping[str, Provenance]:
         evidence[weight_tensors],
         variables_of=evidence[variable_of],
         others=case.others if len(equal) < len(keys) else {},
-        initial=evidence[constant_starts],
+        starts=evidence[single_starts],
         parts={name: case.parts[node] for name, node in evidence[reference_of].items() if node in case.parts},
         equal=equal,
     )

@@ -11,6 +11,7 @@ from ...graph.layer import layer_of
 from ...graph.lift.lifted import Stored
 from ...graph.proof.proof import Side, normalised
 from ...result import Certainty, Finding
+from ...wording import enumerated
 from ..alignment import reference_of
 from ..case import Case
 from ..certificate.certificate import Certificate
@@ -107,8 +108,8 @@ def _of_weights(export: Quantised, *, proven: bool) -> Iterator[Finding]:
             nodes=tuple(each.weight.constant for each in several),
             scopes=layers,
             message=(
-                f"{_some(layers)}: one scale for all channels in {name}, although the channels differ: weights are off"
-                f" by up to {several[0].worst:.3g} quanta of their own channel."
+                f"{enumerated(layers)}: one scale for all channels in {name}, although the channels differ: weights"
+                f" are off by up to {several[0].worst:.3g} quanta of their own channel."
             ),
             fix="Quantise with a scale for each channel (the converter's default; do not disable per_channel).",
             evidence=("With these weights as they were meant parity returns.",),
@@ -204,7 +205,7 @@ def _told(
 ) -> Iterator[Finding]:
     evidence = Evidence.of(replace(export.case, export=normalised(export.side, export.case.contents)))
     for fault, cause in _CAUSES.items():
-        found = [use for use in chosen if use.fault == fault]
+        found = [use for use in chosen if _told_as(use, chosen) == fault]
         if not found:
             continue
         layers = {use.tensor: _layer(evidence, use.tensor) for use in found}
@@ -229,6 +230,13 @@ def _told(
         )
 
 
+def _told_as(use: RangeUse, chosen: Sequence[RangeUse]) -> RangeFault | None:
+    """The fault of a range: one in the wrong place is of the same data as others that are too narrow."""
+    if use.fault == "shifted" and any(each.fault == "clipped" for each in chosen):
+        return "clipped"
+    return use.fault
+
+
 _FIXES: Mapping[RangeFault, str] = {
     "clipped": (
         "Convert again with representative data like those that the network is asked, preprocessed as in training, and"
@@ -249,13 +257,14 @@ def _message(
     layers: Mapping[TensorName, str],
     worst: RangeUse,
 ) -> str:
-    place = _some(tuple(dict.fromkeys(layers.values())))
+    place = enumerated(tuple(dict.fromkeys(layers.values())))
     name = case.export_name
     at = layers[worst.tensor]
     if fault == "clipped":
+        how = "is too narrow" if worst.fault == "clipped" else "lies in another place"
         return (
-            f"{place}: the range in {name} is too narrow. At {at} it ends at {_range(worst.given)}, the reference's"
-            f" values go from {worst.used[0]:.3g} to {worst.used[1]:.3g}: {worst.outside:.1%} of them are cut off."
+            f"{place}: the range in {name} {how}. At {at} it ends at {_range(worst.given)}, the reference's values go"
+            f" from {worst.used[0]:.3g} to {worst.used[1]:.3g}: {worst.outside:.1%} of them are cut off."
         )
     if fault == "inflated":
         times = (worst.given[1] - worst.given[0]) / max(worst.used[1] - worst.used[0], 1e-30)
@@ -286,8 +295,3 @@ def _zero_point(stored: Stored) -> int:
 
 def _range(ends: tuple[float, float]) -> str:
     return f"[{ends[0]:.3g}, {ends[1]:.3g}]"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Array, Attr, DType, TensorName
 from ..read.onnx import OnnxNode, OnnxTensor
-from .builder import GraphBuilder
+from .builder import GraphBuilder, Translated
 from .lifted import Grid
 from .onnx_shapes import Numbers
 
@@ -69,7 +69,7 @@ def channels_last(rank: int) -> tuple[int, ...]:
     return (0, *range(2, rank), 1)
 
 
-class Op:
+class Op(Translated):
     """An operator. Its methods raise NotLifted where it is not used as they know it."""
 
     def __init__(self, node: OnnxNode, lifter: Lifter) -> None:
@@ -187,10 +187,6 @@ class Op:
     ) -> TensorName:
         """A node; the last one of an operator has the operator's name."""
         return self.make.add(op, self.name if name is None else f"{self.name}/{name}", inputs, **attrs)
-
-    def real_constant(self, value: float) -> TensorName:
-        """A float32 constant of the translation's own."""
-        return self.make.array(f"{self.name}/constant", np.asarray(value, np.float32))
 
     def like(self, value: Value, number: float) -> TensorName:
         """A scalar of the type of ``value``."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..graph import Array, Attr, DType, TensorName
 from ..read.tflite import Operator, TFLiteTensor
-from .builder import FLOAT, GraphBuilder
+from .builder import FLOAT, GraphBuilder, Translated
 
 DEQUANTIZE = 6
 _PADDINGS = (b"SAME", b"VALID")
@@ -26,7 +26,7 @@ class NotLifted(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Op:
+class Op(Translated):
     """One operator that is translated. ``name`` is that of its first output, ``types`` those of its outputs lifted.
 
     ``tensor(i)`` is input i in the lifted graph; ``constant(i)`` the constant that it is, which ``weights`` puts in
@@ -94,10 +94,6 @@ class Op:
         """``tensor`` between ``low`` and 1."""
         above = self.make.add("Maximum", f"{self.name}/Maximum", [tensor, self.real_constant(low)])
         return self.make.add("Minimum", self.name, [above, self.real_constant(1.0)])
-
-    def real_constant(self, value: float) -> TensorName:
-        """A float32 constant of the translation's own."""
-        return self.make.array(f"{self.name}/constant", np.asarray(value, np.float32))
 
 
 Lifting: TypeAlias = Callable[[Op], "list[TensorName]"]

@@ -127,7 +127,7 @@ def encoded(value: Attr) -> bytes:
         return plain(value)
     if isinstance(value, Function):
         attrs = b"".join(encoded(key.encode()) + encoded(value.attrs[key]) for key in sorted(value.attrs))
-        return b"F" + _text(value.name) + b"%d;" % len(value.attrs) + attrs
+        return b"F" + encoded_text(value.name) + b"%d;" % len(value.attrs) + attrs
     if isinstance(value, Tensor):
         array = value.array
         content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
@@ -139,7 +139,8 @@ def encoded(value: Attr) -> bytes:
     raise TypeError(f"{type(value).__name__} is no attribute")
 
 
-def _text(text: str) -> bytes:
+def encoded_text(text: str) -> bytes:
+    """A text with its length before it."""
     data = text.encode()
     return b"%d;" % len(data) + data
 
@@ -156,7 +157,7 @@ _PLAIN: Mapping[type, Callable[[Any], bytes]] = {
     bytes: lambda value: b"s%d;" % len(value) + value,
     DType: lambda value: b"t%d;" % value.number,
     Shape: _shape,
-    AttrReference: lambda value: b"r" + _text(value.name),
+    AttrReference: lambda value: b"r" + encoded_text(value.name),
     type(None): lambda value: b"n",
 }
 """How attributes that hold no others are written."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array, Attr, Shape, SharedAttrs, Tensor, once
-from ..normal.attributes import commutes, encoded
+from ..normal.attributes import commutes, encoded, encoded_text
 from ..normal.form import Edge, NormalGraph, NormalNode, components
 from ..read.mapped import count_read, pieces
 
@@ -228,7 +228,7 @@ def own_encoding(node: NormalNode, contents: Contents) -> bytes:
 
 
 def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
-    parts = [_encoded_op(node.op)]
+    parts = [encoded_text(node.op)]
     if node.value is not None:
         parts.append(b"v" + contents.digest(node.value))
     if node.label is not None:
@@ -242,13 +242,8 @@ def _own_encoding(node: NormalNode, contents: Contents) -> bytes:
 @once
 def _shared_encoding(op: str, attrs: Mapping[str, Attr]) -> bytes:
     return b"".join(
-        [_encoded_op(op), *(encoded(name.encode()) + encoded(attrs[name]) for name in sorted(attrs))]
+        [encoded_text(op), *(encoded(name.encode()) + encoded(attrs[name]) for name in sorted(attrs))]
     )
-
-
-def _encoded_op(op: str) -> bytes:
-    name = op.encode()
-    return b"%d;" % len(name) + name
 
 
 def node_fingerprint(node: NormalNode, contents: Contents, sources: Sequence[bytes]) -> Fingerprint:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from faults.corpus import Case, Found, Reference
@@ -11,6 +13,7 @@ from faults.weights import (
     Weights,
     averaged,
     mixed,
+    of_second_average,
     raw,
 )
 
@@ -84,6 +87,18 @@ EMA = (
         reference=average_of("tabular", ema=None),
         weights=averaged(),
         findings=(Found(cause="ema-applied-unexpectedly", scopes=layers("tabular")),),
+    ),
+    Case(
+        name="a second average of the same variables is frozen",
+        reference=replace(average_of("blocks"), second=True),
+        weights=of_second_average(),
+        findings=(Found(cause="ema-other-average", scopes=layers("blocks")),),
+    ),
+    Case(
+        name="one dense layer is of a second average",
+        reference=replace(average_of("tabular"), second=True),
+        weights=of_second_average("side/hidden"),
+        findings=(Found(cause="ema-other-average", scopes=("side/hidden",)),),
     ),
     Case(
         name="the moving statistics are averaged once more",

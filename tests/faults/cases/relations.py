@@ -10,6 +10,7 @@ import tensorflow as tf
 from faults.corpus import Case, Found, Reference
 from faults.graphs import folded, several
 from faults.networks import NETWORKS
+from faults.operations import WORDS, looked_up, with_table_filled
 from faults.weights import (
     Change,
     Weights,
@@ -187,6 +188,33 @@ def divided(by: float) -> Any:
     return lambda x, name: tf.divide(x, by, name=name)
 
 
+TABLED = {
+    network: {name: looked_up(*WORDS)} for network, name in (("blocks", "drop"), ("tabular", "tower/drop"))
+}
+TABLES = (
+    Case(
+        name="the words of a table come in another order",
+        reference=Reference(network="blocks", changes=TABLED["blocks"]),
+        changes={"drop": looked_up(*WORDS[::-1])},
+        edit=with_table_filled("drop", *WORDS[::-1]),
+        findings=found("lookup-table-differs", "drop|drop/words"),
+    ),
+    Case(
+        name="a table of a dense network lacks a word and has another",
+        reference=Reference(network="tabular", changes=TABLED["tabular"]),
+        changes={"tower/drop": looked_up(*WORDS[1:], "black")},
+        edit=with_table_filled("tower/drop", *WORDS[1:], "black"),
+        findings=found("lookup-table-differs", "tower/drop|tower/drop/words"),
+    ),
+    Case(
+        name="a table that is filled in another order is right",
+        reference=Reference(network="blocks", changes=TABLED["blocks"]),
+        changes={"drop": looked_up(*WORDS, last_first=True)},
+        edit=with_table_filled("drop", *WORDS, last_first=True),
+        verdict=("proven", "pass"),
+    ),
+)
+
 SETTINGS = (
     Case(
         name="another temperature before the classes",
@@ -274,4 +302,4 @@ NEAR_MISSES = (
     ),
 )
 
-RELATIONS = (*ORDER, *ALTERED, *STATISTICS, *FORMULAS, *OTHERS, *SETTINGS, *NEAR_MISSES)
+RELATIONS = (*ORDER, *ALTERED, *STATISTICS, *FORMULAS, *OTHERS, *TABLES, *SETTINGS, *NEAR_MISSES)

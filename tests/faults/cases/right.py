@@ -52,6 +52,13 @@ RIGHT = (
         )
         for network, shadows in (("blocks", "trainable"), ("tabular", "all"), ("residual", "all"))
     ),
+    *(
+        right(
+            f"a right export of averages of {network} beside a second average",
+            Reference(network=network, shadows="trainable", ema="trainable", second=True),
+        )
+        for network in ("blocks", "tabular")
+    ),
     right(
         "a right export of raw weights beside averages",
         Reference(network="residual", shadows="all", ema=None),

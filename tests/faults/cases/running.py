@@ -13,6 +13,7 @@ from faults.operations import (
     TABULAR,
     at,
     brightened,
+    drawn,
     dropout,
     fed_dropout,
     fixed_range,
@@ -70,6 +71,23 @@ RANDOM = (
         reference=TABULAR,
         changes={"tower/drop": noise},
         findings=found("random-noise", at("tower/drop")),
+    ),
+    Case(
+        name="noise is left in the checkpoint's graph and in the export",
+        reference=Reference(network="blocks", changes={"drop": drawn}),
+        verdict=("fail", "error"),
+        findings=found("stateful-reference", "drop/random_normal", certainty="decisive"),
+    ),
+    Case(
+        name="a dense network draws noise on both sides",
+        reference=Reference(network="tabular", changes={"tower/drop": drawn}),
+        verdict=("fail", "error"),
+        findings=found("stateful-reference", "tower/drop/random_normal", certainty="decisive"),
+    ),
+    Case(
+        name="noise that one seed decides on both sides is no difference",
+        reference=Reference(network="blocks", changes={"drop": noise}),
+        verdict=("pass",),
     ),
     Case(
         name="a factor of keep_prob is left in",

@@ -100,6 +100,9 @@ def as_written(array: Array) -> str:
 
 def constant_told(difference: Difference) -> str:
     """Both values of a constant that differs; of a large one, how many of its values do and by how much."""
+    if len(difference.inside) == 1:
+        divergence = difference.divergence
+        return f"{divergence.node}: in its {divergence.attribute}, {constant_told(difference.inside[0])}"
     if difference.constants is None:
         return f"{fact_told(difference)}."
     (right, held), node = difference.constants, difference.spot.divergence.node

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.read.tensors import values
-from ....wording import counted
+from ....wording import counted, verb
 from ...cause import Cause, Suspicion
 from ...evidence import Evidence
 from ...layers import layers
@@ -64,11 +64,24 @@ class WrongWeights(Group):
         return counted(len(self.wrong), "constant")
 
     def told(self, tell: Callable[[WrongWeights, WrongConstant], str]) -> str:
-        """What became of the first few constants, a sentence each, the largest first; and how many more there are."""
+        """What became of a few constants, a sentence each, and how many more there are.
+
+        The largest come first, but for those of a kind that was told already.
+        """
         largest = sorted(self.wrong, key=lambda each: -values(each.held).size)
-        left = len(largest) - _TOLD
-        more = f" Likewise {counted(left, 'more tensor')}." if left > 0 else ""
-        return " ".join(tell(self, each) for each in largest[:_TOLD]) + more
+        first = {each.kind: each.constant for each in reversed(largest)}.values()
+        ordered = sorted(largest, key=lambda each: each.constant not in first)
+        told, left = ordered[:_TOLD], ordered[_TOLD:]
+        sentences = [tell(self, each) for each in told]
+        if left:
+            more = counted(len(left), "more tensor")
+            likewise = {each.kind for each in left} <= {each.kind for each in told}
+            sentences.append(
+                f"Likewise {more}."
+                if likewise
+                else f"{more} {verb(left, 'differs', 'differ')} in other ways."
+            )
+        return " ".join(sentences)
 
     def _folds(self) -> Sequence[Folded]:
         return tuple(folded_over(self.evidence, {each.node for each in self.wrong if each.kind in LOST}))
