@@ -140,14 +140,18 @@ def _of_weights(found: Certified, diagnosis: Diagnosis) -> tuple[Finding, ...]:
     }
     places = names | readers | {each.layer for each in wrong}
     places |= {layer_of(name) for each in wrong for name in each.source}
-    told = tuple(
+    about = [
         each
         for each in diagnosis.findings
-        if each.cause not in _GRAPHS
-        and each.certainty != "suggestive"
-        and places & {*each.nodes, *each.scopes}
-    )
-    return told or (differing(found),)
+        if each.cause not in _GRAPHS and places & {*each.nodes, *each.scopes}
+    ]
+    told = [each for each in about if each.certainty != "suggestive"]
+    named = {name for each in told for name in (*each.nodes, *each.scopes)}
+    # What is only suggested of others is all that is known of them; beside nothing sure the certificate says more.
+    more = [
+        each for each in about if each.certainty == "suggestive" and not named & {*each.nodes, *each.scopes}
+    ]
+    return (*told, *more) if told else (differing(found),)
 
 
 def _as_right(found: Certified) -> Side:
