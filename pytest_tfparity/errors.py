@@ -6,7 +6,6 @@ They are shown to the user as they are, without a traceback.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -71,7 +70,19 @@ class TensorNotFound(ModelError):
 
 
 class FeedError(TfparityError):
-    """An input array does not fit the placeholder that it is fed to, or an input is missing."""
+    """An input array does not fit the placeholder that it is fed to, or an input is missing.
+
+    ``tensor`` is the input by the name that it was fed under, where it is about one.
+    """
+
+    tensor: str | None = None
+
+    @classmethod
+    def about(cls, tensor: str, message: str) -> FeedError:
+        """The error about one input."""
+        error = cls(message)
+        error.tensor = tensor
+        return error
 
 
 class InputError(TfparityError):
@@ -137,6 +148,8 @@ def relative_to(path: Path, folder: Path) -> Path:
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The ``count`` names of ``known`` that are most like ``name``, best first."""
+    import difflib  # takes as long to load as the plugin's own modules, and a session without mistakes needs it not
+
     return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
 
 

@@ -46,7 +46,8 @@ class OutputComparison:
     ``rounding`` is the distance from the exact answer that its own arithmetic takes the reference to, and
     ``times_rounding`` that of the export in such units; None where the exact answer was not asked for. Where
     ``rounding_allowed`` says how many of them the export may have, ``atol`` is that in numbers, and differences
-    are those from the exact answer. ``criteria`` are the metrics that were asked for, each of which must hold.
+    are those from the exact answer; ``ties`` are how many integers are others than the reference's though they pass,
+    because the exact answer is a tie. ``criteria`` are the metrics that were asked for, each of which must hold.
     """
 
     reference: str
@@ -70,6 +71,7 @@ class OutputComparison:
     rounding: float | None = None
     times_rounding: float | None = None
     rounding_allowed: float | None = None
+    ties: int = 0
     criteria: tuple[Criterion, ...] = ()
 
 

@@ -101,7 +101,9 @@ class Project:
         return self.pytester.runpytest_inprocess(*QUIET, "-W", "default", *arguments)
 
     def run_apart(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest here, in a process of its own."""
+        """Run pytest here, in a process of its own; with workers only where pytest-xdist is installed."""
+        if "-n" in arguments:
+            pytest.importorskip("xdist")
         return self.pytester.runpytest_subprocess(*QUIET, *arguments)
 
 

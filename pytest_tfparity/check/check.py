@@ -13,7 +13,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors import GoldenError, InputError, ModelError, TensorFlowMissing, TfparityError, UnreadableFile
+from ..errors import (
+    FeedError,
+    GoldenError,
+    InputError,
+    ModelError,
+    RuntimeMissing,
+    SettingsError,
+    TensorFlowMissing,
+    TfparityError,
+    UnreadableFile,
+)
 from ..formats.format import ROLES, is_elsewhere
 from ..formats.model import HasOwnRuntime
 from ..formats.registry import format_of, formats_for
@@ -22,9 +32,18 @@ from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..runtime import RunWanted, may_run, nothing_runs
-from ..settings.spec import ParitySpec
+from ..settings.spec import NpzSource, ParitySpec
 from .health import healthy, sound
-from .inputs import golden_of, golden_path, inputs_at_hand, inputs_of, inputs_of_golden, outputs_of_golden
+from .inputs import (
+    golden_of,
+    golden_path,
+    inputs_at_hand,
+    inputs_of,
+    inputs_of_golden,
+    outputs_of_golden,
+    require_shapes,
+    with_origin,
+)
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs, paused_garbage_collection
 from .verdict import all_passed, decided, measured, refusal, said_once
@@ -60,7 +79,7 @@ def check(
             result = _decide(spec, models, draft, clock, inputs, update, details)
             result = replace(result, notes=(*result.notes, *told))
     except TfparityError as error:
-        draft = replace(draft, verdict="error", error=f"{error}{_misnamed(spec, error)}")
+        draft = replace(draft, verdict="error", error=f"{_placed(error, spec)}{_misnamed(spec, error)}")
         result = _not_opened(spec, models, draft, error)
     return replace(quotable(said_once(result)), seconds=clock.seconds())
 
@@ -197,6 +216,23 @@ def _not_opened(
     return without_graph(spec, models, draft)
 
 
+def _placed(error: TfparityError, spec: ParitySpec) -> str:
+    """The message of ``error``, with the files of the check if it is about one of them and names none."""
+    message = str(error)
+    if isinstance(error, TensorFlowMissing | RuntimeMissing):
+        return message
+    files = [side.path for side in (spec.export, spec.reference) if side is not None]
+    files += [entry.source.path for entry in spec.inputs if isinstance(entry.source, NpzSource)]
+    files += [path for path in (spec.golden, spec.manifest) if path is not None]
+    if any(path.name in message for path in files):
+        return message
+    stated = "" if spec.manifest is None else f"Stated in {spec.shown(spec.manifest)}:{spec.line}."
+    if isinstance(error, SettingsError):
+        return f"{message} {stated}".rstrip()
+    sides = [spec.shown(side.path) for side in (spec.export, spec.reference) if side is not None]
+    return f"{message} It is about {' and '.join(sides)}. {stated}".rstrip()
+
+
 def _by_checksums(
     spec: ParitySpec,
     models: ModelStore,
@@ -270,7 +306,12 @@ def _proven(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -
         return None
     if spec.golden is not None and not _unchanged(run, golden_of(spec)):
         return None
-    run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    if inputs is None:
+        require_shapes(run.pair)
+    try:
+        run.pair.check_inputs(inputs if inputs is not None else inputs_at_hand(spec))
+    except FeedError as error:
+        raise with_origin(error, spec) from None
     return _concluded(run, replace(draft, notes=run.proof.notes), alike=True)
 
 
@@ -287,14 +328,16 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
 
     try:
         golden, inputs = _golden_and_inputs(run, inputs)
-    except InputError as error:
+    except InputError as missing:
         from .explain import told_by_the_files
 
-        return told_by_the_files(run, replace(draft, error=str(error)))
+        return told_by_the_files(run, replace(draft, error=_placed(missing, run.pair.spec)))
     stands_in = golden is not None and (run.pair.reference is None or _unchanged(run, golden))
     answers = _answers(run, inputs, golden if stands_in else None)
     if answers.error is not None:
-        return _not_run(run, replace(draft, error=str(answers.error)), answers)
+        error = with_origin(answers.error, run.pair.spec, golden)
+        stopped = replace(draft, error=_placed(error, run.pair.spec))
+        return _not_run(run, stopped, replace(answers, error=error))
     exact = _exact(run, answers, golden if stands_in else None)
     outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
     result, alike = _judged(run, measured(draft, outputs, run.proof), answers)
@@ -373,9 +416,11 @@ def _exact(run: Run, answers: RunOutputs, golden: Golden | None) -> ExactAnswers
     """The exact answers, where an output is held against them: those of ``golden`` if it has them."""
     from .exact import UNKNOWN, asks_for_rounding, exact_of_golden
 
-    exact = UNKNOWN if golden is None else exact_of_golden(run.pair, golden)
-    if exact.outputs or not asks_for_rounding(run.pair):
-        return exact
+    stored = None if golden is None else exact_of_golden(run.pair, golden)
+    if stored is not None:
+        return stored
+    if not asks_for_rounding(run.pair):
+        return UNKNOWN
     return run.exact(answers.inputs, answers.reference or {})
 
 
@@ -437,7 +482,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
     """Write the goldens from the reference; the result says what was done."""
     from ..goldens.store import update_golden
     from .environment import environment
-    from .exact import asks_for_rounding
+    from .exact import UNKNOWN, asks_for_rounding
 
     spec = run.pair.spec
     if run.pair.reference is None:
@@ -447,6 +492,7 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         )
     inputs = inputs_of(run.pair)
     outputs = run.reference(inputs)
+    exact = run.exact(inputs, outputs) if asks_for_rounding(run.pair) else UNKNOWN
     change = update_golden(
         golden_path(spec),
         inputs=inputs,
@@ -455,7 +501,8 @@ def _update(run: Run, draft: ParityResult, mode: Update) -> ParityResult:
         fingerprint=run.proof.reference_fingerprint,
         environment=environment(),
         mode=mode,
-        exact=run.exact(inputs, outputs).outputs if asks_for_rounding(run.pair) else {},
+        exact=exact.outputs,
+        decided=exact.decided,
     )
     return replace(draft, golden_action=change.action, golden_change=change.max_change)
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..comparison.compare import compare
+from ..comparison.decided import compare_decided
 from ..comparison.rounding import compare_exactly, measured, rounding_of
 from ..errors import ModelError
 from ..graph.graph import Array
 from ..result import OutputComparison
 from ..settings.spec import OutputSpec
-from .exact import UNKNOWN, ExactAnswers
+from .exact import UNKNOWN, ExactAnswers, exact_of_golden
 from .inputs import outputs_of_golden
 from .pair import Pair
 from .run import RunOutputs
@@ -70,6 +71,9 @@ def _compared(
         against=against,
         step=step,
     )
+    decided = exact.decided.get(output.reference)
+    if decided is not None:
+        return compare_decided(found, decided, expected, got, output.tolerance)
     rounding = None if value is None else rounding_of(expected, value)
     return found if value is None or rounding is None else measured(found, rounding, got, value)
 
@@ -132,7 +136,7 @@ def _alone(export: str, reference: str, atol: float, rtol: float, problem: str) 
 
 def drift_of(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tuple[OutputComparison, ...]:
     """How the reference's own answer compares with the goldens."""
-    stored = outputs_of_golden(pair, golden)
+    stored, exact = outputs_of_golden(pair, golden), exact_of_golden(pair, golden) or UNKNOWN
     return tuple(
         _compared(
             pair,
@@ -141,6 +145,7 @@ def drift_of(pair: Pair, golden: Golden, reference: Mapping[str, Array]) -> tupl
             reference[output.reference],
             output.reference,
             "golden",
+            exact,
         )
         for output in pair.outputs
     )

@@ -206,7 +206,7 @@ def _noted(result: ParityResult, error: Exception, lacking: str) -> ParityResult
             f"The diagnosis broke off ({type(error).__name__}: {error}); that is a defect of pytest-tfparity,"
             " please report it. The verdict stands."
         )
-    elif str(error) == result.error:
+    elif result.error is not None and result.error.startswith(str(error)):
         return result
     else:
         note = f"{lacking}: {error}"

@@ -49,6 +49,7 @@ def _health(pair: Pair) -> tuple[Health, ...]:
         named=model.variable_names(),
         graph=side.graph,
         averages_used=any(key.endswith(SHADOW) for key in keys.values()),
+        noun=model.noun,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,7 +69,23 @@ def _entry(archive: Any, source: NpzSource, name: str) -> Array:
         raise InputError(f"Input {name}: {source.path} {error}.") from None
     except Exception as error:
         raise _refused(name, source.path, error) from None
-    return np.array(_checked(array, name, f"{key} in {source.path}"))
+    return _checked(array, name, f"{key} in {source.path}")
+
+
+def stated_array(source: NpzSource, name: str) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+    """The shape and type that the file states of the array, before any of its values is read.
+
+    None where it does not say: reading the array will tell why.
+    """
+    key = name if source.key is None else source.key
+    try:
+        with zipfile.ZipFile(source.path) as archive, archive.open(f"{key}.npy") as entry:
+            version = np.lib.format.read_magic(entry)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, _, dtype = read[version](entry)
+    except Exception:  # as for np.load
+        return None
+    return tuple(shape), dtype
 
 
 def _refused(name: str, path: Path, error: Exception) -> InputError:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import GoldenError, InputError
+import numpy as np
+
+from ..errors import FeedError, GoldenError, InputError, TfparityError
 from ..formats.format import ROLES
 from ..graph.graph import Array
-from ..runtime.feeds import TensorSpec
+from ..runtime.feeds import TensorSpec, shape_fits, shape_text
 from ..settings.spec import (
     BytesSource,
     ImageSource,
@@ -42,6 +45,7 @@ def load_inputs(spec: ParitySpec) -> dict[str, Array]:
 
 def inputs_of(pair: Pair) -> dict[str, Array]:
     """The golden inputs of ``pair``; random numbers for those that nobody stated, as the command line makes them up."""
+    require_shapes(pair)
     stated = {entry.reference for entry in pair.spec.inputs}
     found = [entry for entry in pair.inputs if entry.reference not in stated]
     arrays = load_inputs(
@@ -51,6 +55,35 @@ def inputs_of(pair: Pair) -> dict[str, Array]:
         if isinstance(entry.source, BytesSource):
             arrays[entry.reference] = _one_file(pair, entry, arrays[entry.reference])
     return arrays
+
+
+_LARGE = 1 << 26
+"""Bytes from which an array is asked for its shape before it is read: a small file can hold any number of zeros."""
+
+
+def require_shapes(pair: Pair) -> None:
+    """Raise FeedError for a large array of a file that is of a wrong shape, without reading it."""
+    for entry in pair.spec.inputs:
+        stated = _stated_if_large(entry)
+        if stated is None or entry.transpose is not None:
+            continue
+        shape, dtype = stated
+        for taken in _taken(pair, entry):
+            if not shape_fits(shape, taken.dims):
+                message = (
+                    f"{entry.reference} takes {taken}; the array given for it is {dtype} {shape_text(shape)}."
+                )
+                raise with_origin(FeedError.about(entry.reference, message), pair.spec)
+
+
+def _stated_if_large(entry: InputSpec) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+    """Shape and type of the array of a file, if it is large; None if it is not, or nothing says so."""
+    if not isinstance(entry.source, NpzSource):
+        return None
+    from .input_files import stated_array
+
+    stated = stated_array(entry.source, entry.reference)
+    return stated if stated is not None and prod(stated[0]) * stated[1].itemsize > _LARGE else None
 
 
 def _made_up(pair: Pair, entry: InputSpec) -> InputSpec:
@@ -96,9 +129,37 @@ def load_input(source: InputSource, root: Path, *, name: str) -> Array:
     return array
 
 
+def with_origin(error: TfparityError, spec: ParitySpec, golden: Golden | None = None) -> TfparityError:
+    """``error`` with the file that the input comes from which it is about: one of ``golden``, if that is given."""
+    if not isinstance(error, FeedError) or error.tensor is None:
+        return error
+    entry = next((each for each in spec.inputs if error.tensor in (each.reference, each.export)), None)
+    if golden is not None and spec.golden is not None:
+        origin = spec.shown(spec.golden)
+    elif entry is None or entry.source is None:
+        return error
+    else:
+        origin = _origin(entry.source, spec)
+    return FeedError.about(error.tensor, f"{error} It comes from {origin}.")
+
+
+def _origin(source: InputSource, spec: ParitySpec) -> str:
+    if isinstance(source, NpzSource):
+        return spec.shown(source.path)
+    if isinstance(source, ImageSource | BytesSource):
+        return ", ".join(map(spec.shown, source.paths[:1]))
+    if isinstance(source, RandomSource):
+        return f"`random` in {spec.shown(spec.manifest)}" if spec.manifest is not None else "random numbers"
+    return source.function
+
+
 def inputs_at_hand(spec: ParitySpec) -> dict[str, Array]:
-    """The golden inputs that cost nothing to make: enough to see a wrong file though nothing is run."""
-    cheap = [entry for entry in spec.inputs if isinstance(entry.source, NpzSource | RandomSource)]
+    """The golden inputs that cost little to make: enough to see a wrong file though nothing is run."""
+    cheap = [
+        entry
+        for entry in spec.inputs
+        if isinstance(entry.source, NpzSource | RandomSource) and _stated_if_large(entry) is None
+    ]
     return load_inputs(replace(spec, inputs=tuple(cheap)))
 
 

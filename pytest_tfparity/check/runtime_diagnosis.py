@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..diagnosis.alignment import divergences, reference_of
 from ..diagnosis.case import Case
 from ..diagnosis.causes import GRAPH
 from ..diagnosis.diagnose import Diagnosis, diagnose
 from ..diagnosis.evidence import Evidence
 from ..diagnosis.quantised.findings import Quantised, quantisation_findings
 from ..diagnosis.quantised.layers import layer_noise, sentence
+from ..diagnosis.quantised.unrelated import unrelated_weights
+from ..diagnosis.quantised.weights import overflowed
+from ..diagnosis.runner import ModelRunner
 from ..errors import TfparityError
 from ..formats.model import HasOwnRuntime
 from ..graph.layer import layer_of
@@ -27,11 +31,19 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
     """What is behind a difference of an export that another runtime runs.
 
     Where the graph answers rightly once its weights are the reference's and nothing is rounded, weights and rounding
-    are all that can be wrong: other spellings in the graph are no causes.
+    are all that can be wrong: other spellings in the graph are no causes. What is wrong with the graph is looked for in
+    float: ranges of integers are those of the graph as it is, and wrong with it.
     """
     found = certified(pair, export, case)
     wrong, right_graph = found.certificate.standing("wrong"), _has_right_graph(found)
-    diagnosis = _nothing_but_rounding(found) if right_graph and not wrong else diagnose(found.case)
+    unrelated = unrelated_weights(found.certificate, case)
+    diagnosis = (
+        _nothing_but_rounding(found)
+        if unrelated is not None or (right_graph and not wrong)
+        else diagnose(_in_float(found.case))
+    )
+    if unrelated is not None:
+        return _noted(pair, export, found, replace(diagnosis, findings=(unrelated,)))
     findings = diagnosis.findings
     if right_graph and wrong:
         diagnosis = replace(diagnosis, findings=_of_weights(found, diagnosis), repaired=_as_right(found))
@@ -47,10 +59,36 @@ def diagnosis_of(pair: Pair, export: HasOwnRuntime, case: Case) -> Diagnosis:
     return _noted(pair, export, found, replace(diagnosis, findings=findings, notes=notes))
 
 
+def _in_float(case: Case) -> Case:
+    """The case with an export that is run without the grids of its file."""
+    runner = case.runner
+    return replace(case, runner=replace(runner, in_float=True)) if isinstance(runner, ModelRunner) else case
+
+
 def _noted(pair: Pair, export: HasOwnRuntime, found: Certified, diagnosis: Diagnosis) -> Diagnosis:
-    """A diagnosis with what is known of the weights."""
+    """A diagnosis with what is known of the weights, its layers called as the reference calls them."""
     told = sentences(found.certificate, pair.spec.shown(export.path))
-    return replace(diagnosis, notes=(*diagnosis.notes, *told))
+    called = tuple(_with_layers_of_reference(diagnosis.evidence, each) for each in diagnosis.findings)
+    return replace(diagnosis, findings=called, notes=(*diagnosis.notes, *told))
+
+
+def _with_layers_of_reference(evidence: Evidence, finding: Finding) -> Finding:
+    """A finding whose scopes are the reference's: a converter gives nodes names of its own."""
+    nodes, aligned = evidence.reference.graph.nodes, dict(evidence[reference_of])
+    for each in evidence[divergences]:
+        aligned |= {name: each.reference[0] for name in each.export if each.reference and name not in aligned}
+    of_scope: dict[str, str] = {}
+    for name in finding.nodes:
+        if name in aligned:
+            of_scope.setdefault(layer_of(name), layer_of(aligned[name]))
+            of_scope.setdefault(name, layer_of(aligned[name]))
+
+    def called(scope: str) -> str:
+        if scope in nodes:
+            return layer_of(scope)
+        return scope if any(name.startswith(f"{scope}/") for name in nodes) else of_scope.get(scope, scope)
+
+    return replace(finding, scopes=tuple(dict.fromkeys(map(called, finding.scopes))))
 
 
 def _with_ranges_of_wrong_weights(found: Certified, diagnosis: Diagnosis) -> Diagnosis:
@@ -143,9 +181,19 @@ def _of_quantisation(
         evidence=diagnosis.evidence,
         run=run,
     )
-    if findings and export.passes(export.side.graph, export.grids):
+    if not findings:
+        return quantisation_findings(export)
+    if not export.grids or export.passes(export.side.graph, export.grids):
         return (), ()
-    return quantisation_findings(export)
+    if not export.is_right(export.side.graph, {}):
+        return quantisation_findings(export)
+    return (), (_RANGES_AS_GIVEN,)
+
+
+_RANGES_AS_GIVEN = (
+    "Repaired, the export is right in float; on the ranges of the file it still differs. They were taken from what it"
+    " computes as it is, and are made again by converting."
+)
 
 
 def findings_of_weights(found: Certified) -> tuple[Finding, ...]:
@@ -154,8 +202,11 @@ def findings_of_weights(found: Certified) -> tuple[Finding, ...]:
 
 
 def differing(found: Certified) -> Finding:
-    """That weights are not the reference's, where no cause is known."""
+    """That weights are not the reference's: beyond what float16 can hold, or without a known cause."""
     wrong, case = found.certificate.standing("wrong"), found.case
+    lost = overflowed(wrong, case)
+    if lost is not None:
+        return lost
     first = max(wrong, key=lambda each: each.distance.worst if each.distance is not None else 0.0)
     apart = first.distance
     how_many = "Values" if apart is None else f"{apart.outside} of {apart.total} values"

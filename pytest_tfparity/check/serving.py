@@ -15,7 +15,7 @@ from functools import cache
 from multiprocessing.connection import Connection
 
 from ..formats.store import ModelStore
-from ..result import ParityResult
+from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
 from .check import Update, check, draft_result
 from .run import tell_what_is_under_way
@@ -75,7 +75,7 @@ def _left(request: Request, error: BaseException) -> ParityResult:
         f"{spec.name}: a function of the project raised {name}: {error}, which pytest does not see in the process of"
         " the check. State `skip` or `xfail` of the model, or `isolate: false`."
     )
-    return replace(draft_result(spec, request.nodeid), error=message)
+    return quotable(replace(draft_result(spec, request.nodeid), error=message))
 
 
 def _end_with_parent(lasting: bool) -> None:

@@ -64,6 +64,12 @@ def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: 
         f"{output.export} uses {output.used:.0%} of its tolerance ({_stated(output)})."
         for output in (near if all_passed(outputs) else ())
     ]
+    notes += [
+        f"{output.ties} of {output.total} values of {output.export} are decided otherwise, where the exact answer is a"
+        f" tie ({output.times_rounding:.2g} times the rounding {output.rounding:.3g})."
+        for output in outputs
+        if output.ties and output.passed
+    ]
     return replace(draft, outputs=outputs, unproven=proof.reason, notes=tuple(notes))
 
 

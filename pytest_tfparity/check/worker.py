@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 
-from ..result import ParityResult
+from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
 from .check import Update, draft_result
 from .run import is_under_way, under_way, under_way_now
@@ -104,7 +104,7 @@ class Worker:
         message = (
             f"{spec.name}: {found.clause}. It compared {files}; the other checks went on in a new process."
         )
-        return replace(draft, error=message)
+        return quotable(replace(draft, error=message))
 
     def _asked(self, request: Request, started: float) -> ParityResult | BaseException | _Ended:
         answered = False

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import Any
 
 from ..check.check import decided_without_running, try_proof
 from ..check.pair import open_pair
-from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, shown_path
-from ..formats.format import ROLES, is_elsewhere
-from ..formats.registry import format_of, formats_for, recognised
+from ..errors import SettingsError, TfparityError, did_you_mean, missing_file, printable, shown_path
+from ..formats.format import ROLES, Format, Role, is_elsewhere
+from ..formats.registry import format_of, recognised, resembled
 from ..formats.section import Key
 from ..formats.store import ModelStore
 from ..reports.terminal import report
@@ -32,7 +32,7 @@ from .defaults import completed
 def check_files(options: argparse.Namespace) -> int:
     """Compare one export with its reference and print the report: 0 equal, 1 different, 2 not comparable."""
     spec = _fetched(_spec(options))
-    say = _silent if options.json else print
+    say = _silent if options.json else _print
     with closing(ModelStore()) as models:
         if spec.compare == "outputs":
             spec = _complete(spec, models, say, _whole_files(options, spec))
@@ -95,6 +95,11 @@ def _silent(text: str) -> None:
     """Print nothing."""
 
 
+def _print(text: str) -> None:
+    """Print a sentence, which may quote names out of files."""
+    print(printable(text))
+
+
 def init(options: argparse.Namespace) -> int:
     """Write a first manifest for a reference and its export, or add a model to one."""
     from ..settings.draft import add_to_manifest, command_for, write_manifest
@@ -117,20 +122,21 @@ def init(options: argparse.Namespace) -> int:
     with closing(ModelStore()) as models:
         files = (spec.root / options.inputs,) if _names_whole_files(options) else ()
         found = decided(completed(spec, models, examples=True, files=files), models)
-        _say_taken(found.spec, models, print)
+        _say_taken(found.spec, models, _print)
     found = answered(found)
     spec = replace(found.spec, health="error")
     if options.add:
         add_to_manifest(path, spec, found.remarks)
     else:
         write_manifest(path, [spec], {**found.remarks, "health": STRICT})
-    print(*found.said, sep="\n", end="\n" if found.said else "")
-    print(
+    for sentence in found.said:
+        _print(sentence)
+    _print(
         f"{'added to' if options.add else 'wrote'} {path}: model {spec.name}, inputs {_names(spec, 'inputs')},"
         f" outputs {_names(spec, 'outputs')}"
     )
     for question in found.open:
-        print(f"to be decided in {path}: {question}")
+        _print(f"to be decided in {path}: {question}")
     print(f"check it: {command_for(shown_path(Path(os.path.abspath(path))))}")
     return 0
 
@@ -255,6 +261,10 @@ def _other_reading(spec: ParitySpec, models: ModelStore) -> str | None:
     return None
 
 
+_STATED = ("atol", "rtol", "rounding", "compare", "run")
+"""Options that are keys of a marker by the same name."""
+
+
 def _spec(options: argparse.Namespace) -> ParitySpec:
     """The command line as a check, by the same rules as a marker."""
     given = {
@@ -263,7 +273,7 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
         "outputs": [dict(zip(ROLES, _pair(text), strict=False)) for text in options.output] or None,
         "inputs": _inputs(options) or None,
     }
-    given.update({name: getattr(options, name, None) for name in ("atol", "rtol", "compare", "run")})
+    given.update({name: getattr(options, name, None) for name in _STATED})
     name = getattr(options, "name", None) or Path(options.export).stem
     return resolve(None, marker=given, ini={}, options={}, root=Path.cwd(), name=name)
 
@@ -271,23 +281,41 @@ def _spec(options: argparse.Namespace) -> ParitySpec:
 def _stated_sides(options: argparse.Namespace) -> dict[str, Any]:
     """Both sides as a marker's keywords, with the options that are keys of their formats.
 
-    An option goes to the first side whose format has the key.
+    Where both have the key, ``VALUE=EXPORT`` states it for each; a value alone is meant for both, a file for the
+    reference.
     """
-    given: dict[str, Any] = {}
-    left = {name: value for name in options.format_keys if (value := getattr(options, name)) is not None}
-    nouns = []
-    for role in ROLES:
-        file = getattr(options, role)
-        form = formats_for(role)[0] if "://" in file else recognised(Path.cwd() / file, role)
-        own = [key for key in form.section.keys if key.name in left]
-        stated = {form.word: file, **{key.name: _typed(key, left.pop(key.name)) for key in own}}
-        given |= keywords(role, form, stated)
-        nouns.append(form.noun)
-    if left:
-        raise SettingsError(
-            f"--{min(left)} means nothing here: it is no key of a side ({' and '.join(nouns)})."
-        )
-    return given
+    forms = {role: _format_named(getattr(options, role), role) for role in ROLES}
+    known = {role: {key.name: key for key in form.section.keys} for role, form in forms.items()}
+    stated: dict[Role, dict[str, Any]] = {
+        role: {form.word: getattr(options, role)} for role, form in forms.items()
+    }
+    for name in sorted(options.format_keys):
+        text = getattr(options, name)
+        if text is not None:
+            keys = {role: known[role][name] for role in ROLES if name in known[role]}
+            if not keys:
+                nouns = " and ".join(form.noun for form in forms.values())
+                raise SettingsError(
+                    f"--{name.replace('_', '-')} means nothing here: it is no key of a side ({nouns})."
+                )
+            for role, value in _of_sides(keys, text):
+                stated[role][name] = _typed(keys[role], value)
+    return {
+        word: value for role in ROLES for word, value in keywords(role, forms[role], stated[role]).items()
+    }
+
+
+def _of_sides(keys: Mapping[Role, Key], text: str) -> Iterator[tuple[Role, str]]:
+    """The sides whose key an option is, each with its value."""
+    values = _pair(text) if len(keys) > 1 else (text,)
+    if len(values) == 1 and next(iter(keys.values())).kind != "path":
+        values *= len(keys)
+    yield from zip(keys, values, strict=False)
+
+
+def _format_named(file: str, role: Role) -> Format:
+    """The format of a side, told by what is in its file; of one that lies elsewhere by its name."""
+    return resembled(Path(file), role) if "://" in file else recognised(Path.cwd() / file, role)
 
 
 def _typed(key: Key, text: str) -> Any:
@@ -299,18 +327,30 @@ def _typed(key: Key, text: str) -> Any:
 
 def _inputs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     inputs: dict[str, dict[str, Any]] = {
-        name: {"export": export} for name, export in _named(options, "input")
+        _tensor(name): {"export": export} for name, export in _named(options, "input")
     }
-    if options.inputs and not _names_whole_files(options):
-        for name in _arrays(Path(options.inputs)):
-            full = name if ":" in name else f"{name}:0"
-            inputs.setdefault(full, {}).update(npz=options.inputs, key=name)
+    file = getattr(options, "inputs", None)
+    if file and not _names_whole_files(options):
+        for name in _arrays(Path(file)):
+            full = _tensor(name)
+            if not full.rpartition(":")[2].isdecimal():
+                raise SettingsError(
+                    f"{file} has an array {name!r}, which is the name of no tensor. Write it under the name of an"
+                    " input, such as image:0."
+                )
+            inputs.setdefault(full, {}).update(npz=file, key=name)
     return inputs
+
+
+def _tensor(name: str) -> str:
+    """``"image:0"`` for ``"image"``: one tensor has one entry, however it is spelt."""
+    return name if ":" in name else f"{name}:0"
 
 
 def _names_whole_files(options: argparse.Namespace) -> bool:
     """Whether ``--inputs`` names files of which each is a value, encoded images say, and no file of arrays."""
-    return bool(options.inputs) and Path(options.inputs).suffix not in (".npz", ".npy")
+    file = getattr(options, "inputs", None)
+    return file is not None and Path(file).suffix not in (".npz", ".npy")
 
 
 def _whole_files(options: argparse.Namespace, spec: ParitySpec) -> tuple[Path, ...]:

@@ -206,7 +206,7 @@ def _named(spec: ParitySpec, sides: _Sides) -> Mapping[str, str]:
     if given and not pairs.keys() & set(given):
         raise SettingsError(
             f"--inputs gives values for {some(given)}, which no input is called. Inputs of the reference:"
-            f" {some(pairs)}."
+            f" {some(pairs)}. These are what the outputs of {sides.reference.label} and {sides.export.label} need."
         )
     return pairs
 

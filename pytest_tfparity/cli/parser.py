@@ -35,6 +35,14 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     check.add_argument("--atol", metavar="X", help="absolute tolerance (default: 1e-5)")
     check.add_argument("--rtol", metavar="X", help="relative tolerance (default: 0)")
     check.add_argument(
+        "--rounding",
+        metavar="K",
+        nargs="?",
+        const="8",
+        type=_times,
+        help="in place of both: within K times the reference's own rounding of the exact answer (default K: 8)",
+    )
+    check.add_argument(
         "--compare", choices=("outputs", "weights"), help="compare only the weights, where there is no graph"
     )
     check.add_argument(
@@ -88,6 +96,17 @@ def parser(formats: Sequence[Format] = ()) -> argparse.ArgumentParser:
     return made
 
 
+def _times(text: str) -> str:
+    """What stands behind ``--rounding``; a file there was meant for something else."""
+    try:
+        float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number; put --rounding behind the files, or write --rounding=8"
+        ) from None
+    return text
+
+
 def _values(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--inputs",
@@ -130,7 +149,7 @@ def _sides(command: argparse.ArgumentParser, formats: Sequence[Format]) -> None:
         command.add_argument(
             f"--{key.name.replace('_', '-')}",
             dest=key.name,
-            metavar=_METAVARS.get(key.kind, "TEXT"),
+            metavar=f"{_METAVARS.get(key.kind, 'VALUE')}[=EXPORT]",
             help=_help(key),
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..check.pair import some
+from ..errors import printable
 from ..formats.model import HasGraph, Model
 from ..formats.registry import format_of
 from ..formats.store import ModelStore
@@ -59,7 +60,7 @@ def answered(found: Completed) -> Completed:
     if question is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return found
     width = min(shutil.get_terminal_size().columns, _WIDEST)
-    print(*(textwrap.fill(line, width) for line in question.question.splitlines()), sep="\n")
+    print(*(textwrap.fill(printable(line), width) for line in question.question.splitlines()), sep="\n")
     words = "/".join(question.answers)
     while True:
         try:

@@ -16,6 +16,7 @@ from .cause import Cause, Suspicion
 from .causes import CAUSES
 from .evidence import Evidence
 from .layers import layers
+from .places.needless_sums import needless_sums
 from .places.reshaped import reshaped_weights
 from .places.right_folds import neutral_folds
 from .remaining import Remaining
@@ -79,10 +80,12 @@ def diagnose(case: Case, causes: Sequence[Cause] = CAUSES) -> Diagnosis:
 
 
 def without_right_rewrites(evidence: Evidence) -> Evidence:
-    """The evidence with correct folds and reshapes taken back, so that only what is wrong is left to explain."""
+    """The evidence with correct folds, reshapes and sums with 0 taken back, so that only what is wrong is left."""
     for repair in neutral_folds(evidence):
         evidence = attempted(evidence, repair) or evidence
-    return attempted(evidence, reshaped_weights(evidence)) or evidence
+    for find in (reshaped_weights, needless_sums):
+        evidence = attempted(evidence, find(evidence)) or evidence
+    return evidence
 
 
 def _explained(start: Evidence, causes: Sequence[Cause]) -> Repaired:

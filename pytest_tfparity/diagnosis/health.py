@@ -33,18 +33,19 @@ def checkpoint_health(
     named: Collection[str] = (),
     graph: Graph | None = None,
     averages_used: bool = True,
+    noun: str = "checkpoint",
 ) -> tuple[Health, ...]:
     """Everything that the checkpoint's tensors themselves show to be wrong.
 
     ``batch_norms`` are those of the reference, ``named`` the variables that its ``.meta`` names,
     ``graph`` the whole graph of the ``.meta``, ``averages_used`` whether the reference restores
-    moving averages.
+    moving averages, ``noun`` what the reference is.
     """
     steps = global_step(tensors)
     found = [
         *_never_updated(tensors, batch_norms, steps, graph),
         *not_saved(tensors, batch_norms, named),
-        *_not_finite(tensors),
+        *_not_finite(tensors, noun),
         *_zero_epsilon(tensors, batch_norms),
     ]
     if averages_used:
@@ -238,7 +239,7 @@ def _is_lost(name: str, tensors: Mapping[str, Tensor]) -> bool:
     return name not in tensors and shadow_of(name, tensors) is None
 
 
-def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
+def _not_finite(tensors: Mapping[str, Tensor], noun: str) -> Iterator[Health]:
     for name, tensor in tensors.items():
         if not _floats(tensor) or not (is_model_variable(name, tensors) or averaged_by(name, tensors)):
             continue
@@ -249,7 +250,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> Iterator[Health]:
                 cause="bn-variance-nonfinite" if statistic else "non-finite",
                 scopes=(layer_of(plain_name(name)),),
                 message=(
-                    f"{plain_name(name)} of the checkpoint holds NaN or infinity in {bad} of {prod(tensor.shape)}"
+                    f"{plain_name(name)} of the {noun} holds NaN or infinity in {bad} of {prod(tensor.shape)}"
                     " values: the training diverged, or a value overflowed, before it was saved. Go back to"
                     " an earlier checkpoint."
                 ),

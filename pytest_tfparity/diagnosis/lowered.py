@@ -25,7 +25,7 @@ Precision: TypeAlias = Literal["float16", "bfloat16", "rounded", "8 bit"]
 
 HALF, BFLOAT16 = 19, 14
 _HALVES: Mapping[str, Precision] = {"float16": "float16", "bfloat16": "bfloat16"}
-_BYTES = frozenset({4, 6, 11, 12})
+BYTES = frozenset({4, 6, 11, 12})
 """uint8, int8, qint8 and quint8, as ``types.proto`` numbers them."""
 _FLOATS = frozenset({1, 2})
 _LEAST_STEPS = 2
@@ -198,7 +198,7 @@ def _precision(nodes: Mapping[str, Node], top: str) -> Precision | None:
     if behind is None:
         return None
     stored = {number for node in behind.values() for number in _stored_types(node, top)}
-    if stored & _BYTES:
+    if stored & BYTES:
         return "8 bit"
     if len(behind) == 1 or not _widened(behind[top]):
         return None

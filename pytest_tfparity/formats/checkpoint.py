@@ -313,6 +313,7 @@ class CheckpointFormat(Format):
     )
     noun = Checkpoint.noun
     usually = "reference"
+    suffixes = (".ckpt", ".index", ".meta")
     exclusive = (
         Exclusive(
             "builder",

@@ -84,13 +84,15 @@ class Format(ABC):
     """One kind of file that can stand on a side of a check. Manifest, command line and docs follow from it.
 
     ``section`` has the manifest's word as its name and the format's keys; the first of them has the same name
-    and states the file. ``noun`` is how messages call such a model. A marker's plain keywords are about the side
-    that the format ``usually`` stands on. ``is_folder``: a model is a folder of its own, not files in one.
+    and states the file. ``noun`` is how messages call such a model, ``suffixes`` are what the names of its files end
+    with. A marker's plain keywords are about the side that the format ``usually`` stands on. ``is_folder``: a model is
+    a folder of its own, not files in one.
     """
 
     section: ClassVar[Section]
     noun: ClassVar[str]
     usually: ClassVar[Role]
+    suffixes: ClassVar[tuple[str, ...]] = ()
     exclusive: ClassVar[tuple[Exclusive, ...]] = ()
     is_folder: ClassVar[bool] = False
 
@@ -116,6 +118,10 @@ class Format(ABC):
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` is a file of this format, by what is in it."""
+
+    def resembles(self, path: Path) -> bool:
+        """Whether ``path``, which no format recognises, was meant as one of this format: messages then speak of it."""
+        return path.suffix in self.suffixes
 
     def files(self, spec: SideSpec) -> Sequence[Path]:
         """The files that the model is read from, as far as they can be named without reading one."""

@@ -146,6 +146,7 @@ class FrozenGraphFormat(Format):
     )
     noun = FrozenGraph.noun
     usually = "export"
+    suffixes = (".pb", ".pbtxt")
 
     def open(self, spec: SideSpec, root: Path) -> FrozenGraph:
         """See :meth:`.format.Format.open`."""
@@ -154,6 +155,10 @@ class FrozenGraphFormat(Format):
     def content(self, spec: SideSpec) -> Sequence[Path] | None:
         """The file."""
         return [spec.path]
+
+    def resembles(self, path: Path) -> bool:
+        """Whether the name is that of a graph, and not that which a SavedModel has."""
+        return path.suffix in self.suffixes and path.stem != "saved_model"
 
     def recognises(self, path: Path) -> bool:
         """Whether the file begins as a GraphDef does, in its binary or in its text form."""

@@ -12,8 +12,6 @@ from .section import Key, Section
 if TYPE_CHECKING:
     from .traced import KerasModel
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-
 
 class KerasFormat(Format):
     """A whole model as Keras saves it."""
@@ -38,6 +36,7 @@ class KerasFormat(Format):
     )
     noun = "Keras model"
     usually = "reference"
+    suffixes = (".keras", ".h5", ".hdf5")
 
     def open(self, spec: SideSpec, root: Path) -> KerasModel:
         """See :meth:`.format.Format.open`."""
@@ -47,11 +46,13 @@ class KerasFormat(Format):
 
     def recognises(self, path: Path) -> bool:
         """Whether this is a zip archive with a ``config.json``, or an HDF5 file."""
+        from ..graph.read.keras_file import HDF5
+
         try:
             if zipfile.is_zipfile(path):
                 with zipfile.ZipFile(path) as archive:
                     return "config.json" in archive.namelist()
             with path.open("rb") as file:
-                return file.read(len(_HDF5)) == _HDF5
+                return file.read(len(HDF5)) == HDF5
         except (OSError, zipfile.BadZipFile):
             return False

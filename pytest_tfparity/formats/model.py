@@ -76,7 +76,12 @@ class Model(ABC):
             except UnreadableFile:
                 return
             if not known:
-                raise TensorNotFound(f"{self.label} has no tensor {name!r}.{self.nearest_tensors(name)}")
+                raise TensorNotFound(f"{self._place} has no tensor {name!r}.{self.nearest_tensors(name)}")
+
+    @property
+    def _place(self) -> str:
+        """The file that has, or lacks, tensors."""
+        return self.label
 
     def nearest_tensors(self, name: str) -> str:
         """A sentence that suggests tensors of the model by names like ``name``; empty if none is near."""
@@ -136,6 +141,11 @@ class HasGraph(Model):
     def graph_file(self) -> Path | None:
         """The file that the graph is read from; None where a function built it."""
         return self.path
+
+    @property
+    def _place(self) -> str:
+        file = self.graph_file
+        return self.label if file is None or file.name in self.label else f"{self.label} ({file.name})"
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ class OnnxFormat(Format):
     )
     noun = "ONNX file"
     usually = "export"
+    suffixes = (".onnx",)
 
     def open(self, spec: SideSpec, root: Path) -> OnnxFile:
         """See :meth:`.format.Format.open`."""

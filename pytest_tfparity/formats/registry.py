@@ -48,9 +48,15 @@ def _likely(role: Role, formats: tuple[Format, ...]) -> tuple[Format, ...]:
 
 
 def recognised(path: Path, role: Role) -> Format:
-    """The format of ``path`` by what is in it; the likeliest of that side where no format knows it."""
+    """The format of ``path`` by what is in it; where no format knows it the one it :func:`resembles <resembled>`."""
     likely = formats_for(role)
-    return next((each for each in likely if each.recognises(path)), likely[0])
+    return next((each for each in likely if each.recognises(path)), None) or resembled(path, role)
+
+
+def resembled(path: Path, role: Role) -> Format:
+    """The format that ``path`` was meant as, by its name; the likeliest of that side where that says nothing."""
+    likely = formats_for(role)
+    return next((each for each in likely if each.resembles(path)), likely[0])
 
 
 def meant_format(path: Path, stated: Format, role: Role) -> Format | None:

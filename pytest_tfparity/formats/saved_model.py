@@ -45,6 +45,12 @@ class SavedModelFormat(Format):
 
         return path.is_dir() and saved_model_file(path) is not None
 
+    def resembles(self, path: Path) -> bool:
+        """Whether this is its file in place of the folder, or a folder with a part of one, or with several."""
+        from ..graph.read.saved_model import is_part_of_saved_model
+
+        return is_part_of_saved_model(path)
+
     def files(self, spec: SideSpec) -> Sequence[Path]:
         """The graphs and the index of the variables."""
         from ..graph.read.saved_model import saved_model_file
@@ -89,4 +95,5 @@ class SavedModelFormat(Format):
 
         if saved_model_file(spec.path) is None:
             missing = not spec.path.exists()
-            yield WrongFile("saved_model", not_a_saved_model(spec.path).replace(":", ",", 1), missing=missing)
+            clause = f", which is no SavedModel{not_a_saved_model(spec.path)}"
+            yield WrongFile("saved_model", clause, missing=missing)

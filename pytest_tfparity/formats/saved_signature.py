@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,10 @@ from ..errors import ModelError, did_you_mean
 from ..graph import ops
 from ..graph.edit.freeze import frozen
 from ..graph.edit.pruning import executed
-from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
+from ..graph.graph import Array, Graph, Node, Shape, Tensor, TensorName, tensor_name
 from ..graph.proof.proof import Side
 from ..graph.read.bundle import Bundle
+from ..graph.read.checkpoints import MOST_NEARBY
 from ..graph.read.object_graph import shown_names, variable_names
 from ..graph.read.restore import RestoredKey, restored
 from ..graph.read.saved_model import (
@@ -94,10 +96,14 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         known = self.saved.signatures
         found = known.get(self._signature_name)
         if found is None:
-            there = f"It has {', '.join(known)}" if known else "It has none: it was saved without one"
+            if not known:
+                raise ModelError(
+                    f"{self.label} has no signature at all, so that no server can ask it. Save it with one:"
+                    " tf.saved_model.save(module, folder, signatures=function)."
+                )
             raise ModelError(
                 f"{self.label} has no signature {self._signature_name!r}."
-                f"{did_you_mean(self._signature_name, known)} {there}. Name one under `signature`."
+                f"{did_you_mean(self._signature_name, known)} It has {', '.join(known)}. Name one under `signature`."
             )
         if found.composite:
             raise ModelError(
@@ -150,7 +156,20 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
                 f"{self.label} restores {enumerated(lost)}, which its"
                 " variables folder does not hold: it is of another SavedModel. Copy the whole folder."
             )
+        for name in sorted(found.live):
+            self._require_shape(found.graph.nodes[name], found.keys[name], known)
         return found
+
+    def _require_shape(self, variable: Node, key: RestoredKey, known: Mapping[str, Tensor]) -> None:
+        """Raise ModelError unless the variables folder has a value of the shape that ``variable`` takes."""
+        shape = variable.attrs.get("shape")
+        wanted = shape.dims if isinstance(shape, Shape) else None
+        if key.slice or wanted is None or -1 in wanted or wanted == known[key.key].shape:
+            return
+        raise ModelError(
+            f"{self.label} restores {variable.name} with shape {list(wanted)}, and its variables folder holds it with"
+            f" {list(known[key.key].shape)}: that is of another SavedModel. Copy the whole folder."
+        )
 
     @cached_property
     def restored(self) -> Mapping[str, Tensor]:
@@ -214,9 +233,12 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
 
     def siblings(self) -> Mapping[Path, Mapping[str, Tensor]]:
         """The other SavedModels of the folder that it lies in."""
-        found = sorted(path for path in self.path.parent.iterdir() if saved_model_file(path) is not None)
-        others = [SavedModel(path, tags=self.tags) for path in found if path != self.path]
-        return {other.path: other.tensors() for other in others}
+        beside = sorted(path for path in self.path.parent.iterdir() if saved_model_file(path) is not None)
+        found = {}
+        for path in [path for path in beside if path != self.path][:MOST_NEARBY]:
+            with suppress(ModelError):  # what is wrong with those is no concern of this check
+                found[path] = SavedModel(path, tags=self.tags).tensors()
+        return found
 
     def graph_def(self) -> Any:
         """See :meth:`.model.HasSession.graph_def`: the file's own graph."""

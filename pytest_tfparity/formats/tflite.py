@@ -31,6 +31,7 @@ class TFLiteFormat(Format):
     )
     noun = "TFLite file"
     usually = "export"
+    suffixes = (".tflite",)
 
     def open(self, spec: SideSpec, root: Path) -> TFLiteFile:
         """See :meth:`.format.Format.open`."""

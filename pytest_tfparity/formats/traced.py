@@ -6,16 +6,27 @@ import shutil
 import tempfile
 import weakref
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
 
+from ..errors import ModelError, TensorFlowMissing
 from ..graph.graph import Tensor
 from ..graph.read.bundle import Bundle
-from ..graph.read.checkpoints import MOST_NEARBY, checkpoint_text, find_checkpoint, other_checkpoints
+from ..graph.read.checkpoints import (
+    MOST_NEARBY,
+    checkpoint_text,
+    find_checkpoint,
+    other_checkpoints,
+    other_files,
+)
+from ..graph.read.keras_file import keras_weights
 from ..graph.read.mapped import mapped
 from ..graph.read.object_graph import children, variable_names
+from ..graph.read.tensors import STRING
 from .format import FeedValue
 from .saved_signature import SavedModel
 
@@ -74,9 +85,26 @@ class KerasModel(Traced):
         """See :attr:`.model.Model.taken`."""
         return "a Keras model, traced in inference mode"
 
+    def tensors(self) -> Mapping[str, Tensor]:
+        """See :meth:`.model.HasWeights.tensors`: what the file itself says where the model cannot be traced.
+
+        That needs no TensorFlow, and none of the classes that the model was built of.
+        """
+        try:
+            return super().tensors()
+        except (ModelError, TensorFlowMissing):
+            return keras_weights(self.path, self.label)
+
     def siblings(self) -> Mapping[Path, Mapping[str, Tensor]]:
-        """None: each would have to be loaded and traced."""
-        return {}
+        """The other Keras models of the folder, each weight by the name of that in its place in this file."""
+        names = _names_by_value(self.tensors(), keras_weights(self.path, self.label))
+        beside = [path for path in other_files(self.path.parent, self.path.suffix) if path != self.path]
+        found = {}
+        for path in beside[:MOST_NEARBY]:
+            with suppress(ModelError):  # what is wrong with those is no concern of this check
+                held = keras_weights(path, str(path))
+                found[path] = {names.get(place, place): value for place, value in held.items()}
+        return found
 
     def trace(self, folder: Path) -> None:
         """See :meth:`Traced.trace`."""
@@ -91,6 +119,26 @@ class KerasModel(Traced):
             custom_objects=self._custom_objects,
             trusted=self._trusted,
         )
+
+
+def _names_by_value(named: Mapping[str, Tensor], placed: Mapping[str, Tensor]) -> Mapping[str, str]:
+    """The name in ``named`` of what each key of ``placed`` holds, where just one of either has those values."""
+    names, places = _by_value(named), _by_value(placed)
+    return {
+        keys[0]: names[value][0]
+        for value, keys in places.items()
+        if len(keys) == len(names.get(value, ())) == 1
+    }
+
+
+def _by_value(tensors: Mapping[str, Tensor]) -> Mapping[bytes, Sequence[str]]:
+    found: dict[bytes, list[str]] = {}
+    for name, tensor in tensors.items():
+        if tensor.dtype.number != STRING:
+            about = f"{tensor.dtype.number} {tensor.shape}".encode()
+            value = blake2b(tensor.array.tobytes(), key=about[:64])
+            found.setdefault(value.digest(), []).append(name)
+    return found
 
 
 class ObjectCheckpoint(Traced):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..comparison.compare import as_array
+from ..comparison.decided import Decided
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from ..graph.graph import Array
@@ -15,6 +16,7 @@ from .archive import ArchiveProblem, foreign, read_archive, tensor_sha256, write
 from .commit import commit
 from .summary import (
     NO_ARRAYS,
+    NO_DECISIONS,
     ForeignSummary,
     Summary,
     SummaryProblem,
@@ -31,7 +33,8 @@ WRITE = "pytest --tfparity-update"
 class Golden:
     """What one golden file holds: read-only arrays by the reference's tensor names.
 
-    ``exact`` are the exact answers of outputs, as far as they were asked for, in float64 or complex128.
+    ``exact`` are the exact answers of outputs, as far as they were asked for, in float64 or complex128; of those that
+    are integers, ``decided`` is what decides them.
     ``fingerprint`` is that of the reference that made the outputs (None where none could be
     made), ``environment`` where they were made.
     """
@@ -42,6 +45,7 @@ class Golden:
     fingerprint: str | None
     environment: Mapping[str, str]
     exact: Mapping[str, Array] = field(default_factory=dict)
+    decided: Mapping[str, Decided] = field(default_factory=dict)
 
 
 def read_pair(path: Path) -> tuple[Golden, Summary]:
@@ -66,7 +70,11 @@ def read_pair(path: Path) -> tuple[Golden, Summary]:
         outputs={name: tensors[name] for name in summary.outputs},
         fingerprint=summary.fingerprint,
         environment=summary.environment,
-        exact={name: tensors[exact_name(name)] for name in summary.exact},
+        exact={name: tensors[exact_name(name)] for name in summary.exact if name not in summary.decided},
+        decided={
+            name: Decided(kind=kind, exact=tensors[exact_name(name)], unit=unit)
+            for name, (kind, unit) in summary.decided.items()
+        },
     )
     return golden, summary
 
@@ -135,9 +143,11 @@ def write_pair(
     fingerprint: str | None,
     environment: Mapping[str, str],
     exact: Mapping[str, Array] = NO_ARRAYS,
+    decided: Mapping[str, Decided] = NO_DECISIONS,
 ) -> None:
     """Write both files in one step, the npz file only if its bytes change."""
-    data = write_archive({**inputs, **outputs, **{exact_name(name): exact[name] for name in exact}})
+    behind = {**exact, **{name: each.exact for name, each in decided.items()}}
+    data = write_archive({**inputs, **outputs, **{exact_name(name): behind[name] for name in behind}})
     for name in inputs.keys() & outputs.keys():
         if not identical(name, inputs[name], outputs[name]):
             raise GoldenError(f"{path}: {name} is an input and an output, with other values. Leave one out.")
@@ -149,6 +159,7 @@ def write_pair(
         environment=environment,
         archive=hashlib.sha256(data).hexdigest(),
         exact=exact,
+        decided=decided,
     )
     commit(path, data, summary_path(path), summary.encode())
 

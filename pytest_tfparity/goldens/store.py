@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from ..comparison.decided import Decided
 from ..comparison.tolerance import Tolerance
 from ..errors import GoldenError
 from ..graph.graph import Array
 from ..locking import locked
 from .commit import settle
 from .files import Golden, identical, read_pair, storable, summary_path, write_pair
-from .summary import NO_ARRAYS, Summary, exact_name, read_summary, tolerance_facts
+from .summary import NO_ARRAYS, NO_DECISIONS, Summary, exact_name, read_summary, tolerance_facts
 
 __all__ = ["Golden", "GoldenChange", "prune_goldens", "read_golden", "stale_goldens", "update_golden"]
 
@@ -69,6 +70,7 @@ def update_golden(
     environment: Mapping[str, str],
     mode: Literal["all", "new"] = "all",
     exact: Mapping[str, Array] = NO_ARRAYS,
+    decided: Mapping[str, Decided] = NO_DECISIONS,
 ) -> GoldenChange:
     """Bring the goldens in ``path`` up to date with what the reference answers now.
 
@@ -78,16 +80,18 @@ def update_golden(
     again if the reference's fingerprint or a tolerance is another than it says. A new environment alone
     changes nothing. Mode ``"new"`` creates missing files and adds missing outputs to files whose
     other outputs still hold. A damaged file is never replaced: GoldenError. ``exact`` are exact answers of outputs
-    that are held against them: where one is not stored yet, all arrays are written again.
+    that are held against them, ``decided`` is what decides those that are integers: where one is not stored yet, or is
+    decided by other values than are stored, all arrays are written again.
     """
     inputs, outputs = storable(path, inputs), storable(path, outputs)
     asked = {name: tolerance.rounding is not None for name, tolerance in tolerances.items()}
     exact = {name: exact[name] for name in outputs if asked.get(name) and name in exact}
+    decided = {name: decided[name] for name in outputs if asked.get(name) and name in decided}
     with _file_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
             settle(path, summary_path(path))
-            return _update(path, inputs, outputs, tolerances, fingerprint, environment, mode, exact)
+            return _update(path, inputs, outputs, tolerances, fingerprint, environment, mode, exact, decided)
 
 
 def _update(
@@ -99,18 +103,22 @@ def _update(
     environment: Mapping[str, str],
     mode: Literal["all", "new"],
     exact: Mapping[str, Array],
+    decided: Mapping[str, Decided],
 ) -> GoldenChange:
     """:func:`update_golden` for one process at a time."""
     if not path.exists() and not summary_path(path).exists():
-        write_pair(path, inputs, outputs, tolerances, fingerprint, environment, exact)
+        write_pair(path, inputs, outputs, tolerances, fingerprint, environment, exact, decided)
         return GoldenChange(path=path, action="created")
     golden, summary = read_pair(path)
     changed, max_change = _changes(golden, inputs, outputs, tolerances)
     if mode == "new":
-        return _add_missing(golden, inputs, outputs, tolerances, summary, changed, exact)
-    changed += tuple(exact_name(name) for name in sorted(exact.keys() - golden.exact.keys()))
+        return _add_missing(golden, inputs, outputs, tolerances, summary, changed, exact, decided)
+    unlike = (
+        name for name in decided if not _is_decided_alike(golden, name, decided[name], tolerances[name])
+    )
+    changed += tuple(exact_name(name) for name in sorted({*(exact.keys() - golden.exact.keys()), *unlike}))
     if changed:
-        write_pair(path, inputs, outputs, tolerances, fingerprint, environment, exact)
+        write_pair(path, inputs, outputs, tolerances, fingerprint, environment, exact, decided)
     else:
         stated = [
             *(["fingerprint"] if fingerprint not in (None, golden.fingerprint) else []),
@@ -121,7 +129,8 @@ def _update(
         changed = tuple(stated)
         known = fingerprint if fingerprint is not None else golden.fingerprint
         kept = {name: golden.exact[name] for name in exact}
-        write_pair(path, golden.inputs, golden.outputs, tolerances, known, environment, kept)
+        decided = {name: golden.decided[name] for name in decided}
+        write_pair(path, golden.inputs, golden.outputs, tolerances, known, environment, kept, decided)
     return GoldenChange(path=path, action="updated", max_change=max_change, changed=changed)
 
 
@@ -202,6 +211,17 @@ def _changes(
     return tuple(changed), largest
 
 
+def _is_decided_alike(golden: Golden, output: str, decided: Decided, tolerance: Tolerance) -> bool:
+    """Whether what decides an output of integers is what is stored, but for the roundings that ``tolerance`` allows."""
+    stored = golden.decided.get(output)
+    if stored is None or stored.kind != decided.kind:
+        return False
+    from ..comparison.rounding import distance
+
+    apart = distance(decided.exact, stored.exact)
+    return apart is not None and apart <= (tolerance.rounding or 0.0) * stored.unit
+
+
 def _unit(golden: Golden, output: str) -> float:
     """The rounding of a stored output; 0 where its exact answer is not stored."""
     if output not in golden.exact:
@@ -220,6 +240,7 @@ def _add_missing(
     summary: Summary,
     changed: tuple[str, ...],
     exact: Mapping[str, Array],
+    decided: Mapping[str, Decided],
 ) -> GoldenChange:
     """Add outputs that the goldens lack, if all that they hold is still right; else leave them alone."""
     missing = tuple(sorted(outputs.keys() - golden.outputs.keys()))
@@ -227,6 +248,7 @@ def _add_missing(
         return GoldenChange(path=golden.path, action="unchanged")
     merged = {**golden.outputs, **{name: outputs[name] for name in missing}}
     added = {name: exact[name] for name in missing if name in exact}
+    decided = {name: decided[name] for name in missing if name in decided}
     write_pair(
         golden.path,
         inputs,
@@ -235,6 +257,7 @@ def _add_missing(
         golden.fingerprint,
         summary.environment,
         {**golden.exact, **added},
+        {**golden.decided, **decided},
     )
     return GoldenChange(path=golden.path, action="updated", changed=missing)
 

@@ -21,6 +21,11 @@ Written line by line, so that equal goldens make equal files whatever the versio
         tolerance: {atol: 1e-05, rtol: 0}
         rounding: 3.1e-06             # where it was measured: of the reference, from the exact answer,
         exact: "c06d..."              # which NAME.npz holds as "logits:0 exact", and this is its hash
+      "classes:0":
+        ...
+        rounding: 2.3841858e-07       # of what decides the integers,
+        decided: largest              # which are where the largest of each row stands of those that
+        exact: "18fe..."              # NAME.npz holds as "classes:0 exact"
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ..comparison.decided import KINDS, Decided
 from ..comparison.deviation import CHUNK
 from ..comparison.dtypes import kind
 from ..comparison.rounding import rounding_of
@@ -44,6 +50,7 @@ from .archive import array_dtype_name, encoded_strings, quantised_integers, tens
 
 FORMAT = 1
 NO_ARRAYS: Mapping[str, Array] = MappingProxyType({})
+NO_DECISIONS: Mapping[str, Decided] = MappingProxyType({})
 HEADER = (
     "# Goldens of pytest-tfparity, written by `pytest --tfparity-update`. Review them here; change nothing."
 )
@@ -61,7 +68,8 @@ class ForeignSummary(SummaryProblem):
 class Summary:
     """What the yaml file says. ``tensors`` are the hashes of all tensors by the name that they are stored under.
 
-    ``exact`` are the outputs whose exact answer is stored, too (:func:`exact_name`).
+    ``exact`` are the outputs whose exact answer is stored, too (:func:`exact_name`), ``decided`` those among them that
+    are integers: the kind of decision and its rounding.
     """
 
     fingerprint: str | None
@@ -72,6 +80,7 @@ class Summary:
     tensors: Mapping[str, str]
     tolerances: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     exact: tuple[str, ...] = ()
+    decided: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 def write_summary(
@@ -83,8 +92,12 @@ def write_summary(
     environment: Mapping[str, str],
     archive: str,
     exact: Mapping[str, Array] = NO_ARRAYS,
+    decided: Mapping[str, Decided] = NO_DECISIONS,
 ) -> str:
-    """The text of the yaml file; ``archive`` is the sha256 of the npz file, ``exact`` are exact answers by output."""
+    """The text of the yaml file; ``archive`` is the sha256 of the npz file.
+
+    By output, ``exact`` are the exact answers of floats, and ``decided`` is what decides integers.
+    """
     lines = [
         HEADER,
         f"format: {FORMAT}",
@@ -102,6 +115,8 @@ def write_summary(
                 lines.append(f"    tolerance: {_flow(tolerance_facts(tolerances[name]))}")
             if title == "outputs" and name in exact:
                 lines += [f"    {line}" for line in _exact_lines(name, array, exact[name])]
+            if title == "outputs" and name in decided:
+                lines += [f"    {line}" for line in _decided_lines(name, decided[name])]
     return "\n".join(lines) + "\n"
 
 
@@ -139,6 +154,11 @@ def _summary(content: Mapping[str, Any]) -> Summary:
             **{exact_name(str(name)): str(outputs[name]["exact"]) for name in exact},
         },
         exact=tuple(map(str, exact)),
+        decided={
+            str(name): (_decision(facts["decided"]), float(facts["rounding"]))
+            for name, facts in outputs.items()
+            if "decided" in facts
+        },
         tolerances={str(name): dict(facts.get("tolerance", {})) for name, facts in outputs.items()},
     )
 
@@ -170,6 +190,18 @@ def _exact_lines(name: str, array: Array, exact: Array) -> Iterator[str]:
     if rounding is not None:
         yield f"rounding: {_number(rounding.unit, digits=3)}"
     yield f"exact: {_text(tensor_sha256(exact_name(name), exact))}"
+
+
+def _decided_lines(name: str, decided: Decided) -> Iterator[str]:
+    yield f"rounding: {_number(decided.unit, digits=17)}"
+    yield f"decided: {decided.kind}"
+    yield f"exact: {_text(tensor_sha256(exact_name(name), decided.exact))}"
+
+
+def _decision(kind: str) -> str:
+    if kind not in KINDS:
+        raise SummaryProblem(f"has a decision {kind!r}, which this version does not know")
+    return kind
 
 
 def _tensor_lines(name: str, array: Array) -> Iterator[str]:

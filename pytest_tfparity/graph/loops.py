@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
 from . import ops
@@ -98,21 +99,12 @@ def _waiting_for_itself(nodes: Mapping[str, Node], after: Mapping[str, Frame]) -
         if node.op in ops.ENTERS:
             waits.setdefault(after[name], []).append(name)
         waits[name] = found
-    readers: dict[object, list[object]] = {}
-    for waiting, found in waits.items():
-        for each in found:
-            readers.setdefault(each, []).append(waiting)
-    left = {waiting: len(found) for waiting, found in waits.items()}
-    ready = [waiting for waiting, count in left.items() if not count]
-    while ready:
-        each = ready.pop()
-        del left[each]
-        for reader in readers.get(each, ()):
-            left[reader] -= 1
-            if not left[reader]:
-                ready.append(reader)
-    stuck = next((name for name in nodes if name in left), None)
-    return [] if stuck is None else [f"{nodes[stuck].op} ({stuck}) waits for itself"]
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError as error:
+        stuck = next(each for each in error.args[1] if each in nodes)
+        return [f"{nodes[stuck].op} ({stuck}) waits for itself"]
+    return []
 
 
 def _waiting_once(nodes: Mapping[str, Node]) -> list[str]:

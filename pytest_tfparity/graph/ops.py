@@ -116,6 +116,8 @@ SUBTRACTING_ASSIGNS = frozenset({"AssignSub", "AssignSubVariableOp"})
 """Ops that take their second input from a variable, their first."""
 REFERENCE_VARIABLES = frozenset({"Variable", "VariableV2"})
 """Variables of which a reference is given, not a resource; the two are one kind of storage."""
+READS = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd"})
+"""Ops that take the value of a variable from its resource."""
 RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 """Ops that read a checkpoint: its prefix, the names of tensors, and, but for ``Restore``, which slices of them."""
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})

@@ -20,6 +20,8 @@ from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+_OP = re.compile(r"_*[A-Z]\w*(>_*[A-Z]\w*)*", re.ASCII)
+"""``ValidateOpDef`` (tensorflow/core/framework/op_def_util.cc); with an underscore in front, TensorFlow's own."""
 _PART_OF_DEVICE = (
     r"(job:(\*|[A-Za-z]\w*)|(replica|task):(\*|\d+)|device:(\*|[A-Za-z]\w*)(:(\*|\d+))?|[A-Za-z]\w*:(\*|\d+))"
 )
@@ -226,7 +228,7 @@ def _own(op: str, attrs: Mapping[str, Attr]) -> _Node:
     """What a node of TensorFlow's ``op`` with these attributes says of itself, in whatever graph."""
     told = signature(op)
     if told is None:
-        return _OPEN
+        return _OPEN if _OP.fullmatch(op) else _Node(reason="is of an op that no library can have")
     reason = _attributes(attrs, told)
     types = types_of(op, attrs) if reason is None else None
     inputs, outputs = types or ((), ())
@@ -282,7 +284,7 @@ def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:
     values: Sequence[Attr] = [value]
     kind = told.kind
     if kind.startswith("list("):
-        found = listed(value)
+        found = () if value is None else listed(value)  # no value at all is an empty list (AttrValueHasType)
         if found is None:
             return f"has {name} that is no list"
         values, kind = found, kind[5:-1]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from ..result import OutputComparison, ParityResult
-from .terminal import VERDICTS
+from .terminal import VERDICTS, criterion_text
 
 _ACTIONS = ("created", "updated", "unchanged")
 """What an update did to a file, the first of them where several tests share it."""
@@ -19,14 +20,24 @@ def closing_lines(results: Sequence[ParityResult]) -> list[str]:
 
 
 def margin_lines(results: Sequence[ParityResult]) -> list[str]:
-    """How much of its tolerance each output of a passing check uses, and of its reference's rounding where known."""
+    """How much of its tolerance each output of a passing check uses, and of its reference's rounding where known.
+
+    Where metrics are asked for, also what they are.
+    """
     return [
-        f"{result.model}: {output.export} uses {output.used:.0%} of its tolerance{_rounding(output)}"
+        f"{result.model}: {output.export} {', '.join(_margins(output))}"
         for result in results
         if result.verdict == "pass"
         for output in result.outputs
         if output.used is not None
     ]
+
+
+def _margins(output: OutputComparison) -> Iterator[str]:
+    if not (output.criteria and math.isinf(output.atol)):
+        yield f"uses {output.used:.0%} of its tolerance{_rounding(output)}"
+    if output.criteria:
+        yield f"has {', '.join(map(criterion_text, output.criteria))}"
 
 
 def _rounding(output: OutputComparison) -> str:

@@ -125,7 +125,15 @@ def _measure(output: OutputComparison) -> str:
 
 
 _PRECISION = frozenset(
-    {"rounding", "compute-fp16", "weights-fp16", "weights-bf16", "weights-rounded", "weights-quantised-8bit"}
+    {
+        "rounding",
+        "compute-fp16",
+        "compute-int8",
+        "weights-fp16",
+        "weights-bf16",
+        "weights-rounded",
+        "weights-quantised-8bit",
+    }
 )
 """Causes by which an export is less exact, and may be meant to be."""
 _VARYING = frozenset({"dropout-active", "random-noise", "random-augmentation"})
@@ -259,6 +267,8 @@ def _allowed(output: OutputComparison) -> str:
 def tolerance_parts(output: OutputComparison) -> list[str]:
     """What was asked of an output: its tolerance, unless that allows anything, and its metrics with their values."""
     parts = [f"atol {output.atol:g}"] + ([f"rtol {output.rtol:g}"] if output.rtol else [])
+    if output.rounding_allowed is not None:
+        parts = [f"{output.rounding_allowed:g} times the rounding {number_text(output.rounding)}"]
     if output.statistic != "max":
         parts.append(f"of the {output.statistic}")
     metrics = [criterion_text(each) for each in output.criteria]
@@ -351,7 +361,7 @@ def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
 
 def places_of(finding: Finding) -> tuple[str, ...]:
     """Where a finding is: layers, or nodes outside of any."""
-    return finding.scopes or finding.nodes or ("graph",)
+    return tuple(filter(None, finding.scopes)) or finding.nodes or ("graph",)
 
 
 def repair_sentence(finding: Finding) -> str:
@@ -378,7 +388,7 @@ def _nodes(nodes: Sequence[NodeDifference], width: int, paint: Paint) -> Iterato
         mark = "*" if node.own else " "
         yield paint(f"  > {row}", "culprit") if node.culprit else f"  {mark} {row}"
     if any(node.own and not node.culprit for node in shown):
-        yield "    * differs by itself, without a finding"
+        yield "    * differs by itself; no finding names this node"
     if len(differing) > len(shown):
         yield f"    and {len(differing) - len(shown)} more"
 

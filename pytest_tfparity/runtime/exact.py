@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph.edit.writer import function_bytes, node_bytes
+from ..graph.exact.decisions import Decision, decision_behind
 from ..graph.exact.emit import PREFIX
 from ..graph.exact.scope import Island, Unwidened
 from ..graph.exact.widen import Widened, widened
-from ..graph.graph import Array, tensor_name
+from ..graph.graph import Array, TensorName, tensor_name
 from .session import SessionKind, Sessions, Source
 from .tensorflow import tensorflow
 
@@ -23,15 +24,26 @@ _MOST_REFUSED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecidedOn:
+    """What an output of integers is decided by: its operands in the model's own arithmetic, and in float64."""
+
+    decision: Decision
+    plain: tuple[Array, ...]
+    exact: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exact:
     """The exact answers by the outputs' names, float64 or complex128, of those that are floats.
 
-    ``plain`` are the model's own answers of the same run, ``islands`` the nodes that could be run in float32 alone:
-    behind one the answers are approximations.
+    ``plain`` are the model's own answers of the same run, of all outputs; ``decided`` says of integers what decides
+    them, where that is known. ``islands`` are the nodes that could be run in float32 alone: behind one the answers are
+    approximations.
     """
 
     outputs: Mapping[str, Array]
     plain: Mapping[str, Array]
+    decided: Mapping[str, DecidedOn]
     islands: tuple[Island, ...]
 
 
@@ -40,30 +52,83 @@ def run_exactly(
 ) -> Exact:
     """The exact answers of ``source`` to ``inputs``. Raises ModelError, FeedError, TensorNotFound."""
     wanted = {name: tensor_name(name) for name in outputs}
+    decisions = _decisions(source, wanted)
+    operands = tuple(each for decision in decisions.values() for each in decision.operands)
     feeds = {*map(tensor_name, inputs), *source.constants}
     refused: set[str] = set()
     while True:
         try:
-            wide = widened(source.graph, tuple(wanted.values()), feeds, has_kernel, refused)
+            wide = widened(source.graph, (*wanted.values(), *operands), feeds, has_kernel, refused)
         except Unwidened as why:
             raise ModelError(f"{source.label} cannot be computed in float64: {why}.") from None
-        names = {name: str(wide.exact[tensor]) for name, tensor in wanted.items() if tensor in wide.exact}
+        asked = _Asked.of(wide, wanted, decisions)
         sessions = Sessions(_source(source, wide))
         try:
-            found = sessions.run(inputs, [*names, *names.values()], kind) if names else {}
+            return asked.answer(sessions.run(inputs, asked.names, kind) if asked.names else {})
         except ModelError as error:
             failed = _failed(error, refused)
             if failed is None or len(refused) >= _MOST_REFUSED:
                 raise
             refused.add(failed)
-            continue
         finally:
             sessions.close()
-        return Exact(
-            outputs={name: np.asarray(found[names[name]]) for name in names},
-            plain={name: np.asarray(found[name]) for name in names},
-            islands=wide.islands,
+
+
+def _decisions(source: Source, wanted: Mapping[str, TensorName]) -> dict[str, Decision]:
+    """What decides the outputs that are integers, where that is known."""
+    found = ((name, decision_behind(source.graph, tensor)) for name, tensor in wanted.items())
+    return {name: decision for name, decision in found if decision is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a widened graph is run for: the exact tensors of ``floats``, and those that ``decisions`` are made on."""
+
+    wide: Widened
+    floats: Mapping[str, TensorName]
+    decisions: Mapping[str, Decision]
+
+    @classmethod
+    def of(cls, wide: Widened, wanted: Mapping[str, TensorName], decisions: Mapping[str, Decision]) -> _Asked:
+        """All that the widened graph has in float64 of what is wanted."""
+        return cls(
+            wide=wide,
+            floats={name: wide.exact[tensor] for name, tensor in wanted.items() if tensor in wide.exact},
+            decisions={
+                name: decision
+                for name, decision in decisions.items()
+                if all(each in wide.exact for each in decision.operands)
+            },
         )
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors to fetch, each once."""
+        operands = [each for decision in self.decisions.values() for each in decision.operands]
+        tensors = [*self.floats.values(), *operands, *(self.wide.exact[each] for each in operands)]
+        return list(dict.fromkeys([*self.floats, *self.decisions, *map(str, tensors)]))
+
+    def answer(self, found: Mapping[str, Array]) -> Exact:
+        """The exact answers among what was fetched."""
+        return Exact(
+            outputs={name: np.asarray(found[str(tensor)]) for name, tensor in self.floats.items()},
+            plain={name: np.asarray(found[name]) for name in (*self.floats, *self.decisions)},
+            decided={
+                name: _decided_on(decision, self.wide, found) for name, decision in self.decisions.items()
+            },
+            islands=self.wide.islands,
+        )
+
+
+def _decided_on(decision: Decision, wide: Widened, found: Mapping[str, Array]) -> DecidedOn:
+    def fetched(tensors: Iterable[TensorName]) -> tuple[Array, ...]:
+        return tuple(np.asarray(found[str(tensor)]) for tensor in tensors)
+
+    return DecidedOn(
+        decision=decision,
+        plain=fetched(decision.operands),
+        exact=fetched(wide.exact[each] for each in decision.operands),
+    )
 
 
 def _failed(error: ModelError, refused: set[str]) -> str | None:

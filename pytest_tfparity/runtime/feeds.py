@@ -79,10 +79,11 @@ def checked(graph: Graph, label: str, inputs: Mapping[str, Array]) -> dict[Tenso
         expected = tensor_spec(graph, tensor)
         given = native(np.asarray(value))
         fed = _cast(given, expected.dtype)
-        if fed is None or not (_shape_fits(given.shape, expected.dims) or is_list_of_one(fed, expected.dims)):
-            raise FeedError(
+        if fed is None or not (shape_fits(given.shape, expected.dims) or is_list_of_one(fed, expected.dims)):
+            raise FeedError.about(
+                name,
                 f"{tensor} of {label} takes {expected}; the array given for it is"
-                f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}."
+                f" {given.dtype if given.dtype != object else 'string'} {shape_text(given.shape)}.",
             )
         feeds[tensor] = fed
     return feeds
@@ -114,7 +115,7 @@ def constant_feeds(
         tensor = existing(graph, label, name)
         expected = tensor_spec(graph, tensor)
         array = _constant(value, expected.dtype)
-        if array is None or not _shape_fits(array.shape, expected.dims, pinned=True):
+        if array is None or not shape_fits(array.shape, expected.dims, pinned=True):
             raise FeedError(f"{tensor} of {label} takes {expected}; the constant {value!r} does not fit it.")
         arrays[tensor] = array
     return arrays
@@ -214,7 +215,7 @@ def _signs_agree(cast: np.ndarray[Any, Any], given: np.ndarray[Any, Any]) -> boo
     return bool(((cast < 0) == (given < 0)).all())
 
 
-def _shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned: bool = False) -> bool:
+def shape_fits(given: tuple[int, ...], dims: tuple[int, ...] | None, *, pinned: bool = False) -> bool:
     """Whether an array of shape ``given`` can be fed; the leading dimension counts only if ``pinned``."""
     if dims is None:
         return True

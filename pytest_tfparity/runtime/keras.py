@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..graph.read.keras_file import is_zipped, keras_config, keras_version, mappings
+from ..wording import enumerated, verb
 from .importing import first_line
 from .project import call_project
 from .tensorflow import tensorflow
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def trace(
@@ -29,9 +27,9 @@ def trace(
     (``"module:function"``, imported with ``root`` on the path) returns the classes and functions of the project by
     name. Python code that lies in the file is run only if it is ``trusted``. Raises ModelError.
     """
-    zipped = zipfile.is_zipfile(path)
-    config = _config(path, label, zipped=zipped)
-    if not trusted and _holds_code(config):
+    zipped = is_zipped(path, label)
+    tensorflow()  # which brings the package that reads HDF5 files
+    if not trusted and _holds_code(keras_config(path, label)):
         raise ModelError(
             f"{label} holds a Lambda layer with Python code of its own, which loading it would run. State"
             " `trusted: true` beside the file if you know where it comes from, or make the lambda a layer class."
@@ -61,51 +59,12 @@ def save_for_servers(tf: Any, trackable: Any, serve: Any, label: str, folder: Pa
         raise ModelError(f"{label} cannot be traced in inference mode: {first_line(error)}.") from error
 
 
-def _config(path: Path, label: str, *, zipped: bool) -> Any:
-    """The architecture that the file states. Raises ModelError where it has none."""
-    if zipped:
-        with zipfile.ZipFile(path) as archive:
-            if "config.json" not in archive.namelist():
-                raise ModelError(f"{label} is a zip archive without config.json, not a .keras model.")
-            return json.loads(archive.read("config.json"))
-    with path.open("rb") as file:
-        if file.read(len(_HDF5)) != _HDF5:
-            raise ModelError(
-                f"{label} is no Keras model: neither a .keras archive nor an HDF5 file. Save it with model.save(...)."
-            )
-    tensorflow()
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            held = file.attrs.get("model_config")
-    except OSError as error:
-        raise ModelError(f"{label} is a damaged HDF5 file: {first_line(error)}. Copy it again.") from None
-    if held is None:
-        raise ModelError(
-            f"{label} holds weights alone, no model to run them in. Save the whole model: model.save(...), not"
-            " model.save_weights(...)."
-        )
-    return json.loads(held)
-
-
 def _holds_code(config: Any) -> bool:
     """Whether a configuration holds Python bytecode, as Keras 2 and 3 write lambdas."""
     return any(
         each.get("class_name") == "__lambda__" or each.get("function_type") == "lambda"
-        for each in _mappings(config)
+        for each in mappings(config)
     )
-
-
-def _mappings(config: Any) -> Iterator[Mapping[str, Any]]:
-    stack = [config]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, Mapping):
-            yield each
-            stack.extend(each.values())
-        elif isinstance(each, list):
-            stack.extend(each)
 
 
 def _loaded(
@@ -140,22 +99,43 @@ def _loaded(
     try:
         return keras.models.load_model(str(file), custom_objects=known, compile=False, safe_mode=not trusted)
     except Exception as error:  # TypeError, ValueError, KeyError, OSError, as Keras pleases
+        own = sorted(_not_of_keras(keras, keras_config(path, label)) - set(known or ()))
+        if own:
+            raise ModelError(
+                f"{label} holds {enumerated(own)}, no {verb(own, 'class', 'classes')} of Keras {keras.__version__}."
+                f" Name a function that returns {verb(own, 'it', 'them')} by name under `custom_objects`."
+            ) from error
+        newer = _newer(path, label, keras.__version__) if zipped else None
+        made, advice = (
+            (f", which Keras {newer} wrote", "Install that one") if newer else ("", "Save or copy it again")
+        )
         raise ModelError(
-            f"Keras {keras.__version__} does not load {label}{_made_with(path, keras.__version__, zipped)}:"
-            f" {first_line(error)}. If it needs classes of your own, name a function that returns them under"
-            " `custom_objects`."
+            f"Keras {keras.__version__} does not load {label}{made}: {first_line(error)}. {advice}."
         ) from error
 
 
-def _made_with(path: Path, installed: str, zipped: bool) -> str:
-    """Which Keras wrote the file, where it is a newer one."""
-    if not zipped:
-        return ""
-    with zipfile.ZipFile(path) as archive:
-        if "metadata.json" not in archive.namelist():
-            return ""
-        version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
-    return f", which Keras {version} wrote" if _numbers(version) > _numbers(installed) else ""
+def _not_of_keras(keras: Any, config: Any) -> set[str]:
+    """The classes in an architecture that Keras does not have itself."""
+    homes = [getattr(keras, home, None) for home in _HOMES]
+    found = set()
+    for each in mappings(config):
+        name, module = each.get("class_name"), each.get("module")
+        if isinstance(name, str) and name[:2] != "__" and isinstance(each.get("config"), Mapping):
+            ours = (
+                str(module).partition(".")[0] == "keras" or name == "Functional"
+            )  # of Keras 2, which has it nowhere
+            if not ours and not any(hasattr(home, name) for home in homes):
+                found.add(name)
+    return found
+
+
+_HOMES = ("layers", "models", "initializers", "regularizers", "constraints", "activations", "mixed_precision")
+
+
+def _newer(path: Path, label: str, installed: str) -> str | None:
+    """Which Keras wrote an archive, where it is a newer one."""
+    version = keras_version(path, label)
+    return version if _numbers(version) > _numbers(installed) else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..wording import enumerated
 from .importing import first_line
 from .keras import save_for_servers, serving, variables, without_deprecations
 from .project import call_project
@@ -68,6 +70,7 @@ def _restored(tf: Any, trackable: Any, prefix: str, label: str, builder: str, ch
         except Exception as error:  # another shape, a damaged file: every kind of OpError and ValueError
             raise ModelError(
                 f"{label} cannot be restored into what builder {builder} returns: {first_line(error)}."
+                " Build the network that it was saved from."
             ) from None
         return status
     raise _unmatched(label, builder, first or AssertionError("it has no variable"))
@@ -85,7 +88,12 @@ def _candidates(tf: Any, trackable: Any, children: Sequence[str]) -> Iterator[An
 
 
 def _unmatched(label: str, builder: str, error: AssertionError) -> ModelError:
+    named = enumerated(path or name for path, name in _VARIABLE.findall(str(error)))
     return ModelError(
-        f"{label} lacks variables of what builder {builder} returns: {first_line(error)}. Build the network that it was"
-        " saved from, with the same attributes."
+        f"{label} lacks variables of what builder {builder} returns: {named or first_line(error)}. Build the network"
+        " that it was saved from, with the same attributes."
     )
+
+
+_VARIABLE = re.compile(r"<Variable path=([^,>]+)|<tf\.Variable '([^':]+)")
+"""How Keras 3 and TensorFlow show a variable."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import ops
+from ..graph.edit.pruning import endless_calls
 from ..graph.edit.writer import node_bytes
 from ..graph.effects import does_more
 from ..graph.graph import Array, Node, TensorName
@@ -53,6 +54,9 @@ class SideBySide:
                 if more.node in half.part.initialisers:
                     continue
                 raise ModelError(f"{more.op} ({more.node}) does more than compute, and is not run.")
+            endless = endless_calls(half.side.graph, half.part)
+            if endless is not None:
+                raise ModelError(f"The two graphs cannot be run side by side: {endless}.")
         attempts = [(False, True), (True, True), (False, False), (True, False)]
         for open_rows, any_shape in attempts:
             self.graph, self.feeds, self.unmatched = tf.Graph(), {}, set()

@@ -80,7 +80,9 @@ def test_a_wrong_frozen_graph_is_told_apart_from_a_checkpoint_as_the_export(
     assert result.verdict == "fail"
     assert result.outputs[0].failing
     assert not [note for note in result.notes if "defect" in note]
-    assert all(found.certainty != "proven" for found in result.findings)
+    (found,) = result.findings  # the values follow from one another bit by bit, whichever side has variables
+    assert (found.cause, found.certainty, found.scopes) == ("weights-permuted", "proven", ("fc",))
+    assert found.message == "fc/kernel of model.ckpt-7 holds the values of fc/kernel flipped along axis 0."
 
 
 def test_the_weights_alone_need_a_reference_that_holds_them_by_name(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import sys
 import types
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import MANIFEST, Project
 from pytest_tfparity.check.inputs import load_input
 from pytest_tfparity.errors import InputError
 from pytest_tfparity.goldens.archive import write_archive
@@ -314,3 +317,17 @@ def test_what_is_wrong_with_a_function_is_said_with_its_line(tmp_path: Path, tex
 
 def test_a_function_must_be_named_with_its_module(tmp_path: Path) -> None:
     assert "must name a function as module:function" in refused(CallSource(function="images"), tmp_path)
+
+
+def test_a_large_array_of_a_wrong_shape_is_refused_before_it_is_read(project: Project) -> None:
+    """Its values are not even there: a file of a hundred bytes says that it holds four gigabytes."""
+    header = io.BytesIO()
+    stated = {"descr": "<f4", "fortran_order": False, "shape": (1 << 30,)}
+    np.lib.format.write_array_header_1_0(header, stated)
+    with zipfile.ZipFile(project.path / "bomb.npz", "w") as archive:
+        archive.writestr("image.npy", header.getvalue())
+    project.write("tfparity.yaml", MANIFEST.replace("images.npz", "bomb.npz"))
+    result = project.run("-v")
+    result.assert_outcomes(failed=1)
+    said = "takes float32 [[]?,6,6,2[]]; the array given for it is float32 [[]1073741824[]]."
+    result.stdout.fnmatch_lines([f"net: image:0 {said}", "  It comes from bomb.npz."])

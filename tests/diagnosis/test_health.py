@@ -80,9 +80,9 @@ def test_statistics_that_the_graph_names_and_the_checkpoint_lacks_are_warned_of(
     ("name", "cause"), [("moving_variance", "bn-variance-nonfinite"), ("gamma", "non-finite")]
 )
 def test_values_that_are_not_finite_are_warned_of(name: str, cause: str) -> None:
-    (found,) = checkpoint_health(trained(**{name: [np.nan, 1.0]}))
+    (found,) = checkpoint_health(trained(**{name: [np.nan, 1.0]}), noun="SavedModel")
     assert (found.cause, found.scopes) == (cause, ("net/bn",))
-    assert "1 of 2 values" in found.message
+    assert found.message.startswith(f"net/bn/{name} of the SavedModel holds NaN or infinity in 1 of 2 values")
 
 
 def test_an_optimiser_slot_that_is_not_finite_is_no_matter() -> None:

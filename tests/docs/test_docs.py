@@ -285,8 +285,10 @@ def copy_example(folder: Path) -> None:
         EXAMPLE,
         folder,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("*_*.pb", "trainables.*", "__pycache__", ".pytest_cache"),
+        ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"),
     )
+    for path in (*folder.glob("gone_wrong/*.pb"), *folder.glob("gone_wrong/trainables.*")):
+        path.unlink()
 
 
 def write_pictures(folder: Path) -> None:

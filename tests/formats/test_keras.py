@@ -16,7 +16,9 @@ from conftest import Project
 from graphs.saved_models import checked, frozen_of, write_keras
 from pytest_tfparity.__main__ import main
 from pytest_tfparity.errors import ModelError
+from pytest_tfparity.formats.saved_signature import SavedModel
 from pytest_tfparity.formats.traced import KerasModel
+from pytest_tfparity.graph.read.keras_file import keras_weights
 from pytest_tfparity.result import ParityResult
 
 tf = pytest.importorskip("tensorflow")
@@ -29,13 +31,7 @@ def network(*, epsilon: float = 1e-3, scale: float = 1.0, seed: int = 5, later: 
 
     ``later`` is how far training has moved them on.
     """
-    image = keras.Input((6, 6, 2), name="image")
-    x = L.Rescaling(scale)(image) if scale != 1.0 else image
-    x = L.Conv2D(4, 3, padding="same", name="conv")(x)
-    x = L.BatchNormalization(epsilon=epsilon, name="bn")(x)
-    x = L.Dropout(0.5, name="drop")(L.ReLU()(x))
-    x = L.GlobalAveragePooling2D()(x)
-    net = keras.Model(image, [L.Dense(3, name="first")(x), L.Dense(3, name="second")(x)])
+    net = untrained(epsilon=epsilon, scale=scale)
     numbers = np.random.default_rng(seed)
     for weight in net.weights:
         if "seed" not in getattr(weight, "path", weight.name):
@@ -48,6 +44,17 @@ def network(*, epsilon: float = 1e-3, scale: float = 1.0, seed: int = 5, later: 
     return net
 
 
+def untrained(*, epsilon: float = 1e-3, scale: float = 1.0) -> Any:
+    """The network as Keras initialises it."""
+    image = keras.Input((6, 6, 2), name="image")
+    x = L.Rescaling(scale)(image) if scale != 1.0 else image
+    x = L.Conv2D(4, 3, padding="same", name="conv")(x)
+    x = L.BatchNormalization(epsilon=epsilon, name="bn")(x)
+    x = L.Dropout(0.5, name="drop")(L.ReLU()(x))
+    x = L.GlobalAveragePooling2D()(x)
+    return keras.Model(image, [L.Dense(3, name="first")(x), L.Dense(3, name="second")(x)])
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     """The network as Keras saves it."""
@@ -57,9 +64,6 @@ def saved(tmp_path: Path) -> Path:
 
 def exported(net: Any, folder: Path, call: Callable[[Any], Any] | None = None) -> dict[str, Path]:
     """A SavedModel of ``net`` that servers load; ``call`` is what it computes, in place of inference."""
-    if call is None and hasattr(net, "_inputs_struct"):
-        net.export(folder, verbose=False)
-        return {"saved_model": folder}
     return {"saved_model": write_keras(folder, net, call)}
 
 
@@ -114,6 +118,18 @@ WRONG: dict[str, tuple[Callable[[Path, Path], dict[str, Path]], str, str, str]] 
         "proven",
         "bn",
     ),
+    "statistics": (
+        lambda saved, folder: exported(_without_statistics(saved), folder),
+        "bn-stats-initial-values",
+        "proven",
+        "bn",
+    ),
+    "partial restore": (
+        lambda saved, folder: exported(_partly_restored(saved), folder),
+        "partial-restore",
+        "proven",
+        "second",
+    ),
     "another run": (
         lambda saved, folder: exported(network(seed=9), folder),
         "other-run",
@@ -150,6 +166,23 @@ def _trained(net: Any, image: Any, *, bn: bool = False, drop: bool = False) -> A
     return [net.get_layer("first")(x), net.get_layer("second")(x)]
 
 
+def _without_statistics(saved: Path) -> Any:
+    """The network with trained weights and the moving statistics that a batch norm begins with."""
+    net = keras.models.load_model(saved)
+    net.get_layer("bn").moving_mean.assign(np.zeros(4))
+    net.get_layer("bn").moving_variance.assign(np.ones(4))
+    return net
+
+
+def _partly_restored(saved: Path) -> Any:
+    """A new network that has the trained weights but for its last layer, as ``skip_mismatch=True`` leaves it."""
+    trained, net = keras.models.load_model(saved), untrained()
+    for layer in net.layers:
+        if layer.weights and layer.name != "second":
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
+    return net
+
+
 @pytest.mark.parametrize("fault", WRONG)
 def test_a_wrong_export_is_explained(saved: Path, tmp_path: Path, fault: str) -> None:
     export, cause, certainty, scope = WRONG[fault]
@@ -159,6 +192,21 @@ def test_a_wrong_export_is_explained(saved: Path, tmp_path: Path, fault: str) ->
     assert found[0] == cause, [(each.cause, each.message) for each in result.findings]
     assert found[1] == certainty
     assert any(scope in each for each in (*found[2], *result.findings[0].nodes))
+
+
+def test_what_keras_itself_leaves_in_training_mode_is_told(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 2), name="image")
+    x = L.BatchNormalization(name="bn")(L.Resizing(4, 4)(image))
+    net = keras.Model(image, L.GlobalAveragePooling2D()(x))
+    net.save(tmp_path / "net.keras")
+    sides = exported(net, tmp_path / "export")
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")
+    answer = SavedModel(tmp_path / "export").run({"image": images}, ["output_0"])["output_0"]
+    result = checked({"keras": tmp_path / "net.keras"}, sides)
+    if np.allclose(answer, net(images, training=False), atol=1e-6):
+        assert result.verdict == "proven"
+    else:  # Keras 3.15
+        assert cause_of(result) == ("bn-training-mode", "proven", ("bn",))
 
 
 def test_a_weight_that_a_loop_reads_is_repaired_as_a_variable(
@@ -183,6 +231,77 @@ def test_a_weight_that_a_loop_reads_is_repaired_as_a_variable(
     monkeypatch.chdir(tmp_path)
     assert main(["check", "net.keras", "export", "--write-repaired", "repaired.pb"]) == 2
     assert "cannot be written as a frozen graph: gru/gru_cell/" in (capsys.readouterr().err)
+
+
+# --- what the file alone tells
+
+
+def deep() -> Any:
+    """Wrapped, nested and normalised layers, with values that tell every weight from every other."""
+    image = keras.Input((6, 6, 2), name="image")
+    inner = keras.Input((6, 6, 2))
+    block = keras.Model(inner, L.SeparableConv2D(3, 3, padding="same", name="sep")(inner))
+    x = L.BatchNormalization(scale=False, name="bn")(block(image))
+    x = L.Reshape((36, 3))(L.PReLU(name="slope")(x))
+    x = L.Bidirectional(L.GRU(2, name="gru"), name="both")(x)
+    net = keras.Model(image, L.Dense(3, use_bias=False, name="top")(x))
+    numbers = np.random.default_rng(2)
+    for weight in net.weights:
+        if "seed" not in getattr(weight, "path", weight.name):
+            weight.assign(numbers.uniform(0.5, 1.5, weight.shape).astype("float32"))
+    net.compile("adam", "mse")
+    return net
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_weights_in_a_file_have_their_names_without_tensorflow(tmp_path: Path, suffix: str) -> None:
+    net = deep()
+    net.save(tmp_path / f"net{suffix}")
+    held = keras_weights(tmp_path / f"net{suffix}", "net")
+    expected = {
+        str(getattr(weight, "path", weight.name)).partition(":")[0]: np.asarray(weight)
+        for weight in net.weights
+        if "seed" not in getattr(weight, "path", weight.name)
+    }
+    if not zipfile.is_zipfile(tmp_path / f"net{suffix}"):
+        expected = {name: value for name, value in expected.items() if name in held}
+        assert len(expected) == len(held)
+    assert sorted(held) == sorted(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(held[name].array, value)
+
+
+def test_weights_are_compared_where_the_model_cannot_be_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space: dict[str, Any] = {}
+    exec(CLASSES, space)
+    vector = keras.Input((3,), name="vector")
+    net = keras.Model(vector, space["Twice"]()(L.Dense(2, name="top")(vector)))
+    net.save(tmp_path / "net.keras")
+    write_keras(tmp_path / "right", net)
+    net.get_layer("top").kernel.assign(np.ones((3, 2)))
+    write_keras(tmp_path / "wrong", net)
+    monkeypatch.chdir(tmp_path)
+    told = {
+        name: checked({"keras": tmp_path / "net.keras"}, {"saved_model": tmp_path / name}, compare="weights")
+        for name in ("right", "wrong")
+    }
+    assert {name: result.verdict for name, result in told.items()} == {"right": "pass", "wrong": "fail"}
+    assert any("top/kernel" in note for note in told["wrong"].notes)
+
+
+def test_another_epoch_is_told_by_the_file_beside_it(tmp_path: Path) -> None:
+    net = deep()
+    net.save(tmp_path / "epoch-1.keras")
+    sides = exported(net, tmp_path / "export")
+    for weight in net.trainable_weights:
+        weight.assign_add(0.01 * np.ones(weight.shape))
+    net.save(tmp_path / "epoch-2.keras")
+    (tmp_path / "epoch-3.keras").write_bytes(b"PK\x03\x04 cut off")
+    (finding,) = checked({"keras": tmp_path / "epoch-2.keras"}, sides).findings
+    assert (finding.cause, finding.certainty) == ("stale-export", "proven")
+    assert "epoch-1.keras" in finding.message + " ".join(finding.evidence)
 
 
 # --- what is wrong with a file
@@ -228,8 +347,8 @@ def test_classes_of_the_project_are_named(empty_project: Project) -> None:
     net = keras.Model(vector, space["Twice"]()(vector))
     net.save(empty_project.path / "net.keras")
     said = error(empty_project.path / "net.keras")
-    assert "does not load" in said
-    assert "`custom_objects`" in said
+    assert "net.keras holds Twice, no class of Keras" in said
+    assert "Name a function that returns it by name under `custom_objects`." in said
     write_keras(empty_project.path / "net", net)
     empty_project.write(
         "tfparity.yaml",
@@ -252,6 +371,9 @@ def test_wrong_files_are_told_in_a_sentence(saved: Path, tmp_path: Path) -> None
     np.savez(tmp_path / "arrays.keras", x=np.zeros(2))
     (tmp_path / "arrays.keras.npz").rename(tmp_path / "arrays.keras")
     assert "is a zip archive without config.json" in error(tmp_path / "arrays.keras")
+    network().save(tmp_path / "whole.h5")
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "whole.h5").read_bytes()[:4000])
+    assert "cut.h5 is a damaged HDF5 file" in error(tmp_path / "cut.h5")
     if not zipfile.is_zipfile(saved):
         return  # Keras 2 writes one format alone, which does not say who wrote it
     with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(tmp_path / "newer.keras", "w") as newer:
@@ -264,3 +386,8 @@ def test_wrong_files_are_told_in_a_sentence(saved: Path, tmp_path: Path) -> None
                 data.replace(b"BatchNormalization", b"NoSuchLayerYet") if name == "config.json" else data,
             )
     assert "which Keras 99.1.0 wrote" in error(tmp_path / "newer.keras")
+    (tmp_path / "cut.keras").write_bytes(saved.read_bytes()[:4000])
+    assert "is a .keras archive that is cut off: its directory is missing" in error(tmp_path / "cut.keras")
+    with zipfile.ZipFile(tmp_path / "mixed.keras", "w") as mixed:
+        mixed.writestr("config.json", "{")
+    assert "its config.json is no JSON" in error(tmp_path / "mixed.keras")

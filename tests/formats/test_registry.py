@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from graphs.networks import Network
+from pytest_tfparity.__main__ import main
 from pytest_tfparity.errors import SettingsError
 from pytest_tfparity.formats.checkpoint import CheckpointFormat
 from pytest_tfparity.formats.format import Format, SideSpec
@@ -19,6 +20,8 @@ from pytest_tfparity.formats.frozen_graph import FrozenGraphFormat
 from pytest_tfparity.formats.registry import FORMATS, format_of, formats_for, recognised
 
 pytest.importorskip("tensorflow")
+
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
 @pytest.fixture
@@ -179,3 +182,46 @@ def test_the_keys_of_the_formats_are_options_of_what_opens_models() -> None:
         for form in FORMATS:
             for key in form.section.keys[1:]:
                 assert f"--{key.name.replace('_', '-')} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("net.keras", LFS_POINTER, "The Keras model net.keras is a Git LFS pointer"),
+        ("net.h5", "text", "net.h5 is no Keras model: neither a .keras archive nor an HDF5 file."),
+        ("net.tflite", LFS_POINTER, "net.tflite is a Git LFS pointer"),
+        ("net.onnx", LFS_POINTER, "net.onnx is a Git LFS pointer"),
+        ("served/fingerprint.pb", "", "'served', which is no SavedModel: of one it has only fingerprint.pb"),
+        (
+            "served/1/saved_model.pb",
+            "",
+            "which is no SavedModel: it has no saved_model.pb, but 1 in it has one",
+        ),
+    ],
+)
+def test_what_no_format_recognises_is_told_in_the_words_of_the_one_it_was_meant_as(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: str,
+    said: str,
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", name.partition("/")[0], name.partition("/")[0]]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_there_is_looked_for_among_files_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "network.keras").touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "netwrok.keras", "netwrok.keras"]) == 2
+    assert "'keras' of the command line names 'netwrok.keras', but there is no such file" in (
+        said := capsys.readouterr().err
+    )
+    assert "Did you mean 'network.keras'?" in said

@@ -210,6 +210,33 @@ def test_the_command_line_says_what_it_took(
     assert "saved_model: other" in text
 
 
+def test_each_side_of_a_command_line_has_its_own_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable(KERNEL, name="kernel")
+    spec = tf.TensorSpec([None, 3], tf.float32, name="x")
+    scores = tf.function(lambda x: {"out": tf.matmul(x, module.kernel)}, input_signature=[spec])
+    twice = tf.function(lambda x: {"out": tf.matmul(x, module.kernel) * 2.0}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures={"scores": scores, "other": twice})
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures={"plain": scores, "other": twice})
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "one", "two", "--signature", "scores=plain"]) == 0
+    said = capsys.readouterr().out
+    assert "one: a SavedModel of" in said
+    assert "signature scores of 2\n" in said
+    assert "signature plain of 2\n" in said
+    assert "two: proven" in said
+    assert main(["check", "one", "two", "--signature", "other"]) == 0
+    assert capsys.readouterr().out.count("signature other of 2\n") == 2
+    assert main(["check", "one", "two", "--signature", "scores"]) == 2
+    assert "two has no signature 'scores'. It has other, plain." in capsys.readouterr().err
+    assert main(["init", "one", "two", "--signature", "scores=plain"]) == 0
+    text = Path("tfparity.yaml").read_text("utf-8")
+    assert "signature: scores" in text
+    assert "signature: plain" in text
+
+
 TESTS = """
 from pytest_tfparity import assert_parity, parity
 
@@ -544,6 +571,26 @@ def test_where_no_signature_is_right_none_is_named(tmp_path: Path) -> None:
     assert "wrong-signature" not in {finding.cause for finding in result.findings}
 
 
+def test_a_quantised_model_is_called_one(dense: Path, tmp_path: Path) -> None:
+    def quantised(module: Any, x: Any) -> dict[str, Any]:
+        step = tf.reduce_max(tf.abs(x), -1, keepdims=True) / 127
+        levels = tf.cast(tf.round(x / step), tf.int8)
+        sums = tf.raw_ops.BatchMatMulV3(x=levels, y=module.kernel, Tout=tf.int32, name="product")
+        return {"scores": tf.cast(sums, tf.float32) * step * module.step + module.bias}
+
+    variables = {"kernel": np.int8(np.round(KERNEL / 6 * 127)), "step": np.float32(6 / 127), "bias": BIAS}
+    folder = write_module(tmp_path / "quantised", quantised, variables, {"x": [None, 3]})
+    result = checked({"saved_model": dense}, {"saved_model": folder})
+    (finding,) = result.findings
+    assert (finding.cause, finding.certainty) == ("compute-int8", "suggestive")
+    assert "product of" in finding.message
+    assert "multiplies 8-bit integers, in the place of MatMul" in finding.message
+    assert finding.fix.startswith("Compare it as the approximation that it is: state `sqnr`")
+    assert checked({"saved_model": dense}, {"saved_model": folder}, sqnr=30).verdict == "pass"
+    shutil.copytree(folder, tmp_path / "copy")
+    assert checked({"saved_model": folder}, {"saved_model": tmp_path / "copy"}).verdict == "proven"
+
+
 # --- what is wrong with a file
 
 
@@ -594,6 +641,18 @@ def test_wrong_folders_are_told_in_a_sentence(dense: Path, tmp_path: Path) -> No
     shutil.rmtree(other / "variables")
     shutil.copytree(write_v1(tmp_path / "v1", dense_v1) / "variables", other / "variables")
     assert "which its variables folder does not hold: it is of another SavedModel" in error(other)
+    wider = {"kernel": np.ones((3, 5), "float32"), "bias": np.ones(5, "float32")}
+    mixed = copied("mixed")
+    shutil.rmtree(mixed / "variables")
+    shutil.copytree(
+        write_module(tmp_path / "wider", affine, wider, {"x": [None, 3]}) / "variables", mixed / "variables"
+    )
+    assert (
+        "restores bias with shape [2], and its variables folder holds it with [5]: that is of another"
+        in error(mixed)
+    )
+    tf.saved_model.save(tf.Module(), str(tmp_path / "mute"))
+    assert "has no signature at all, so that no server can ask it" in error(tmp_path / "mute")
 
 
 def test_a_manifest_that_names_a_wrong_folder_says_which_line(empty_project: Project, dense: Path) -> None:
@@ -605,8 +664,8 @@ def test_a_manifest_that_names_a_wrong_folder_says_which_line(empty_project: Pro
     result = empty_project.run("tfparity.yaml")
     result.stdout.fnmatch_lines(
         [
-            "tfparity.yaml:3: 'saved_model' of the reference of model 'net' names 'models', it has no"
-            " saved_model.pb, but 1 in it has one; name that folder.",
+            "tfparity.yaml:3: 'saved_model' of the reference of model 'net' names 'models', which is no SavedModel: it"
+            " has no saved_model.pb, but 1 in it has one; name that folder.",
             "*unknown key 'signatur' in the export of model 'net'. Did you mean 'signature'?*",
         ]
     )

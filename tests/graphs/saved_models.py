@@ -42,31 +42,32 @@ def write_module(
     return folder
 
 
-def write_keras(folder: Path, net: Any, call: Callable[[Any], Any] | None = None) -> Path:
-    """What servers load of a Keras model of one input; ``call`` is what it computes, in place of inference.
+def write_keras(folder: Path, net: Any, call: Callable[..., Any] | None = None) -> Path:
+    """What servers load of a Keras model; ``call(*inputs)`` is what it computes, in place of inference.
 
     As ``model.export`` of Keras 3 writes it. Keras 2 has no such thing: there it is what its users write by hand.
     """
     import tensorflow as tf
 
-    (image,) = net.inputs
-    spec = [tf.TensorSpec(image.shape, image.dtype, name=image.name)]
+    specs = [tf.TensorSpec(each.shape, each.dtype, name=each.name) for each in net.inputs]
     if hasattr(net, "_inputs_struct"):
+        if call is None:
+            net.export(folder, verbose=False)
+            return folder
         archive = tf.keras.export.ExportArchive()
         archive.track(net)
-        serve = (lambda given: call(given)) if call else (lambda given: net(given, training=False))
-        archive.add_endpoint("serving_default", serve, input_signature=spec)
+        archive.add_endpoint("serving_default", lambda *given: call(*given), input_signature=specs)
         archive.write_out(folder, verbose=False)
         return folder
 
-    def answers(given: Any) -> dict[str, Any]:
-        outputs = tf.nest.flatten(call(given) if call else net(given, training=False))
-        return {f"output_{number}": output for number, output in enumerate(outputs)}
+    def answers(*given: Any) -> dict[str, Any]:
+        made = call(*given) if call else net(given[0] if len(given) == 1 else list(given), training=False)
+        return {f"output_{number}": output for number, output in enumerate(tf.nest.flatten(made))}
 
     module = tf.Module()
     module.net = net
     tf.saved_model.save(
-        module, str(folder), signatures={"serving_default": tf.function(answers, input_signature=spec)}
+        module, str(folder), signatures={"serving_default": tf.function(answers, input_signature=specs)}
     )
     return folder
 
@@ -125,7 +126,7 @@ def checked(reference: Mapping[str, Any], export: Mapping[str, Any], **stated: A
     )
     models = ModelStore()
     try:
-        spec = completed(spec, models).spec
+        spec = completed(spec, models).spec if spec.compare == "outputs" else spec
         return check(spec, models)
     finally:
         models.close()

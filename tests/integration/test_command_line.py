@@ -238,3 +238,46 @@ def test_output_that_is_not_taken_is_a_sentence_and_exit_code_2(arguments: list[
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     said = "A file or the output cannot be read or written: No space left on device. Name another.\n"
     assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("option", ["--rounding", "--rounding=8"])
+def test_check_holds_outputs_against_the_exact_answer(
+    option: str, files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    command = ["check", "model.ckpt-7", "model.pb", "--run", "always", "--inputs", "images.npz"]
+    assert main([*command, "--json", option]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["checks"]
+    for output in entry["outputs"]:
+        assert output["rounding_allowed"] == 8
+        assert output["rounding"] > 0
+        assert output["times_rounding"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ["--rounding", "--atol", "1"],
+            "'rounding' of the command line and 'atol' of the command line are two",
+        ),
+        (["--rounding", "0.5"], "'rounding' of the command line must be a finite number of at least 1, not"),
+    ],
+)
+def test_a_rounding_of_the_command_line_that_makes_no_sense_is_said(
+    options: list[str], says: str, files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    assert main(["check", "model.ckpt-7", "model.pb", *options]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_file_behind_rounding_is_told_where_it_belongs(
+    files: Callable[..., Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files()
+    with pytest.raises(SystemExit):
+        main(["check", "--rounding", "model.ckpt-7", "model.pb"])
+    assert capsys.readouterr().err.endswith(
+        "argument --rounding: 'model.ckpt-7' is no number; put --rounding behind the files, or write --rounding=8\n"
+    )

@@ -64,7 +64,8 @@ def test_steps_of_an_output_that_is_not_quantised_are_an_error(approximate: Proj
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "net: net states steps for logits:0, but model.pb does not quantise that output. State sqnr, cosine or*",
+            "net: net states steps for logits:0, but model.pb does not quantise that output.",
+            "  State sqnr, cosine or atol in place of steps.",
         ]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -271,12 +272,50 @@ def test_a_verbose_run_says_how_much_of_its_tolerance_a_pass_uses(folded_project
     folded_project.run().stdout.no_fnmatch_line("*of its tolerance*")
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "line"),
+    [
+        ("sqnr: 40", r"net: logits:0 has sqnr [\d.]+ dB, at least 40 asked$"),
+        (
+            "{sqnr: 40, atol: 0.5}",
+            r"net: logits:0 uses 0% of its tolerance, has sqnr [\d.]+ dB, at least 40 asked$",
+        ),
+    ],
+    ids=["alone", "beside an atol"],
+)
+def test_a_verbose_run_says_what_the_metrics_of_a_pass_are(
+    folded_project: Project, tolerance: str, line: str
+) -> None:
+    lines = [f"    {entry.strip()}" for entry in tolerance.strip("{}").split(",")]
+    folded_project.write("tfparity.yaml", MANIFEST + "\n".join(lines) + "\n")
+    folded_project.run("-v").stdout.re_match_lines([line])
+
+
 def test_a_verbose_failure_says_how_many_times_the_rounding_it_is(folded_project: Project) -> None:
     edited(folded_project, half)
     folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
     folded_project.run("-v").stdout.fnmatch_lines(
         ["  logits:0 is * times the rounding * from the exact answer."]
     )
+
+
+def test_a_page_shows_a_rounding_as_what_it_is(folded_project: Project) -> None:
+    pytest.importorskip("jinja2")
+    for tolerance, shown in (
+        ("rounding: 8", r"<td data-label=\"Tolerance\">8 times the rounding \S+; it has [\d.]+</td>"),
+        (
+            "atol: 0.5",
+            r"<td data-label=\"Tolerance\">atol 0\.5</td>",
+        ),
+        (
+            "atol: 1.0e-9",
+            r"<td data-label=\"Tolerance\">atol 1e-09; it is [\d.]+ times the rounding \S+ from the exact answer</td>",
+        ),
+    ):
+        folded_project.write("tfparity.yaml", stated(tolerance))
+        folded_project.run("--tfparity-report=report")
+        page = (folded_project.path / "report/index.html").read_text("utf-8")
+        assert re.search(shown, page), tolerance
 
 
 # --- goldens
@@ -372,3 +411,136 @@ def test_an_exact_answer_that_was_changed_is_refused(golden_project: Project) ->
     result = golden_project.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the hash of logits:0 exact is another*"])
+
+
+# --- integers
+
+CLASSES = """
+models:
+  net:
+    reference: {{frozen_graph: reference.pb, optional: true}}
+    export: {{frozen_graph: model.pb}}
+    inputs:
+      "a:0": {{npz: numbers.npz, key: a}}
+      "b:0": {{npz: numbers.npz, key: b}}
+      "c:0": {{npz: numbers.npz, key: c}}
+    outputs: ["classes:0"]
+    {tolerance}
+"""
+TINY = 2.0**-24
+
+
+def classifier(*, other_order: bool = False, sign: float = 1.0) -> bytes:
+    """Of 1 + tiny + tiny from the left, the same from the right, and c * sign: which is the largest."""
+    with tf.Graph().as_default() as graph:
+        a, b, c = (v1.placeholder(tf.float32, [3], name) for name in "abc")
+        sums = [(a + b) + b, a + (b + b), c * sign]
+        if other_order:
+            sums = [a + (b + b), (a + b) + b, c * sign]
+        tf.argmax(tf.stack(sums, 1), 1, name="classes")
+    return graph.as_graph_def().SerializeToString()
+
+
+@pytest.fixture
+def classes_project(empty_project: Project) -> Project:
+    """Three rows: a tie in exact arithmetic that another order of summing decides otherwise, and two clear ones."""
+    path = empty_project.path
+    (path / "reference.pb").write_bytes(classifier())
+    (path / "model.pb").write_bytes(classifier(other_order=True))
+    rows = {"a": [1.0, 1.0, 1.0], "b": [TINY, TINY, 0.5], "c": [0.0, 3.0, -3.0]}
+    np.savez(path / "numbers.npz", **{name: np.array(row, np.float32) for name, row in rows.items()})
+    return empty_project
+
+
+def test_a_class_that_is_a_tie_in_exact_arithmetic_may_be_another(classes_project: Project) -> None:
+    classes_project.write("tfparity.yaml", CLASSES.format(tolerance="tolerance: rounding"))
+    result = classes_project.run("--tfparity-report=report", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "net: 1 of 3 values of classes:0 are decided otherwise, where the exact answer is a tie (0 times the"
+            " rounding 9.54e-07).",
+            "net: classes:0 uses 0% of its tolerance, 0 times the rounding 9.54e-07",
+        ]
+    )
+    (output,) = checks(classes_project)[0]["outputs"]
+    assert (output["ties"], output["failing"], output["rounding_allowed"]) == (1, 0, 8)
+
+
+def test_a_class_that_is_no_tie_must_be_the_same(classes_project: Project) -> None:
+    (classes_project.path / "model.pb").write_bytes(classifier(sign=-1.0))
+    classes_project.write("tfparity.yaml", CLASSES.format(tolerance="tolerance: rounding"))
+    result = classes_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*classes:0: 2 of 3 values are decided otherwise where the exact answer is no tie*"]
+    )
+
+
+def test_classes_that_are_ties_and_fail_a_plain_tolerance_are_told_so(classes_project: Project) -> None:
+    classes_project.write("tfparity.yaml", CLASSES.format(tolerance="atol: 1.0e-5"))
+    classes_project.run("--tfparity-report=report").assert_outcomes(failed=1)
+    (check,) = checks(classes_project)
+    assert [(each["cause"], each["fix"]) for each in check["findings"]] == [
+        ("rounding", "State `tolerance: rounding`.")
+    ]
+    assert check["findings"][0]["message"] == (
+        "classes:0 is other than in reference.pb only where the exact answer is a tie, which rounding decides."
+    )
+
+
+def test_goldens_hold_what_decides_their_classes(classes_project: Project) -> None:
+    classes_project.write(
+        "tfparity.yaml", CLASSES.format(tolerance="rounding: 8\n    golden: goldens/net.npz")
+    )
+    classes_project.run("--tfparity-update").assert_outcomes(passed=1)
+    text = yaml_of(classes_project)
+    assert "    rounding: 9.5367431640625e-07\n    decided: largest\n    exact: " in text
+    classes_project.run("--tfparity-update").stdout.fnmatch_lines(["*1 unchanged*"])
+    (classes_project.path / "reference.pb").unlink()
+    classes_project.run("--tfparity-report=report").assert_outcomes(passed=1)
+    (output,) = checks(classes_project)[0]["outputs"]
+    assert (output["against"], output["ties"]) == ("golden", 1)
+    (classes_project.path / "model.pb").write_bytes(classifier(sign=-1.0))
+    classes_project.run().assert_outcomes(failed=1)
+    classes_project.write("goldens/net.yaml", text.replace("decided: largest", "decided: newest"))
+    classes_project.run().stdout.fnmatch_lines(["*a decision 'newest', which this version does not know*"])
+
+
+def test_goldens_are_written_again_where_the_same_classes_are_decided_by_other_numbers(
+    classes_project: Project,
+) -> None:
+    classes_project.write(
+        "tfparity.yaml", CLASSES.format(tolerance="rounding: 8\n    golden: goldens/net.npz")
+    )
+    classes_project.run("--tfparity-update").assert_outcomes(passed=1)
+    for name in ("reference.pb", "model.pb"):
+        (classes_project.path / name).write_bytes(classifier(sign=1.5))
+    classes_project.run("--tfparity-update").stdout.fnmatch_lines(["*1 updated*"])
+
+
+def test_a_right_fold_that_fails_is_said_to_be_right(folded_project: Project) -> None:
+    folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
+    folded_project.run("--tfparity-report=report").assert_outcomes(failed=1)
+    (finding,) = checks(folded_project)[0]["findings"]
+    assert re.fullmatch(
+        r"1 batch norm of model\.ckpt-7 is folded rightly \(block/conv/Conv2D\): no weight is more than [\d.]+ half"
+        r" units in the last place from the fold recomputed in float64\. Nothing else differs\.",
+        finding["evidence"][-1],
+    )
+
+
+def test_a_wrong_fold_is_not_said_to_be_right(folded_project: Project) -> None:
+    """One weight of the fold is another, by less than what the arithmetic makes of the network anyway."""
+
+    def nudge(graph: Any) -> None:
+        kernel = node_of(graph, "block/conv/kernel")
+        values = value_of(kernel).copy()
+        values.flat[0] *= np.float32(1 + 1e-4)
+        hold(kernel, values)
+
+    edited(folded_project, nudge)
+    folded_project.write("tfparity.yaml", stated("atol: 1.0e-9"))
+    folded_project.run("--tfparity-report=report").assert_outcomes(failed=1)
+    told = [line for each in checks(folded_project)[0]["findings"] for line in each["evidence"]]
+    assert not [line for line in told if "folded rightly" in line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +21,15 @@ class Bucket:
 
     ``mark`` says what tells contents apart: ``"etag"``, ``"time"`` (Last-Modified), or ``"nothing"``. ``fails`` is
     called with each request and answers a status, or None. ``seen`` has method and path of each request that was
-    answered, ``sent`` the bytes of contents. A request that ``stalls`` waits for the event after half of its answer.
+    answered, ``sent`` the bytes of contents. With ``ranges`` parts of files may be asked for. A request that
+    ``stalls`` waits for the event after half of its answer.
     """
 
     folder: Path
     mark: str = "etag"
     listing: bool = False
     fails: Callable[[str, str], int | None] = lambda method, path: None
+    ranges: bool = False
     half: bool = False
     stalls: threading.Event | None = None
     after: Callable[[str], None] = lambda path: None
@@ -89,7 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
             "nothing": {},
         }
         self.bucket.seen.append((method, path))
-        self._send(200, data, marks[self.bucket.mark], method)
+        headers = marks[self.bucket.mark] | ({"Accept-Ranges": "bytes"} if self.bucket.ranges else {})
+        part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if self.bucket.ranges and part is not None:
+            first, last = int(part[1]), min(int(part[2] or len(data)), len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            self._send(206, data[first : last + 1], headers, method)
+        else:
+            self._send(200, data, headers, method)
         self.bucket.after(path) if method == "GET" else None
 
     def _send(self, status: int, data: bytes, headers: dict[str, str], method: str) -> None:

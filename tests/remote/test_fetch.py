@@ -60,6 +60,19 @@ def test_what_is_unchanged_is_not_fetched_again(bucket: Bucket, run: Callable[..
     assert bucket.fetched() == ["a.pb"]
 
 
+@pytest.mark.parametrize("ranges", [False, True], ids=["without ranges", "with ranges"])
+def test_each_byte_is_sent_once_whether_a_server_can_send_parts_or_not(
+    bucket: Bucket, run: Callable[..., Fetch], ranges: bool
+) -> None:
+    bucket.ranges = ranges
+    put(bucket, "large.pb", bytes(range(256)) * (3 << 12))  # 3 MiB
+    path = run().file(f"{bucket.url}/large.pb")
+    assert path.read_bytes() == (bucket.folder / "large.pb").read_bytes()
+    assert bucket.sent == path.stat().st_size
+    assert run().file(f"{bucket.url}/large.pb").read_bytes() == path.read_bytes()
+    assert bucket.sent == path.stat().st_size
+
+
 @pytest.mark.parametrize("mark", ["etag", "time", "nothing"])
 def test_what_has_changed_is_fetched(bucket: Bucket, run: Callable[..., Fetch], mark: str) -> None:
     bucket.mark = mark

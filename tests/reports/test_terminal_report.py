@@ -41,6 +41,13 @@ def test_quiet_is_the_first_line_and_the_fix() -> None:
     assert fix == "  Fix: Build the export graph with training=False."
 
 
+def test_a_layer_outside_of_any_scope_is_named_by_its_node() -> None:
+    result = failing(scope="norm")
+    (finding,) = result.findings
+    bare = replace(result, findings=(replace(finding, nodes=("FusedBatchNormV3",), scopes=("",)),))
+    assert " in FusedBatchNormV3, max abs" in report(bare)[0]
+
+
 def test_paint_goes_to_the_words_that_decide() -> None:
     painted: dict[str, str] = {}
 

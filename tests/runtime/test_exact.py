@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tfparity.comparison.rounding import distance, last_place
-from pytest_tfparity.runtime.exact import Exact, run_exactly
+from pytest_tfparity.comparison.decided import decided_by, roundings_needed
+from pytest_tfparity.comparison.rounding import distance, last_place, rounding_of
+from pytest_tfparity.graph.edit.writer import node_bytes
+from pytest_tfparity.graph.exact.spelt import REMAINDERS, SPELT
+from pytest_tfparity.graph.exact.widen import widened
+from pytest_tfparity.graph.graph import DType, tensor_name
+from pytest_tfparity.runtime.exact import Exact, has_kernel, run_exactly
 from pytest_tfparity.runtime.protobuf import plain_graph
 from pytest_tfparity.runtime.session import Sessions, Source
 from soundness.networks import FAMILIES, network
@@ -20,6 +27,7 @@ from soundness.pairs import Written, restore, written
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
 raw = tf.raw_ops
+op_def_registry = pytest.importorskip("tensorflow.python.framework.op_def_registry")
 
 SEEDS = st.integers(0, 2**32 - 1)
 Answer = tuple[dict[str, np.ndarray], Exact]
@@ -234,36 +242,170 @@ def test_a_contrast_is_written_out(seed: int, factor: float) -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(SEEDS, st.sampled_from(["FloorMod", "TruncateMod"]))
+@given(SEEDS, st.sampled_from(["FloorMod", "TruncateMod", "Mod"]))
 def test_a_remainder_keeps_the_quotient_of_float32(seed: int, op: str) -> None:
     x, y = drawn(seed, 20) * 10, drawn(seed + 1, 20, positive=True)
     _, exact = agrees(lambda: getattr(raw, op)(x=placed("a", x) * 3.0, y=y), x, units=512)
     assert exact.outputs["y0:0"].shape == (20,)
 
 
-@settings(max_examples=10, deadline=None)
-@given(
-    SEEDS, st.sampled_from([("BiasAdd",), ("BiasAdd", "Relu"), ("BiasAdd", "LeakyRelu"), ("BiasAdd", "Tanh")])
-)
-def test_a_fused_product_is_written_out(seed: int, fused: tuple[str, ...]) -> None:
-    x, w, b = drawn(seed, 3, 4), drawn(seed + 1, 4, 5), drawn(seed + 2, 5)
-    model = written(
-        lambda: tf.nn.bias_add(tf.matmul(placed("a", x), tf.constant(w, name="w")), b, name="y"),
-        inputs=("a",),
-    )
-    node = next(each for each in model.definition.node if each.name == "y")
-    product = next(each for each in model.definition.node if each.op == "MatMul")
-    node.op = "_FusedMatMul"
-    node.input[:] = [*product.input, node.input[1]]
-    for name in list(node.attr):
-        if name != "T":
-            del node.attr[name]
-    node.attr["fused_ops"].list.s.extend(each.encode() for each in fused)
-    node.attr["num_args"].i = 1
-    node.attr["leakyrelu_alpha"].f = 0.3
-    plain, exact = both(model, x)
+def node_model(op: str, *values: np.ndarray, **attrs: Any) -> Written:
+    """One node of ``op``, which Python has no function for, on the first value as an input and constants."""
+
+    def build() -> None:
+        placed("a", values[0])
+        for name, value in zip("bcdefg", values[1:], strict=False):
+            tf.constant(value, name=name)
+
+    model = written(build, inputs=("a",), outputs=())
+    node = model.definition.node.add(name="y", op=op, input="abcdefg"[: len(values)])
+    known = {each.name for each in op_def_registry.get(op).attr}
+    for name, value in attrs.items():
+        if name in known:  # TensorFlow 2.12 has no TArgs
+            node.attr[name].CopyFrom(attr(value))
+    return Written(definition=model.definition, inputs=("a",), outputs=["y"])
+
+
+def attr(value: Any) -> Any:
+    made = v1.AttrValue()
+    if isinstance(value, bool):
+        made.b = value
+    elif isinstance(value, float):
+        made.f = value
+    elif isinstance(value, int):
+        made.i = value
+    elif isinstance(value, bytes):
+        made.s = value
+    elif isinstance(value, tf.DType):
+        made.type = value.as_datatype_enum
+    else:
+        kinds = {bytes: made.list.s, int: made.list.i, tf.DType: made.list.type}
+        kinds[type(value[0])].extend(getattr(each, "as_datatype_enum", each) for each in value)
+    return made
+
+
+def node_agrees(op: str, *values: np.ndarray, **attrs: Any) -> None:
+    """The first output of one node, in float64, is where the float32 answer is but for its rounding."""
+    model = node_model(op, *values, **attrs)
+    plain, exact = both(model, values[0])
     close(plain["y:0"], exact.outputs["y:0"], 64)
     assert not exact.islands
+
+
+# With each, what is read behind the products: a bias, what is added, gamma, beta, mean and variance.
+FUSED = {
+    ("BiasAdd",): "b",
+    ("BiasAdd", "Relu"): "b",
+    ("BiasAdd", "LeakyRelu"): "b",
+    ("BiasAdd", "Relu6"): "b",
+    ("BiasAdd", "Elu"): "b",
+}
+NORMED = {("FusedBatchNorm",): "gbmv", ("FusedBatchNorm", "Relu"): "gbmv", ("FusedBatchNorm", "Elu"): "gbmv"}
+
+
+def behind(seed: int, kinds: str, channels: int) -> list[np.ndarray]:
+    return [drawn(seed + 10 + place, channels, positive=kind == "v") for place, kind in enumerate(kinds)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.sampled_from(sorted({**FUSED, ("BiasAdd", "Tanh"): "b", ("BiasAdd", "Sigmoid"): "b"})))
+def test_a_fused_product_is_written_out(seed: int, fused: tuple[str, ...]) -> None:
+    x, w = drawn(seed, 3, 4), drawn(seed + 1, 4, 5)
+    node_agrees(
+        "_FusedMatMul", x, w, *behind(seed, "b", 5), T=tf.float32, num_args=1, leakyrelu_alpha=0.3,
+        fused_ops=[each.encode() for each in fused],
+    )  # fmt: skip
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.sampled_from(sorted({**FUSED, **NORMED})), st.sampled_from([b"SAME", b"VALID"]))
+def test_a_fused_convolution_is_written_out(seed: int, fused: tuple[str, ...], padding: bytes) -> None:
+    x, w = drawn(seed, 2, 6, 5, 3), drawn(seed + 1, 3, 2, 3, 4)
+    more = behind(seed, {**FUSED, **NORMED}[fused], 4)
+    node_agrees(
+        "_FusedConv2D", x, w, *more, T=tf.float32, TArgs=[tf.float32] * len(more), num_args=len(more),
+        epsilon=1e-3, strides=[1, 2, 1, 1], padding=padding, leakyrelu_alpha=0.3,
+        fused_ops=[each.encode() for each in fused],
+    )  # fmt: skip
+
+
+def alone(model: Written, value: np.ndarray) -> np.ndarray:
+    """The exact answer of a node that TensorFlow has no kernel for in any type: its optimiser alone makes them."""
+    plain = source(model)
+    wide = widened(plain.graph, [tensor_name("y")], {tensor_name("a")}, has_kernel)
+    assert not wide.islands
+    definition = v1.GraphDef()
+    definition.CopyFrom(model.definition)
+    for node in wide.added.values():
+        definition.node.add().ParseFromString(node_bytes(node))
+    sessions = Sessions(replace(plain, graph=wide.graph, graph_def=lambda: definition))
+    name = str(wide.exact[tensor_name("y")])
+    answer = sessions.run({"a:0": value}, [name], "graph")[name]
+    sessions.close()
+    return answer
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.sampled_from(sorted(FUSED)))
+def test_a_fused_depthwise_convolution_is_written_out(seed: int, fused: tuple[str, ...]) -> None:
+    x, w, (bias,) = drawn(seed, 2, 6, 5, 3), drawn(seed + 1, 3, 3, 3, 2), behind(seed, "b", 6)
+    model = node_model(
+        "_FusedDepthwiseConv2dNative", x, w, bias, T=tf.float32, num_args=1, strides=[1, 1, 1, 1],
+        padding=b"SAME", leakyrelu_alpha=0.3, fused_ops=[each.encode() for each in fused],
+    )  # fmt: skip
+    unfused = tf.nn.depthwise_conv2d(x, w, [1, 1, 1, 1], "SAME") + bias
+    last = {"LeakyRelu": partial(tf.nn.leaky_relu, alpha=0.3)}
+    if len(fused) > 1:
+        unfused = last.get(fused[1], getattr(tf.nn, fused[1].lower(), None))(unfused)
+    close(unfused.numpy(), alone(model, x), 64)
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.booleans(), st.sampled_from([b"Identity", b"Relu"]))
+def test_a_batch_norm_with_what_follows_it_is_written_out(seed: int, side: bool, activation: bytes) -> None:
+    x, more = drawn(seed, 2, 3, 2, 4), behind(seed, "gbmv", 4)
+    added = drawn(seed + 9, 2, 3, 2, 4)
+    model = node_model(
+        "_FusedBatchNormEx", x, *more, *([added] if side else []), T=tf.float32, U=tf.float32, epsilon=1e-3,
+        is_training=False, num_side_inputs=int(side), activation_mode=activation,
+    )  # fmt: skip
+    unfused = raw.FusedBatchNormV3(
+        x=x, scale=more[0], offset=more[1], mean=more[2], variance=more[3], epsilon=1e-3, is_training=False
+    )[0]
+    unfused = unfused + added if side else unfused
+    unfused = tf.nn.relu(unfused) if activation == b"Relu" else unfused
+    close(unfused.numpy(), alone(model, x), 64)
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.booleans())
+def test_the_oldest_batch_norm_is_written_out(seed: int, scales: bool) -> None:
+    """An op that new graphs must not have, and whose float64 kernel some TensorFlows lack."""
+    x, (mean, variance, beta, gamma) = drawn(seed, 2, 3, 2, 4), behind(seed, "mvbg", 4)
+    model = node_model(
+        "BatchNormWithGlobalNormalization", x, mean, variance, beta, gamma, T=tf.float32,
+        variance_epsilon=1e-3, scale_after_normalization=scales,
+    )  # fmt: skip
+    model.definition.versions.producer = 8
+    plain, exact = both(model, x)
+    close(plain["y:0"], exact.outputs["y:0"], 64)
+    wide = widened(
+        source(model).graph,
+        [tensor_name("y")],
+        {tensor_name("a")},
+        lambda op, types: op != "BatchNormWithGlobalNormalization",
+    )
+    assert "BatchNormWithGlobalNormalization" not in {node.op for node in wide.added.values()}
+
+
+def test_every_op_that_is_written_out_has_been_compared() -> None:
+    """An entry that is added to either table without a test here is found."""
+    assert {
+        "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx",
+        "BatchNormWithGlobalNormalization", "ResizeBilinear", "LRN", "LSTMBlockCell", "GRUBlockCell",
+        "AdjustContrastv2", "_FusedConv2D", "_FusedDepthwiseConv2dNative", "_FusedMatMul",
+    } == set(SPELT)  # fmt: skip
+    assert {"FloorMod", "TruncateMod", "Mod"} == REMAINDERS
 
 
 # --- what stays as it is
@@ -296,6 +438,76 @@ def test_integers_and_strings_have_no_exact_answer() -> None:
         x,
     )
     assert exact.outputs == {}
+
+
+# --- what integers are decided by
+
+DECISIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "an argmax": ("largest", lambda x: tf.argmax(x, 1)),
+    "an argmax along another axis": ("largest", lambda x: tf.argmax(x, 0, output_type=tf.int32)),
+    "an argmin": ("largest", lambda x: tf.argmin(x, -1)),
+    "an argmax in another shape and type": (
+        "largest",
+        lambda x: tf.cast(tf.reshape(tf.expand_dims(tf.argmax(x, 1), 1), [2, -1]), tf.int32),
+    ),
+    "the places of a top k": ("ranked", lambda x: tf.math.top_k(x, 2).indices),
+    "a comparison": ("sign", lambda x: x > 0.25),
+    "a comparison as numbers": ("sign", lambda x: tf.cast(tf.reduce_sum(x, 1) <= x[:, 0], tf.int32)),
+    "a cast": ("truncate", lambda x: tf.cast(x * 40.0, tf.uint8)),
+    "a rounded cast": ("round", lambda x: tf.cast(tf.round(x * 40.0), tf.int32)),
+    "a cast of a floor": ("floor", lambda x: tf.cast(tf.floor(x * 40.0), tf.int64)),
+    "a cast of a ceiling": ("ceil", lambda x: tf.cast(tf.math.ceil(x * 40.0), tf.int32)),
+}
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_what_decides_integers_is_known_in_float64(name: str) -> None:
+    kind, build = DECISIONS[name]
+    x = np.abs(drawn(3, 4, 6))
+    plain, exact = agrees(lambda: build(placed("a", x) * 0.7), x)
+    on = exact.decided["y0:0"]
+    assert on.decision.kind == kind
+    roundings = [rounding_of(*each) for each in zip(on.plain, on.exact, strict=True)]
+    decided = decided_by(
+        kind,
+        on.exact,
+        tuple(each for each in roundings if each is not None),
+        sign=on.decision.sign,
+        axis=on.decision.axis,
+    )
+    # Far from any tie, all that is not the answer needs many roundings; the answer itself is the exact one's.
+    answer = plain["y0:0"]
+    other = np.logical_not(answer) if answer.dtype == bool else (answer + 1) % 4
+    assert not roundings_needed(decided, answer, answer).any()
+    assert roundings_needed(decided, answer, other).max() > 1000
+    assert roundings_needed(decided, other, answer).max() < 1
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.reduce_sum(tf.argmax(x, 1)),
+        lambda x: tf.argmax(x, 1) + 1,
+        lambda x: tf.equal(x, 0.25),
+        lambda x: tf.argmax(tf.cast(x, tf.int32), 1),
+        lambda x: tf.cast(tf.argmax(x, 1), tf.uint8),
+        lambda x: tf.math.top_k(x, 2, sorted=False).indices,
+        lambda x: tf.shape(x),
+    ],
+    ids=[
+        "a sum",
+        "one more",
+        "equal floats",
+        "of integers",
+        "too small a type",
+        "an unsorted top k",
+        "a shape",
+    ],
+)
+def test_integers_that_follow_otherwise_are_decided_by_nothing_known(build: Callable[[Any], Any]) -> None:
+    x = np.abs(drawn(3, 4, 6))
+    _, exact = agrees(lambda: build(placed("a", x)), x)
+    assert exact.decided == {}
 
 
 def test_an_integer_that_float32_cannot_hold_is_exact() -> None:
@@ -459,3 +671,63 @@ def test_a_network_of_the_kinds_that_people_export(name: str, functional: bool) 
     agrees(
         lambda: build(v1.placeholder(tf.float32, [None, *shape[1:]], "a"), weights), x, functional=functional
     )
+
+
+def test_a_default_that_the_graph_does_not_state_is_not_written() -> None:
+    """Attributes are added from version to version, and an older TensorFlow complains of each that it does not know."""
+    x = drawn(1, 4, 3)
+    model = written(lambda: tf.matmul(placed("a", x), x.T.copy(), name="y"), inputs=("a",))
+    (product,) = (each for each in model.definition.node if each.op == "MatMul")
+    for name in [name for name in product.attr if name != "T"]:
+        del product.attr[name]
+    wide = widened(source(model).graph, [tensor_name("y")], {tensor_name("a")}, lambda op, types: True)
+    assert {name: dict(node.attrs) for name, node in wide.added.items() if node.op == "MatMul"} == {
+        "tfparity_exact/y": {"T": DType(2)}
+    }
+
+
+# --- architectures, as far as their ops make them what they are; the others are families of tests/soundness/networks.py
+
+
+def test_a_u_net_runs_in_float64() -> None:
+    """Down by pooling, up by a transposed convolution and by a resize, joined with what went down, then a mask."""
+    image = drawn(1, 2, 8, 8, 3)
+    down, bottom, up = drawn(2, 3, 3, 3, 4), drawn(3, 3, 3, 4, 6), drawn(4, 2, 2, 4, 6)
+    join, head = drawn(5, 3, 3, 8, 4), drawn(6, 1, 1, 7, 5)
+    norm = [drawn(7, 4), drawn(8, 4), drawn(9, 4), drawn(10, 4, positive=True)]
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [2, 8, 8, 3], "a")
+        first = v1.nn.fused_batch_norm(tf.nn.conv2d(x, down, 1, "SAME"), *norm, is_training=False)[0]
+        first = tf.nn.relu(first)
+        low = tf.nn.relu(tf.nn.conv2d(tf.nn.max_pool2d(first, 2, 2, "SAME"), bottom, 1, "SAME"))
+        high = tf.nn.conv2d_transpose(low, up, [2, 8, 8, 4], 2, "SAME")
+        joined = tf.nn.relu(tf.nn.conv2d(tf.concat([first, high], 3), join, 1, "SAME"))
+        coarse = raw.ResizeBilinear(images=tf.nn.avg_pool2d(x, 2, 2, "SAME"), size=[8, 8])
+        scores = tf.nn.conv2d(tf.concat([joined, coarse], 3), head, 1, "SAME")
+        return tf.nn.softmax(scores), tf.argmax(scores, 3)
+
+    _, exact = agrees(build, image)
+    assert exact.decided["y1:0"].decision.kind == "largest"
+
+
+def test_a_detector_runs_in_float64() -> None:
+    """Anchors decoded by exp, scores by a sigmoid, then boxes are suppressed and gathered as in float32."""
+    image, boxes, scores = drawn(1, 1, 6, 6, 3), drawn(2, 3, 3, 3, 4), drawn(3, 3, 3, 3, 1)
+    anchors = np.abs(drawn(4, 36, 4))
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [1, 6, 6, 3], "a")
+        told = tf.reshape(tf.nn.conv2d(x, boxes, 1, "SAME"), [36, 4]) * 0.1
+        centre = anchors[:, :2] + told[:, :2] * anchors[:, 2:]
+        size = tf.exp(told[:, 2:]) * anchors[:, 2:]
+        corners = tf.concat([centre - size / 2, centre + size / 2], 1)
+        likely = tf.reshape(tf.nn.sigmoid(tf.nn.conv2d(x, scores, 1, "SAME")), [36])
+        kept = raw.NonMaxSuppressionV3(
+            boxes=corners, scores=likely, max_output_size=8, iou_threshold=0.5, score_threshold=0.1
+        )
+        top = tf.math.top_k(likely, 5)
+        return tf.gather(corners, kept), tf.gather(likely, kept), top.values, top.indices
+
+    _, exact = agrees(build, image)
+    assert exact.decided["y3:0"].decision.kind == "ranked"

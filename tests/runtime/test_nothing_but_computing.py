@@ -13,9 +13,12 @@ import tensorflow as tf
 
 from graph.op_registry import registered_ops
 from graphs.networks import write_graph
+from pytest_tfparity.check.check import check
 from pytest_tfparity.errors import FeedError, ModelError
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
+from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.graph.computing import computes
+from pytest_tfparity.settings.resolve import resolve
 
 v1, raw = tf.compat.v1, tf.raw_ops
 
@@ -163,6 +166,29 @@ def test_a_vocabulary_is_read_from_the_folder_of_the_tests_and_from_nowhere_else
 
 
 def test_a_function_that_calls_itself_is_refused_before_tensorflow_sees_it(tmp_path: Path) -> None:
+    definition = calling_itself()
+    model = FrozenGraph(write_graph(definition, tmp_path / "m.pb"))
+    with pytest.raises(ModelError, match=r"m\.pb cannot be run: function again calls itself"):
+        model.run({"x": np.float32(1)}, ["y"])
+
+
+def test_nor_does_what_a_report_shows_run_it(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        tf.nn.relu(v1.placeholder(tf.float32, [], name="x"), name="y")
+    files = {
+        "reference": {"frozen_graph": str(write_graph(graph.as_graph_def(), tmp_path / "right.pb"))},
+        "export": {"frozen_graph": str(write_graph(calling_itself(), tmp_path / "m.pb"))},
+    }
+    stated = {**files, "outputs": ["y:0"], "inputs": {"x:0": {"random": {"shape": []}}}}
+    spec = resolve(None, marker=stated, ini={}, options={}, root=tmp_path, name="m")
+    result = check(spec, ModelStore(), details=True)
+    assert result.verdict == "error"
+    assert "function again calls itself" in str(result.error)
+    assert result.details is not None
+
+
+def calling_itself() -> Any:
+    """A graph whose output is a call of a function that calls itself."""
     definition = v1.GraphDef()
     function = definition.library.function.add()
     function.signature.name = "again"
@@ -175,9 +201,7 @@ def test_a_function_that_calls_itself_is_refused_before_tensorflow_sees_it(tmp_p
         call.attr["f"].func.name = "again"
         call.attr["Tin"].list.type.append(1)
         call.attr["Tout"].list.type.append(1)
-    model = FrozenGraph(write_graph(definition, tmp_path / "m.pb"))
-    with pytest.raises(ModelError, match=r"m\.pb cannot be run: function again calls itself"):
-        model.run({"x": np.float32(1)}, ["y"])
+    return definition
 
 
 TOUCHING = (

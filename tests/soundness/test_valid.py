@@ -188,6 +188,23 @@ def test_a_shape_that_no_tensor_can_have_is_a_flaw(dims: list[int], right: bool)
     assert said_of(placeholder) == ([] if right else ["Placeholder (aside) has shape that is no shape"])
 
 
+def test_a_list_without_a_value_is_an_empty_one_and_a_type_without_one_is_a_flaw() -> None:
+    def convolution(name: str) -> Any:
+        with tf.Graph().as_default() as graph:
+            x = tf.compat.v1.placeholder(tf.float32, [1, 4, 4, 1], name="x")
+            tf.nn.conv2d(x, tf.ones([1, 1, 1, 1]), 1, "SAME", name="y")
+        definition = graph.as_graph_def()
+        node = next(each for each in definition.node if each.op == "Conv2D")
+        node.attr[name].CopyFrom(tf.compat.v1.AttrValue())
+        return Written(definition=definition, inputs=("x",), outputs=("y",))
+
+    empty, lacking = convolution("explicit_paddings"), convolution("T")
+    assert imported(empty.definition)
+    assert list(flaws(empty.graph)) == []
+    assert not imported(lacking.definition)
+    assert [str(flaw) for flaw in flaws(lacking.graph)] == ["Conv2D (y) has T that is no type"]
+
+
 def test_a_function_that_stands_where_an_op_does_and_a_version_below_zero_are_flaws() -> None:
     def function(name: str) -> Callable[[Any], None]:
         return lambda definition: setattr(definition.library.function.add().signature, "name", name)

@@ -37,6 +37,7 @@ from .kinds.graph import GraphCause, classified
 
 DIFFERENCES: tuple[GraphCause, ...] = (
     wiring.MISSING_SOFTMAX,
+    precision.INTEGERS,
     layout.SOFTMAX_AXIS,
     preprocessing.CHANNEL_ORDER,
     preprocessing.DECODE_ATTRIBUTE,

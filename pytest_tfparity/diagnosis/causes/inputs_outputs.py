@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Mapping
+from itertools import combinations, permutations
 
+from ...errors import TfparityError
 from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Graft, Repair, Wire
@@ -18,7 +19,10 @@ from ..computed_tensors import ComputedTensors, export_tensors, reference_tensor
 from ..evidence import Evidence
 from ..needed import export_flow, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
+from ..runner import OutputArrays, Runner
 
+_MOST_EXCHANGED = 4
+"""Outputs of which every order is tried: 24 comparisons."""
 _MOST_PAIRS = 6
 """How many pairs of inputs are exchanged to see what happens, all of four inputs: each costs an alignment."""
 
@@ -115,6 +119,60 @@ def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
                 ),
             ),
         )
+
+
+def _outputs_exchanged(evidence: Evidence) -> Iterator[Suspicion]:
+    """Outputs of the export that answer, within tolerance, what others of the reference answer."""
+    case, given = evidence.case, _exchange(evidence)
+    if not given:
+        return
+    outputs = evidence.export.outputs
+    told = [f"{outputs[got]} what {case.outputs[index].reference} is" for index, got in given.items()]
+    names = tuple(outputs[index].node for index in given)
+    yield Suspicion(
+        cause="wrong-output-node",
+        nodes=names,
+        scopes=tuple(dict.fromkeys(layer_of(evidence.reference.outputs[index].node) for index in given)),
+        message=f"Outputs are exchanged in {case.export_name}: it answers as {enumerated(told)}.",
+        fix=f"Name the outputs of the export in the order of the reference: {enumerated(names)}.",
+        evidence=("Each so compared, they agree within tolerance on these inputs.",),
+        repair=_outputs_in(evidence, given),
+    )
+
+
+def _exchange(evidence: Evidence) -> Mapping[int, int]:
+    """Which output of the export is each that fails, where one order alone agrees with the reference; else nothing."""
+    case, runner = evidence.case, evidence.case.runner
+    failing = [index for index, output in enumerate(case.outputs) if not output.passed]
+    known = runner is not None and runner.answered and len(case.outputs) == len(evidence.export.outputs)
+    if runner is None or not known or not 1 < len(failing) <= _MOST_EXCHANGED:
+        return {}
+    try:
+        answers = runner.answers("export", runner.inputs)
+    except TfparityError:
+        return {}
+    orders = [dict(zip(failing, order, strict=True)) for order in permutations(failing)]
+    right = [order for order in orders[1:] if _answers_in(runner, answers, order)]
+    return right[0] if len(right) == 1 else {}
+
+
+def _answers_in(runner: Runner, answers: OutputArrays, given: Mapping[int, int]) -> bool:
+    """Whether all outputs agree once output ``i`` is what the export gives as output ``given[i]``."""
+    judged = runner.judged(tuple(answers[given.get(index, index)] for index in range(len(answers))))
+    return all(each.passed for each in judged)
+
+
+def _outputs_in(evidence: Evidence, given: Mapping[int, int]) -> Repair:
+    """The export with its outputs exchanged, where each is a node that hands on what another computes."""
+    side = evidence.export
+    nodes = [side.graph.nodes.get(output.node) for output in side.outputs]
+    wires = []
+    for index, got in given.items():
+        here, there = nodes[index], nodes[got]
+        if here is None or there is None or {here.op, there.op} != {"Identity"}:
+            return ()
+        wires.append(Wire(node=here.name, position=0, source=there.inputs[0]))
+    return tuple(wires)
 
 
 def _wrong_signature(evidence: Evidence) -> Iterator[Suspicion]:
@@ -220,6 +278,6 @@ def _between(evidence: Evidence, start: TensorName, end: TensorName) -> list[str
 CAUSES: tuple[Cause, ...] = (
     Cause(id="wrong-signature", ways=(_wrong_signature,)),
     Cause(id="wrong-input-node", ways=(_wrong_input,)),
-    Cause(id="wrong-output-node", ways=(_wrong_output,)),
+    Cause(id="wrong-output-node", ways=(_wrong_output, _outputs_exchanged)),
     Cause(id="inputs-swapped", ways=(_inputs_swapped,)),
 )

@@ -16,6 +16,7 @@ from ..arrays import is_float
 from ..behaviour import export_answers, reference_answers
 from ..cause import Cause, Suspicion
 from ..evidence import Evidence
+from ..layers import layers
 from ..needed import live_export, live_reference
 from ..places.repairs import as_reference_at
 from ..places.weights import WrongConstant, wrong_constants
@@ -36,11 +37,11 @@ def _nan_in_both(evidence: Evidence) -> Iterator[Suspicion]:
     count, total = sum(int(both.sum()) for both in shared), sum(both.size for both in shared)
     if not count:
         return
-    nodes, where = _origin_of_nan(evidence)
+    nodes, scopes, where = _origin_of_nan(evidence)
     yield Suspicion(
         cause=NAN_IN_BOTH,
         nodes=nodes,
-        scopes=layers_of(nodes),
+        scopes=scopes,
         message=f"{count} of {total} values are NaN on both sides: that is no parity. {where}",
         fix="Go back to a checkpoint from before the training diverged, or give inputs that the model can"
         " take; if NaN is right, state equal_nan: true.",
@@ -55,20 +56,24 @@ def _nan_on_both(reference: Array, export: Array) -> Array:
     return both
 
 
-def _origin_of_nan(evidence: Evidence) -> tuple[tuple[str, ...], str]:
-    """The nodes that NaN comes from, as far as that is known, and a sentence about it."""
+def _origin_of_nan(evidence: Evidence) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """The nodes that NaN comes from, as far as that is known, their layers, and a sentence about it.
+
+    Weights are of the layers that the reference calls by name: an export may have lost the names.
+    """
     weights = _spoilt_weights(evidence)
     if weights:
         keys = enumerated([evidence.case.keys.get(name, name) for name in weights])
         nodes = tuple(evidence[alignment].nodes.get(name, name) for name in weights)
         return (
             nodes,
+            tuple(dict.fromkeys(evidence[layers].scopes(list(weights)).values())),
             f"{keys} in the {evidence.case.reference_noun} {verb(weights, 'is', 'are')} NaN already.",
         )
     first = _first_not_finite(evidence, both=True)
     if first is not None:
-        return (first,), f"Both turn finite values into NaN at {first}."
-    return (), "The weights are finite: look at the inputs."
+        return (first,), layers_of((first,)), f"Both turn finite values into NaN at {first}."
+    return (), (), "The weights are finite: look at the inputs."
 
 
 # --- the export alone

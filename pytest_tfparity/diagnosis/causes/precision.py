@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from ..evidence import Evidence
 from ..layers import layers
 from ..lowered import (
     BFLOAT16,
+    BYTES,
     HALF,
     LoweredConstant,
     Precision,
@@ -24,9 +26,12 @@ from ..lowered import (
     lowered_constants,
 )
 from ..needed import live_export
+from ..places.divergences import Difference
 from ..places.repairs import as_reference_at
 from ..places.weights import provenances, wrong_constants
+from .kinds.graph import GraphCause
 from .kinds.group import Group, Sentence, suspicion
+from .kinds.sentences import names_of, reference_ops
 
 _READS = ops.IDENTITIES | ops.ENTERS | ops.RESHAPES | {"Cast", "ReadVariableOp"}
 """What may stand between a weight and the op that computes with it."""
@@ -213,6 +218,40 @@ def _grafts(
             done.add(output)
             reference = TensorName(evidence[reference_of][output.node], output.port)
             yield Graft(export=output, reference=reference, at=at)
+
+
+_INTEGER_PRODUCT = re.compile(r"MatMul|Conv|Dot|Einsum")
+
+
+def _multiplies_bytes(node: Node) -> bool:
+    """Whether a node is a product or convolution of 8-bit integers, TensorFlow's own or XLA's."""
+    types = (value for value in node.attrs.values() if isinstance(value, DType))
+    return _INTEGER_PRODUCT.search(node.op) is not None and any(each.number in BYTES for each in types)
+
+
+def _integers_said(difference: Difference) -> str:
+    reference, export = names_of(difference)
+    products = [node.name for node in difference.export_nodes if _multiplies_bytes(node)]
+    return (
+        f"{enumerated(products)} of {export} {verb(products, 'multiplies', 'multiply')} 8-bit integers, in the place of"
+        f" {reference_ops(difference)} of {reference}: it is quantised."
+    )
+
+
+INTEGERS = GraphCause(
+    id="compute-int8",
+    where=lambda difference: (
+        any(map(_multiplies_bytes, difference.export_nodes))
+        and not any(map(_multiplies_bytes, difference.reference_nodes))
+    ),
+    says=_integers_said,
+    fix=lambda found: (
+        "Compare it as the approximation that it is: state `sqnr`, `cosine` or a looser tolerance for its outputs; or"
+        " export the float network."
+    ),
+    certain=False,
+)
+"""The difference is seen; that the integers are the reference's weights is not, so the story is not proven."""
 
 
 # --- quantisation of training

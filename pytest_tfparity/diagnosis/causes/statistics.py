@@ -74,7 +74,7 @@ def _initial_fix(found: WrongWeights) -> str:
     """All layers point to the list that was restored, single ones to a gap in it."""
     if len(found.scopes) == len(found.evidence[reference_norms]):
         return (
-            "Restore all variables, not the trainable ones alone: tf.global_variables(), or in Keras model.weights;"
+            "Restore all variables, not the trainable ones alone (tf.global_variables(), or in Keras model.weights),"
             " after the last initialiser has run."
         )
     return (

@@ -22,6 +22,7 @@ from .meant import (
     Numbers,
     expected,
     folded_before,
+    misplaced,
     mistaken,
     offsets_before,
     reference_layers,
@@ -132,8 +133,10 @@ class Finder:
         yield from right
         for meant in right:
             yield from folded_before(meant, held, linear, self._before(meant))
-        for layer in candidates:
-            yield from (_turned(meant, linear) for meant in mistaken(self.evidence, layer))
+        for mistakes in (mistaken, misplaced):
+            for layer in candidates:
+                turned = held.T if held.ndim == 2 and layer.linear.transposed != linear.transposed else held
+                yield from (_turned(meant, linear) for meant in mistakes(self.evidence, layer, turned))
 
     def _offset(
         self, linear: Linear, name: str, bias: Numbers, meant: Meant, right: Meant, *, sure: bool

@@ -12,13 +12,15 @@ import numpy.typing as npt
 
 from ...graph.batch_norm.find import BatchNorm
 from ...graph.batch_norm.fold import Linear
+from ...graph.edit.repair import tensor_of_array
 from ...graph.graph import Tensor
 from ...graph.read.tensors import values
 from ..arrays import is_float
 from ..evidence import Evidence
 from ..places.batch_norms import reference_linears, reference_norms
-from ..places.fold_formula import LayerWeights, terms
+from ..places.fold_formula import LayerWeights, matrix, scaled, terms
 from ..places.fold_origins import origins
+from ..places.rearranged import rearranged, rearranged_before
 from ..query import query
 from .derived import Derived
 
@@ -87,12 +89,15 @@ def expected(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
         yield plain
 
 
-def mistaken(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
-    """What a mistake may have made of the layer: other epsilons, weights of other restores, another layout."""
+def mistaken(evidence: Evidence, layer: Layer, held: Numbers) -> Iterator[Meant]:
+    """What a mistake may have made of the layer: other epsilons, weights of other restores.
+
+    ``held`` is the export's kernel, in the layer's layout.
+    """
     norm = layer.norm
     if norm is not None:
         sets = list(islice(origins(evidence, norm), _MOST_ORIGINS))
-        for epsilon in _USUAL_EPSILONS if sets else ():
+        for epsilon in _epsilons(norm, layer.linear, sets[0], held) if sets else ():
             made = _folded(layer, norm, sets[0], expected=False, epsilon=epsilon)
             if made is not None and epsilon != norm.epsilon:
                 yield made
@@ -101,6 +106,46 @@ def mistaken(evidence: Evidence, layer: Layer) -> Iterator[Meant]:
             if made is not None:
                 yield made
     yield from _of_other_files(evidence, layer)
+
+
+def _epsilons(norm: BatchNorm, linear: Linear, weights: LayerWeights, held: Numbers) -> Iterator[float]:
+    """Epsilons that may have been folded in: the usual ones, and the one that ``held`` shows, with few digits."""
+    yield from _USUAL_EPSILONS
+    given = terms(norm, weights)
+    before = (
+        None if given is None else matrix(values(weights[norm.kernel or ""]), linear, given.variance.size)
+    )
+    after = None if given is None else matrix(held, linear, given.variance.size)
+    if given is None or before is None or after is None or before.shape != after.shape:
+        return
+    one, other = before.astype(np.float64), after.astype(np.float64)
+    with np.errstate(all="ignore"):
+        factors = (one * other).sum(axis=0) / (one * one).sum(axis=0)
+        gamma = 1.0 if given.gamma is None else given.gamma
+        shown = (gamma / factors) ** 2 - given.variance
+    known = np.isfinite(shown) & (shown > 0)
+    if not known.any():
+        return
+    # The smaller a variance, the more an epsilon beside it changes.
+    nearest = float(shown[known][np.argmin(given.variance[known])])
+    for estimate in (float(np.median(shown[known])), nearest):
+        yield from (float(f"{estimate:.{digits}g}") for digits in (1, 2, 3))
+
+
+def misplaced(evidence: Evidence, layer: Layer, held: Numbers) -> Iterator[Meant]:
+    """The layer with the values of its kernel in other places; ``held`` is the export's, in the layer's layout."""
+    plain, norm = _plain(evidence, layer), layer.norm
+    if plain is None:
+        return
+    yield from (replace(plain, kernel=found, expected=False) for found in rearranged(held, plain.kernel))
+    own = None if norm is None else next(iter(origins(evidence, norm)), None)
+    if norm is None or norm.kernel is None or own is None:
+        return
+    for found in rearranged_before(norm, layer.linear, own, held):
+        weights = {**own, norm.kernel: tensor_of_array(np.ascontiguousarray(found))}
+        made = _folded(layer, norm, weights, expected=False)
+        if made is not None:
+            yield made
 
 
 def _plain(evidence: Evidence, layer: Layer) -> Meant | None:
@@ -167,18 +212,6 @@ def _folded(
         expected=expected,
         source=layer.names,
     )
-
-
-def scaled(kernel: Numbers, scale: Numbers, linear: Linear) -> Numbers | None:
-    """``kernel`` with each output channel multiplied by its ``scale`` (float64); None where it has others."""
-    if linear.op == "DepthwiseConv2dNative":
-        if kernel.ndim != 4 or kernel.shape[2] * kernel.shape[3] != scale.size:
-            return None
-        return kernel * scale.reshape(kernel.shape[2:])
-    axis = -2 if linear.transposed else -1
-    if kernel.ndim < 2 or kernel.shape[axis] != scale.size:
-        return None
-    return kernel * (scale[:, None] if linear.transposed else scale)
 
 
 def folded_before(meant: Meant, held: Numbers, linear: Linear, known: Sequence[Derived]) -> Iterator[Meant]:

@@ -291,6 +291,18 @@ def matrix(kernel: Array, linear: Linear, channels: int) -> Matrix | None:
     return last.reshape(-1, width) if width == channels else None
 
 
+def scaled(kernel: Matrix, scale: Matrix, linear: Linear) -> Matrix | None:
+    """``kernel`` with each output channel multiplied by its ``scale`` (float64); None where it has others."""
+    if linear.op == "DepthwiseConv2dNative":
+        if kernel.ndim != 4 or kernel.shape[2] * kernel.shape[3] != scale.size:
+            return None
+        return kernel * scale.reshape(kernel.shape[2:])
+    axis = -2 if linear.transposed else -1
+    if kernel.ndim < 2 or kernel.shape[axis] != scale.size:
+        return None
+    return kernel * (scale[:, None] if linear.transposed else scale)
+
+
 def _scale(gamma: Array | None, variance: Array, epsilon: float) -> Matrix:
     factor = np.asarray(1.0 if gamma is None else gamma, np.float64)
     scale: Matrix = factor / np.sqrt(np.asarray(variance, np.float64) + epsilon)

@@ -21,7 +21,8 @@ def origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
     """Sets of weights that a restore may have put into the layer, the reference's first, each once.
 
     The reference's, all raw, all averaged, one of both for the statistics, the statistics at their start,
-    those of other checkpoints, each in half precision, and the kernels of other layers.
+    those of other checkpoints, all of them and the statistics alone, each in half precision, and the kernels of other
+    layers.
     """
     seen: set[tuple[bytes, ...]] = set()
     digest = evidence.case.contents.digest
@@ -43,8 +44,10 @@ def _all_origins(evidence: Evidence, norm: BatchNorm) -> Iterator[LayerWeights]:
         yield {name: (other if name in statistics else one)[name] for name in one}
     start = _start(norm, expected)
     yield from ({**trained, **start} for trained in (expected, raw, averaged))
+    known = {name: raw_keys[name] for name in statistics if name in raw_keys}
     for elsewhere in evidence.case.others.values():
         yield from _of(elsewhere, expected, raw_keys)
+        yield from _of(elsewhere, expected, known)
     for kind in HALVES:
         for trained in (expected, raw, averaged):
             yield {name: _lowered(value, kind) for name, value in trained.items()}

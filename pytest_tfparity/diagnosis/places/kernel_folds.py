@@ -24,6 +24,7 @@ from ..relations.relation import doubles
 from .batch_norms import linears, reference_norms
 from .fold_formula import LayerWeights, Matrix, as_low, matrix, rounded, solved
 from .fold_origins import origins
+from .rearranged import rearranged_before
 from .unfold import Folded, right_fold
 
 _SUMS = frozenset({"Add", "AddV2", "AddN"})
@@ -110,7 +111,9 @@ def kernel_fold(evidence: Evidence, norm: BatchNorm, linear: Linear, kept: Batch
             later=later,
         )
         return _shared(evidence, linear, folded)
-    return None if kept is not None else _rounded(evidence, norm, linear, kernel)
+    if kept is not None:
+        return None
+    return _rounded(evidence, norm, linear, kernel) or _rearranged(evidence, norm, linear, kernel)
 
 
 def _added_later(evidence: Evidence, linear: Linear) -> str | None:
@@ -247,6 +250,30 @@ def _rounded(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix
             added=added,
         ),
     )
+
+
+def _rearranged(evidence: Evidence, norm: BatchNorm, linear: Linear, kernel: Matrix) -> Folded | None:
+    """A right fold of a kernel whose values stand in other places."""
+    expected = next(iter(origins(evidence, norm)))
+    held = evidence.export.value(linear.kernel)
+    if held is None or norm.kernel is None:
+        return None
+    for found in rearranged_before(norm, linear, expected, values(held)):
+        weights = {**expected, norm.kernel: tensor_of_array(np.ascontiguousarray(found))}
+        for added in _sums_tried(norm, linear, None, right=True):
+            fold = solved(norm, linear, weights, kernel, offset_of(evidence, linear, added), right=True)
+            if fold is not None and fold.correct:
+                folded = Folded(
+                    norm=norm,
+                    fold=fold.of(linear.kernel, norm),
+                    weights=weights,
+                    expected=False,
+                    output=_output(linear, added),
+                    linear=linear,
+                    added=added,
+                )
+                return _shared(evidence, linear, folded)
+    return None
 
 
 def _same(evidence: Evidence, one: Tensor, other: Tensor) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...graph import ops
 from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Constant, Repair
 from ...graph.graph import Tensor
@@ -177,11 +178,11 @@ def weight_nodes(evidence: Evidence, wrong: Sequence[WrongConstant]) -> tuple[st
 
 @query
 def export_constants(evidence: Evidence) -> Tensors:
-    """The live constants of the export, by node name."""
+    """The live constants of the export, by node name, and the variables that it keeps: those that loops read."""
     found = {}
     for name, node in evidence[live_export].items():
-        held = node.attrs.get("value") if node.op == "Const" else None
-        if isinstance(held, Tensor):
+        held = evidence.export.value(name) if node.op == "Const" or node.op in ops.VARIABLES else None
+        if held is not None:
             found[name] = held
     return found
 

@@ -205,7 +205,7 @@ def _told(
 ) -> Iterator[Finding]:
     evidence = Evidence.of(replace(export.case, export=normalised(export.side, export.case.contents)))
     for fault, cause in _CAUSES.items():
-        found = [use for use in chosen if use.fault == fault]
+        found = [use for use in chosen if _told_as(use, chosen) == fault]
         if not found:
             continue
         layers = {use.tensor: _layer(evidence, use.tensor) for use in found}
@@ -228,6 +228,13 @@ def _told(
                 else "In float, with the same graph and weights, parity returns.",
             ),
         )
+
+
+def _told_as(use: RangeUse, chosen: Sequence[RangeUse]) -> RangeFault | None:
+    """The fault of a range: one in the wrong place is of the same data as others that are too narrow."""
+    if use.fault == "shifted" and any(each.fault == "clipped" for each in chosen):
+        return "clipped"
+    return use.fault
 
 
 _FIXES: Mapping[RangeFault, str] = {
@@ -254,9 +261,10 @@ def _message(
     name = case.export_name
     at = layers[worst.tensor]
     if fault == "clipped":
+        how = "is too narrow" if worst.fault == "clipped" else "lies in another place"
         return (
-            f"{place}: the range in {name} is too narrow. At {at} it ends at {_range(worst.given)}, the reference's"
-            f" values go from {worst.used[0]:.3g} to {worst.used[1]:.3g}: {worst.outside:.1%} of them are cut off."
+            f"{place}: the range in {name} {how}. At {at} it ends at {_range(worst.given)}, the reference's values go"
+            f" from {worst.used[0]:.3g} to {worst.used[1]:.3g}: {worst.outside:.1%} of them are cut off."
         )
     if fault == "inflated":
         times = (worst.given[1] - worst.given[0]) / max(worst.used[1] - worst.used[0], 1e-30)

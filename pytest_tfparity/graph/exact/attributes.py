@@ -70,6 +70,18 @@ def allowed(told: Signature, attrs: Mapping[str, Attr]) -> bool:
     return True
 
 
+def stated(node: Node, attrs: Mapping[str, Attr]) -> dict[str, Attr]:
+    """Those of ``attrs`` that ``node`` states, and the types.
+
+    Of other defaults, an older TensorFlow may not know the name.
+    """
+    return {
+        name: value
+        for name, value in attrs.items()
+        if name in node.attrs or any(isinstance(each, DType) for each in listed(value) or (value,))
+    }
+
+
 def types_in(attrs: Mapping[str, Attr]) -> dict[str, int]:
     """The attributes that are a type, as their numbers."""
     return {name: value.number for name, value in attrs.items() if isinstance(value, DType)}

@@ -10,7 +10,7 @@ from .. import ops
 from ..function_body import ARGUMENT
 from ..graph import Attr, DType, Node, TensorName
 from ..signatures import REFERENCE, Signature, signature, types_of
-from .attributes import allowed, complete, has_float32, on_values, types_in, widened_attributes
+from .attributes import allowed, complete, has_float32, on_values, stated, types_in, widened_attributes
 from .emit import PREFIX, Emitter, Spelling
 from .spelt import REMAINDERS, SPELT, remainder
 from .types import DOUBLE, FLOAT, HANDLES, STRING, VARIANT, WIDE, decides
@@ -191,7 +191,7 @@ class Scope:
         ]
         rounds = _loses(inputs, takes)
         name = f"{PREFIX}{node.name}"
-        self.emitter.add(name, op, given, attrs, () if node.inputs else node.controls)
+        self.emitter.add(name, op, given, stated(node, attrs), () if node.inputs else node.controls)
         flows = op in ops.ARRAYS or (op in ops.CARRIERS and not rounds)
         for port, number in enumerate(gives):
             here = TensorName(name, port)

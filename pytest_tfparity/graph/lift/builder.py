@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,30 +18,40 @@ _PORT = re.compile(r":\d+$")
 
 
 class GraphBuilder:
-    """A graph that grows node by node. ``reserved`` are names that only the caller gives, exactly as they are."""
+    """A graph that grows node by node. ``reserved`` are names that only the caller gives, exactly as they are.
 
-    def __init__(self, reserved: Collection[str] = ()) -> None:
+    ``computed`` are the names that the file gives to what its operators compute: no constant takes one of them, though
+    a converter may have named a bias after the operator that adds it.
+    """
+
+    def __init__(self, reserved: Collection[str] = (), computed: Iterable[str] = ()) -> None:
         self._nodes: dict[str, Node] = {}
         self._types: dict[TensorName, DType] = {}
         self._reserved = set(reserved)
+        self._computed = {self._first(name) for name in computed}
 
     @property
     def graph(self) -> Graph:
         """What was made so far."""
         return Graph(nodes=self._nodes)
 
-    def fresh(self, text: str) -> str:
+    def fresh(self, text: str, *, constant: bool = False) -> str:
         """A node name like ``text``, the name of a tensor in the file, that no other node has.
 
         Of a name that a converter made of several (``a;b``) it is the first; what TensorFlow does not allow in a name
-        becomes ``_``.
+        becomes ``_``. A number that has to be added stands behind a dot, as TensorFlow never writes it: ``Relu_1``
+        would be another node of the network.
         """
-        name = self.fitting(text.split(";")[0])
+        name = self._first(text)
         found, count = name, 0
-        while found in self._nodes or found in self._reserved:
+        while found in self._nodes or found in self._reserved or (constant and found in self._computed):
             count += 1
-            found = f"{name}_{count}"
+            found = f"{name}.{count}"
         return found
+
+    @classmethod
+    def _first(cls, text: str) -> str:
+        return cls.fitting(text.split(";")[0])
 
     @staticmethod
     def fitting(text: str) -> str:
@@ -60,7 +70,7 @@ class GraphBuilder:
     ) -> TensorName:
         """A constant whose value is loaded when it is asked for, under a name like ``name``."""
         value = Tensor(dtype=dtype, shape=tuple(shape), load=load)
-        node = Node(name=self.fresh(name), op="Const", attrs={"dtype": dtype, "value": value})
+        node = Node(name=self.fresh(name, constant=True), op="Const", attrs={"dtype": dtype, "value": value})
         return self._put(node, [dtype])[0]
 
     def array(self, name: str, value: Array | Sequence[int] | int) -> TensorName:

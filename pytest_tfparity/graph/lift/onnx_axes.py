@@ -332,16 +332,25 @@ def _taken(of: Op, rank: int) -> list[slice]:
     starts, ends = (of.ints(name) or of.numbers(position) for position, name in ((1, "starts"), (2, "ends")))
     stated = of.ints("axes") or (of.numbers(3) if of.has(3) else list(range(len(starts))))
     steps = of.numbers(4) if of.has(4) else [1] * len(starts)
-    if min(steps) < 1:
+    if 0 in steps:
         raise NotLifted
     found = [slice(None, None, 1)] * rank
     for axis, start, stop, step in zip(stated, starts, ends, steps, strict=True):
-        found[axis % rank] = slice(start or None, stop if stop < _OPEN else None, step)
+        way = 1 if step > 0 else -1
+        is_whole = start == (0 if step > 0 else -1) or start * way <= -_OPEN
+        found[axis % rank] = slice(
+            None if is_whole else _bounded(start), None if stop * way >= _OPEN else _bounded(stop), step
+        )
     return found
 
 
 _OPEN = (1 << 31) - 1
 """From this end on a slice takes all that there is."""
+
+
+def _bounded(end: int) -> int:
+    """``end`` as an int32 that lies as far beyond every axis."""
+    return max(-_OPEN, min(end, _OPEN))
 
 
 def _split(of: Op) -> list[Value | None]:

@@ -53,7 +53,8 @@ def lift_tflite(
         fitting[name] if fitting[name] not in shown_inputs else f"{fitting[name]}_output": index
         for name, index in outputs.items()
     }
-    lifter = _Lifter(subgraph=subgraph, make=GraphBuilder({*shown_inputs, *shown_outputs}))
+    computed = (subgraph.tensors[index].name for operator in subgraph.operators for index in operator.outputs)
+    lifter = _Lifter(subgraph=subgraph, make=GraphBuilder({*shown_inputs, *shown_outputs}, computed))
     for name, index in shown_inputs.items():
         tensor = subgraph.tensors[index]
         lifter.take(index, lifter.make.placeholder(name, lifted_type(tensor), tensor.shape))

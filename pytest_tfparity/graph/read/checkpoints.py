@@ -69,6 +69,12 @@ def other_checkpoints(prefix: Path) -> list[Path]:
     return [other for other in _prefixes(folder) if other != prefix]
 
 
+def other_files(folder: Path, suffix: str) -> list[Path]:
+    """The files of ``folder`` whose names end with ``suffix``, in the order of their numbers."""
+    found = [path for path in folder.iterdir() if path.name.endswith(suffix) and path.is_file()]
+    return sorted(found, key=lambda path: _natural(path.name))
+
+
 def v1_error(prefix: Path) -> UnreadableFile | None:
     """The error to raise if ``prefix`` is a checkpoint of the V1 format; None if it is not."""
     shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}-?????-of-?????")) if prefix.name else []

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 
 from ...errors import ModelError, UnreadableFile
 from ..graph import FunctionBody, Graph
+from ..signatures import signature
 from . import messages
 from .file_kind import FileKind, kind_of
 from .mapped import foreign_format, is_lfs_pointer, is_text, looked_through, mapped
@@ -51,9 +52,10 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saver:
-    """How a graph restores its variables: by the op ``restore_op``."""
+    """How a graph restores its variables: by the op ``restore_op``. ``source`` names the file that says so."""
 
     restore_op: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +214,10 @@ def _assembled(reader: NodeReader, bodies: Sequence[FunctionBody], raw: Any) -> 
         producer=int(raw.versions.producer or raw.version),
         colocated=reader.colocated,
         devices=reader.devices,
-        refusals=("it has a negative version",) if raw.versions.producer < 0 else (),
+        refusals=(
+            *(("it has a negative version",) if raw.versions.producer < 0 else ()),
+            *reader.wrong_shapes(),
+        ),
         demands=(*_demands(raw.versions), *(f"function {name} is there twice" for name in twice)),
     )
 
@@ -255,29 +260,34 @@ def meta_graph(view: memoryview, source: str) -> MetaGraph:
     raw = messages.MetaGraphDef.FromString(bytes(rest))
     collections = _collections(raw.collection_def)
     named = [_variable(variable) for found in collections.values() for variable in found]
-    refusals = [*_lacking_variables(graph, collections), *_lacking_saver(graph, raw)]
+    refusals = [
+        *_lacking_variables(graph, collections),
+        *_lacking_saver(graph, raw),
+        *_unheard_of(graph, raw),
+    ]
     # Who loads a meta graph on another machine than it was trained on clears its devices.
     graph = replace(graph, devices={}, refusals=(*graph.refusals, *refusals))
     return MetaGraph(
         graph=graph,
-        saver=_saver(raw.saver_def),
+        saver=_saver(raw.saver_def, source),
         variables=tuple({variable.name: variable for variable in named}.values()),
         trainable=_names(collections.get("trainable_variables", ())),
         averaged=_names(collections.get("moving_average_variables", ())),
     )
 
 
-def _saver(raw: Any) -> Saver | None:
+def _saver(raw: Any, source: str) -> Saver | None:
     if not raw.restore_op_name:
         return None
-    return Saver(restore_op=raw.restore_op_name)
+    return Saver(restore_op=raw.restore_op_name, source=source)
 
 
 def _lacking_variables(graph: Graph, collections: Mapping[str, Iterable[Any]]) -> Iterator[str]:
     """What the variables of the collections name and the graph lacks: they cannot be made of it."""
     for collection, variables in collections.items():
         for variable in variables:
-            for name in (variable.variable_name, variable.initializer_name, variable.snapshot_name):
+            needed = (variable.variable_name, variable.initializer_name, variable.snapshot_name)
+            for name in (*needed, *filter(None, (variable.initial_value_name,))):
                 if name.partition(":")[0] not in graph.nodes:
                     yield f"its collection {collection} speaks of {name!r}, which is not in the graph"
 
@@ -294,6 +304,19 @@ def _lacking_saver(graph: Graph, raw: Any) -> Iterator[str]:
     node, port, _ = saver.filename_tensor_name.partition(":")
     if not port or node not in graph.nodes:
         yield f"its saver takes the file's name from {saver.filename_tensor_name!r}, which is no tensor of the graph"
+
+
+def _unheard_of(graph: Graph, raw: Any) -> Iterator[str]:
+    """Nodes of ops that nobody knows: neither TensorFlow nor who wrote the meta graph, and lists what ops it has."""
+    known = {op.name for op in raw.meta_info_def.stripped_op_list.op}
+    if not known:
+        return
+    found: dict[str, str] = {}
+    for name, node in graph.nodes.items():
+        found.setdefault(node.op, name)
+    for op, name in found.items():
+        if op not in known and op not in graph.functions and signature(op) is None:
+            yield f"{op} ({name}) is of no op that TensorFlow or the file's own list of ops has"
 
 
 def _collections(raw: Any) -> dict[str, list[Any]]:

@@ -380,8 +380,15 @@ RawMetaGraphDef
   6 asset_file_def *AssetFileDef
 
 RawMetaInfoDef
+  2 stripped_op_list RawOpList
   4 tags *string
   5 tensorflow_version string
+
+RawOpList
+  1 op *RawOpDef
+
+RawOpDef
+  1 name string
 
 TrackableObjectGraph
   1 nodes *TrackableObject

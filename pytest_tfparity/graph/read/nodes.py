@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from sys import intern
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from ...errors import ModelError
+from ...errors import ModelError, UnreadableFile
 from ..graph import (
     Attr,
     AttrReference,
@@ -19,6 +19,7 @@ from ..graph import (
     FunctionInput,
     FunctionNode,
     Node,
+    Shape,
     SharedAttrs,
     Tensor,
     TensorName,
@@ -27,7 +28,7 @@ from ..graph import (
 )
 from . import messages
 from .tensors import large_tensor, shape_of, small_tensor
-from .wire import BYTES, fields
+from .wire import BYTES, Malformed, fields
 
 LARGE = 4096
 """Bytes from which a node or attribute is walked, so that its tensor stays a view of the file."""
@@ -37,9 +38,22 @@ _DROPPED = ("_output_shapes", "_class")
 _DROPPED_ENTRIES = tuple(b"\n%c%b\x12" % (len(key), key.encode()) for key in _DROPPED)
 _CLASS = _DROPPED[1]
 _CLASS_ENTRY = _DROPPED_ENTRIES[1]
+_SHAPES_ENTRY = _DROPPED_ENTRIES[0]
 _COLOCATED = "loc:@"
 """How an element of ``_class`` begins that names the node beside which to place one (kColocationGroupPrefix)."""
 _HOLD_VALUES = frozenset({"Const", "HostConst"})
+_OF_STATED_SHAPE = frozenset(
+    {"Fill", "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"}
+)
+"""Ops whose first input is the shape of their output: what initialises variables, in the main."""
+_MOST_LEVELS = 93
+"""Messages in one another that an attribute may be: protobuf reads 100, of which a node in a function takes 5."""
+_LAST_PORT = (1 << 31) - 1
+"""The number of an output is an ``int`` (tensorflow/core/graph/tensor_id.h)."""
+_MOST_DIMS = 254
+"""``TensorShape::MaxDimensions`` (tensorflow/core/framework/tensor_shape.h)."""
+_SIZES = (DType(3), DType(9))
+"""int32 and int64, of which a shape may be."""
 _MOST_SHARED = 1 << 14
 """Kinds of attributes that are remembered; a large model has some hundreds."""
 _LISTED = ("s", "i", "f", "b", "type", "shape", "tensor", "func")
@@ -59,6 +73,7 @@ class NodeReader:
         self._entries: dict[bytes, tuple[str, Attr]] = {}
         self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
         self._dropped: set[bytes] = set()
+        self._claims: dict[str, bytes] = {}
         self.colocated = partial(_colocated, self._dropped, source)
         """The names of nodes beside which nodes that were added want to be placed. Raises ModelError."""
 
@@ -80,6 +95,8 @@ class NodeReader:
             )
         if raw.device and raw.device not in self.devices and not _is_colocated(raw):
             self.devices[raw.device] = name
+        if op in _HOLD_VALUES or op in _OF_STATED_SHAPE:
+            self._claims[name] = next((each for each in raw.attr if each.startswith(_SHAPES_ENTRY)), b"")
         inputs, controls = self._edges(raw.input)
         attrs = self.attrs(raw.attr, self._dropped, shared=op not in _HOLD_VALUES)
         if large:
@@ -127,6 +144,23 @@ class NodeReader:
             attrs.pop(key, None)
         return attrs
 
+    def wrong_shapes(self) -> Iterator[str]:
+        """A clause for each node whose output has a shape that constants tell, and that is not what it says.
+
+        TensorFlow's importer finds it by shape inference (graph_constructor.cc, ``ValidateShape``); constants and what
+        initialises variables are what is asked here.
+        """
+        claims: dict[bytes, Shape | None] = {b"": None}
+        for name, entry in self._claims.items():
+            node = self.nodes[name]
+            if entry not in claims:
+                claims[entry] = _only_shape(entry)
+            dims = _told_shape(self.nodes, node)
+            if dims is None:
+                yield f"{node.op} ({name}) takes its shape from a constant that is none"
+            elif not _is_alike(dims.dims, claims[entry]):
+                yield f"{node.op} ({name}) has _output_shapes that are not those of its output"
+
     def default(self, raw: Any) -> Attr:
         """The default of a function's attribute, an ``AttrValue``."""
         entry = messages.RawAttrEntry()
@@ -142,6 +176,8 @@ class NodeReader:
 
     def _edge(self, text: str) -> TensorName | str:
         edge = intern(text[1:]) if text.startswith("^") else _interned(tensor_name(text))
+        if isinstance(edge, TensorName) and edge.port > _LAST_PORT:  # a crash of TensorFlow's importer
+            raise ModelError(f"{self._source} is damaged: a node reads {text!r}. Write or copy it again.")
         self._inputs[text] = edge
         return edge
 
@@ -149,7 +185,10 @@ class NodeReader:
         known = self._entries.get(entry)
         if known is None:
             raw = messages.RawAttrEntry.FromString(entry)
-            known = self._entries[entry] = (intern(raw.key), self._value(raw.value))
+            known = intern(raw.key), self._value(raw.value)
+            if _levels(known[1]) > _MOST_LEVELS:
+                raise Malformed(f"attribute {known[0]!r} is nested deeper than TensorFlow reads")
+            self._entries[entry] = known
         return known
 
     def _value(self, raw: Any) -> Attr:
@@ -197,16 +236,66 @@ def _shared(entries: tuple[bytes, ...]) -> SharedAttrs | None:
     return None if any(of_file) else SharedAttrs(attrs)
 
 
+def _told_shape(nodes: Mapping[str, Node], node: Node) -> Shape | None:
+    """The shape of a node's output as constants tell it, of any dims where they do not; None if they cannot be read."""
+    if node.op in _HOLD_VALUES:
+        value = node.attrs.get("value")
+        return Shape(value.shape) if isinstance(value, Tensor) else Shape(None)
+    source = nodes.get(node.inputs[0].node) if node.inputs else None
+    value = source.attrs.get("value") if source is not None and source.op in _HOLD_VALUES else None
+    if not isinstance(value, Tensor):
+        return Shape(None)
+    if len(value.shape) != 1 or value.shape[0] > _MOST_DIMS or value.dtype not in _SIZES:
+        return None
+    try:
+        return Shape(tuple(value.array.tolist()))
+    except (ModelError, UnreadableFile):
+        return None
+
+
+def _only_shape(entry: bytes) -> Shape | None:
+    """The shape that ``_output_shapes`` says of a node with one output; None where it says none, or not one."""
+    found = messages.RawAttrEntry.FromString(entry).value.list.shape
+    return shape_of(found[0]) if len(found) == 1 else None
+
+
+def _is_alike(dims: tuple[int, ...] | None, claimed: Shape | None) -> bool:
+    """Whether a tensor may have both shapes, of which parts may be unknown."""
+    if dims is None or claimed is None or claimed.dims is None:
+        return True
+    return len(dims) == len(claimed.dims) and all(
+        -1 in (one, other) or one == other for one, other in zip(dims, claimed.dims, strict=True)
+    )
+
+
+def _levels(value: Attr) -> int:
+    """How many messages an attribute's value is, one in the other, as far as it names functions."""
+    if isinstance(value, Function):  # itself, an entry of its attributes, the value of that
+        return 3 + max(map(_levels, value.attrs.values()), default=0)
+    return 1 + max(map(_levels, elements), default=0) if (elements := listed(value)) else 0
+
+
 def _colocated(dropped: Iterable[bytes], source: str) -> frozenset[str]:
     """The nodes that attributes ``_class`` among those ``dropped`` name as those beside which to place a node."""
     try:
         entries = [messages.RawAttrEntry.FromString(entry) for entry in dropped]
-        texts = [value.decode() for entry in entries if entry.key == _CLASS for value in entry.value.list.s]
+        values = [entry.value for entry in entries if entry.key == _CLASS]
+        if not all(map(_is_texts, values)):  # which Python's importer walks over
+            raise DecodeError
+        texts = [text.decode() for value in values for text in value.list.s]
     except (DecodeError, UnicodeDecodeError):
         raise ModelError(
             f"{source} is damaged: what a node has as {' or '.join(_DROPPED)} is none. Copy it again."
         ) from None
     return frozenset(text.removeprefix(_COLOCATED) for text in texts if text.startswith(_COLOCATED))
+
+
+def _is_texts(value: Any) -> bool:
+    """Whether an attribute is a list of strings and nothing else, or nothing."""
+    kind = value.WhichOneof("value")
+    if kind == "list":
+        return not any(getattr(value.list, other) for other in _LISTED if other != "s")
+    return kind is None or (kind == "s" and not value.s)
 
 
 def _is_colocated(raw: Any) -> bool:

@@ -25,6 +25,7 @@ from ...wording import counted, enumerated
 from .. import ops
 from ..graph import Array, Graph, Node, Tensor, TensorName, tensor_name
 from ..references import References
+from ..signatures import REFERENCE, types_of
 from ..variables import Storage, storage_of
 from .bundle import Bundle
 from .checkpoints import checkpoint_text
@@ -176,13 +177,15 @@ def saver_keys(graph: Graph, saver: Saver) -> dict[str, RestoredKey]:
     start = tensor_name(saver.restore_op).node
     if start not in graph.nodes:
         raise ModelError(
-            f"The saver of the meta graph restores through {start!r}, which is not in its graph."
+            f"The saver of {saver.source} restores through {start!r}, which is not in its graph."
             f"{did_you_mean(start, graph.nodes)}"
         )
     run = run_by(graph, start)
     if any(node.op in ops.SWITCHES for node in run):
         return {}
     references = References(graph.nodes.get, graph.functions)
+    if any(_reads_a_variable(graph, node) for node in run):
+        return {}  # a variable that may have no value yet, or another than it will have
     # One restore op reads thousands of variables: its names are taken apart once, not once for each.
     lists: dict[str, _Lists] = {}
     given: dict[str, RestoredKey] = {}
@@ -207,6 +210,20 @@ def _assigned(graph: Graph, writer: Node, lists: dict[str, _Lists]) -> tuple[str
     if variable is None or variable.op not in ops.VARIABLES:
         return None, None
     return variable.name, _restored_from(graph, writer.inputs[1], lists)
+
+
+def _reads_a_variable(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` takes the value of a variable."""
+    if node.op in ops.READS:
+        return True
+    types = types_of(node.op, node.attrs)
+    given = types[0] if types is not None else ()
+    return any(
+        source.node in graph.nodes
+        and graph.nodes[source.node].op in ops.REFERENCE_VARIABLES
+        and number < REFERENCE
+        for source, number in zip(node.inputs, given, strict=False)
+    )
 
 
 def run_by(graph: Graph, start: str) -> list[Node]:
@@ -351,7 +368,7 @@ def _chosen(
     if ema == "trainable":
         chosen = _trainable(meta, keys, averaged, bundle)
     else:
-        chosen = _matching((ema,) if isinstance(ema, str) else ema or (), keys)
+        chosen = _matching((ema,) if isinstance(ema, str) else ema or (), keys, where)
     lacking = [name for name in chosen if averaged[name] is None]
     if lacking:
         raise ModelError(
@@ -371,15 +388,19 @@ def _trainable(
     """The trainable variables that the checkpoint knows, raw or averaged."""
     if not meta.trainable:
         raise ModelError(
-            "`ema: trainable` needs the collection trainable_variables, which the meta graph does not have."
+            f"For the checkpoint {checkpoint_text(bundle.prefix)}: `ema: trainable` needs the collection"
+            " trainable_variables, which the meta graph does not have."
             " Name the variables with patterns instead, such as ema: ['*/kernel', '*/bias']."
         )
     known = [name for name in keys if name in meta.trainable]
     return [name for name in known if averaged[name] is not None or keys[name].key in bundle.tensors]
 
 
-def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    """The variables that the patterns mean; not their averages and optimiser slots (``w/Adam``)."""
+def _matching(patterns: Iterable[str], names: Iterable[str], where: str) -> list[str]:
+    """The variables that the patterns mean, and not their averages and optimiser slots (``w/Adam``).
+
+    ``where`` is the checkpoint, for messages.
+    """
     known = dict.fromkeys(names)
     own = [name for name in known if not any(parent in known for parent in _parents(name))]
     chosen: dict[str, None] = {}
@@ -387,7 +408,7 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
         matched = [pattern] if pattern in known else [name for name in own if fnmatchcase(name, pattern)]
         if not matched:
             raise ModelError(
-                f"The `ema` pattern {pattern!r} matches no variable of the graph."
+                f"For {where}: the `ema` pattern {pattern!r} matches no variable of the graph."
                 f"{did_you_mean(pattern, known)}"
             )
         chosen.update(dict.fromkeys(matched))

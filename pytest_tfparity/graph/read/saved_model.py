@@ -86,6 +86,14 @@ def read_saved_model(folder: Path, tags: Sequence[str] = SERVE) -> SavedGraph:
     return guarded(view, source, lambda: _chosen(view, source, tags))
 
 
+def is_part_of_saved_model(path: Path) -> bool:
+    """Whether ``path`` is the file of a SavedModel, or a folder that holds several SavedModels or a part of one."""
+    if not path.is_dir():
+        return path.name in _FILES
+    parts = ("variables", "fingerprint.pb", "keras_metadata.pb")
+    return any((path / part).exists() for part in parts) or any(path.glob("*/saved_model.pb*"))
+
+
 def not_a_saved_model(folder: Path) -> str:
     """Why a folder is no SavedModel, and what to do: the rest of a sentence."""
     if not folder.exists():

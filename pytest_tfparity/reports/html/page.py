@@ -100,11 +100,22 @@ def _templates() -> Environment:
         name=_breakable,
         verdict_line=verdict_line,
         at_least=at_least,
-        asked=lambda output: ", ".join(tolerance_parts(output)),
+        asked=_asked,
         passing=lambda output: ", ".join(filter(None, map(would_pass, unmet(output)))),
         repair=repair_sentence,
     )
     return templates
+
+
+def _asked(output: OutputComparison) -> str:
+    """What was asked of an output, and how many roundings it is from the exact answer, where that is known."""
+    asked = ", ".join(tolerance_parts(output))
+    if output.times_rounding is None or output.rounding is None:
+        return asked
+    times, unit = number_text(output.times_rounding), number_text(output.rounding)
+    if output.rounding_allowed is not None:
+        return f"{asked}; it has {times}"
+    return f"{asked}; it is {times} times the rounding {unit} from the exact answer"
 
 
 def _asset(name: str) -> str:
