@@ -57,9 +57,8 @@ def test_right_conversions_of_random_models_pass_with_their_weights_certified(tm
             counts[f"{kind}: all weights certified"] += bool(told) and ": all " in told[0]
             about = f"seed {seed}, {kind}: {result.verdict} {result.error or ''} {' '.join(told)}"
             print(about, *(f"{each.cause}: {each.message}" for each in result.findings), flush=True)
-            refused = "does not run" in (
-                result.error or ""
-            )  # by its runtime, which lacks a kernel for the type
+            # A runtime may lack a kernel for the type.
+            refused = "does not run" in (result.error or "")
             if result.findings or not (result.passed or refused):
                 wrong.append(f"{about} ({', '.join(model.layers)})")
         shutil.rmtree(folder)

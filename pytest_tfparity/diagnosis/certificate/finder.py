@@ -178,10 +178,12 @@ class Finder:
         else:
             due = apart
         certified = apart.within if meant.expected else due.within
+        # A layer of one number is a scale, which a converter multiplies with whatever scales stand around it.
+        single = held.size == meant.kernel.size == 1
         return Weight(
             constant=name,
             stored=stored,
-            standing="certified" if certified else "wrong",
+            standing="certified" if certified else "unexplained" if single else "wrong",
             distance=due,
             layer=layer_of(meant.layer.linear.kernel),
             source=meant.source,
