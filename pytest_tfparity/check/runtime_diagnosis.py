@@ -131,23 +131,27 @@ def _nothing_but_rounding(found: Certified) -> Diagnosis:
 
 def _of_weights(found: Certified, diagnosis: Diagnosis) -> tuple[Finding, ...]:
     """What a diagnosis says of the weights that are wrong; that they are, where it says nothing."""
-    wrong = found.certificate.standing("wrong")
-    names = {each.constant for each in wrong}
-    readers = {
-        node.name
-        for node in found.case.export.side.graph.nodes.values()
-        if any(source.node in names for source in node.inputs)
-    }
-    places = names | readers | {each.layer for each in wrong}
-    places |= {layer_of(name) for each in wrong for name in each.source}
-    told = tuple(
+    places = _places_of_wrong(found)
+    about = [
         each
         for each in diagnosis.findings
-        if each.cause not in _GRAPHS
-        and each.certainty != "suggestive"
-        and places & {*each.nodes, *each.scopes}
-    )
-    return told or (differing(found),)
+        if each.cause not in _GRAPHS and places & {*each.nodes, *each.scopes}
+    ]
+    told = [each for each in about if each.certainty != "suggestive"]
+    named = {name for each in told for name in (*each.nodes, *each.scopes)}
+    # What is only suggested of others is all that is known of them; beside nothing sure the certificate says more.
+    more = [each for each in about if each not in told and not named & {*each.nodes, *each.scopes}]
+    return (*told, *more) if told else (differing(found),)
+
+
+def _places_of_wrong(found: Certified) -> set[str]:
+    """Nodes and layers by which a finding may name a weight that is wrong."""
+    wrong = found.certificate.standing("wrong")
+    names = {each.constant for each in wrong}
+    nodes = found.case.export.side.graph.nodes.values()
+    readers = {node.name for node in nodes if any(source.node in names for source in node.inputs)}
+    layers = {each.layer for each in wrong} | {layer_of(name) for each in wrong for name in each.source}
+    return names | readers | layers
 
 
 def _as_right(found: Certified) -> Side:
