@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,15 @@ def _import_all(folder: Path) -> None:
     inputs = {"image:0": {"npz": str(folder / "images.npz")}}
     spec = stated_check(network.checkpoint, network.frozen_graph, inputs=inputs, run="always")
     assert check(spec, ModelStore()).verdict == "proven"
+
+
+@pytest.fixture(autouse=True)
+def control_flow() -> Iterator[None]:
+    """Conditionals and loops as TensorFlow 2 writes them, whatever the test before has chosen."""
+    yield
+    tensorflow = sys.modules.get("tensorflow")
+    if hasattr(tensorflow, "compat"):
+        tensorflow.compat.v1.enable_control_flow_v2()
 
 
 class Project:

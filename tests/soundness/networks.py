@@ -265,13 +265,13 @@ FAMILIES: Mapping[str, Build] = {
 def network(family: str, seed: int) -> Written:
     """One network: ``seed`` chooses weights, variants, and whether control flow is functional."""
     pen = Pen(seed)
-    with tf.Graph().as_default() as graph:
-        if seed % 4 >= 2:
-            v1.enable_control_flow_v2()
-        else:
-            v1.disable_control_flow_v2()
-        FAMILIES[family](pen)
-        v1.disable_control_flow_v2()
+    functional = v1.control_flow_v2_enabled()
+    (v1.enable_control_flow_v2 if seed % 4 >= 2 else v1.disable_control_flow_v2)()
+    try:
+        with tf.Graph().as_default() as graph:
+            FAMILIES[family](pen)
+    finally:
+        (v1.enable_control_flow_v2 if functional else v1.disable_control_flow_v2)()
     return Written(definition=graph.as_graph_def(), inputs=("x",), outputs=("y",), variables=pen.variables)
 
 
