@@ -86,6 +86,11 @@ class Interpreter:
 
     def _quantised(self, index: int, value: Array, grid: Grid | None) -> Array:
         details = {each["index"]: each for each in self._interpreter.get_input_details()}
+        if index not in details:
+            raise ModelError(
+                f"{self._label} is damaged: its signature names tensor {index} as an input, which its graph does not"
+                " take. Copy it again, or convert it again."
+            )
         dtype = np.dtype(details[index]["dtype"])
         if grid is None:
             return value.astype(dtype, copy=False)

@@ -100,7 +100,7 @@ class Finder:
         for each in self.tensors.get(array.size, ()):
             for sign in (1, -1):
                 goal = sign * each.value.astype(np.float64)
-                found = distance(array.reshape(-1), goal, _flat(stored), each.size)
+                found = distance(array.reshape(-1), goal, _flat(stored, array.shape), each.size)
                 if found.within:
                     return Weight(
                         constant=name,
@@ -141,7 +141,7 @@ class Finder:
     def _offset(
         self, linear: Linear, name: str, bias: Numbers, meant: Meant, right: Meant, *, sure: bool
     ) -> Weight:
-        offset, stored = bias.reshape(-1), _flat(self.lifted.stored[name])
+        offset, stored = bias.reshape(-1), _flat(self.lifted.stored[name], bias.shape)
         goal = np.zeros(offset.shape) if meant.offset is None else meant.offset
         due = np.zeros(offset.shape) if right.offset is None else right.offset
         gap = distance(offset, goal, stored, meant.size)
@@ -173,7 +173,10 @@ class Finder:
         stored = self.lifted.stored[name]
         if not meant.expected and right.size == held.size:
             due = distance(
-                held.reshape(right.shape), right, _flat(stored) if right.ndim == 1 else stored, terms
+                held.reshape(right.shape),
+                right,
+                _flat(stored, held.shape) if right.ndim == 1 else stored,
+                terms,
             )
         else:
             due = apart
@@ -260,13 +263,14 @@ def _turned(meant: Meant, linear: Linear) -> Meant:
     return replace(meant, kernel=meant.kernel.T)
 
 
-def _flat(stored: Stored) -> Stored:
-    """How a vector is stored, flat."""
+def _flat(stored: Stored, shape: tuple[int, ...]) -> Stored:
+    """How a tensor of ``shape`` is stored, flat."""
     grid = stored.grid
     if grid is None or not grid.per_channel:
         return stored
-    flat = replace(grid, scale=grid.scale.reshape(-1), zero_point=grid.zero_point.reshape(-1))
-    return replace(stored, grid=flat)
+    scale = np.broadcast_to(grid.scale, shape).reshape(-1)
+    zero_point = np.broadcast_to(grid.zero_point, shape).reshape(-1)
+    return replace(stored, grid=replace(grid, scale=scale, zero_point=zero_point))
 
 
 def _rows(stored: Stored, few: slice, shape: tuple[int, ...]) -> Stored:
