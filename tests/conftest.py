@@ -73,6 +73,13 @@ def _import_all(folder: Path) -> None:
     assert check(spec, ModelStore()).verdict == "proven"
 
 
+WORKERS = [
+    pytest.param([], id="alone"),
+    pytest.param(["-n", "1"], id="xdist", marks=pytest.mark.slow),
+]
+"""Options of a run without and with pytest-xdist, whose start takes seconds."""
+
+
 @pytest.fixture(autouse=True)
 def control_flow() -> Iterator[None]:
     """Conditionals and loops as TensorFlow 2 writes them, whatever the test before has chosen."""

@@ -13,10 +13,14 @@ from faults.corpus import Case, examined, problems
 
 
 def parameters() -> list[object]:
-    return [
-        pytest.param(case, id=re.sub(r"\W+", "_", case.name), marks=[pytest.mark.slow] if case.slow else [])
-        for case in CASES
-    ]
+    """All cases; those with findings that another has shown before, on another network, are slow ones."""
+    found, shown = [], set()
+    for case in CASES:
+        told = tuple(sorted((each.cause, each.certainty) for each in case.findings))
+        marks = [pytest.mark.slow] if case.slow or (told and told in shown) else []
+        shown.add(told)
+        found.append(pytest.param(case, id=re.sub(r"\W+", "_", case.name), marks=marks))
+    return found
 
 
 @pytest.mark.parametrize("case", parameters())

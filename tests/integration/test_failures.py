@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conftest import MANIFEST, Project
+from conftest import MANIFEST, WORKERS, Project
 from pytest_tfparity import ParityFailure, ParityResult
 from pytest_tfparity.errors import TensorFlowMissing
 
@@ -14,14 +14,13 @@ SUMMARY = "bn-training-mode (proven) in block/bn, max abs * (atol 1e-05)*"
 HEADLINE = f"net: {SUMMARY}"
 MISTAKE = "def test_net(frozen_graph):\n    frozen_graph.run({'imagee:0': 0})\n"
 NO_VALUES = "No values for input image:0; given are imagee:0. Name them 'image:0', not 'imagee:0'."
-WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
 
 
 def run(project: Project, workers: list[str], *arguments: str) -> pytest.RunResult:
     return (project.run_apart if workers else project.run)(*workers, *arguments)
 
 
-@WORKERS
+@pytest.mark.parametrize("workers", WORKERS)
 def test_the_short_summary_has_the_first_line(broken_project: Project, workers: list[str]) -> None:
     broken_project.write("test_net.py", MISTAKE)
     result = run(broken_project, workers)
@@ -33,7 +32,7 @@ def test_the_short_summary_has_the_first_line(broken_project: Project, workers: 
     )
 
 
-@WORKERS
+@pytest.mark.parametrize("workers", WORKERS)
 def test_one_line_a_failure_names_the_line_of_the_manifest_and_of_the_test(
     broken_project: Project, workers: list[str]
 ) -> None:
@@ -43,7 +42,7 @@ def test_one_line_a_failure_names_the_line_of_the_manifest_and_of_the_test(
     result.stdout.no_fnmatch_line("*More: tfparity explain*")
 
 
-@WORKERS
+@pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("style", ["long", "short", "native"])
 def test_every_style_of_traceback_shows_the_same(
     broken_project: Project, workers: list[str], style: str
@@ -54,7 +53,7 @@ def test_every_style_of_traceback_shows_the_same(
     result.stdout.no_fnmatch_line("*pytest_tfparity/*")
 
 
-@WORKERS
+@pytest.mark.parametrize("workers", WORKERS)
 def test_junit_has_cause_place_and_fix_as_message_and_the_whole_as_text(
     broken_project: Project, workers: list[str]
 ) -> None:
@@ -177,7 +176,7 @@ def test_a_mistake_after_a_check_leaves_what_the_check_found(project: Project) -
     result.stdout.fnmatch_lines(["Not so.", "parity: 1 proven equal, 1 not comparable"])
 
 
-@WORKERS
+@pytest.mark.parametrize("workers", WORKERS)
 def test_an_expected_failure_is_one(broken_project: Project, workers: list[str]) -> None:
     broken_project.write(
         "conftest.py",

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from conftest import MANIFEST, Project
+from conftest import MANIFEST, WORKERS, Project
 from graphs.networks import build, freeze, images, load, weights
 from pytest_tfparity.remembered.hashes import Stamp
 
@@ -75,7 +75,7 @@ def test_warnings_as_errors_fail_with_the_sentence_alone(never_updated: Project)
     result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_the_warning_is_filtered_under_its_public_name(never_updated: Project, workers: list[str]) -> None:
     run = never_updated.run_apart if workers else never_updated.run
     result = run("-W", "error::pytest_tfparity.HealthWarning", *workers)

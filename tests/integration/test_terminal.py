@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from conftest import QUIET, Project
+from conftest import QUIET, WORKERS, Project
 
 ESCAPE = "\x1b["
 TABLE = "*node * op * accumulated * own"
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_verbose_adds_the_nodes_that_differ_in_order_with_culprits_marked(
     broken_project: Project, workers: list[str]
 ) -> None:
@@ -35,7 +35,7 @@ def test_without_verbose_there_is_no_table_and_no_details_are_made(broken_projec
     result.stdout.no_fnmatch_line(TABLE)
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_quiet_shows_cause_place_and_fix(broken_project: Project, workers: list[str]) -> None:
     run = broken_project.run_apart if workers else broken_project.run
     result = run("-q", "--junitxml=junit.xml", *workers)
@@ -48,7 +48,7 @@ def test_quiet_shows_cause_place_and_fix(broken_project: Project, workers: list[
     assert "bn-training-mode" in (broken_project.path / "junit.xml").read_text()
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_verdict_cause_and_certainty_have_colours_where_pytest_has(
     broken_project: Project, workers: list[str]
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_test_in_python_gets_the_table_in_its_own_section(broken_project: Proj
     broken_project.run("-v", "test_net.py").stdout.fnmatch_lines([TABLE, "  > block/bn/FusedBatchNormV3 *"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_long_work_has_a_progress_line_on_a_terminal(
     broken_project: Project, workers: tuple[str, ...]
 ) -> None:
