@@ -133,8 +133,9 @@ class Finder:
         yield from right
         for meant in right:
             yield from folded_before(meant, held, linear, self._before(meant))
-        for mistakes in (mistaken, misplaced):
-            for layer in candidates:
+        place = self._place(linear, candidates)
+        for mistakes, layers in ((mistaken, candidates), (misplaced, [] if place is None else [place])):
+            for layer in layers:
                 turned = held.T if held.ndim == 2 and layer.linear.transposed != linear.transposed else held
                 yield from (_turned(meant, linear) for meant in mistakes(self.evidence, layer, turned))
 
