@@ -148,6 +148,11 @@ def _dtype_of_constant(node: Node) -> DType | None:
     return dtype if isinstance(dtype, DType) else None
 
 
+def has_cycle(graph: Graph) -> bool:
+    """Whether a node of ``graph`` waits for itself, but through the end of a loop."""
+    return next(_cycle(graph), None) is not None
+
+
 def _cycle(graph: Graph) -> Iterator[Flaw]:
     """A node that waits for itself, if there is one: only a NextIteration may close a circle, in a Merge."""
     if _is_sorted(graph):
