@@ -222,9 +222,11 @@ class Graph:
                         done[name] = node
                     continue
                 started.add(name)
-                for source in reversed(node.inputs):
-                    if source.node not in started and not (fed and source in fed):
-                        stack.append(source.node)
+                stack += [
+                    source.node
+                    for source in reversed(node.inputs)
+                    if source.node not in started and not (fed and source in fed)
+                ]
         return done
 
     def consumers(self) -> dict[TensorName, list[tuple[str, int]]]:

@@ -11,7 +11,6 @@ from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
 from ..live import Liveness, liveness
 from ..live_graph import LiveGraph, live_graph
 from ..normal.form import NormalGraph, partitions
-from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
 from ..signatures import ANY, types_of
 from .fingerprint import Contents, Fingerprint, combined, edge_fingerprint, fingerprints
@@ -224,6 +223,8 @@ def form_of(
     side: Side, *, joined: bool = False, lowered: bool = False, live: Liveness | None = None
 ) -> NormalGraph:
     """The normal form of one side; the rest is as :func:`~..normal.walk.normal_form` takes it."""
+    from ..normal.walk import normal_form  # late: a pair that is the same node by node needs no form
+
     return normal_form(
         side.graph,
         side.outputs,
