@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .. import ops
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
-from ..live import Liveness, liveness
-from ..live_graph import LiveGraph, live_graph
 from ..normal.form import NormalGraph, partitions
 from ..read.tensors import base_dtype, dtype_name
 from ..signatures import ANY, types_of
 from .fingerprint import Contents, Fingerprint, combined, edge_fingerprint, fingerprints
 from .lockstep import in_lockstep
+
+if TYPE_CHECKING:
+    from ..live import Liveness
+    from ..live_graph import LiveGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +93,18 @@ class NormalSide:
     @cached_property
     def taken(self) -> LiveGraph:
         """The part of the graph that the outputs need, without the dead sides of its conditionals."""
+        from ..live_graph import live_graph
+
         side = self.side
         return live_graph(side.graph, side.outputs, side.inputs, side.feeds, side.variables, found=self._live)
 
     @cached_property
     def _live(self) -> Liveness | None:
         """What runs; None where functions are kept or written out as the one who asks wants it."""
+        from ..live import (
+            liveness,
+        )  # late, with all that a pair that is the same node by node needs nothing of
+
         side = self.side
         if side.graph.functions and not self.lowered:
             return None
@@ -223,7 +232,7 @@ def form_of(
     side: Side, *, joined: bool = False, lowered: bool = False, live: Liveness | None = None
 ) -> NormalGraph:
     """The normal form of one side; the rest is as :func:`~..normal.walk.normal_form` takes it."""
-    from ..normal.walk import normal_form  # late: a pair that is the same node by node needs no form
+    from ..normal.walk import normal_form
 
     return normal_form(
         side.graph,
