@@ -59,7 +59,7 @@ def import_part(
     """
     tf = tensorflow()
     _require_known_ops(label, graph, part)
-    fed = _placeholder_names(part, outputs, ranks)
+    fed = placeholder_names(part, outputs, ranks)
     pruned = tf.compat.v1.GraphDef()
     pruned.versions.CopyFrom(graph_def.versions)
     for name in part.contexts:
@@ -70,7 +70,7 @@ def import_part(
         known = tensor_spec(graph, tensor)
         dtype = known.dtype or _output_dtype(sources[tensor.node], tensor.port)
         _add_placeholder(pruned, name, dtype, known.dims if known.dims is not None else (-1,) * ranks[tensor])
-    weights = _weights(part, outputs, fed) if feed_weights and not part.initialisers else {}
+    weights = large_constants(part, outputs, fed) if feed_weights and not part.initialisers else {}
     for node in graph_def.node:
         if node.name in weights:
             _add_weight(pruned, node, weights[node.name])
@@ -178,8 +178,8 @@ class registered_ops:  # noqa: N801 - reads as the set that it is
         return self._registry.get(op) is not None
 
 
-def _placeholder_names(
-    part: Part, outputs: Sequence[TensorName], ranks: Mapping[TensorName, int]
+def placeholder_names(
+    part: Part, outputs: Sequence[TensorName], ranks: Iterable[TensorName]
 ) -> dict[TensorName, str]:
     """The tensors among ``ranks`` that the part reads or that are asked for, with a name for each."""
     read = part.read() | set(outputs)
@@ -220,7 +220,9 @@ def _add_placeholder(pruned: Any, name: str, dtype: DType, dims: Iterable[int]) 
         shape.dim.add(size=size)
 
 
-def _weights(part: Part, outputs: Sequence[TensorName], fed: Mapping[TensorName, str]) -> dict[str, Tensor]:
+def large_constants(
+    part: Part, outputs: Sequence[TensorName], fed: Mapping[TensorName, str]
+) -> dict[str, Tensor]:
     """The large constants of the part that a placeholder can stand for."""
     kept = {tensor.node for tensor in outputs} | {tensor.node for tensor in fed}
     return {

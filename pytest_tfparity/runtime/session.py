@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
 from ..graph.read.tensors import STRING
 from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
+from .c_library import Refused
 from .feeds import checked, tensor_spec
 from .importing import Imported, first_line, import_part, registered_ops
+from .plain_part import PlainPart, is_plain
+from .session_config import SessionKind, session_config
 from .tensorflow import tensorflow
 
-SessionKind: TypeAlias = Literal["graph", "default"]
-"""``"graph"``: the graph as it is written, unoptimised; ``"default"``: TensorFlow's own options."""
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
 _FEW_PIECES = 4
 """Feeding weights costs a copy of them at every run, holding them in the graph some five copies once (see
@@ -60,6 +61,7 @@ class Sessions:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._open: dict[object, _Open] = {}
+        self._plain: dict[object, PlainPart | None] = {}
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind) -> dict[str, Array]:
         """Run as :meth:`Model.run` says."""
@@ -76,8 +78,12 @@ class Sessions:
             {tensor: value for tensor, value in inputs_only.items() if tensor in read},
         )
         often = len(cut.pieces) > _FEW_PIECES
-        opened = self._opened(part, tuple(wanted.values()), {**feeds, **cut.pieces[0]}, kind, often=often)
-        results = [self._run(opened, wanted, {**piece, **source.constants}) for piece in cut.pieces]
+        first = {**feeds, **cut.pieces[0]}
+        pieces = [{**piece, **source.constants} for piece in cut.pieces]
+        results = self._in_library(part, wanted, first, pieces, kind, often=often)
+        if results is None:
+            opened = self._opened(part, tuple(wanted.values()), first, kind, often=often)
+            results = [self._run(opened, wanted, piece) for piece in pieces]
         return joined(source.label, cut, results)
 
     def session(self, outputs: Sequence[str] | None) -> Any:
@@ -102,6 +108,10 @@ class Sessions:
         for opened in self._open.values():
             opened.session.close()
         self._open.clear()
+        for plain in self._plain.values():
+            if plain is not None:
+                plain.session.close()
+        self._plain.clear()
 
     def _existing(self, name: str) -> TensorName:
         tensor = tensor_name(name)
@@ -130,14 +140,39 @@ class Sessions:
         *,
         often: bool,
     ) -> _Open:
-        """A session for the part. One that runs ``often``, or that optimises, holds its constants itself."""
-        feed_weights = kind == "graph" and not often
-        ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
-        decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
-        key = (frozenset(wanted), ranks, decided, kind, feed_weights)
+        """A session for the part."""
+        feed_weights = _feeds_weights(kind, often)
+        key = _key(wanted, feeds, kind, feed_weights)
         if key not in self._open:
             self._open[key] = self._import(part, wanted, feeds, kind, feed_weights=feed_weights)
         return self._open[key]
+
+    def _in_library(
+        self,
+        part: Part,
+        wanted: Mapping[str, TensorName],
+        feeds: Arrays,
+        pieces: Sequence[Arrays],
+        kind: SessionKind,
+        *,
+        often: bool,
+    ) -> list[dict[str, Any]] | None:
+        """What TensorFlow's C library answers to each of ``pieces``; None where Python's package is to be asked."""
+        feed_weights, outputs = _feeds_weights(kind, often), tuple(wanted.values())
+        key = _key(outputs, feeds, kind, feed_weights)
+        if key in self._open or not is_plain(part) or self.source.producer_ops() is not None:
+            return None
+        if key not in self._plain:
+            self._plain[key] = PlainPart.opened(
+                self.source.graph, part, outputs, feeds, kind, feed_weights=feed_weights
+            )
+        opened = self._plain[key]
+        if opened is None:
+            return None
+        try:
+            return [opened.run(wanted, piece) for piece in pieces]
+        except Refused:
+            return None
 
     def _import(
         self,
@@ -277,6 +312,18 @@ class Sessions:
             )
 
 
+def _feeds_weights(kind: SessionKind, often: bool) -> bool:
+    """Whether weights are fed. A session that runs ``often``, or that optimises, holds its constants itself."""
+    return kind == "graph" and not often
+
+
+def _key(wanted: tuple[TensorName, ...], feeds: Arrays, kind: SessionKind, feed_weights: bool) -> object:
+    """What a session is kept by."""
+    ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
+    decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
+    return frozenset(wanted), ranks, decided, kind, feed_weights
+
+
 def _predicates(feeds: Arrays) -> dict[TensorName, Array]:
     """The scalar booleans among the feeds: they decide branches before anything runs."""
     return {tensor: value for tensor, value in feeds.items() if value.dtype == np.bool_ and value.ndim == 0}
@@ -290,13 +337,3 @@ def _output_of(graph: Graph, node: str, wanted: Sequence[TensorName]) -> TensorN
 def _array(value: Any) -> np.ndarray[Any, Any]:
     """A fetched value as an array: numpy scalars get no dimension, a lone string stays ``bytes``."""
     return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
-
-
-def session_config(kind: SessionKind) -> Any:
-    """A ``ConfigProto``: with ``"graph"`` the graph optimiser is off, memory of a GPU is taken as needed."""
-    config = tensorflow().compat.v1.ConfigProto(allow_soft_placement=True)
-    config.gpu_options.allow_growth = True
-    if kind == "graph":
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-        config.graph_options.optimizer_options.opt_level = -1  # L0
-    return config
