@@ -60,7 +60,7 @@ def refused(spec: ParitySpec, model: Model | None) -> tuple[str, ...]:
         return ()
     file = model.graph_file if isinstance(model, HasGraph) else None
     name = "the reference's graph" if file is None else spec.shown(file)
-    return (f"TensorFlow does not import {name}: {flaw}.",)
+    return (f"TensorFlow does not {flaw.refuses} {name}: {flaw}.",)
 
 
 def measured(draft: ParityResult, outputs: tuple[OutputComparison, ...], proof: Proof) -> ParityResult:
