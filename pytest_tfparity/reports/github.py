@@ -10,7 +10,7 @@ import html
 from collections.abc import Sequence
 
 from ..result import Finding, ParityResult
-from .terminal import VERDICTS, fix_line, number_text, places_of, repair_sentence, verdict_line
+from .terminal import VERDICTS, number_text, places_of, repair_sentence, verdict_line, with_fix
 
 
 def annotation(result: ParityResult, file: str, line: int) -> str:
@@ -19,7 +19,7 @@ def annotation(result: ParityResult, file: str, line: int) -> str:
         f"{finding.cause}: {finding.message}{f' Fix: {finding.fix}' if number else ''}"
         for number, finding in enumerate(result.findings[:3])
     ]
-    lines = [". ".join(filter(None, [verdict_line(result), fix_line(result)])), *told]
+    lines = [with_fix(verdict_line(result), result), *told]
     title = _property(f"parity: {result.model}")
     return f"::error file={_property(file)},line={line},title={title}::{_data(chr(10).join(lines))}"
 

@@ -43,8 +43,13 @@ def plain(text: str, emphasis: Emphasis) -> str:
 
 
 def headline(result: ParityResult) -> str:
-    """The verdict in one line that stands alone in a summary of many tests."""
-    return f"{result.model}: {verdict_line(result)}"
+    """Verdict, place and fix in one line that stands alone in a summary of many tests."""
+    return f"{result.model}: {with_fix(verdict_line(result), result)}"
+
+
+def with_fix(told: str, result: ParityResult) -> str:
+    """``told`` and what to change first, in one line."""
+    return f"{told.rstrip('.')}. {fix}" if (fix := fix_line(result)) else told
 
 
 def verdict_line(result: ParityResult) -> str:
@@ -81,7 +86,7 @@ def _said(result: ParityResult) -> str:
 def summary_line(result: ParityResult) -> str:
     """Cause, place and fix in one line for where the name of the test stands before it: a short summary, JUnit."""
     named = f"{result.model}: " if not result.nodeid.endswith(result.model) else ""
-    return f"{named}{'. '.join(filter(None, [verdict_line(result), fix_line(result)]))}"
+    return f"{named}{with_fix(verdict_line(result), result)}"
 
 
 def measured(result: ParityResult) -> str:
@@ -92,7 +97,7 @@ def measured(result: ParityResult) -> str:
 
 def fix_line(result: ParityResult) -> str:
     """What to change first, in one line; empty where no finding says it."""
-    return f"Fix: {_first_line(result.findings[0].fix)}" if _leads(result) else ""
+    return f"Fix: {result.findings[0].fix}" if _leads(result) and not result.passed else ""
 
 
 def blamed(findings: Sequence[Finding], *, place_width: int | None = None) -> str:
@@ -147,14 +152,14 @@ def _on_this_run(result: ParityResult) -> str:
 def report(
     result: ParityResult, *, width: int = WIDTH, verbosity: int = 0, paint: Paint = plain
 ) -> list[str]:
-    """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 with the fix alone.
+    """The report of one check as lines; the first one is :func:`headline`, at verbosity -1 alone.
 
     From verbosity 1 on there is a table of the nodes that differ, if the result has details.
     """
     first, rest = _first(result, width)
     lines = [first if result.passed else paint(first, "failure"), *_indented(filter(None, [rest]), width)]
     if verbosity < 0:
-        return lines + _indented([fix] if (fix := fix_line(result)) and not result.passed else [], width)
+        return lines
     sections = _error_sections if result.verdict == "error" else _sections
     for section in sections(result, width, verbosity, paint):
         shown = list(section)
@@ -167,12 +172,13 @@ def _first(result: ParityResult, width: int) -> tuple[str, str]:
 
     Long names are cut, so that they do not push away what the line is for; the report has them in full below.
     """
-    whole = headline(result)
-    if len(whole) <= width:
-        return whole, ""
+    if len(f"{result.model}: {verdict_line(result)}") <= width:
+        return headline(result), ""
     if _leads(result):
         lead = _lead(result, min(width, _CI_WIDTH))
-        return (lead, _said(result)) if result.verdict == "error" else (f"{lead}, {measured(result)}", "")
+        if result.verdict == "error":
+            return with_fix(lead, result), _said(result)
+        return with_fix(f"{lead}, {measured(result)}", result), ""
     first, rest = verdict_line(result), ""
     if result.verdict == "error":
         first, *others = _SENTENCES.split(_said(result), maxsplit=1)
@@ -338,11 +344,16 @@ def _outputs(result: ParityResult, width: int) -> Iterator[str]:
 
 
 def _findings(result: ParityResult, width: int, paint: Paint) -> Iterator[Iterable[str]]:
-    """Every finding; where more is said of its cause stands behind the last of that cause."""
+    """Every finding; its fix where the first line has another, more of its cause behind the last of that cause."""
+    on_first_line = fix_line(result)
     for index, finding in enumerate(result.findings):
+        fix = f"Fix: {finding.fix}"
         last = finding.cause not in (each.cause for each in result.findings[index + 1 :])
-        more = f"    More: tfparity explain {finding.cause}"
-        yield [*_finding(finding, width, paint), *([more] if last else [])]
+        yield [
+            *_finding(finding, width, paint),
+            *(_wrapped(fix, width, "    ") if fix != on_first_line else []),
+            *([f"    More: tfparity explain {finding.cause}"] if last else []),
+        ]
 
 
 def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
@@ -356,7 +367,6 @@ def _finding(finding: Finding, width: int, paint: Paint) -> Iterator[str]:
             yield from _wrapped(evidence, width, "    ")
     if repaired := repair_sentence(finding):
         yield f"    {repaired}"
-    yield from _wrapped(f"Fix: {finding.fix}", width, "    ")
 
 
 def places_of(finding: Finding) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The terminal's report on its own: how long, how wide, what is painted."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -35,10 +36,22 @@ def test_where_nothing_was_measured_there_is_no_table() -> None:
     assert report(without, verbosity=1) == report(without)
 
 
-def test_quiet_is_the_first_line_and_the_fix() -> None:
-    first, fix = report(failing(), verbosity=-1)
-    assert first == report(failing())[0]
-    assert fix == "  Fix: Build the export graph with training=False."
+def test_the_first_line_has_cause_place_and_fix_and_nothing_is_said_twice() -> None:
+    for verbosity in (-1, 0, 1):
+        first, *rest = report(failing(), verbosity=verbosity)
+        assert re.match(r"net: bn-training-mode \(proven\) in \S+.*, max abs ", first)
+        assert first.endswith(". Fix: Build the export graph with training=False.")
+        assert not any("Fix:" in line for line in rest)
+    assert report(failing(), verbosity=-1) == report(failing())[:1]
+
+
+def test_the_fix_of_another_finding_stands_under_it() -> None:
+    result = failing()
+    (finding,) = result.findings
+    other = replace(finding, cause="bn-epsilon-mismatch", fix="State epsilon=0.1.")
+    lines = report(replace(result, findings=(finding, other)))
+    assert lines[0].endswith(". Fix: Build the export graph with training=False.")
+    assert [line.strip() for line in lines[1:] if "Fix:" in line] == ["Fix: State epsilon=0.1."]
 
 
 def test_a_layer_outside_of_any_scope_is_named_by_its_node() -> None:
