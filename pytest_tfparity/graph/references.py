@@ -72,7 +72,7 @@ class References:
 
     def may_write(self, node: Node | FunctionNode) -> bool:
         """Whether running ``node`` may change a variable, by itself or in a function that it runs."""
-        if _may_change(node.op) and node.op not in self._functions:
+        if may_change(node.op) and node.op not in self._functions:
             return True
         return bool(self._functions) and (self._effects(node).writes or self._pulls(node))
 
@@ -119,7 +119,7 @@ class References:
                 seen |= called
                 stack += called
             self._known[names] = _Effects(
-                writes=any(node.op not in self._functions and _may_change(node.op) for node in inner),
+                writes=any(node.op not in self._functions and may_change(node.op) for node in inner),
                 in_place=any(node.op in ops.IN_PLACE for node in inner),
                 storages=frozenset(storage_of(node) for node in inner if node.op in ops.VARIABLES),
             )
@@ -159,7 +159,7 @@ class References:
 
 
 @cache
-def _may_change(op: str) -> bool:
+def may_change(op: str) -> bool:
     """Whether an op by itself may change what it is given a reference to; so may one that is not known."""
     is_unknown = ops.registered(op) is None and op != ARGUMENT
     return is_unknown or ops.may_write(op) or ops.calls_python(op) or op in ops.IN_PLACE
