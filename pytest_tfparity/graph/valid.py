@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed, once
-from .ops import CALLS, MERGES, NEXT_ITERATIONS
+from .ops import ARGUMENT, CALLS, MERGES, NEXT_ITERATIONS
 from .read.stated_shapes import is_possible
 from .read.tensors import base_dtype, dtype_name, is_type
 from .read.wire import Malformed, fields
@@ -95,6 +94,8 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
     """
     if not graph.functions:
         return []
+    from .function_body import body_of, named_functions  # late: most graphs have none
+
     found: list[str] = []
     seen: set[str] = set()
     stack = list(nodes)
