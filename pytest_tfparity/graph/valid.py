@@ -18,6 +18,9 @@ from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+_OTHER_PROCESS = re.compile(r"(^|/)(job:(?!\*|localhost(/|$))|(task|replica):(?!\*|0+(/|$)))")
+"""A device of another job, task or replica: the session of a process that is on its own has none such, and refuses the
+graph (``Placer``, placer.cc). Of a kind that a machine lacks another is taken (``allow_soft_placement``)."""
 _OP = re.compile(r"_*[A-Z]\w*(>_*[A-Z]\w*)*", re.ASCII)
 """``ValidateOpDef`` (tensorflow/core/framework/op_def_util.cc); with an underscore in front, TensorFlow's own."""
 _PART_OF_DEVICE = (
@@ -31,12 +34,13 @@ _DEVICE = re.compile(rf"/?({_PART_OF_DEVICE}(/{_PART_OF_DEVICE})*)?", re.ASCII)
 class Flaw:
     """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong.
 
-    Without a node it is a clause about the file.
+    Without a node it is a clause about the file. ``refuses`` is what TensorFlow does not do with the file.
     """
 
     reason: str
     node: str = ""
     op: str = ""
+    refuses: str = "import"
 
     def __str__(self) -> str:
         return f"{self.op} ({self.node}) {self.reason}" if self.node else self.reason
@@ -60,13 +64,23 @@ def first_flaw(graph: Graph) -> Flaw | None:
 
 
 def _places(graph: Graph) -> Iterator[Flaw]:
-    """Devices that are none, and functions that stand where an op of TensorFlow does."""
+    """Devices that are none or of another process, and functions that stand where an op of TensorFlow does."""
     for device, name in graph.devices.items():
         if not _DEVICE.fullmatch(device):
             yield Flaw(
                 node=name,
                 op=graph.nodes[name].op,
                 reason=f"is to run on {device!r}, which is the name of no device",
+            )
+        elif _OTHER_PROCESS.search(device):
+            yield Flaw(
+                node=name,
+                op=graph.nodes[name].op,
+                reason=(
+                    f"is to run on {device!r}, in another process than the one that loads the file; freeze it with"
+                    " clear_devices=True"
+                ),
+                refuses="run",
             )
     for name in graph.functions:
         if signature(name) is not None:
