@@ -232,6 +232,29 @@ class Graph:
                 ]
         return done
 
+    def leaves(self, outputs: Iterable[str], feeds: Iterable[str] = ()) -> list[Node]:
+        """The nodes without inputs among those that :meth:`live` gives, in its order."""
+        fed = {tensor_name(feed) for feed in feeds}
+        nodes = self.nodes
+        found: list[Node] = []
+        seen: set[str] = set()
+        stack = [tensor_name(output).node for output in outputs][::-1]
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            node = nodes.get(name)
+            if node is None:
+                continue
+            if not node.inputs:
+                found.append(node)
+            elif fed:
+                stack += [source.node for source in reversed(node.inputs) if source not in fed]
+            else:
+                stack += [source.node for source in reversed(node.inputs)]
+        return found
+
     def consumers(self) -> dict[TensorName, list[tuple[str, int]]]:
         """For each tensor that is read: the nodes that read it and at which input."""
         readers: dict[TensorName, list[tuple[str, int]]] = {}

@@ -70,7 +70,11 @@ class StatedShapes:
             inputs = [self._of(nodes, source) for source in node.inputs]
             entry = self._entries.get(name)
             # Most nodes are like others: the same op on the same shapes.
-            key = (rule, entry, _own(node), *inputs) if rule in _BY_SHAPES else name
+            key: object = name
+            if rule is _constant:
+                key = (rule, entry, _own(node))
+            elif rule in _OF_INPUTS:
+                key = (rule, entry, *inputs)
             if key not in told:
                 told[key] = self._misfit(rule, node, inputs, nodes, entry)
             if (clause := told[key]) is not None:
@@ -292,8 +296,8 @@ def _product(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> D
 
 
 _OF_ATTRIBUTE = frozenset({"Placeholder", "VariableV2", "TemporaryVariable"})
-_BY_SHAPES: frozenset[_Rule] = frozenset({_constant, _stated, _unchanged, _broadcast})
-"""Rules that ask for nothing but the shapes of the inputs, and the one that the node itself has."""
+_OF_INPUTS: frozenset[_Rule] = frozenset({_unchanged, _broadcast})
+"""Rules that ask for nothing but the shapes of the inputs."""
 _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_CONSTANTS, _constant),
     **dict.fromkeys(_OF_ATTRIBUTE, _stated),
