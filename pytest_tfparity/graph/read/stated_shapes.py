@@ -169,6 +169,15 @@ def _with_default(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node])
     return dims
 
 
+def _ensured(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> Dims:
+    dims = _attribute(node)
+    if len(inputs) != 1 or inputs[0] is None:
+        return dims
+    if dims is None:  # which the shape function takes for a rank of -1
+        raise _Misfit("states no shape where one is known")
+    return _same(inputs[0], dims)
+
+
 def _unchanged(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> Dims:
     return inputs[0] if inputs else None
 
@@ -271,6 +280,7 @@ _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_CONSTANTS, _constant),
     **dict.fromkeys(_OF_ATTRIBUTE, _stated),
     "PlaceholderWithDefault": _with_default,
+    "EnsureShape": _ensured,
     "VarHandleOp": _handle,
     "ReadVariableOp": _read,
     **dict.fromkeys(("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"), _put),
