@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed, once
-from .ops import CALLS, MERGES, NEXT_ITERATIONS
+from .ops import ARGUMENT, CALLS, MERGES, NEXT_ITERATIONS
 from .read.stated_shapes import is_possible
 from .read.tensors import base_dtype, dtype_name, is_type
 from .read.wire import Malformed, fields
@@ -95,6 +94,8 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
     """
     if not graph.functions:
         return []
+    from .function_body import body_of, named_functions  # late: most graphs have none
+
     found: list[str] = []
     seen: set[str] = set()
     stack = list(nodes)
@@ -137,7 +138,7 @@ def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
     known: dict[tuple[str, object], _Node] = {}
     told: dict[str, _Node] = {}
     for name, node in graph.nodes.items():
-        key = (node.op, _dtype_of_constant(node) or id(node.attrs))
+        key = (node.op, (_dtype_of_constant(node) if node.op == "Const" else None) or id(node.attrs))
         own = known.get(key)
         if own is None:
             own = known[key] = _read(graph, node)
@@ -151,11 +152,16 @@ def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
 
 
 def _dtype_of_constant(node: Node) -> DType | None:
-    """The type that a constant states, if it states that and its value and nothing else."""
-    if node.op != "Const" or len(node.attrs) != 2 or type(node.attrs.get("value")) is not Tensor:
+    """The type that the constant ``node`` states, if it states that and its value and nothing else."""
+    if len(node.attrs) != 2 or type(node.attrs.get("value")) is not Tensor:
         return None
     dtype = node.attrs.get("dtype")
     return dtype if isinstance(dtype, DType) else None
+
+
+def has_cycle(graph: Graph) -> bool:
+    """Whether a node of ``graph`` waits for itself, but through the end of a loop."""
+    return next(_cycle(graph), None) is not None
 
 
 def _cycle(graph: Graph) -> Iterator[Flaw]:
@@ -321,7 +327,7 @@ def _shown(values: Sequence[Attr]) -> str:
 
 def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
     own = told[node.name]
-    if own.open:
+    if own.open or not (own.inputs or node.inputs or node.controls):
         return None
     if len(node.inputs) != len(own.inputs):
         return f"takes {len(own.inputs)} inputs and has {len(node.inputs)}"
