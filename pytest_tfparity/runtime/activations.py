@@ -158,7 +158,9 @@ class _Measurement:
             if not fetches:
                 return
             try:
-                values = self.both.session.run(list(fetches.values()), self.both.feeds)
+                values = self.both.session.run(
+                    list(fetches.values()), {**self.both.feeds, **self.both.weights}
+                )
             except tensorflow().errors.OpError as error:
                 if not failures.add(error):
                     raise

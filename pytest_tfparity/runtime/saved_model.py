@@ -45,6 +45,7 @@ class Server:
         self._served = served
         self._constants = constants
         self._sessions: dict[SessionKind, Any] = {}
+        self._given_away = False
 
     def only_answers(self, outputs: Sequence[str]) -> bool:
         """Whether a run of ``outputs`` changes nothing, so that the next one answers the same.
@@ -87,7 +88,7 @@ class Server:
                 raise FeedError(f"{tensor} of {self._label} is no input of its signature, which has {known}.")
         self._refuse_missing(graph, outputs, given)
         cut = cut_inputs(graph, self._label, given)
-        session = self.session(kind)
+        session = self._session(kind)
         results = []
         for piece in cut.pieces:
             feed = {str(served.inputs[tensor.node]): value for tensor, value in piece.items()}
@@ -99,8 +100,17 @@ class Server:
             results.append(self._run(session, fetches, feed))
         return joined(self._label, cut, results)
 
-    def session(self, kind: SessionKind) -> Any:
-        """A session with the loaded model. Raises ModelError if TensorFlow does not load it."""
+    def session(self) -> Any:
+        """A session with the loaded model, for the user. Raises ModelError if TensorFlow does not load it."""
+        self._given_away = True
+        return self._session("graph")
+
+    def rest(self) -> None:
+        """Close the sessions, unless the user has one."""
+        if not self._given_away:
+            self.close()
+
+    def _session(self, kind: SessionKind) -> Any:
         if kind not in self._sessions:
             tf = tensorflow()
             from tensorflow.python.saved_model.loader_impl import SavedModelLoader
@@ -122,12 +132,12 @@ class Server:
         return self._meta_graph_def.graph_def
 
     def plain_graph_def(self, graph: Graph) -> Any:
-        """``graph``, made from the file's, as a ``GraphDef``."""
+        """``graph``, made from the file's, as a ``GraphDef`` without what its large constants hold."""
         found = tensorflow().compat.v1.GraphDef()
         found.versions.CopyFrom(self.graph_def().versions)
         found.library.CopyFrom(self.graph_def().library)
         for node in graph.nodes.values():
-            found.node.add().ParseFromString(node_bytes(node))
+            found.node.add().ParseFromString(node_bytes(node, bare=True))
         return found
 
     def close(self) -> None:
@@ -135,6 +145,7 @@ class Server:
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()
+        self._given_away = False
         self.__dict__.pop("_meta_graph_def", None)
 
     @cached_property

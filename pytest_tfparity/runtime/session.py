@@ -21,22 +21,21 @@ from .batches import cut_inputs, joined
 from .feeds import checked, tensor_spec
 from .importing import Imported, first_line, import_part, registered_ops
 from .tensorflow import tensorflow
+from .weights import set_weights
 
 SessionKind: TypeAlias = Literal["graph", "default"]
 """``"graph"``: the graph as it is written, unoptimised; ``"default"``: TensorFlow's own options."""
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
-_FEW_PIECES = 4
-"""Feeding weights costs a copy of them at every run, holding them in the graph some five copies once (see
-:func:`.importing.import_part`): so many runs are cheaper fed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A model as sessions need it.
 
-    ``graph`` was read from ``graph_def()``; ``constants`` are always fed; ``producer_ops()`` are the
-    op definitions that the graph was written with, if it says. ``check`` raises, before TensorFlow sees
-    it, if a part cannot be run; ``restore`` gives the variables of a part in a session their values.
+    ``graph`` was read from ``graph_def()``, which may lack what large constants hold; ``constants`` are always
+    fed; ``producer_ops()`` are the op definitions that the graph was written with, if it says. ``check`` raises,
+    before TensorFlow sees it, if a part cannot be run; ``restore`` gives the variables of a part in a session their
+    values.
     """
 
     label: str
@@ -52,6 +51,13 @@ class Source:
 class _Open:
     session: Any
     imported: Imported
+
+
+@dataclass(frozen=True, slots=True)
+class _UserKey:
+    """The session that the user asked for, with these tensors."""
+
+    tensors: tuple[TensorName, ...]
 
 
 class Sessions:
@@ -75,8 +81,7 @@ class Sessions:
             source.label,
             {tensor: value for tensor, value in inputs_only.items() if tensor in read},
         )
-        often = len(cut.pieces) > _FEW_PIECES
-        opened = self._opened(part, tuple(wanted.values()), {**feeds, **cut.pieces[0]}, kind, often=often)
+        opened = self._opened(part, tuple(wanted.values()), {**feeds, **cut.pieces[0]}, kind)
         results = [self._run(opened, wanted, {**piece, **source.constants}) for piece in cut.pieces]
         return joined(source.label, cut, results)
 
@@ -87,15 +92,22 @@ class Sessions:
             tensors = tuple(harmless(graph, registered_ops()))
         else:
             tensors = tuple(self._existing(name) for name in outputs)
-        key = ("user", tensors)
+        key = _UserKey(tensors)
         if key not in self._open:
             part = prune(graph, tensors)
             self._refuse_effects(part, tensors)
             self._refuse_more(part, tensors)
             if outputs is not None:
                 self.source.check(part)
-            self._open[key] = self._import(part, tensors, {}, "graph", feed_weights=False)
+            self._open[key] = self._import(part, tensors, {}, "graph", hold_weights=False)
         return self._open[key].session
+
+    def rest(self) -> None:
+        """Close every session but those that the user has."""
+        for key, opened in list(self._open.items()):
+            if not isinstance(key, _UserKey):
+                opened.session.close()
+                del self._open[key]
 
     def close(self) -> None:
         """Close every session."""
@@ -127,16 +139,13 @@ class Sessions:
         wanted: tuple[TensorName, ...],
         feeds: Arrays,
         kind: SessionKind,
-        *,
-        often: bool,
     ) -> _Open:
-        """A session for the part. One that runs ``often``, or that optimises, holds its constants itself."""
-        feed_weights = kind == "graph" and not often
+        """A session for the part."""
         ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
         decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
-        key = (frozenset(wanted), ranks, decided, kind, feed_weights)
+        key = (frozenset(wanted), ranks, decided, kind)
         if key not in self._open:
-            self._open[key] = self._import(part, wanted, feeds, kind, feed_weights=feed_weights)
+            self._open[key] = self._import(part, wanted, feeds, kind, hold_weights=kind == "graph")
         return self._open[key]
 
     def _import(
@@ -146,7 +155,7 @@ class Sessions:
         feeds: Arrays,
         kind: SessionKind,
         *,
-        feed_weights: bool,
+        hold_weights: bool,
     ) -> _Open:
         source = self.source
         imported = import_part(
@@ -157,11 +166,12 @@ class Sessions:
             outputs=wanted,
             ranks={tensor: value.ndim for tensor, value in feeds.items()},
             producer_ops=source.producer_ops(),
-            feed_weights=feed_weights,
+            hold_weights=hold_weights,
         )
         session = tensorflow().compat.v1.Session(graph=imported.graph, config=session_config(kind))
         try:
             source.restore(session, part)
+            set_weights(session, imported.weights)
             if part.initialisers:
                 session.run([imported.graph.get_operation_by_name(name) for name in part.initialisers])
         except tensorflow().errors.OpError as error:
@@ -177,7 +187,7 @@ class Sessions:
         fetches = {name: self._fetch(imported, name, tensor) for name, tensor in wanted.items()}
         feed = {
             f"{imported.fed[tensor]}:0": value for tensor, value in feeds.items() if tensor in imported.fed
-        } | {f"{name}:0": weight.array for name, weight in imported.weights.items()}
+        }
         try:
             results = opened.session.run(fetches, feed)
         except tensorflow().errors.OpError as error:
