@@ -158,9 +158,7 @@ class _Measurement:
             if not fetches:
                 return
             try:
-                values = self.both.session.run(
-                    list(fetches.values()), {**self.both.feeds, **self.both.weights}
-                )
+                values = self.both.session.run(list(fetches.values()), self.both.feeds)
             except tensorflow().errors.OpError as error:
                 if not failures.add(error):
                     raise
