@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -167,8 +168,27 @@ def missing_file(path: Path) -> str | None:
         return ", which is a folder; name a file."
     if any(char in str(path) for char in "*?["):
         return ", a pattern that no file matches."
+    if kind := irregular(path):
+        return f", which is {kind}, not a file."
     near = did_you_mean(path.name, neighbours(path), 2)
     return f", but there is no such file in {folder_of(path)}.{near}"
+
+
+def irregular(path: Path) -> str | None:
+    """What stands at ``path`` where that is neither a file nor a folder ("a pipe"): reading it may never end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for asked, kind in _IRREGULAR if asked(mode)), None)
+
+
+_IRREGULAR = (
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 def neighbours(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, irregular
 from ..goldens.archive import ArchiveProblem, encoded_strings, foreign, read_tensors
 from ..graph.graph import Array
 from ..settings.spec import BytesSource, CallSource, ImageSource, NpzSource
@@ -29,6 +29,7 @@ def array_of(source: NpzSource | BytesSource | ImageSource | CallSource, root: P
 def _from_npz(source: NpzSource, name: str) -> Array:
     """One array of an npz file, or a whole npy file."""
     path = source.path
+    _require_file(path, name)
     try:
         file = path.open("rb")
     except OSError as error:
@@ -78,6 +79,8 @@ def stated_array(source: NpzSource, name: str) -> tuple[tuple[int, ...], np.dtyp
     None where it does not say: reading the array will tell why.
     """
     key = name if source.key is None else source.key
+    if irregular(source.path):
+        return None
     try:
         with zipfile.ZipFile(source.path) as archive, archive.open(f"{key}.npy") as entry:
             version = np.lib.format.read_magic(entry)
@@ -105,7 +108,13 @@ def _from_bytes(source: BytesSource, name: str) -> Array:
     return _checked(array, name, "bytes")
 
 
+def _require_file(path: Path, name: str) -> None:
+    if kind := irregular(path):
+        raise InputError(f"Input {name}: {path} is {kind}, not a file.")
+
+
 def _read(path: Path, name: str) -> bytes:
+    _require_file(path, name)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -18,8 +18,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 
+from ..formats.format import SideSpec
+from ..formats.registry import format_of
 from ..result import ParityResult, quotable
 from ..settings.spec import ParitySpec
+from ..wording import enumerated
 from .check import Update, draft_result
 from .run import is_under_way, under_way, under_way_now
 from .serving import Request, serve
@@ -99,10 +102,12 @@ class Worker:
         if isinstance(found, BaseException):
             raise found
         draft = draft_result(spec, request.nodeid)
-        other = draft.reference or draft.golden
-        files = f"{draft.export} with {other}" if other else draft.export
+        compared = [_files(spec, side) for side in (spec.export, spec.reference) if side is not None]
+        if spec.reference is None and draft.golden:
+            compared.append(draft.golden)
         message = (
-            f"{spec.name}: {found.clause}. It compared {files}; the other checks went on in a new process."
+            f"{spec.name}: {found.clause}. It compared {' with '.join(compared)}; the other checks went on in a new"
+            " process."
         )
         return quotable(replace(draft, error=message))
 
@@ -204,6 +209,14 @@ def _ending(code: int | None) -> str:
     with suppress(ValueError):
         return f"signal {-code}, {signal.Signals(-code).name}"
     return f"signal {-code}"
+
+
+def _files(spec: ParitySpec, side: SideSpec) -> str:
+    """A side by its path, with the names of the files that it is read from where they are others."""
+    others = [
+        path.name for path in format_of(side.format).files(side) if path != side.path and path.is_file()
+    ]
+    return f"{spec.shown(side.path)}{f' ({enumerated(others, 4)})' if others else ''}"
 
 
 def _resident(process: BaseProcess) -> int:

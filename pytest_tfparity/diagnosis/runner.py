@@ -20,7 +20,7 @@ from ..graph.proof.proof import Side
 from ..result import OutputComparison
 from ..runtime.activations import Activation, measure
 from ..runtime.importing import registered_ops
-from ..runtime.session import SessionKind
+from ..runtime.session_config import SessionKind
 
 OutputArrays: TypeAlias = tuple[Array, ...]
 

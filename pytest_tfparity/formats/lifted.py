@@ -22,7 +22,8 @@ from .model import GraphModel, HasOwnRuntime, Model, Repairable
 
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
-    from ..runtime.session import SessionKind, Source
+    from ..runtime.session import Source
+    from ..runtime.session_config import SessionKind
     from .rewritten_graph import RewrittenGraph
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
     from ..graph.lift.lifted import Lifted, Stored
     from ..runtime.exact import Exact
-    from ..runtime.session import SessionKind, Sessions, Source
+    from ..runtime.session import Sessions, Source
+    from ..runtime.session_config import SessionKind
 
 
 class Model(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import SettingsError, did_you_mean
+from ..errors import SettingsError, did_you_mean, irregular
 from .checkpoint import CheckpointFormat
 from .format import Format, Role
 from .frozen_graph import FrozenGraphFormat
@@ -50,7 +50,7 @@ def _likely(role: Role, formats: tuple[Format, ...]) -> tuple[Format, ...]:
 def recognised(path: Path, role: Role) -> Format:
     """The format of ``path`` by what is in it; where no format knows it the one it :func:`resembles <resembled>`."""
     likely = formats_for(role)
-    return next((each for each in likely if each.recognises(path)), None) or resembled(path, role)
+    return next((each for each in likely if _recognises(each, path)), None) or resembled(path, role)
 
 
 def resembled(path: Path, role: Role) -> Format:
@@ -64,7 +64,15 @@ def meant_format(path: Path, stated: Format, role: Role) -> Format | None:
 
     A folder in which there are files of models does not say which of them is meant.
     """
-    if stated.recognises(path):
+    if _recognises(stated, path):
         return None
-    known = (each for each in formats_for(role) if each is not stated and each.recognises(path))
+    known = (each for each in formats_for(role) if each is not stated and _recognises(each, path))
     return next((each for each in known if each.is_folder or not path.is_dir()), None)
+
+
+def _recognises(form: Format, path: Path) -> bool:
+    """Whether ``form`` knows what lies at ``path``; of what cannot be read no format knows anything."""
+    try:
+        return not irregular(path) and form.recognises(path)
+    except (OSError, ValueError):  # a name too long or with NUL in it, a file of /proc
+        return False

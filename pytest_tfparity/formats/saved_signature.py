@@ -37,7 +37,8 @@ from .model import GraphModel, HasGraph, HasSignatures, HasWeights, Model, Repai
 if TYPE_CHECKING:
     from ..graph.edit.pruning import Part
     from ..runtime.saved_model import Server
-    from ..runtime.session import SessionKind, Source
+    from ..runtime.session import Source
+    from ..runtime.session_config import SessionKind
     from .rewritten_graph import RewrittenGraph
 
 
@@ -245,13 +246,15 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         return self._server.graph_def()
 
     def source(self) -> Source:
-        """See :meth:`.model.GraphModel.source`: the plain graph, for runs that must leave something out."""
+        """See :meth:`.model.GraphModel.source`: with constants, for runs that leave something out or add to it."""
         from ..runtime.session import Source
 
+        inputs = {name: self.graph.nodes[name] for name in self.served.inputs}
+        graph = replace(self.constant_graph, nodes={**inputs, **self.constant_graph.nodes})
         return Source(
             label=self.label,
-            graph=self.graph,
-            graph_def=lambda: self._server.plain_graph_def(self.graph),
+            graph=graph,
+            graph_def=lambda: self._server.plain_graph_def(graph),
             constants=self.feeds,
             check=lambda part: self.require_values(part, self.label),
             restore=self._restore,

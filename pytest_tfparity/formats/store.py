@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+from ..errors import ModelError, irregular
 from .format import SideSpec
 from .model import Model
 from .registry import format_of
@@ -32,7 +33,8 @@ class ModelStore:
     def open(self, spec: SideSpec, root: Path) -> Model:
         """The model that ``spec`` names; the same object for equal specs while it is kept. Nothing is read yet.
 
-        Functions are imported from ``root``. Raises SettingsError where the settings of a side exclude each other.
+        Functions are imported from ``root``. Raises SettingsError where the settings of a side exclude each other,
+        ModelError where a device or a pipe is named.
         """
         form = format_of(spec.format)
         key = form.identity(spec, root)
@@ -68,6 +70,8 @@ class ModelStore:
 def _stamp(path: Path) -> _Stamp:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
+    if kind := irregular(path):
+        raise ModelError(f"{path} is {kind}, not a file.")
     return str(path), status.st_mtime_ns, status.st_size

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..comparison.compare import as_array
 from ..comparison.decided import Decided
 from ..comparison.tolerance import Tolerance
-from ..errors import GoldenError
+from ..errors import GoldenError, irregular
 from ..graph.graph import Array
 from .archive import ArchiveProblem, foreign, read_archive, tensor_sha256, write_archive
 from .commit import commit
@@ -81,6 +81,7 @@ def read_pair(path: Path) -> tuple[Golden, Summary]:
 
 def _read_summary(path: Path) -> Summary:
     beside = summary_path(path)
+    require_files(path)
     if not path.exists() and not beside.exists():
         raise GoldenError(f"The goldens {path} do not exist. Write them from the reference: {WRITE}")
     try:
@@ -99,6 +100,13 @@ def _read_summary(path: Path) -> Summary:
     if not path.exists():
         raise GoldenError(f"The goldens {path} do not exist, but {beside.name} is there.{_restore('')}")
     return summary
+
+
+def require_files(path: Path) -> None:
+    """Raise a GoldenError if one of the two files of a golden is a device or a pipe."""
+    for each in (path, summary_path(path)):
+        if kind := irregular(each):
+            raise GoldenError(f"{each} is {kind}, not a file.")
 
 
 def _check(path: Path, tensors: Mapping[str, Array], summary: Summary) -> None:
@@ -161,6 +169,7 @@ def write_pair(
         exact=exact,
         decided=decided,
     )
+    require_files(path)
     commit(path, data, summary_path(path), summary.encode())
 
 

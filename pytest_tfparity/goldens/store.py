@@ -19,7 +19,15 @@ from ..errors import GoldenError
 from ..graph.graph import Array
 from ..locking import locked
 from .commit import settle
-from .files import Golden, identical, read_pair, storable, summary_path, write_pair
+from .files import (
+    Golden,
+    identical,
+    read_pair,
+    require_files,
+    storable,
+    summary_path,
+    write_pair,
+)
 from .summary import NO_ARRAYS, NO_DECISIONS, Summary, exact_name, read_summary, tolerance_facts
 
 __all__ = ["Golden", "GoldenChange", "prune_goldens", "read_golden", "stale_goldens", "update_golden"]
@@ -170,8 +178,9 @@ def _same(path: Path) -> str:
 
 def _is_ours(path: Path) -> bool:
     try:
+        require_files(path)
         read_summary(summary_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, GoldenError):
         return False
     return True
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import mul
 
 from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed, once
 from .ops import CALLS, MERGES, NEXT_ITERATIONS
-from .read.tensors import base_dtype, dtype_name
+from .read.stated_shapes import is_possible
+from .read.tensors import base_dtype, dtype_name, is_type
 from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
@@ -27,9 +26,6 @@ _PART_OF_DEVICE = (
 )
 _DEVICE = re.compile(rf"/?({_PART_OF_DEVICE}(/{_PART_OF_DEVICE})*)?", re.ASCII)
 """``DeviceNameUtils::ParseFullName`` (tensorflow/core/util/device_name_utils.cc), and what Python's importer takes."""
-_DEEPEST_SHAPE = 254
-_LARGEST_SHAPE = 1 << 63
-"""``TensorShapeBase::IsValid`` (tensorflow/core/framework/tensor_shape.cc): how many dimensions and elements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +245,8 @@ def _attributes(attrs: Mapping[str, Attr], told: Signature) -> str | None:
                 continue
         elif type(value) is _TYPES.get(known.kind) and known.allowed is None and known.least is None:
             continue
-        reason = _refused(name, value, known)
+        # Python's importer puts the default where there is no value (``_SetDefaultAttrValues``, importer.py).
+        reason = None if value is None and not known.required else _refused(name, value, known)
         if reason is not None:
             return reason
     for name in told.required:
@@ -260,22 +257,15 @@ def _attributes(attrs: Mapping[str, Attr], told: Signature) -> str | None:
 
 _TYPES = {"int": int, "float": float, "bool": bool, "string": bytes, "tensor": Tensor, "func": Function}
 _KINDS: Mapping[str, Callable[[Attr], bool]] = {
-    "type": lambda value: isinstance(value, DType) and value.number != ANY,
+    "type": lambda value: isinstance(value, DType) and value.number != ANY and is_type(value),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "float": lambda value: isinstance(value, float),
     "bool": lambda value: isinstance(value, bool),
     "string": lambda value: isinstance(value, bytes),
-    "shape": lambda value: isinstance(value, Shape) and _is_shape(value),
+    "shape": lambda value: isinstance(value, Shape) and is_possible(value.dims),
     "tensor": lambda value: isinstance(value, Tensor),
     "func": lambda value: isinstance(value, Function),
 }
-
-
-def _is_shape(value: Shape) -> bool:
-    dims = value.dims or ()
-    if len(dims) > _DEEPEST_SHAPE or min(dims, default=0) < -1:
-        return False
-    return -1 in dims or all(count < _LARGEST_SHAPE for count in accumulate(dims, mul))
 
 
 def _refused(name: str, value: Attr, told: AttributeDef) -> str | None:

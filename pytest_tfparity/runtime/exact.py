@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -16,7 +17,10 @@ from ..graph.exact.emit import PREFIX
 from ..graph.exact.scope import Island, Unwidened
 from ..graph.exact.widen import Widened, widened
 from ..graph.graph import Array, TensorName, tensor_name
-from .session import SessionKind, Sessions, Source
+from ..graph.read import messages
+from .c_library import Refused, c_library, registered_kernels
+from .session import Sessions, Source
+from .session_config import SessionKind
 from .tensorflow import tensorflow
 
 _MOST_REFUSED = 8
@@ -156,14 +160,23 @@ def _source(source: Source, wide: Widened) -> Source:
 @cache
 def _kernels(op: str) -> tuple[Mapping[str, frozenset[int]], ...]:
     """The types that each CPU kernel of ``op`` (one for any device among them) is registered for, by attribute."""
+    return tuple(
+        {each.name: frozenset(each.allowed_values.list.type) for each in kernel.constraint}
+        for kernel in _registered(op).kernel
+        if kernel.device_type in ("CPU", "DEFAULT")
+    )
+
+
+def _registered(op: str) -> Any:
+    """The ``KernelList`` of ``op``."""
+    library = c_library()
+    if library is not None:
+        with suppress(Refused):
+            return messages.KernelList.FromString(registered_kernels(library, op))
     tensorflow()
     from tensorflow.python.framework import kernels
 
-    return tuple(
-        {each.name: frozenset(each.allowed_values.list.type) for each in kernel.constraint}
-        for kernel in kernels.get_registered_kernels_for_op(op).kernel
-        if kernel.device_type in ("CPU", "DEFAULT")
-    )
+    return kernels.get_registered_kernels_for_op(op)
 
 
 def has_kernel(op: str, types: Mapping[str, int]) -> bool:

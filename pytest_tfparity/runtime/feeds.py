@@ -19,7 +19,7 @@ from ..graph.read.tensors import base_dtype, dtype_name, numpy_dtype
 
 _STRING = 7
 # Types of which numpy holds the bits alone; the others are spelt as numpy spells them.
-_NOT_NUMPY = frozenset({7, 11, 12, 13, 14, 15, 16, *range(24, 34)})
+NOT_NUMPY = frozenset({7, 11, 12, 13, 14, 15, 16, *range(24, 34)})
 # Up to this producer a scalar shape may mean "unknown" (Placeholder in tensorflow/core/ops/array_ops.cc).
 _SCALAR_MEANS_UNKNOWN = 21
 
@@ -40,7 +40,7 @@ def dtype_text(dtype: DType) -> str:
     plain = numpy_dtype(dtype)
     return (
         dtype_name(base_dtype(dtype))
-        if plain is None or base_dtype(dtype).number in _NOT_NUMPY
+        if plain is None or base_dtype(dtype).number in NOT_NUMPY
         else plain.name
     )
 
@@ -143,7 +143,7 @@ def _constant(value: object, dtype: DType | None) -> np.ndarray[Any, Any] | None
     """``value`` in ``dtype``; None if it does not fit. Decimal fractions are rounded, as literals are."""
     plain = native(np.array(value))
     wanted = numpy_dtype(dtype) if dtype is not None else plain.dtype
-    if wanted is None or (dtype is not None and dtype.number in _NOT_NUMPY - {_STRING}):
+    if wanted is None or (dtype is not None and dtype.number in NOT_NUMPY - {_STRING}):
         return None
     if "O" in (plain.dtype.kind, wanted.kind):
         return plain if wanted == plain.dtype else None
@@ -199,7 +199,7 @@ def _cast(given: np.ndarray[Any, Any], dtype: DType | None) -> np.ndarray[Any, A
     if _dtype_fits(given, dtype):
         return given
     wanted = numpy_dtype(dtype) if dtype is not None else None
-    if dtype is None or wanted is None or dtype.number in _NOT_NUMPY or wanted.kind not in "fiu":
+    if dtype is None or wanted is None or dtype.number in NOT_NUMPY or wanted.kind not in "fiu":
         return None
     if given.dtype.kind in "iu":
         with np.errstate(all="ignore"):

@@ -53,7 +53,7 @@ def import_part(
     """
     tf = tensorflow()
     _require_known_ops(label, graph, part)
-    fed = _placeholder_names(part, outputs, ranks)
+    fed = placeholder_names(part, outputs, ranks)
     pruned = tf.compat.v1.GraphDef()
     pruned.versions.CopyFrom(graph_def.versions)
     for name in part.contexts:
@@ -172,8 +172,8 @@ class registered_ops:  # noqa: N801 - reads as the set that it is
         return self._registry.get(op) is not None
 
 
-def _placeholder_names(
-    part: Part, outputs: Sequence[TensorName], ranks: Mapping[TensorName, int]
+def placeholder_names(
+    part: Part, outputs: Sequence[TensorName], ranks: Iterable[TensorName]
 ) -> dict[TensorName, str]:
     """The tensors among ``ranks`` that the part reads or that are asked for, with a name for each."""
     read = part.read() | set(outputs)

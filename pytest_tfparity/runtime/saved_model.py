@@ -16,12 +16,14 @@ from ..graph.effects import effect_of
 from ..graph.graph import Array, Graph, TensorName, tensor_name
 from ..graph.read.restore import run_by
 from ..graph.read.served import Served
+from ..graph.read.tensors import numpy_dtype
 from ..graph.references import References
 from ..graph.variables import storage_of
 from .batches import cut_inputs, joined
-from .feeds import checked, tensor_spec
+from .c_library import CSession, Refused, c_library
+from .feeds import NOT_NUMPY, checked, tensor_spec
 from .importing import first_line
-from .session import SessionKind, session_config
+from .session_config import SessionKind, session_config
 from .tensorflow import tensorflow
 
 
@@ -46,6 +48,7 @@ class Server:
         self._constants = constants
         self._sessions: dict[SessionKind, Any] = {}
         self._given_away = False
+        self._in_c: dict[SessionKind, CSession] = {}
 
     def only_answers(self, outputs: Sequence[str]) -> bool:
         """Whether a run of ``outputs`` changes nothing, so that the next one answers the same.
@@ -88,16 +91,10 @@ class Server:
                 raise FeedError(f"{tensor} of {self._label} is no input of its signature, which has {known}.")
         self._refuse_missing(graph, outputs, given)
         cut = cut_inputs(graph, self._label, given)
-        session = self._session(kind)
-        results = []
-        for piece in cut.pieces:
-            feed = {str(served.inputs[tensor.node]): value for tensor, value in piece.items()}
-            feed |= {
-                str(tensor): _anything(graph, name)
-                for name, tensor in served.inputs.items()
-                if str(tensor) not in feed
-            }
-            results.append(self._run(session, fetches, feed))
+        feeds = [self._feed(piece) for piece in cut.pieces]
+        results = self._in_library(fetches, feeds, kind)
+        if results is None:
+            results = [self._run(self._session(kind), fetches, feed) for feed in feeds]
         return joined(self._label, cut, results)
 
     def session(self) -> Any:
@@ -144,8 +141,11 @@ class Server:
         """Close the sessions."""
         for session in self._sessions.values():
             session.close()
+        for each in self._in_c.values():
+            each.close()
         self._sessions.clear()
         self._given_away = False
+        self._in_c.clear()
         self.__dict__.pop("_meta_graph_def", None)
 
     @cached_property
@@ -154,6 +154,30 @@ class Server:
         from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
         return SavedModelLoader(str(self._folder)).get_meta_graph_def_from_tags(self._tags)
+
+    def _feed(self, piece: Mapping[TensorName, Array]) -> dict[str, Array]:
+        """What is fed of a piece of the inputs, by the names of the loaded graph."""
+        graph, inputs = self._served.graph, self._served.inputs
+        feed = {str(inputs[tensor.node]): value for tensor, value in piece.items()}
+        feed |= {
+            str(tensor): _anything(graph, name) for name, tensor in inputs.items() if str(tensor) not in feed
+        }
+        return feed
+
+    def _in_library(
+        self, fetches: Mapping[str, str], feeds: Sequence[Mapping[str, Array]], kind: SessionKind
+    ) -> list[dict[str, Array]] | None:
+        """What TensorFlow's C library answers to each of ``feeds``; None where Python's package is to be asked."""
+        library = c_library() if kind not in self._sessions else None
+        if library is None:
+            return None
+        try:
+            if kind not in self._in_c:
+                self._in_c[kind] = CSession.of_saved_model(library, self._folder, self._tags, kind)
+            session, tensors = self._in_c[kind], list(fetches.values())
+            return [dict(zip(fetches, session.run(tensors, feed), strict=True)) for feed in feeds]
+        except Refused:
+            return None
 
     def _run(self, session: Any, fetches: Mapping[str, str], feed: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -215,5 +239,8 @@ def _anything(graph: Graph, name: str) -> Array:
     """A value for an input that the outputs do not depend on, but that the function takes."""
     spec = tensor_spec(graph, TensorName(name, 0))
     shape = tuple(max(size, 1) for size in spec.dims or ())
-    dtype = tensorflow().as_dtype(spec.dtype.number if spec.dtype is not None else 1).as_numpy_dtype
+    if spec.dtype is None or spec.dtype.number in NOT_NUMPY:
+        dtype = tensorflow().as_dtype(spec.dtype.number if spec.dtype is not None else 1).as_numpy_dtype
+    else:
+        dtype = numpy_dtype(spec.dtype)
     return np.full(shape, b"", object) if dtype is object else np.zeros(shape, dtype)

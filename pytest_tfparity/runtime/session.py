@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +18,18 @@ from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
 from ..graph.read.tensors import STRING
 from ..graph.variables import written_variable
 from .batches import cut_inputs, joined
+from .c_library import Refused
 from .feeds import checked, tensor_spec
 from .importing import Imported, first_line, import_part, registered_ops
+from .plain_part import PlainPart, is_plain
+from .session_config import SessionKind, session_config
 from .tensorflow import tensorflow
 from .weights import set_weights
 
-SessionKind: TypeAlias = Literal["graph", "default"]
-"""``"graph"``: the graph as it is written, unoptimised; ``"default"``: TensorFlow's own options."""
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
+_FEW_PIECES = 4
+"""Feeding weights costs a copy of them at every run, holding them in the graph some five copies once: so many runs are
+cheaper fed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ class Sessions:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._open: dict[object, _Open] = {}
+        self._plain: dict[object, PlainPart | None] = {}
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind) -> dict[str, Array]:
         """Run as :meth:`Model.run` says."""
@@ -81,8 +86,12 @@ class Sessions:
             source.label,
             {tensor: value for tensor, value in inputs_only.items() if tensor in read},
         )
-        opened = self._opened(part, tuple(wanted.values()), {**feeds, **cut.pieces[0]}, kind)
-        results = [self._run(opened, wanted, {**piece, **source.constants}) for piece in cut.pieces]
+        first = {**feeds, **cut.pieces[0]}
+        pieces = [{**piece, **source.constants} for piece in cut.pieces]
+        results = self._in_library(part, wanted, first, pieces, kind)
+        if results is None:
+            opened = self._opened(part, tuple(wanted.values()), first, kind)
+            results = [self._run(opened, wanted, piece) for piece in pieces]
         return joined(source.label, cut, results)
 
     def session(self, outputs: Sequence[str] | None) -> Any:
@@ -108,12 +117,20 @@ class Sessions:
             if not isinstance(key, _UserKey):
                 opened.session.close()
                 del self._open[key]
+        self._close_plain()
 
     def close(self) -> None:
         """Close every session."""
         for opened in self._open.values():
             opened.session.close()
         self._open.clear()
+        self._close_plain()
+
+    def _close_plain(self) -> None:
+        for plain in self._plain.values():
+            if plain is not None:
+                plain.session.close()
+        self._plain.clear()
 
     def _existing(self, name: str) -> TensorName:
         tensor = tensor_name(name)
@@ -141,12 +158,38 @@ class Sessions:
         kind: SessionKind,
     ) -> _Open:
         """A session for the part."""
-        ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
-        decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
-        key = (frozenset(wanted), ranks, decided, kind)
+        key = _key(wanted, feeds, kind)
         if key not in self._open:
             self._open[key] = self._import(part, wanted, feeds, kind, hold_weights=kind == "graph")
         return self._open[key]
+
+    def _in_library(
+        self,
+        part: Part,
+        wanted: Mapping[str, TensorName],
+        feeds: Arrays,
+        pieces: Sequence[Arrays],
+        kind: SessionKind,
+    ) -> list[dict[str, Any]] | None:
+        """What TensorFlow's C library answers to each of ``pieces``; None where Python's package is to be asked.
+
+        It is fed with weights, but for many pieces, or where it optimises.
+        """
+        feed_weights, outputs = kind == "graph" and len(pieces) <= _FEW_PIECES, tuple(wanted.values())
+        key = _key(outputs, feeds, kind)
+        if key in self._open or not is_plain(part) or self.source.producer_ops() is not None:
+            return None
+        if (key, feed_weights) not in self._plain:
+            self._plain[key, feed_weights] = PlainPart.opened(
+                self.source.graph, part, outputs, feeds, kind, feed_weights=feed_weights
+            )
+        opened = self._plain[key, feed_weights]
+        if opened is None:
+            return None
+        try:
+            return [opened.run(wanted, piece) for piece in pieces]
+        except Refused:
+            return None
 
     def _import(
         self,
@@ -287,6 +330,13 @@ class Sessions:
             )
 
 
+def _key(wanted: tuple[TensorName, ...], feeds: Arrays, kind: SessionKind) -> object:
+    """What a session is kept by."""
+    ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
+    decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
+    return frozenset(wanted), ranks, decided, kind
+
+
 def _predicates(feeds: Arrays) -> dict[TensorName, Array]:
     """The scalar booleans among the feeds: they decide branches before anything runs."""
     return {tensor: value for tensor, value in feeds.items() if value.dtype == np.bool_ and value.ndim == 0}
@@ -300,13 +350,3 @@ def _output_of(graph: Graph, node: str, wanted: Sequence[TensorName]) -> TensorN
 def _array(value: Any) -> np.ndarray[Any, Any]:
     """A fetched value as an array: numpy scalars get no dimension, a lone string stays ``bytes``."""
     return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
-
-
-def session_config(kind: SessionKind) -> Any:
-    """A ``ConfigProto``: with ``"graph"`` the graph optimiser is off, memory of a GPU is taken as needed."""
-    config = tensorflow().compat.v1.ConfigProto(allow_soft_placement=True)
-    config.gpu_options.allow_growth = True
-    if kind == "graph":
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-        config.graph_options.optimizer_options.opt_level = -1  # L0
-    return config

@@ -20,7 +20,7 @@ from .importing import first_line
 from .matching import Half, Splice
 from .reductions import measurable
 from .restoring import assign_values
-from .session import session_config
+from .session_config import session_config
 from .tensorflow import tensorflow
 from .weights import add_weight, set_weights, weights_of
 

@@ -16,7 +16,18 @@ from .values import feed_of, tensor_of, text_of
 
 
 def _path(reading: Reading, value: Written, key: Key, owner: str) -> Path:
-    return reading.path(text_of(value, KINDS[key.kind]))
+    path = reading.path(text_of(value, KINDS[key.kind]))
+    if len(path.name) > _LONG or len(path.parts) > _LONG:
+        try:
+            path.exists()
+        except OSError as error:
+            raise Wrong(f"names no file: {error.strerror} ({path.name[:40]}...)", value.line) from None
+    return path
+
+
+_LONG = 60
+"""Characters of a name, and folders of a path, above which a system is asked whether it can have such a file: the
+shortest limits are 143 characters (eCryptfs) and 260 of a whole path (Windows)."""
 
 
 def _suffixed(*suffixes: str) -> Callable[[Reading, Written, Key, str], Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,44 @@ def test_channels_in_another_order_are_proven(reference: Path, tmp_path: Path) -
     assert [(finding.cause, finding.certainty) for finding in result.findings] == [
         ("channel-order", "proven")
     ]
+
+
+SCALINGS: dict[str, Callable[[Any], Any]] = {
+    "scaled, then moved": lambda image: image * (2 / 255) - 1,
+    "moved, then divided": lambda image: (image - 100) / 70,
+}
+
+
+def write_depthwise(folder: Path, before: Callable[[Any], Any], multiplier: int) -> Path:
+    """A SavedModel of a depthwise convolution without padding, which takes in all that is done to its inputs before."""
+    random = np.random.default_rng(3)
+
+    def call(module: Any, image: Any) -> dict[str, Any]:
+        made = tf.nn.depthwise_conv2d(before(image), module.kernel, [1, 1, 1, 1], "VALID") + module.bias
+        return {"logits": tf.nn.relu(made)}
+
+    held = {"kernel": random.normal(size=(3, 3, 3, multiplier)), "bias": random.normal(size=3 * multiplier)}
+    weights = {name: value.astype(np.float32) for name, value in held.items()}
+    return write_module(folder, call, weights, {"image": [None, 8, 8, 3]})
+
+
+@pytest.mark.parametrize("multiplier", [1, 2])
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_what_is_done_to_the_inputs_may_stand_in_a_depthwise_convolution(
+    tmp_path: Path, scaling: str, multiplier: int
+) -> None:
+    folder = write_depthwise(tmp_path / "model", SCALINGS[scaling], multiplier)
+    result = against(folder, convert(folder, tmp_path / "model.tflite"), 1e-4)
+    assert (result.verdict, result.findings) == ("pass", ())
+    assert any(note.startswith("Weights certified") and ": all 2" in note for note in result.notes)
+
+
+def test_another_offset_of_the_inputs_is_no_certified_bias(tmp_path: Path) -> None:
+    folder = write_depthwise(tmp_path / "model", SCALINGS["scaled, then moved"], 1)
+    wrong = write_depthwise(tmp_path / "wrong", lambda image: image * (2 / 255) - 0.9, 1)
+    result = against(folder, convert(wrong, tmp_path / "model.tflite"), 10.0)
+    assert [output.passed for output in result.outputs] == [True]
+    assert result.verdict == "fail"
 
 
 def test_an_op_that_is_not_known_is_named_and_the_weights_are_certified(

@@ -75,7 +75,9 @@ def test_a_check_that_misbehaves_is_named_and_the_others_are_made_and_reported(
     result = project.run_apart("--tfparity-isolate=true", "--tfparity-report=out", "--junitxml=junit.xml")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["bad: *", "parity: 1 proven equal, 1 not comparable"])
-    assert said in result.stdout.str().replace("\n", " ")
+    text = " ".join(line.strip() for line in result.outlines)
+    assert said in text
+    assert "It compared model.pb with model.ckpt-7 (model.ckpt-7.index and model.ckpt-7.meta);" in text
     checks = json.loads((project.path / "out" / "report.json").read_text())["checks"]
     assert {check["model"]: check["verdict"] for check in checks} == {"bad": "error", "net": "proven"}
     cases = ElementTree.parse(project.path / "junit.xml").getroot().iter("testcase")

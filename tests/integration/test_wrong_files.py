@@ -1,12 +1,14 @@
 """Files that are not what they should be: each is one sentence, and never a traceback."""
 
+import os
 from collections.abc import Callable
 from fnmatch import fnmatchcase as fnmatch
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import MANIFEST, Project
+from conftest import MANIFEST, QUIET, Project
 from graphs.networks import build, images, load, weights
 
 
@@ -129,4 +131,57 @@ def test_wrong_files_are_named_in_a_sentence(
     said = " ".join(line.strip() for line in result.outlines)  # what is too long for one line is wrapped
     assert fnmatch(said, f"*{sentence}*")
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")
+
+
+def devices(project: Project) -> None:
+    """What a folder can hold that is no file: links to a device without an end, pipes that nobody writes to."""
+    for name in ("zero.npz", "zero.pb", "zero.yaml"):
+        (project.path / name).symlink_to("/dev/zero")
+    for name in ("pipe", "pipe.npz"):
+        os.mkfifo(project.path / name)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists() or not hasattr(os, "mkfifo"), reason="not on this system")
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "model.pb",
+            "pipe",
+            "'frozen_graph' of the export of model 'net' names 'pipe', which is a pipe, not a file.",
+        ),
+        ("model.pb", "/dev/zero", "names '/dev/zero', which is a device, not a file."),
+        ("model.pb", "zero.pb", "names 'zero.pb', which is a device, not a file."),
+        ("model.ckpt-7", "pipe", "There is no checkpoint pipe"),
+        ("model.ckpt-7", "/dev/zero", "There is no checkpoint /dev/zero"),
+        ("images.npz", "zero.npz", "names 'zero.npz', which is a device, not a file."),
+        ("images.npz", "pipe.npz", "names 'pipe.npz', which is a pipe, not a file."),
+        ("    outputs:", "    golden: zero.npz\n    outputs:", "zero.npz is a device, not a file."),
+    ],
+)
+def test_what_is_no_file_is_named_and_never_read(project: Project, old: str, new: str, sentence: str) -> None:
+    devices(project)
+    project.write("tfparity.yaml", MANIFEST.replace(old, new))
+    result = project.pytester.runpytest_subprocess(*QUIET, "--tfparity-run=always", timeout=120)
+    assert result.ret in (1, 2)
+    said = " ".join(line.strip() for line in result.outlines)
+    assert sentence in said
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("old", ["model.pb", "model.ckpt-7", "images.npz"])
+def test_a_name_that_no_file_can_have_is_said_in_a_sentence(project: Project, old: str) -> None:
+    project.write("tfparity.yaml", MANIFEST.replace(old, "x" * 5000 + Path(old).suffix))
+    result = project.run()
+    said = " ".join(line.strip() for line in result.outlines)
+    assert "names no file: " in said or "there is no such file" in said or "there is neither a file" in said
+    result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file")
+def test_a_file_that_cannot_be_read_is_said_in_a_sentence(project: Project) -> None:
+    project.write("tfparity.yaml", MANIFEST.replace("model.pb", "/proc/self/mem"))
+    result = project.run()
+    assert "/proc/self/mem cannot be opened" in " ".join(line.strip() for line in result.outlines)
     result.stdout.no_fnmatch_line("*pytest_tfparity/*.py*")

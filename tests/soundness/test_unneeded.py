@@ -69,6 +69,33 @@ def _rename(nodes: dict[str, Any], op: str) -> None:
     nodes[f"{_INITIAL}/RandomUniform"].op = op
 
 
+def _say(node: Any, *shapes: list[int]) -> None:
+    said = node.attr["_output_shapes"].list
+    said.SetInParent()
+    del said.shape[:]
+    for shape in shapes:
+        said.shape.add().SetInParent()
+        for size in shape:
+            said.shape[-1].dim.add(size=size)
+
+
+def _no_value(nodes: dict[str, Any]) -> None:
+    nodes[f"{_INITIAL}/max"].attr["value"].tensor.tensor_shape.dim.add(size=-1)
+
+
+def _default(nodes: dict[str, Any]) -> None:
+    nodes["save/Const"].attr["shape"].shape.dim.add(size=2)
+
+
+def _speak(meta: Any, old: str, new: str) -> None:
+    held = meta.collection_def["variables"].bytes_list.value
+    held[0] = held[0].replace(old.encode(), new.encode())
+
+
+def _save_with(meta: Any, tensor: str) -> None:
+    meta.saver_def.filename_tensor_name = tensor
+
+
 def _lose(meta: Any) -> None:
     for collection in ("variables", "trainable_variables"):
         held = meta.collection_def[collection].bytes_list.value
@@ -79,6 +106,32 @@ CHANGES: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
     "a shape that its constant does not hold": (lambda _, nodes: _cut(nodes), "from a constant that is none"),
     "another shape than is said": (lambda _, nodes: _resize(nodes), "_output_shapes that are not those"),
     "a constant of another shape": (lambda _, nodes: _widen(nodes), "_output_shapes that are not those"),
+    "a constant whose size is not known": (
+        lambda _, nodes: _no_value(nodes),
+        "a shape that no value can have",
+    ),
+    "a default of another shape": (lambda _, nodes: _default(nodes), "shapes that do not fit, [] and [2]"),
+    "an assignment of another shape": (
+        lambda _, nodes: nodes["w/Assign"].input.__setitem__(1, f"{_INITIAL}/max"),
+        "Assign (w/Assign) takes shapes that do not fit, [4,3] and []",
+    ),
+    "a product that is said to be of another shape": (
+        lambda _, nodes: _say(nodes[f"{_INITIAL}/mul"], [4, 4]),
+        "Mul (w/Initializer/random_uniform/mul) has _output_shapes that are not those",
+    ),
+    "fewer shapes than outputs": (lambda _, nodes: _say(nodes[f"{_INITIAL}/max"]), "has _output_shapes that"),
+    "other names than tensors to save": (
+        lambda _, nodes: nodes["save/SaveV2"].input.__setitem__(1, "save/Const"),
+        "SaveV2 (save/SaveV2) takes a shape [] where one of 1 dimensions is needed",
+    ),
+    "a type that is a reference": (
+        lambda _, nodes: setattr(nodes[f"{_INITIAL}/max"].attr["dtype"], "type", 101),
+        "Const (w/Initializer/random_uniform/max) has dtype that is no type",
+    ),
+    "an output that a node does not have": (
+        lambda meta, _: _speak(meta, "w/read:0", "w/read:1"),
+        "its collection variables speaks of 'w/read:1', which is not in the graph",
+    ),
     "an op that none can be": (lambda _, nodes: _rename(nodes, "random.uniform"), "that no library can have"),
     "an op that nobody knows": (lambda _, nodes: _rename(nodes, "RandomUniferm"), "own list of ops"),
     "an initial value that is gone": (lambda meta, _: _lose(meta), "speaks of 'w/Initializer/random_uniferm"),
@@ -97,6 +150,72 @@ def test_what_no_output_needs_is_a_flaw_as_it_is_to_tensorflow(
     flaw = first_flaw(read_meta(path).graph)
     assert CHANGES[change][1] in str(flaw)
     assert not imported(path) or (change in LATELY_REFUSED and not tf.__version__.startswith("2.21."))
+
+
+@pytest.mark.parametrize("tensor", ["x:0", "save/Const:1"])
+def test_a_saver_takes_the_name_of_the_file_as_a_text(tensor: str, trained: Path, tmp_path: Path) -> None:
+    path = changed(trained, tmp_path, lambda meta, _: _save_with(meta, tensor))
+    assert str(first_flaw(read_meta(path).graph)).startswith(
+        f"its saver takes the file's name from '{tensor}'"
+    )
+    with tf.Graph().as_default(), v1.Session() as session, pytest.raises((ValueError, TypeError)):
+        v1.train.import_meta_graph(str(path)).restore(session, str(trained))
+
+
+def _at_random(meta: Any, numbers: np.random.Generator) -> None:
+    """One input, stated shape or shape of a constant put in another's place."""
+    nodes = list(meta.graph_def.node)
+    kind = numbers.choice(["input", "input", "swap", "shape", "said", "constant"])
+    sizes: list[list[int]] = [[-1], [0], [5], [], [1], [2, 2], [4, 3], [-1, 3], [3, 4]]
+    shape = sizes[numbers.integers(len(sizes))]
+    if kind in ("input", "swap"):
+        reading = [node for node in nodes if any(not name.startswith("^") for name in node.input)]
+        node = reading[numbers.integers(len(reading))]
+        inputs = list(node.input)
+        if kind == "input":
+            inputs[numbers.integers(len(inputs))] = nodes[numbers.integers(len(nodes))].name
+        node.input[:] = inputs if kind == "input" else inputs[::-1]
+    elif kind == "shape":
+        stating = [node for node in nodes if "shape" in node.attr]
+        held = stating[numbers.integers(len(stating))].attr["shape"].shape
+        held.CopyFrom(
+            tf.TensorShape(None if shape == [5] else [None if n < 0 else n for n in shape]).as_proto()
+        )
+    elif kind == "said":
+        saying = [node for node in nodes if node.attr["_output_shapes"].list.shape]
+        _say(saying[numbers.integers(len(saying))], shape)
+    else:
+        constants = [node for node in nodes if node.op == "Const"]
+        held = constants[numbers.integers(len(constants))].attr["value"].tensor.tensor_shape
+        del held.dim[:]
+        for size in shape:
+            held.dim.add(size=size)
+
+
+@pytest.mark.parametrize("resource", [False, True])
+def test_what_is_refused_for_its_shapes_is_refused_by_tensorflow(resource: bool, tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        given = v1.placeholder_with_default(tf.ones([4]), [None], name="given")
+        w = v1.get_variable(
+            "w", [4, 3], initializer=v1.truncated_normal_initializer(seed=1), use_resource=resource
+        )
+        b = v1.get_variable("b", [3], initializer=tf.zeros_initializer(), use_resource=resource)
+        y = tf.nn.relu(tf.matmul(x * given, w) + b, name="y")
+        v1.assign_sub(b, tf.reduce_mean(y, 0) * 0.1)
+        v1.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(y)))
+        v1.train.Saver()
+        meta = v1.train.export_meta_graph(graph=graph, as_text=False)
+    meta.graph_def.CopyFrom(graph.as_graph_def(add_shapes=True))
+    numbers, path, refused = np.random.default_rng(1 + resource), tmp_path / "mutant.meta", 0
+    for _ in range(150):
+        mutant = v1.MetaGraphDef.FromString(meta.SerializeToString())
+        _at_random(mutant, numbers)
+        path.write_bytes(mutant.SerializeToString())
+        flaw = first_flaw(read_meta(path).graph)
+        refused += flaw is not None
+        assert flaw is None or not imported(path), flaw
+    assert refused > 60
 
 
 def test_a_right_meta_graph_has_no_flaw(trained: Path) -> None:

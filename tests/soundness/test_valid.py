@@ -203,6 +203,14 @@ def test_a_list_without_a_value_is_an_empty_one_and_a_type_without_one_is_a_flaw
     assert list(flaws(empty.graph)) == []
     assert not imported(lacking.definition)
     assert [str(flaw) for flaw in flaws(lacking.graph)] == ["Conv2D (y) has T that is no type"]
+    for name in (
+        "data_format",
+        "use_cudnn_on_gpu",
+        "dilations",
+    ):  # for which Python's importer puts the default
+        unset = convolution(name)
+        assert imported(unset.definition)
+        assert list(flaws(unset.graph)) == []
 
 
 def test_a_function_that_stands_where_an_op_does_and_a_version_below_zero_are_flaws() -> None:

@@ -153,11 +153,13 @@ class Finder:
             return found
         for expected_here in self._right(meant.layer):
             turned = _turned(expected_here, linear)
-            for each in offsets_before(turned, turned.kernel, linear, self._before(turned)):
-                if each.offset is not None and each.offset.shape == offset.shape:
-                    apart = distance(offset, each.offset, stored, each.size)
-                    if apart.within:
-                        return self._judged(name, bias, each.offset, each.offset, each, apart, each.size)
+            # What is added to the inputs is added before they are scaled, or behind it.
+            for kernel in (turned.kernel, meant.kernel):
+                for each in offsets_before(turned, kernel, linear, self._before(turned)):
+                    if each.offset is not None and each.offset.shape == offset.shape:
+                        apart = distance(offset, each.offset, stored, each.size)
+                        if apart.within:
+                            return self._judged(name, bias, each.offset, each.offset, each, apart, each.size)
         return self._judged(name, bias, goal, due, meant, gap, right.size)
 
     def _judged(

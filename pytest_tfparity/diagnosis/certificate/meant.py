@@ -253,15 +253,17 @@ def offsets_before(
 ) -> Iterator[Meant]:
     """``meant`` with what is added to its inputs in its own offset: one of ``known``, times ``kernel``.
 
-    ``kernel`` is in the layout of ``linear``, without what was folded in from before, with what follows.
+    ``kernel`` is in the layout of ``linear``, with what follows folded in, and with a scale before it where what is
+    added is scaled too.
     """
     axis = _input_axis(kernel, linear)
-    if axis is None or linear.op == "DepthwiseConv2dNative":
+    if axis is None:
         return
     rows = np.moveaxis(kernel.astype(np.float64), axis, 0)
     rows = rows.reshape(rows.shape[0], -1, rows.shape[-1])
     total, terms = rows.sum(axis=1), np.abs(rows).sum(axis=1)
-    own = np.zeros(total.shape[-1]) if meant.offset is None else meant.offset
+    through = _by_channel if linear.op == "DepthwiseConv2dNative" else np.matmul
+    own = np.zeros(through(np.ones(len(rows)), terms).size) if meant.offset is None else meant.offset
     size = np.abs(own) if meant.size is None else meant.size
     for each in known:
         if each.value.size not in (1, len(rows)) or not np.isfinite(each.value).all():
@@ -270,10 +272,15 @@ def offsets_before(
         for sign in (1, -1):
             yield replace(
                 meant,
-                offset=own + sign * (vector @ total),
-                size=size + np.abs(vector) @ terms,
+                offset=own + sign * through(vector, total),
+                size=size + through(np.abs(vector), terms),
                 source=(*meant.source, each.name),
             )
+
+
+def _by_channel(vector: Numbers, sums: Numbers) -> Numbers:
+    """One number for each input channel times its own outputs alone: ``sums`` are of ``[channels, multiplier]``."""
+    return (vector[:, None] * sums).reshape(-1)
 
 
 def _input_axis(kernel: Numbers, linear: Linear) -> int | None:

@@ -114,7 +114,7 @@ def commutes(op: str, attrs: Mapping[str, Attr]) -> bool:
 
 def attribute(op: str, attrs: Mapping[str, Attr], name: str) -> Attr:
     """An attribute as it takes effect: the value given, else the default of the op."""
-    if name in attrs:
+    if attrs.get(name) is not None:
         return attrs[name]
     known = ops.registered(op)
     return known.defaults.get(name) if known else None

@@ -95,7 +95,10 @@ def _is_table(path: Path) -> bool:
 
 
 def _has_index(prefix: Path) -> bool:
-    return checkpoint_file(prefix, ".index").is_file()
+    try:
+        return checkpoint_file(prefix, ".index").is_file()
+    except OSError:  # with its ending the name may be too long
+        return False
 
 
 def _prefixes(folder: Path) -> list[Path]:

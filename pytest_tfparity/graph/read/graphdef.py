@@ -21,11 +21,12 @@ from google.protobuf.message import DecodeError
 
 from ...errors import ModelError, UnreadableFile
 from ..graph import FunctionBody, Graph
-from ..signatures import signature
+from ..signatures import REFERENCE, signature, types_of
 from . import messages
 from .file_kind import FileKind, kind_of
 from .mapped import foreign_format, is_lfs_pointer, is_text, looked_through, mapped
 from .nodes import LARGE, NodeReader, read_function
+from .tensors import STRING
 from .wire import BYTES, Malformed, fields
 
 _Read = TypeVar("_Read")
@@ -288,7 +289,7 @@ def _lacking_variables(graph: Graph, collections: Mapping[str, Iterable[Any]]) -
         for variable in variables:
             needed = (variable.variable_name, variable.initializer_name, variable.snapshot_name)
             for name in (*needed, *filter(None, (variable.initial_value_name,))):
-                if name.partition(":")[0] not in graph.nodes:
+                if not _is_there(graph, name):
                     yield f"its collection {collection} speaks of {name!r}, which is not in the graph"
 
 
@@ -301,9 +302,30 @@ def _lacking_saver(graph: Graph, raw: Any) -> Iterator[str]:
         yield "its saver names no op to save or restore with"
     elif saver.restore_op_name not in graph.nodes:
         yield f"its saver restores with {saver.restore_op_name!r}, which is not in the graph"
-    node, port, _ = saver.filename_tensor_name.partition(":")
-    if not port or node not in graph.nodes:
-        yield f"its saver takes the file's name from {saver.filename_tensor_name!r}, which is no tensor of the graph"
+    name = saver.filename_tensor_name
+    if ":" not in name or not _is_there(graph, name):
+        yield f"its saver takes the file's name from {name!r}, which is no tensor of the graph"
+    elif _type_of(graph, name) not in (STRING, STRING + REFERENCE, None):
+        yield f"its saver takes the file's name from {name!r}, which is no text"
+
+
+def _is_there(graph: Graph, name: str) -> bool:
+    """Whether a node (``x``) or tensor (``x:0``) is in the graph, as far as it is known how many outputs its op has."""
+    node, colon, port = name.partition(":")
+    if node not in graph.nodes or not colon:
+        return node in graph.nodes
+    types = types_of(graph.nodes[node].op, graph.nodes[node].attrs)
+    try:
+        return types is None or -len(types[1]) <= int(port) < len(types[1])  # as an index of Python
+    except ValueError:
+        return False
+
+
+def _type_of(graph: Graph, name: str) -> int | None:
+    """The number of the type of a tensor that is there; None where the op does not say it."""
+    node, _, port = name.partition(":")
+    types = types_of(graph.nodes[node].op, graph.nodes[node].attrs)
+    return types[1][int(port)] or None if types is not None else None
 
 
 def _unheard_of(graph: Graph, raw: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ModelError
+from ...errors import ModelError, irregular
 from ..graph import Array
 
 _SMALL = 1 << 20
@@ -83,11 +83,13 @@ def looked_through(view: memoryview) -> None:
 def mapped(path: Path, what: str) -> memoryview:
     """The bytes of ``path``, mapped unless it is small; ``what`` names it in messages ("frozen graph").
 
-    Raises ModelError if the file is missing, a directory, not readable, empty or a Git LFS pointer.
+    Raises ModelError if the file is missing, a directory, a device or pipe, not readable, empty or a Git LFS pointer.
     """
     try:
         if path.is_dir():
             raise ModelError(f"The {what} {path} is a directory; name a file in it.")
+        if kind := irregular(path):
+            raise ModelError(f"The {what} {path} is {kind}, not a file.")
         with path.open("rb") as file:
             size = file.seek(0, 2)
             if not size:

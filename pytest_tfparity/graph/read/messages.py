@@ -213,6 +213,21 @@ AttrDef
   6 minimum int64
   7 allowed_values AttrValue
 
+KernelList
+  1 kernel *KernelDef
+
+KernelDef
+  1 op string
+  2 device_type string
+  3 constraint *AttrConstraint
+  4 host_memory_arg *string
+  5 label string
+  6 priority int32
+
+AttrConstraint
+  1 name string
+  2 allowed_values AttrValue
+
 MetaGraphDef
   1 meta_info_def MetaInfoDef
   2 graph_def GraphDef
@@ -486,6 +501,7 @@ NodeDef: Any = _message_class("NodeDef")
 AttrValue: Any = _message_class("AttrValue")
 TensorProto: Any = _message_class("TensorProto")
 FunctionDefLibrary: Any = _message_class("FunctionDefLibrary")
+KernelList: Any = _message_class("KernelList")
 MetaGraphDef: Any = _message_class("MetaGraphDef")
 SavedModel: Any = _message_class("SavedModel")
 VariableDef: Any = _message_class("VariableDef")

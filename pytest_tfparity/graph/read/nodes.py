@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from ...errors import ModelError, UnreadableFile
+from ...errors import ModelError
 from ..graph import (
     Attr,
     AttrReference,
@@ -19,7 +19,6 @@ from ..graph import (
     FunctionInput,
     FunctionNode,
     Node,
-    Shape,
     SharedAttrs,
     Tensor,
     TensorName,
@@ -27,6 +26,7 @@ from ..graph import (
     tensor_name,
 )
 from . import messages
+from .stated_shapes import StatedShapes
 from .tensors import large_tensor, shape_of, small_tensor
 from .wire import BYTES, Malformed, fields
 
@@ -42,18 +42,10 @@ _SHAPES_ENTRY = _DROPPED_ENTRIES[0]
 _COLOCATED = "loc:@"
 """How an element of ``_class`` begins that names the node beside which to place one (kColocationGroupPrefix)."""
 _HOLD_VALUES = frozenset({"Const", "HostConst"})
-_OF_STATED_SHAPE = frozenset(
-    {"Fill", "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"}
-)
-"""Ops whose first input is the shape of their output: what initialises variables, in the main."""
 _MOST_LEVELS = 93
 """Messages in one another that an attribute may be: protobuf reads 100, of which a node in a function takes 5."""
 _LAST_PORT = (1 << 31) - 1
 """The number of an output is an ``int`` (tensorflow/core/graph/tensor_id.h)."""
-_MOST_DIMS = 254
-"""``TensorShape::MaxDimensions`` (tensorflow/core/framework/tensor_shape.h)."""
-_SIZES = (DType(3), DType(9))
-"""int32 and int64, of which a shape may be."""
 _MOST_SHARED = 1 << 14
 """Kinds of attributes that are remembered; a large model has some hundreds."""
 _LISTED = ("s", "i", "f", "b", "type", "shape", "tensor", "func")
@@ -73,7 +65,7 @@ class NodeReader:
         self._entries: dict[bytes, tuple[str, Attr]] = {}
         self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
         self._dropped: set[bytes] = set()
-        self._claims: dict[str, bytes] = {}
+        self._shapes = StatedShapes()
         self.colocated = partial(_colocated, self._dropped, source)
         """The names of nodes beside which nodes that were added want to be placed. Raises ModelError."""
 
@@ -95,8 +87,9 @@ class NodeReader:
             )
         if raw.device and raw.device not in self.devices and not _is_colocated(raw):
             self.devices[raw.device] = name
-        if op in _HOLD_VALUES or op in _OF_STATED_SHAPE:
-            self._claims[name] = next((each for each in raw.attr if each.startswith(_SHAPES_ENTRY)), b"")
+        for entry in raw.attr:
+            if entry.startswith(_SHAPES_ENTRY):
+                self._shapes.note(name, entry)
         inputs, controls = self._edges(raw.input)
         attrs = self.attrs(raw.attr, self._dropped, shared=op not in _HOLD_VALUES)
         if large:
@@ -145,21 +138,8 @@ class NodeReader:
         return attrs
 
     def wrong_shapes(self) -> Iterator[str]:
-        """A clause for each node whose output has a shape that constants tell, and that is not what it says.
-
-        TensorFlow's importer finds it by shape inference (graph_constructor.cc, ``ValidateShape``); constants and what
-        initialises variables are what is asked here.
-        """
-        claims: dict[bytes, Shape | None] = {b"": None}
-        for name, entry in self._claims.items():
-            node = self.nodes[name]
-            if entry not in claims:
-                claims[entry] = _only_shape(entry)
-            dims = _told_shape(self.nodes, node)
-            if dims is None:
-                yield f"{node.op} ({name}) takes its shape from a constant that is none"
-            elif not _is_alike(dims.dims, claims[entry]):
-                yield f"{node.op} ({name}) has _output_shapes that are not those of its output"
+        """A clause for each node that TensorFlow refuses because shapes do not fit, as far as shapes are stated."""
+        return self._shapes.misfits(self.nodes)
 
     def default(self, raw: Any) -> Attr:
         """The default of a function's attribute, an ``AttrValue``."""
@@ -234,38 +214,6 @@ def _shared(entries: tuple[bytes, ...]) -> SharedAttrs | None:
         isinstance(each, Tensor | Function) for value in attrs.values() for each in listed(value) or (value,)
     )
     return None if any(of_file) else SharedAttrs(attrs)
-
-
-def _told_shape(nodes: Mapping[str, Node], node: Node) -> Shape | None:
-    """The shape of a node's output as constants tell it, of any dims where they do not; None if they cannot be read."""
-    if node.op in _HOLD_VALUES:
-        value = node.attrs.get("value")
-        return Shape(value.shape) if isinstance(value, Tensor) else Shape(None)
-    source = nodes.get(node.inputs[0].node) if node.inputs else None
-    value = source.attrs.get("value") if source is not None and source.op in _HOLD_VALUES else None
-    if not isinstance(value, Tensor):
-        return Shape(None)
-    if len(value.shape) != 1 or value.shape[0] > _MOST_DIMS or value.dtype not in _SIZES:
-        return None
-    try:
-        return Shape(tuple(value.array.tolist()))
-    except (ModelError, UnreadableFile):
-        return None
-
-
-def _only_shape(entry: bytes) -> Shape | None:
-    """The shape that ``_output_shapes`` says of a node with one output; None where it says none, or not one."""
-    found = messages.RawAttrEntry.FromString(entry).value.list.shape
-    return shape_of(found[0]) if len(found) == 1 else None
-
-
-def _is_alike(dims: tuple[int, ...] | None, claimed: Shape | None) -> bool:
-    """Whether a tensor may have both shapes, of which parts may be unknown."""
-    if dims is None or claimed is None or claimed.dims is None:
-        return True
-    return len(dims) == len(claimed.dims) and all(
-        -1 in (one, other) or one == other for one, other in zip(dims, claimed.dims, strict=True)
-    )
 
 
 def _levels(value: Attr) -> int:

@@ -46,6 +46,11 @@ def base_dtype(dtype: DType) -> DType:
     return DType(dtype.number - 100) if dtype.number > 100 else dtype
 
 
+def is_type(dtype: DType) -> bool:
+    """Whether an attribute may be this type: one that TensorFlow knows, and no reference."""
+    return dtype == base_dtype(dtype) and dtype.number in _NAMES
+
+
 def dtype_name(dtype: DType) -> str:
     """``DType(14)`` as ``"bfloat16"``, as TensorFlow spells it."""
     return _NAMES.get(dtype.number, f"DT_{dtype.number}")[3:].lower()
@@ -88,10 +93,15 @@ def shape_of(proto: Any) -> Shape:
     return Shape(tuple([dim.size for dim in proto.dim]))
 
 
+def _sizes(proto: Any) -> tuple[int, ...]:
+    """The shape of a value, which is known even where it says that it is not (``TensorShape``, tensor_shape.cc)."""
+    return tuple([dim.size for dim in proto.dim])
+
+
 def small_tensor(data: bytes, source: str) -> Tensor:
     """A serialized TensorProto as a constant that is decoded when asked for."""
     proto = messages.TensorProto.FromString(data)
-    shape = shape_of(proto.tensor_shape).dims or ()
+    shape = _sizes(proto.tensor_shape)
     return Tensor(DType(proto.dtype), shape, partial(_decode, data, source), data)
 
 
@@ -100,16 +110,17 @@ def large_tensor(view: memoryview, start: int, end: int, source: str) -> Tensor:
 
     Raises Malformed if that is no TensorProto.
     """
-    number, shape, content = 0, Shape(()), None
+    number, content = 0, None
+    dims: tuple[int, ...] = ()
     for field in fields(view, start, end):
         if field.number == 1 and field.wire == VARINT:
             number, _ = varint(view, field.start, field.end)
         elif field.number == 2 and field.wire == BYTES:
             rest = bytes(view[field.begin : field.end])
-            shape = shape_of(messages.TensorProto.FromString(rest).tensor_shape)
+            dims = _sizes(messages.TensorProto.FromString(rest).tensor_shape)
         elif field.number == 4 and field.wire == BYTES:
             content = view[field.start : field.end]
-    dtype, dims = DType(number), shape.dims or ()
+    dtype = DType(number)
     if content is None or number == STRING:
         return Tensor(dtype, dims, partial(_decode, view[start:end], source))
     return Tensor(dtype, dims, partial(from_bytes, content, dtype, dims, source))
@@ -153,7 +164,7 @@ def _decode(data: memoryview | bytes, source: str) -> Array:
     except DecodeError:
         raise ModelError(f"A constant in {source} is damaged; write or copy the file again.") from None
     dtype = base_dtype(DType(proto.dtype))
-    shape = shape_of(proto.tensor_shape).dims or ()
+    shape = _sizes(proto.tensor_shape)
     if dtype.number == STRING:
         return _strings(proto, shape, source)
     if proto.tensor_content:
