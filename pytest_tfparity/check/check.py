@@ -33,7 +33,6 @@ from ..graph.proof.proof import Proof, prove
 from ..result import ParityResult, quotable
 from ..runtime import RunWanted, may_run, nothing_runs
 from ..settings.spec import NpzSource, ParitySpec
-from .health import healthy, sound
 from .inputs import (
     golden_of,
     golden_path,
@@ -46,7 +45,7 @@ from .inputs import (
 )
 from .pair import Pair, open_pair
 from .run import Clock, Run, RunOutputs, paused_garbage_collection
-from .verdict import all_passed, decided, measured, refusal, said_once
+from .verdict import all_passed, decided, healthy, measured, refusal, said_once, sound
 
 if TYPE_CHECKING:
     from ..goldens.store import Golden

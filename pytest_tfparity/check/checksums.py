@@ -18,10 +18,9 @@ from ..graph.graph import Graph, Tensor
 from ..graph.proof.proof import prove
 from ..result import ParityResult
 from ..settings.spec import ParitySpec
-from .health import sound
 from .inputs import inputs_at_hand
 from .pair import open_pair
-from .verdict import refusal
+from .verdict import refusal, sound
 
 BY_CHECKSUMS = "the weights were compared by their checksums (crc32c), not bit for bit"
 _NOT_LOOKED_AT = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelError, did_you_mean
+from ..errors import ModelError, TfparityError, did_you_mean
 from ..graph import ops
 from ..graph.edit.freeze import frozen
 from ..graph.edit.pruning import executed
@@ -269,8 +269,18 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         ModelError where what is changed is also read: the next answer would be another.
         """
         if self._server.only_answers(outputs):
-            return self._server.run(inputs, outputs, session)
+            found = self._in_library(inputs, outputs) if session == "graph" else None
+            return found or self._server.run(inputs, outputs, session)
         return super().run(inputs, outputs, session=session)
+
+    def _in_library(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array] | None:
+        """What the graph with constants answers, without loading the model, which takes longer than running it.
+
+        None where it is not a graph of constants alone, or TensorFlow's C library does not run it.
+        """
+        with suppress(TfparityError):  # the server says what is wrong
+            return self._sessions.run_in_library(inputs, outputs, "graph")
+        return None
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """See :meth:`.model.HasSession.session`: the loaded model."""

@@ -104,9 +104,9 @@ def _read_summary(path: Path) -> Summary:
 
 def require_files(path: Path) -> None:
     """Raise a GoldenError if one of the two files of a golden is a device or a pipe."""
-    for each in (path, summary_path(path)):
-        if kind := irregular(each):
-            raise GoldenError(f"{each} is {kind}, not a file.")
+    for file in (path, summary_path(path)):
+        if kind := irregular(file):
+            raise GoldenError(f"{file} is {kind}, not a file.")
 
 
 def _check(path: Path, tensors: Mapping[str, Array], summary: Summary) -> None:

@@ -18,9 +18,6 @@ from .graph import (
     listed,
 )
 
-ARGUMENT = "_Arg"
-"""The op that stands for an argument of the function; the position of its first tensor is the attribute ``index``."""
-
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -154,7 +151,7 @@ def body_of(functions: Mapping[str, FunctionBody], function: FunctionBody, attrs
     arguments: list[TensorName] = []
     for name in function.arguments:
         typed = {"T": reader.value(function.types[name])} if name in function.types else {}
-        read[name] = Node(name, ARGUMENT, attrs={"index": len(arguments), **typed})
+        read[name] = Node(name, ops.ARGUMENT, attrs={"index": len(arguments), **typed})
         arguments += [TensorName(name, port) for port in range(reader.argument(name))]
     for node in function.nodes:
         inputs = tuple(tensor for source in node.inputs for tensor in reader.tensors(source))

@@ -211,26 +211,22 @@ class Graph:
         fed = {tensor_name(feed) for feed in feeds}
         done: dict[str, Node] = {}
         started: set[str] = set()
-        stack: list[tuple[str, bool]] = []
         for output in outputs:
-            stack.append((tensor_name(output).node, False))
+            stack = [tensor_name(output).node]
             while stack:
-                name, finished = stack.pop()
+                name = stack[-1]
                 node = self.nodes.get(name)
-                if node is None:
-                    continue
-                if finished:
-                    done[name] = node
-                    continue
-                if name in started:
+                if node is None or name in started:
+                    stack.pop()
+                    if node is not None and name not in done:
+                        done[name] = node
                     continue
                 started.add(name)
-                stack.append((name, True))
-                stack.extend(
-                    (source.node, False)
+                stack += [
+                    source.node
                     for source in reversed(node.inputs)
-                    if source not in fed and source.node not in started
-                )
+                    if source.node not in started and not (fed and source in fed)
+                ]
         return done
 
     def consumers(self) -> dict[TensorName, list[tuple[str, int]]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Container, Iterator, Mapping, 
 from dataclasses import dataclass
 
 from . import ops
-from .function_body import ARGUMENT, Body, body_of
+from .function_body import Body, body_of
 from .graph import Attr, DType, Function, FunctionBody, Node, TensorName, listed
 
 _MOST_NODES = 500_000
@@ -163,7 +163,7 @@ class Inliner:
         gate: tuple[str, ...] = (),
     ) -> Inlined:
         """``body`` with its nodes ``named``; one without inputs waits for ``gate``."""
-        names = {inner.name: named(inner.name) for inner in body.nodes.values() if inner.op != ARGUMENT}
+        names = {inner.name: named(inner.name) for inner in body.nodes.values() if inner.op != ops.ARGUMENT}
         placed = _placing(lambda inner: names.get(inner) or named(inner), body, arguments)
         nodes = [
             Node(
@@ -177,7 +177,7 @@ class Inliner:
                 inner.attrs,
             )
             for inner in body.nodes.values()
-            if inner.op != ARGUMENT
+            if inner.op != ops.ARGUMENT
         ]
         unknown = tuple(f"in function {body.name}, {reason}" for reason in body.unknown)
         return Inlined(nodes=nodes, returns=tuple(map(placed, body.returns)), unknown=unknown)
@@ -309,7 +309,7 @@ def _placing(
 
     def placed(source: TensorName) -> TensorName:
         node = body.nodes.get(source.node)
-        index = node.attrs.get("index") if node is not None and node.op == ARGUMENT else None
+        index = node.attrs.get("index") if node is not None and node.op == ops.ARGUMENT else None
         if isinstance(index, int) and index + source.port < len(arguments):
             return arguments[index + source.port]
         return TensorName(named(source.node), source.port)

@@ -159,6 +159,8 @@ GIVE_VALUES = frozenset(
 )  # fmt: skip
 """Ops that stand where a variable or a reference to one did, and give a value."""
 
+ARGUMENT = "_Arg"
+"""The op that stands for an argument of a function; the position of its first tensor is the attribute ``index``."""
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """Ops that run the function ``f``."""
 IFS = frozenset({"If", "StatelessIf"})

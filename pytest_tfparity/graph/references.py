@@ -13,7 +13,6 @@ from functools import cache
 from typing import NamedTuple
 
 from . import ops
-from .function_body import ARGUMENT, named_functions
 from .graph import Attr, FunctionBody, FunctionNode, Node, TensorName
 from .loops import Lookup
 from .signatures import ANY, REFERENCE, signature, types_of
@@ -72,7 +71,7 @@ class References:
 
     def may_write(self, node: Node | FunctionNode) -> bool:
         """Whether running ``node`` may change a variable, by itself or in a function that it runs."""
-        if _may_change(node.op) and node.op not in self._functions:
+        if may_change(node.op) and node.op not in self._functions:
             return True
         return bool(self._functions) and (self._effects(node).writes or self._pulls(node))
 
@@ -119,7 +118,7 @@ class References:
                 seen |= called
                 stack += called
             self._known[names] = _Effects(
-                writes=any(node.op not in self._functions and _may_change(node.op) for node in inner),
+                writes=any(node.op not in self._functions and may_change(node.op) for node in inner),
                 in_place=any(node.op in ops.IN_PLACE for node in inner),
                 storages=frozenset(storage_of(node) for node in inner if node.op in ops.VARIABLES),
             )
@@ -159,9 +158,9 @@ class References:
 
 
 @cache
-def _may_change(op: str) -> bool:
+def may_change(op: str) -> bool:
     """Whether an op by itself may change what it is given a reference to; so may one that is not known."""
-    is_unknown = ops.registered(op) is None and op != ARGUMENT
+    is_unknown = ops.registered(op) is None and op != ops.ARGUMENT
     return is_unknown or ops.may_write(op) or ops.calls_python(op) or op in ops.IN_PLACE
 
 
@@ -171,7 +170,7 @@ _HANDS_ON = ops.CARRIERS | ops.CALLS | ops.FUNCTIONAL | ops.VARIABLES | {"For", 
 
 def _keeps(op: str) -> bool:
     """Whether ``op`` may give a reference that it was not given now: one kept in a stack, a queue, a feed."""
-    if op in ops.PLACEHOLDERS or op == ARGUMENT:
+    if op in ops.PLACEHOLDERS or op == ops.ARGUMENT:
         return True
     told, known = signature(op), ops.registered(op)
     if told is None or known is None:
@@ -183,6 +182,8 @@ def _keeps(op: str) -> bool:
 
 def _named(op: str, attrs: Mapping[str, Attr], functions: Container[str]) -> Iterator[str]:
     """The functions of the library that a node of ``op`` names, and those that attributes of these name."""
+    from .function_body import named_functions  # late: most graphs have none
+
     for function in named_functions(op, attrs, functions):
         if function.name in functions:
             yield function.name

@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .function_body import ARGUMENT, body_of, named_functions
 from .graph import Attr, AttrReference, DType, Function, Graph, Node, Shape, Tensor, listed, once
-from .ops import CALLS, MERGES, NEXT_ITERATIONS
+from .ops import ARGUMENT, CALLS, MERGES, NEXT_ITERATIONS
 from .read.stated_shapes import is_possible
 from .read.tensors import base_dtype, dtype_name, is_type
 from .read.wire import Malformed, fields
 from .signatures import ANY, REFERENCE, AttributeDef, Signature, Types, signature, types_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_>./\\-]*")
+_OTHER_PROCESS = re.compile(r"(^|/)(job:(?!\*|localhost(/|$))|(task|replica):(?!\*|0+(/|$)))")
+"""A device of another job, task or replica: the session of a process that is on its own has none such, and refuses the
+graph (``Placer``, placer.cc). Of a kind that a machine lacks another is taken (``allow_soft_placement``)."""
 _OP = re.compile(r"_*[A-Z]\w*(>_*[A-Z]\w*)*", re.ASCII)
 """``ValidateOpDef`` (tensorflow/core/framework/op_def_util.cc); with an underscore in front, TensorFlow's own."""
 _PART_OF_DEVICE = (
@@ -32,12 +34,13 @@ _DEVICE = re.compile(rf"/?({_PART_OF_DEVICE}(/{_PART_OF_DEVICE})*)?", re.ASCII)
 class Flaw:
     """Why TensorFlow refuses a node: ``reason`` is a clause that begins with what the node does wrong.
 
-    Without a node it is a clause about the file.
+    Without a node it is a clause about the file. ``refuses`` is what TensorFlow does not do with the file.
     """
 
     reason: str
     node: str = ""
     op: str = ""
+    refuses: str = "import"
 
     def __str__(self) -> str:
         return f"{self.op} ({self.node}) {self.reason}" if self.node else self.reason
@@ -61,13 +64,23 @@ def first_flaw(graph: Graph) -> Flaw | None:
 
 
 def _places(graph: Graph) -> Iterator[Flaw]:
-    """Devices that are none, and functions that stand where an op of TensorFlow does."""
+    """Devices that are none or of another process, and functions that stand where an op of TensorFlow does."""
     for device, name in graph.devices.items():
         if not _DEVICE.fullmatch(device):
             yield Flaw(
                 node=name,
                 op=graph.nodes[name].op,
                 reason=f"is to run on {device!r}, which is the name of no device",
+            )
+        elif _OTHER_PROCESS.search(device):
+            yield Flaw(
+                node=name,
+                op=graph.nodes[name].op,
+                reason=(
+                    f"is to run on {device!r}, in another process than the one that loads the file; freeze it with"
+                    " clear_devices=True"
+                ),
+                refuses="run",
             )
     for name in graph.functions:
         if signature(name) is not None:
@@ -81,6 +94,8 @@ def flaws_of_functions(graph: Graph, nodes: Iterable[Node]) -> list[str]:
     """
     if not graph.functions:
         return []
+    from .function_body import body_of, named_functions  # late: most graphs have none
+
     found: list[str] = []
     seen: set[str] = set()
     stack = list(nodes)
@@ -123,7 +138,7 @@ def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
     known: dict[tuple[str, object], _Node] = {}
     told: dict[str, _Node] = {}
     for name, node in graph.nodes.items():
-        key = (node.op, _dtype_of_constant(node) or id(node.attrs))
+        key = (node.op, (_dtype_of_constant(node) if node.op == "Const" else None) or id(node.attrs))
         own = known.get(key)
         if own is None:
             own = known[key] = _read(graph, node)
@@ -137,11 +152,16 @@ def _refused_nodes(graph: Graph) -> Iterator[Flaw]:
 
 
 def _dtype_of_constant(node: Node) -> DType | None:
-    """The type that a constant states, if it states that and its value and nothing else."""
-    if node.op != "Const" or len(node.attrs) != 2 or type(node.attrs.get("value")) is not Tensor:
+    """The type that the constant ``node`` states, if it states that and its value and nothing else."""
+    if len(node.attrs) != 2 or type(node.attrs.get("value")) is not Tensor:
         return None
     dtype = node.attrs.get("dtype")
     return dtype if isinstance(dtype, DType) else None
+
+
+def has_cycle(graph: Graph) -> bool:
+    """Whether a node of ``graph`` waits for itself, but through the end of a loop."""
+    return next(_cycle(graph), None) is not None
 
 
 def _cycle(graph: Graph) -> Iterator[Flaw]:
@@ -307,7 +327,7 @@ def _shown(values: Sequence[Attr]) -> str:
 
 def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
     own = told[node.name]
-    if own.open:
+    if own.open or not (own.inputs or node.inputs or node.controls):
         return None
     if len(node.inputs) != len(own.inputs):
         return f"takes {len(own.inputs)} inputs and has {len(node.inputs)}"

@@ -17,8 +17,8 @@ from ..graph.effects import Effect, does_more, harmless
 from ..graph.graph import Array, Graph, Tensor, TensorName, tensor_name
 from ..graph.read.tensors import STRING
 from ..graph.variables import written_variable
-from .batches import cut_inputs, joined
-from .c_library import Refused
+from .batches import Cut, cut_inputs, joined
+from .c_library import Refused, c_library
 from .feeds import checked, tensor_spec
 from .importing import Imported, first_line, import_part, registered_ops
 from .plain_part import PlainPart, is_plain
@@ -57,6 +57,30 @@ class _Open:
     imported: Imported
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is to be run: ``feeds`` are those of the first of ``pieces``.
+
+    With ``feed_weights`` the C library is fed with large constants: a session of it that runs often, or that optimises,
+    holds them itself.
+    """
+
+    part: Part
+    wanted: Mapping[str, TensorName]
+    feeds: Arrays
+    cut: Cut
+    pieces: Sequence[Arrays]
+    kind: SessionKind
+    feed_weights: bool
+
+    @property
+    def key(self) -> object:
+        """What a session for it is kept by."""
+        ranks = frozenset((tensor, value.ndim) for tensor, value in self.feeds.items())
+        decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(self.feeds).items())
+        return frozenset(self.wanted.values()), ranks, decided, self.kind
+
+
 @dataclass(frozen=True, slots=True)
 class _UserKey:
     """The session that the user asked for, with these tensors."""
@@ -74,6 +98,24 @@ class Sessions:
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind) -> dict[str, Array]:
         """Run as :meth:`Model.run` says."""
+        asked = self._asked(inputs, outputs, kind)
+        results = self._in_library(asked)
+        if results is None:
+            opened = self._opened(asked)
+            results = [self._run(opened, asked.wanted, piece) for piece in asked.pieces]
+        return joined(self.source.label, asked.cut, results)
+
+    def run_in_library(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind
+    ) -> dict[str, Array] | None:
+        """The same by TensorFlow's C library; None where that is not there or refuses. Raises as ``run`` does."""
+        if c_library() is None:
+            return None
+        asked = self._asked(inputs, outputs, kind)
+        results = self._in_library(asked)
+        return None if results is None else joined(self.source.label, asked.cut, results)
+
+    def _asked(self, inputs: Mapping[str, Array], outputs: Sequence[str], kind: SessionKind) -> _Asked:
         source = self.source
         wanted = {name: self._existing(name) for name in outputs}
         given = checked(source.graph, source.label, inputs)
@@ -86,13 +128,15 @@ class Sessions:
             source.label,
             {tensor: value for tensor, value in inputs_only.items() if tensor in read},
         )
-        first = {**feeds, **cut.pieces[0]}
-        pieces = [{**piece, **source.constants} for piece in cut.pieces]
-        results = self._in_library(part, wanted, first, pieces, kind)
-        if results is None:
-            opened = self._opened(part, tuple(wanted.values()), first, kind)
-            results = [self._run(opened, wanted, piece) for piece in pieces]
-        return joined(source.label, cut, results)
+        return _Asked(
+            part=part,
+            wanted=wanted,
+            feeds={**feeds, **cut.pieces[0]},
+            cut=cut,
+            pieces=[{**piece, **source.constants} for piece in cut.pieces],
+            kind=kind,
+            feed_weights=kind == "graph" and len(cut.pieces) <= _FEW_PIECES,
+        )
 
     def session(self, outputs: Sequence[str] | None) -> Any:
         """A session for the user alone, with the part that ``outputs`` need (None: all but side effects)."""
@@ -150,44 +194,34 @@ class Sessions:
         self.source.check(part)
         return part
 
-    def _opened(
-        self,
-        part: Part,
-        wanted: tuple[TensorName, ...],
-        feeds: Arrays,
-        kind: SessionKind,
-    ) -> _Open:
-        """A session for the part."""
-        key = _key(wanted, feeds, kind)
-        if key not in self._open:
-            self._open[key] = self._import(part, wanted, feeds, kind, hold_weights=kind == "graph")
-        return self._open[key]
-
-    def _in_library(
-        self,
-        part: Part,
-        wanted: Mapping[str, TensorName],
-        feeds: Arrays,
-        pieces: Sequence[Arrays],
-        kind: SessionKind,
-    ) -> list[dict[str, Any]] | None:
-        """What TensorFlow's C library answers to each of ``pieces``; None where Python's package is to be asked.
-
-        It is fed with weights, but for many pieces, or where it optimises.
-        """
-        feed_weights, outputs = kind == "graph" and len(pieces) <= _FEW_PIECES, tuple(wanted.values())
-        key = _key(outputs, feeds, kind)
-        if key in self._open or not is_plain(part) or self.source.producer_ops() is not None:
-            return None
-        if (key, feed_weights) not in self._plain:
-            self._plain[key, feed_weights] = PlainPart.opened(
-                self.source.graph, part, outputs, feeds, kind, feed_weights=feed_weights
+    def _opened(self, asked: _Asked) -> _Open:
+        """A session for what is asked."""
+        if asked.key not in self._open:
+            outputs = tuple(asked.wanted.values())
+            self._open[asked.key] = self._import(
+                asked.part, outputs, asked.feeds, asked.kind, hold_weights=asked.kind == "graph"
             )
-        opened = self._plain[key, feed_weights]
+        return self._open[asked.key]
+
+    def _in_library(self, asked: _Asked) -> list[dict[str, Any]] | None:
+        """What TensorFlow's C library answers to each piece; None where Python's package is to be asked."""
+        if asked.key in self._open or not is_plain(asked.part) or self.source.producer_ops() is not None:
+            return None
+        key = asked.key, asked.feed_weights
+        if key not in self._plain:
+            self._plain[key] = PlainPart.opened(
+                self.source.graph,
+                asked.part,
+                tuple(asked.wanted.values()),
+                asked.feeds,
+                asked.kind,
+                feed_weights=asked.feed_weights,
+            )
+        opened = self._plain[key]
         if opened is None:
             return None
         try:
-            return [opened.run(wanted, piece) for piece in pieces]
+            return [opened.run(asked.wanted, piece) for piece in asked.pieces]
         except Refused:
             return None
 
@@ -328,13 +362,6 @@ class Sessions:
                 f"{_output_of(graph, source.name, wanted)} of {label} takes its input from {source.name}"
                 f" ({source.op}), a data pipeline that is not run. Name {source.name}:0 under `inputs`."
             )
-
-
-def _key(wanted: tuple[TensorName, ...], feeds: Arrays, kind: SessionKind) -> object:
-    """What a session is kept by."""
-    ranks = frozenset((tensor, value.ndim) for tensor, value in feeds.items())
-    decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(feeds).items())
-    return frozenset(wanted), ranks, decided, kind
 
 
 def _predicates(feeds: Arrays) -> dict[TensorName, Array]:

@@ -341,8 +341,10 @@ def test_a_small_file_may_be_written_again_while_its_graph_is_in_use(tmp_path):
 def complete_meta():
     """A meta graph whose saver and variable name nodes that are there."""
     meta = meta_graph_def()
+    text = meta.graph_def.node.add(name="name", op="Placeholder")
+    text.attr["dtype"].type = messages.data_types()["DT_STRING"]
     for field, name in (
-        ("filename_tensor_name", "x:0"),
+        ("filename_tensor_name", "name:0"),
         ("save_tensor_name", "out:0"),
         ("restore_op_name", "out"),
     ):

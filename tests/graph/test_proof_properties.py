@@ -7,6 +7,8 @@ import pytest
 from graphs.generated import Draw, changed, rewritten
 from graphs.plain import align, prove
 from pytest_tfparity.graph.align.divergence import Kind
+from pytest_tfparity.graph.proof.fingerprint import Contents
+from pytest_tfparity.graph.proof.proof import normalised
 
 
 def named(divergences, node: str) -> bool:
@@ -65,7 +67,9 @@ def test_a_graph_and_itself_written_otherwise_are_proven_equal(block):
         side = Draw(seed).side
         proof = prove(side, rewritten(side, seed))
         assert proof.proven, proof.reason
-        assert proof.reference == proof.export
+        contents = Contents()
+        one, other = normalised(side, contents), normalised(rewritten(side, seed), contents)
+        assert one.outputs == other.outputs
         assert align(side, rewritten(side, seed)).divergences == ()
 
 

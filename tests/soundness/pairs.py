@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from graphs import plain
 from pytest_tfparity.graph.graph import DType, Graph, Tensor, tensor_name
 from pytest_tfparity.graph.proof.fingerprint import Contents
 from pytest_tfparity.graph.proof.proof import NormalSide, Proof, Side, normalised
-from pytest_tfparity.graph.proof.proof import prove as _prove
 from pytest_tfparity.graph.read.graphdef import read_graph
 
 Feeds = Mapping[str, Any]
@@ -118,8 +118,8 @@ def prove(reference: Side, export: Side) -> Proof:
 
 def prove_normal(reference: NormalSide, export: NormalSide) -> Proof:
     """:func:`prove` of sides in normal form; what holds from left to right holds from right to left."""
-    made = _prove(reference, export)
-    assert _prove(export, reference).proven is made.proven
+    made = plain.prove_normal(reference, export)
+    assert plain.prove_normal(export, reference).proven is made.proven
     return made
 
 

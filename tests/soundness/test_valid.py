@@ -148,13 +148,53 @@ def said_of(change: Callable[[Any], None]) -> list[str]:
     return found
 
 
-def test_a_device_that_is_none_is_a_flaw_and_one_of_another_machine_is_not() -> None:
+def runs(definition: Any) -> bool:
+    """Whether a session of this machine alone runs ``y`` of a graph, as those do that programs ask for by default."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        with v1.Session(graph=graph, config=v1.ConfigProto(allow_soft_placement=True)) as session:
+            try:
+                session.run("y:0", {"x:0": [1.0]})
+            except tf.errors.InvalidArgumentError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("/gpu:7", True),
+        ("/device:TPU:0", True),
+        ("/job:localhost/replica:0/task:0/device:GPU:0", True),
+        ("/job:*/device:CPU:0", True),
+        ("/task:0", True),
+        ("/job:ps/task:1/device:GPU:0", False),
+        ("/job:localhosts", False),
+        ("/job:localhost/task:1", False),
+        ("/replica:3/cpu:0", False),
+        ("/task:10", False),
+    ],
+)
+def test_a_device_of_another_process_is_a_flaw_as_it_is_to_a_session(name: str, own: bool) -> None:
+    with tf.Graph().as_default() as graph:
+        tf.nn.relu(tf.compat.v1.placeholder(tf.float32, [1], name="x"), name="y")
+    definition = graph.as_graph_def()
+    definition.node[1].device = name
+    assert runs(definition) is own
+    found = list(flaws(Written(definition=definition, inputs=("x",), outputs=("y",)).graph))
+    said = f"Relu (y) is to run on {name!r}, in another process than the one that loads the file"
+    assert [str(flaw).partition(";")[0] for flaw in found] == ([] if own else [said])
+    assert {flaw.refuses for flaw in found} <= {"run"}
+
+
+def test_a_device_that_is_none_is_a_flaw_and_one_that_a_machine_lacks_is_not() -> None:
     def device(name: str) -> Callable[[Any], None]:
         return lambda definition: setattr(definition.node[0], "device", name)
 
     (said,) = said_of(device("x"))
     assert said.endswith("is to run on 'x', which is the name of no device")
-    for name in ("/job:ps/task:1/device:GPU:0", "/gpu:7", "cpu:0", "/", "/device:XLA_CPU:0"):
+    for name in ("/gpu:7", "cpu:0", "/", "/device:XLA_CPU:0"):
         assert said_of(device(name)) == []
 
 

@@ -11,13 +11,13 @@ from ...graph.align.divergence import Kind
 from ...graph.edit.repair import Graft, Repair, Wire
 from ...graph.graph import TensorName
 from ...graph.layer import common_layer, layer_of
-from ...graph.proof.proof import Side, prove
+from ...graph.proof.proof import Side, differing_outputs, prove
 from ...wording import enumerated
 from ..alignment import divergences, proof
 from ..cause import Cause, Suspicion
 from ..computed_tensors import ComputedTensors, export_tensors, reference_tensors
 from ..evidence import Evidence
-from ..needed import export_flow, reference_flow, taken_reference
+from ..needed import export_flow, normal_export, normal_reference, reference_flow, taken_reference
 from ..places.batch_norms import reference_norms
 from ..runner import OutputArrays, Runner
 
@@ -91,8 +91,7 @@ def _wrong_input(evidence: Evidence) -> Iterator[Suspicion]:
 
 def _wrong_output(evidence: Evidence) -> Iterator[Suspicion]:
     """Outputs of the export that are another tensor of the reference."""
-    prints = zip(evidence[proof].reference, evidence[proof].export, strict=False)
-    wrong = [index for index, (right, got) in enumerate(prints) if right != got]
+    wrong = differing_outputs(evidence[normal_reference], evidence[normal_export])
     if not wrong or not _misplaced(evidence):
         return
     case = evidence.case

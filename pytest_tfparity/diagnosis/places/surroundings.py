@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ...graph.function_body import ARGUMENT, Body, body_of
+from ...graph import ops
+from ...graph.function_body import Body, body_of
 from ...graph.graph import Array, Attr, Function, FunctionBody, Graph, Node, Tensor, TensorName
 from ...graph.live_graph import LiveGraph, live_graph
 
@@ -56,7 +57,9 @@ class Surroundings:
         given = (
             node.inputs if "body" in node.attrs else node.inputs[1:]
         )  # a branch is not given what chose it
-        places = {each.name: each.attrs.get("index") for each in self.nodes.values() if each.op == ARGUMENT}
+        places = {
+            each.name: each.attrs.get("index") for each in self.nodes.values() if each.op == ops.ARGUMENT
+        }
         return [
             name
             for name, index in places.items()
@@ -76,7 +79,7 @@ class Surroundings:
         loop = self._body(node, "body") if attribute in ("body", "cond") else None
         given = node.inputs if loop is not None else node.inputs[1:]  # a branch is not given what chose it
         for each in inner.nodes.values():
-            index = each.attrs.get("index") if each.op == ARGUMENT else None
+            index = each.attrs.get("index") if each.op == ops.ARGUMENT else None
             if not isinstance(index, int) or index >= len(given):
                 continue
             value = self.flow.constant(given[index])
@@ -100,4 +103,4 @@ def _hands_on(loop: Body, index: int) -> bool:
     returned = loop.returns[index]
     while (node := loop.nodes.get(returned.node)) is not None and node.op == "Identity":
         returned = node.inputs[0]
-    return node is not None and node.op == ARGUMENT and node.attrs.get("index") == index
+    return node is not None and node.op == ops.ARGUMENT and node.attrs.get("index") == index

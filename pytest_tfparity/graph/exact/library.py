@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from .. import ops
-from ..function_body import ARGUMENT, Body, body_of
+from ..function_body import Body, body_of
 from ..graph import Attr, DType, Function, FunctionBody, FunctionInput, FunctionNode, Node, TensorName, listed
 from .emit import PREFIX
 from .order import needed_by
@@ -184,9 +184,9 @@ class _Reader:
     def nodes_of(self, live: Mapping[str, Node]) -> Iterator[FunctionNode]:
         """The nodes as a FunctionDef has them, without the arguments."""
         for node in live.values():
-            if node.op == ARGUMENT:
+            if node.op == ops.ARGUMENT:
                 continue
-            waits = (each for each in node.controls if each in live and live[each].op != ARGUMENT)
+            waits = (each for each in node.controls if each in live and live[each].op != ops.ARGUMENT)
             yield FunctionNode(
                 name=node.name,
                 op=node.op,

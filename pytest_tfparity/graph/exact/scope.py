@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .. import ops
-from ..function_body import ARGUMENT
 from ..graph import Attr, DType, Node, TensorName
 from ..signatures import REFERENCE, Signature, signature, types_of
 from .attributes import allowed, complete, has_float32, on_values, stated, types_in, widened_attributes
@@ -84,7 +83,7 @@ class Scope:
         node = self.whole.get(tensor.node)
         if node is None:
             raise Unwidened(f"{tensor} is not there")
-        if node.op == ARGUMENT:
+        if node.op == ops.ARGUMENT:
             kind = node.attrs.get("T")
             return (kind.number,) if isinstance(kind, DType) else ()
         found = types_of(node.op, node.attrs)
@@ -96,7 +95,7 @@ class Scope:
 
     def add(self, node: Node) -> None:
         """What computes ``node`` in float64, if there is anything to it: no op that runs functions."""
-        if node.op == ARGUMENT or decides(node.op):
+        if node.op == ops.ARGUMENT or decides(node.op):
             return
         told, types = signature(node.op), types_of(node.op, node.attrs)
         if told is None or types is None:

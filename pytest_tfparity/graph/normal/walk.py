@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from .. import ops
-from ..function_body import body_of
 from ..graph import Array, Attr, DType, Function, Graph, Node, Tensor, TensorName, listed
 from ..live import Liveness, liveness
 from ..loops import hands_on, is_back_edge, mixed_frames
@@ -517,6 +516,8 @@ class _Walk:
             return None
         if self.budget.refusal(called.name) is not None:
             return None
+        from ..function_body import body_of
+
         body = body_of(self.graph.functions, called, function.attrs)
         walk = _Walk(
             Graph(body.nodes, self.graph.functions),

@@ -53,6 +53,12 @@ class Contents:
             known = self._of[id(tensor)] = (tensor, self._digest_once(tensor))
         return known[1]
 
+    def alike(self, one: Tensor, other: Tensor) -> bool:
+        """Whether two constants have the same dtype, shape and bits."""
+        if one.written is not None and one.written == other.written:
+            return one.array is not None  # which raises if it cannot be read
+        return self.digest(one) == self.digest(other)
+
     def _digest_once(self, tensor: Tensor) -> bytes:
         """The name of a constant that was not asked for; most small ones stand in the other side's file, too."""
         if tensor.written is None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .. import ops
 from ..graph import Array, DType, Graph, Shape, Tensor, TensorName
-from ..live import Liveness, liveness
-from ..live_graph import LiveGraph, live_graph
 from ..normal.form import NormalGraph, partitions
-from ..normal.walk import normal_form
 from ..read.tensors import base_dtype, dtype_name
 from ..signatures import ANY, types_of
 from .fingerprint import Contents, Fingerprint, combined, edge_fingerprint, fingerprints
+from .lockstep import in_lockstep
+
+if TYPE_CHECKING:
+    from ..live import Liveness
+    from ..live_graph import LiveGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +49,11 @@ class Side:
 class Proof:
     """Whether both sides are the same function of their inputs, and if not, why that is not known.
 
-    ``reason`` is one clause; None if proven. Fingerprints are in hexadecimal, one an output, and mean something
-    beside one another alone. ``notes`` are sentences about what a proof leaves open.
+    ``reason`` is one clause; None if proven. ``notes`` are sentences about what a proof leaves open.
     """
 
     proven: bool
     reason: str | None
-    reference: tuple[str, ...]
-    export: tuple[str, ...]
     notes: tuple[str, ...] = ()
     side: NormalSide | None = field(default=None, repr=False)
 
@@ -69,7 +69,7 @@ class Proof:
     @classmethod
     def none(cls, reason: str, *, side: NormalSide | None = None) -> Proof:
         """No proof, for a reason that keeps both sides from being compared; ``side`` is the reference if it is read."""
-        return cls(proven=False, reason=reason, reference=(), export=(), side=side)
+        return cls(proven=False, reason=reason, side=side)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +93,18 @@ class NormalSide:
     @cached_property
     def taken(self) -> LiveGraph:
         """The part of the graph that the outputs need, without the dead sides of its conditionals."""
+        from ..live_graph import live_graph
+
         side = self.side
         return live_graph(side.graph, side.outputs, side.inputs, side.feeds, side.variables, found=self._live)
 
     @cached_property
     def _live(self) -> Liveness | None:
         """What runs; None where functions are kept or written out as the one who asks wants it."""
+        from ..live import (
+            liveness,
+        )  # late, with all that a pair that is the same node by node needs nothing of
+
         side = self.side
         if side.graph.functions and not self.lowered:
             return None
@@ -203,18 +209,12 @@ def prove(reference: NormalSide, export: NormalSide) -> Proof:
     same attributes on constants with the same bits. No claim is made about inputs that one side
     refuses (another static shape, say), nor where a random, stateful or unknown op matters.
     """
-    expected, given = comparable(reference, export)
-    outputs = expected.outputs, given.outputs
-    reason = _first_doubt([expected.doubts, given.doubts]) or _unlike(reference.side, export.side)
-    if reason is None and outputs[0] != outputs[1]:
-        simple = expected.simpler_outputs, given.simpler_outputs
-        outputs = simple if simple[0] == simple[1] else outputs
-        reason = _differing(reference.side, *outputs)
+    reason = _unlike(reference.side, export.side)
+    if reason is not None or not in_lockstep(reference.side, export.side, reference.contents):
+        reason = _first_doubt(*comparable(reference, export)) or reason or _differing(reference, export)
     return Proof(
         proven=reason is None,
         reason=reason,
-        reference=tuple(each.hex() for each in outputs[0]),
-        export=tuple(each.hex() for each in outputs[1]),
         notes=tuple(_notes(reference.side, export.side)),
         # Of the reference alone: its fingerprint must not depend on how the export stores its variables.
         side=reference,
@@ -232,6 +232,8 @@ def form_of(
     side: Side, *, joined: bool = False, lowered: bool = False, live: Liveness | None = None
 ) -> NormalGraph:
     """The normal form of one side; the rest is as :func:`~..normal.walk.normal_form` takes it."""
+    from ..normal.walk import normal_form
+
     return normal_form(
         side.graph,
         side.outputs,
@@ -244,10 +246,10 @@ def form_of(
     )
 
 
-def _first_doubt(doubts: Sequence[Sequence[str]]) -> str | None:
-    for side, reasons in zip(("reference", "export"), doubts, strict=True):
-        if reasons:
-            return f"{reasons[0]} in the {side}"
+def _first_doubt(reference: NormalSide, export: NormalSide) -> str | None:
+    for role, side in (("reference", reference), ("export", export)):
+        if side.doubts:
+            return f"{side.doubts[0]} in the {role}"
     return None
 
 
@@ -266,8 +268,17 @@ def _unlike(reference: Side, export: Side) -> str | None:
     return None
 
 
-def _differing(side: Side, reference: Sequence[bytes], export: Sequence[bytes]) -> str | None:
-    names = [str(n) for n, a, b in zip(side.outputs, reference, export, strict=True) if a != b]
+def differing_outputs(reference: NormalSide, export: NormalSide) -> tuple[int, ...]:
+    """Which outputs, by their number, are not the same function, as far as the normal forms tell."""
+    one, other = comparable(reference, export)
+    if one.outputs == other.outputs or one.simpler_outputs == other.simpler_outputs:
+        return ()
+    prints = zip(one.outputs, other.outputs, strict=False)
+    return tuple(index for index, (expected, given) in enumerate(prints) if expected != given)
+
+
+def _differing(reference: NormalSide, export: NormalSide) -> str | None:
+    names = [str(reference.side.outputs[index]) for index in differing_outputs(reference, export)]
     return f"{', '.join(names)}: the graphs differ" if names else None
 
 

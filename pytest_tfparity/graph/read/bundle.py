@@ -8,13 +8,13 @@ tensorflow/core/util/tensor_bundle/tensor_bundle.h, tensorflow/core/protobuf/ten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -27,10 +27,12 @@ from .checkpoints import checkpoint_file, checkpoint_text, v1_error
 from .checkpoints import find_checkpoint as find_checkpoint
 from .checkpoints import other_checkpoints as other_checkpoints
 from .mapped import mapped
-from .slices import FULL, Extent, Slice, assembled, resolved, slice_key, slice_shape, slice_spec
 from .table import crc32c, masked, masked_crc32c, read_table
 from .tensors import STRING, dtype_name, from_bytes, numpy_dtype, packed_strings, shape_of, string_array
 from .wire import Malformed
+
+if TYPE_CHECKING:
+    from .slices import Slice
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """The tensor by which an object-based checkpoint (``tf.train.Checkpoint``) is known: how its objects hang together."""
@@ -108,6 +110,8 @@ class Bundle:
 
         Raises ModelError if the checkpoint holds the tensor with another shape or not all of the part.
         """
+        from .slices import slice_spec  # late, like all of it: most checkpoints hold no part of a tensor
+
         entry = self.entry(name)
         wanted = slice_spec(spec)
         if wanted is None:
@@ -131,6 +135,8 @@ class Bundle:
         kind = numpy_dtype(entry.dtype)
         if kind is None:
             raise self._unreadable(key, entry)
+        from .slices import assembled, slice_key, slice_shape
+
         parts = []
         for place in entry.slices:
             part_key = slice_key(key, place)
@@ -146,6 +152,8 @@ class Bundle:
 
     def _resolved(self, name: str, place: Slice, entry: Entry) -> tuple[slice, ...]:
         """Where a part lies in its tensor. Raises ModelError if it reaches beyond it."""
+        from .slices import resolved
+
         try:
             return resolved(place, entry.shape)
         except ModelError as error:
@@ -272,19 +280,22 @@ def _entry(key: bytes, raw: Any, source: str) -> Entry:
                 f"{source} is damaged: {_text(key)!r} ({dtype_name(dtype)} {list(shape)}) needs {needed:,}"
                 f" bytes and has {raw.size:,}."
             )
-    slices = tuple(
-        tuple(Extent(e.start, e.length if e.WhichOneof("value") else FULL) for e in part.extent)
-        for part in raw.slices
-    )
     return Entry(
         dtype=dtype,
         shape=shape,
-        slices=slices,
+        slices=tuple(_slices(raw)) if raw.slices else (),
         shard=raw.shard_id,
         offset=raw.offset,
         size=raw.size,
         checksum=raw.crc32c,
     )
+
+
+def _slices(raw: Any) -> Iterator[Slice]:
+    from .slices import FULL, Extent
+
+    for part in raw.slices:
+        yield tuple(Extent(e.start, e.length if e.WhichOneof("value") else FULL) for e in part.extent)
 
 
 def checksum_of(array: Array) -> int:

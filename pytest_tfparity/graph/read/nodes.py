@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from sys import intern
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.protobuf.message import DecodeError
 
@@ -39,6 +39,7 @@ _DROPPED_ENTRIES = tuple(b"\n%c%b\x12" % (len(key), key.encode()) for key in _DR
 _CLASS = _DROPPED[1]
 _CLASS_ENTRY = _DROPPED_ENTRIES[1]
 _SHAPES_ENTRY = _DROPPED_ENTRIES[0]
+_VALUE_ENTRY = b"\n\x05value\x12"
 _COLOCATED = "loc:@"
 """How an element of ``_class`` begins that names the node beside which to place one (kColocationGroupPrefix)."""
 _HOLD_VALUES = frozenset({"Const", "HostConst"})
@@ -48,6 +49,8 @@ _LAST_PORT = (1 << 31) - 1
 """The number of an output is an ``int`` (tensorflow/core/graph/tensor_id.h)."""
 _MOST_SHARED = 1 << 14
 """Kinds of attributes that are remembered; a large model has some hundreds."""
+_Whole: TypeAlias = tuple[Mapping[str, Attr], bytes | None]
+"""The attributes of a node, and what stands there as its ``_output_shapes``."""
 _LISTED = ("s", "i", "f", "b", "type", "shape", "tensor", "func")
 
 
@@ -64,6 +67,7 @@ class NodeReader:
         self._inputs: dict[str, TensorName | str] = {}
         self._entries: dict[bytes, tuple[str, Attr]] = {}
         self._attrs: dict[tuple[bytes, ...], Mapping[str, Attr]] = {}
+        self._whole: dict[tuple[bytes, ...], _Whole] = {}
         self._dropped: set[bytes] = set()
         self._shapes = StatedShapes()
         self.colocated = partial(_colocated, self._dropped, source)
@@ -74,27 +78,65 @@ class NodeReader:
 
         Raises ModelError if its name or op is empty or its name was there before.
         """
-        name, op = raw.name, raw.op
-        if not name or not op:
-            raise ModelError(
-                f"{self._source} is no TensorFlow graph, or it is damaged: node {len(self.nodes) + 1}"
-                f" ({name or op or 'nameless'!r}) has no {'op' if name else 'name'}."
-            )
-        if name in self.nodes:
-            raise ModelError(
-                f"{self._source} holds two nodes named {name!r}; TensorFlow refuses such a graph."
-                " Export it again."
-            )
-        if raw.device and raw.device not in self.devices and not _is_colocated(raw):
-            self.devices[raw.device] = name
-        for entry in raw.attr:
-            if entry.startswith(_SHAPES_ENTRY):
-                self._shapes.note(name, entry)
-        inputs, controls = self._edges(raw.input)
-        attrs = self.attrs(raw.attr, self._dropped, shared=op not in _HOLD_VALUES)
+        name, op, given = raw.name, raw.op, tuple(raw.attr)
+        if not name or not op or name in self.nodes:
+            raise self._refusal(name, op)
+        if raw.device:
+            self._place(name, raw.device, given)
+        texts = raw.input
+        inputs, controls = self._edges(texts) if texts else ((), ())
+        if op in _HOLD_VALUES:
+            attrs: Mapping[str, Attr] = self._held(name, given)
+        else:
+            attrs, shapes = self._whole.get(given) or self._first_met(given)
+            if shapes is not None:
+                self._shapes.note(name, shapes)
         if large:
             attrs = {**attrs, **large}
         self.nodes[name] = Node(name, intern(op), inputs, controls, attrs)
+        if ":" not in name and name[0] != "^":  # later nodes read it by its name, most of them
+            self._inputs[name] = TensorName(name, 0)
+
+    def _place(self, name: str, device: str, given: Iterable[bytes]) -> None:
+        """Note where a node wants to run; of one that is placed beside another nobody reads it."""
+        if device not in self.devices and not any(entry.startswith(_CLASS_ENTRY) for entry in given):
+            self.devices[device] = name
+
+    def _refusal(self, name: str, op: str) -> ModelError:
+        """What is wrong with the name or op of the next node."""
+        if name and op:
+            return ModelError(
+                f"{self._source} holds two nodes named {name!r}; TensorFlow refuses such a graph."
+                " Export it again."
+            )
+        return ModelError(
+            f"{self._source} is no TensorFlow graph, or it is damaged: node {len(self.nodes) + 1}"
+            f" ({name or op or 'nameless'!r}) has no {'op' if name else 'name'}."
+        )
+
+    def _first_met(self, given: tuple[bytes, ...]) -> _Whole:
+        """What serialized map entries are, remembered as they stand in the file."""
+        shapes = next((entry for entry in reversed(given) if entry.startswith(_SHAPES_ENTRY)), None)
+        found = self._whole[given] = self.attrs(given, self._dropped), shapes
+        return found
+
+    def _held(self, name: str, given: Iterable[bytes]) -> dict[str, Attr]:
+        """The attributes of the constant ``name``, which are hardly those of another one."""
+        attrs: dict[str, Attr] = {}
+        for entry in given:
+            known = self._entries.get(entry)
+            if known is None:
+                # The third byte is the first of the key.
+                if entry[2:3] == b"_" and entry.startswith(_DROPPED_ENTRIES):
+                    self._dropped.add(entry)
+                    if entry.startswith(_SHAPES_ENTRY):
+                        self._shapes.note(name, entry)
+                    continue
+                known = self._entry(entry)
+            attrs[known[0]] = known[1]
+        for key in _DROPPED:
+            attrs.pop(key, None)
+        return attrs
 
     def add_large(self, view: memoryview, start: int, end: int) -> None:
         """Take in the NodeDef in ``view[start:end]`` without copying its tensors. Raises Malformed."""
@@ -109,26 +151,16 @@ class NodeReader:
                 rest += view[field.begin : field.end]
         self.add(messages.RawNodeDef.FromString(bytes(rest)), large)
 
-    def attrs(
-        self, raw: Iterable[bytes], dropped: set[bytes] | None = None, *, shared: bool = True
-    ) -> Mapping[str, Attr]:
-        """Serialized map entries as attributes by name; those that never matter are put into ``dropped`` instead.
-
-        ``shared`` says that they may be those of another graph as well, which those of constants hardly are.
-        """
+    def attrs(self, raw: Iterable[bytes], dropped: set[bytes] | None = None) -> Mapping[str, Attr]:
+        """Serialized map entries as attributes by name; those that never matter are put into ``dropped`` instead."""
         given = tuple(raw)
-        # The third byte is the first of the key: a slice is the cheaper test, and there are many entries.
-        entries = tuple(
-            [entry for entry in given if entry[2:3] != b"_" or not entry.startswith(_DROPPED_ENTRIES)]
-        )
+        entries = tuple([entry for entry in given if not entry.startswith(_DROPPED_ENTRIES)])
         if dropped is not None and len(entries) < len(given):
             dropped.update(set(given).difference(entries))
         attrs = self._attrs.get(entries)
         if attrs is None:
-            attrs = _shared(entries) if shared else None
-            if attrs is None:
-                attrs = self._decoded(entries)
-            self._attrs[entries] = attrs
+            shared = _shared(entries)
+            attrs = self._attrs[entries] = self._decoded(entries) if shared is None else shared
         return attrs
 
     def _decoded(self, entries: Iterable[bytes]) -> dict[str, Attr]:
@@ -155,21 +187,40 @@ class NodeReader:
         return inputs, tuple([edge for edge in edges if not isinstance(edge, TensorName)])
 
     def _edge(self, text: str) -> TensorName | str:
-        edge = intern(text[1:]) if text.startswith("^") else _interned(tensor_name(text))
-        if isinstance(edge, TensorName) and edge.port > _LAST_PORT:  # a crash of TensorFlow's importer
-            raise ModelError(f"{self._source} is damaged: a node reads {text!r}. Write or copy it again.")
+        if text.startswith("^"):
+            edge: TensorName | str = intern(text[1:])
+        else:
+            source = tensor_name(text)
+            if source.port > _LAST_PORT:  # a crash of TensorFlow's importer
+                raise ModelError(f"{self._source} is damaged: a node reads {text!r}. Write or copy it again.")
+            node = self._inputs.get(source.node)
+            edge = TensorName(node.node if isinstance(node, TensorName) else source.node, source.port)
         self._inputs[text] = edge
         return edge
 
     def _entry(self, entry: bytes) -> tuple[str, Attr]:
         known = self._entries.get(entry)
         if known is None:
-            raw = messages.RawAttrEntry.FromString(entry)
-            known = intern(raw.key), self._value(raw.value)
-            if _levels(known[1]) > _MOST_LEVELS:
-                raise Malformed(f"attribute {known[0]!r} is nested deeper than TensorFlow reads")
+            known = self._tensor(entry) or self._any(messages.RawAttrEntry.FromString(entry))
             self._entries[entry] = known
         return known
+
+    def _tensor(self, entry: bytes) -> tuple[str, Tensor] | None:
+        """The attribute ``value`` as most constants have it: lengths of one byte, and a tensor in field 8."""
+        size = len(entry)
+        if (
+            11 < size < 137
+            and entry.startswith(_VALUE_ENTRY)
+            and entry[8:11] == bytes((size - 9, 66, size - 11))
+        ):
+            return "value", small_tensor(entry[11:], self._source)
+        return None
+
+    def _any(self, raw: Any) -> tuple[str, Attr]:
+        value = self._value(raw.value)
+        if _levels(value) > _MOST_LEVELS:
+            raise Malformed(f"attribute {raw.key!r} is nested deeper than TensorFlow reads")
+        return intern(raw.key), value
 
     def _value(self, raw: Any) -> Attr:
         kind = raw.WhichOneof("value")
@@ -244,15 +295,6 @@ def _is_texts(value: Any) -> bool:
     if kind == "list":
         return not any(getattr(value.list, other) for other in _LISTED if other != "s")
     return kind is None or (kind == "s" and not value.s)
-
-
-def _is_colocated(raw: Any) -> bool:
-    """Whether a node is placed beside another: then nobody reads its own device."""
-    return any(entry.startswith(_CLASS_ENTRY) for entry in raw.attr)
-
-
-def _interned(source: TensorName) -> TensorName:
-    return TensorName(intern(source.node), source.port)
 
 
 def read_function(raw: Any, reader: NodeReader) -> FunctionBody:

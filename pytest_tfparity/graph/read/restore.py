@@ -30,7 +30,6 @@ from ..variables import Storage, storage_of
 from .bundle import Bundle
 from .checkpoints import checkpoint_text
 from .graphdef import MetaGraph, Saver, Variable
-from .slices import resolved, slice_shape, slice_spec
 
 Ema: TypeAlias = str | tuple[str, ...] | None
 """``"none"``, ``"trainable"``, ``"all"``, patterns of variable names, or None: what the saver restores.
@@ -148,11 +147,20 @@ def _word_for(wired: Mapping[str, RestoredKey | None], meta: MetaGraph, bundle: 
 def restored(key: RestoredKey, bundle: Bundle) -> Tensor:
     """The value that ``key`` stands for, read when asked for."""
     whole = bundle.tensors[key.key]
-    spec = slice_spec(key.slice)
-    shape = slice_shape(resolved(spec.place, spec.shape)) if spec else whole.shape
-    if not spec and key.shape in (None, whole.shape):
+    shape = _part_shape(key.slice) if key.slice else None
+    if shape is None and key.shape in (None, whole.shape):
         return whole
-    return Tensor(whole.dtype, key.shape or shape, partial(_read, key, bundle))
+    return Tensor(
+        whole.dtype, key.shape or (whole.shape if shape is None else shape), partial(_read, key, bundle)
+    )
+
+
+def _part_shape(part: str) -> tuple[int, ...] | None:
+    """The shape of a part of a tensor, spelt as RestoreV2 spells it; None of the whole."""
+    from .slices import resolved, slice_shape, slice_spec  # late: most checkpoints hold no part of a tensor
+
+    spec = slice_spec(part)
+    return slice_shape(resolved(spec.place, spec.shape)) if spec else None
 
 
 def _read(key: RestoredKey, bundle: Bundle) -> Array:

@@ -8,7 +8,7 @@ Quantised types are the integers that they store. Formats: ``types.proto``, ``te
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -100,9 +100,37 @@ def _sizes(proto: Any) -> tuple[int, ...]:
 
 def small_tensor(data: bytes, source: str) -> Tensor:
     """A serialized TensorProto as a constant that is decoded when asked for."""
+    plain = _plain(data)
+    if plain is not None:
+        dtype, shape, content = plain
+        return Tensor(dtype, shape, partial(from_bytes, content, dtype, shape, source), data)
     proto = messages.TensorProto.FromString(data)
     shape = _sizes(proto.tensor_shape)
     return Tensor(DType(proto.dtype), shape, partial(_decode, data, source), data)
+
+
+def _plain(data: bytes) -> tuple[DType, tuple[int, ...], bytes] | None:
+    """Type, shape and content of a TensorProto as TensorFlow writes most: these, in this order, in lengths of one byte.
+
+    None of one that is otherwise, or holds strings.
+    """
+    if len(data) < 7 or data[0] != 0x08 or data[2] != 0x12 or data[1] >= 100 or data[1] == STRING:
+        return None
+    shape_end = 4 + data[3]
+    content = data[shape_end + 2 :]
+    if (
+        data[3] >= 0x80
+        or not 0 < len(content) < 0x80
+        or data[shape_end : shape_end + 2] != b'"%c' % len(content)
+    ):
+        return None
+    return DType(data[1]), _dims(data[2:shape_end]), content
+
+
+@lru_cache(maxsize=1024)
+def _dims(data: bytes) -> tuple[int, ...]:
+    """The dimensions that a serialized TensorProto with nothing but a shape has."""
+    return _sizes(messages.TensorProto.FromString(data).tensor_shape)
 
 
 def large_tensor(view: memoryview, start: int, end: int, source: str) -> Tensor:

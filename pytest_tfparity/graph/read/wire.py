@@ -69,3 +69,19 @@ def fields(view: memoryview, start: int, end: int) -> Iterator[Field]:
         if not number or position > end:
             raise Malformed(f"the field at byte {begin} does not end within its message")
         yield Field(number, wire, begin, value, position)
+
+
+def run_end(view: memoryview, start: int, end: int, tag: int, most: int) -> int:
+    """Where a run of fields that begins at ``start`` ends, each with the one byte ``tag`` and at most ``most`` bytes.
+
+    It ends where something else begins, or what is no field.
+    """
+    position = start
+    while position + 1 < end and view[position] == tag:
+        length, value = view[position + 1], position + 2
+        if length >= 0x80:
+            length, value = varint(view, position + 1, end)
+        if length > most or value + length > end:
+            break
+        position = value + length
+    return position
