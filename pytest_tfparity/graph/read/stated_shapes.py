@@ -93,7 +93,7 @@ class StatedShapes:
             own = rule(node, inputs, nodes)
         except _Misfit as misfit:
             return str(misfit)
-        if entry is None or self._is_said(entry, own):
+        if entry is None or node.op in _WITHOUT_OUTPUT or self._is_said(entry, own):
             return None
         return "has _output_shapes that are not those of its output"
 
@@ -108,7 +108,10 @@ class StatedShapes:
         """What an entry says of each output; None for one that is no list of shapes, which is passed over."""
         if entry not in self._read:
             value = messages.RawAttrEntry.FromString(entry).value
-            other = value.WhichOneof("value") != "list" or any(getattr(value.list, kind) for kind in _OTHERS)
+            # No value at all is an empty list (``AttrValueHasType``, attr_value_util.cc).
+            other = value.WhichOneof("value") not in ("list", None) or any(
+                getattr(value.list, kind) for kind in _OTHERS
+            )
             self._read[entry] = None if other else tuple(shape_of(each).dims for each in value.list.shape)
         return self._read[entry]
 
@@ -196,6 +199,15 @@ def _with_default(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node])
     if len(inputs) == 1:
         _same(inputs[0], dims)
     return dims
+
+
+def _ensured(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> Dims:
+    dims = _attribute(node)
+    if len(inputs) != 1 or inputs[0] is None:
+        return dims
+    if dims is None:  # which the shape function takes for a rank of -1
+        raise _Misfit("states no shape where one is known")
+    return _same(inputs[0], dims)
 
 
 def _unchanged(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> Dims:
@@ -298,13 +310,16 @@ def _product(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> D
 _OF_ATTRIBUTE = frozenset({"Placeholder", "VariableV2", "TemporaryVariable"})
 _OF_INPUTS: frozenset[_Rule] = frozenset({_unchanged, _broadcast})
 """Rules that ask for nothing but the shapes of the inputs."""
+_PUTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+_WITHOUT_OUTPUT = frozenset({"SaveV2", *_PUTS})
 _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_CONSTANTS, _constant),
     **dict.fromkeys(_OF_ATTRIBUTE, _stated),
     "PlaceholderWithDefault": _with_default,
+    "EnsureShape": _ensured,
     "VarHandleOp": _handle,
     "ReadVariableOp": _read,
-    **dict.fromkeys(("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"), _put),
+    **dict.fromkeys(_PUTS, _put),
     **dict.fromkeys(("Assign", "AssignAdd", "AssignSub"), _assigned),
     **dict.fromkeys(
         ("Fill", "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"), _filled
