@@ -166,3 +166,10 @@ def test_what_is_written_twice_on_one_side_is_left_to_the_normal_form() -> None:
         plan("y", "AddV2", "a", other, T=FLOAT)
     assert not in_lockstep(side(once, "y"), side(twice, "y"), Contents())
     assert proof(side(once, "y"), side(twice, "y")).proven
+
+
+def test_a_node_that_waits_for_itself_on_either_side_proves_nothing() -> None:
+    waiting = changed("sum", controls=("y",))
+    for sides in ((network(waiting), network(frozen=True)), (network(), network(waiting, frozen=True))):
+        assert not alike(*sides)
+        assert not proof(*sides).proven
