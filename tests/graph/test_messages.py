@@ -12,6 +12,7 @@ def theirs():
         full_type_pb2,
         function_pb2,
         graph_pb2,
+        kernel_def_pb2,
         node_def_pb2,
         op_def_pb2,
         resource_handle_pb2,
@@ -32,8 +33,8 @@ def theirs():
 
     modules = (
         attr_value_pb2, full_type_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2, resource_handle_pb2,
-        tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, variable_pb2, versions_pb2, meta_graph_pb2, saver_pb2,
-        tensor_bundle_pb2, checkpoint_state_pb2, saved_model_pb2, trackable_object_graph_pb2,
+        kernel_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, variable_pb2, versions_pb2, meta_graph_pb2,
+        saver_pb2, tensor_bundle_pb2, checkpoint_state_pb2, saved_model_pb2, trackable_object_graph_pb2,
     )  # fmt: skip
     found = {}
 
