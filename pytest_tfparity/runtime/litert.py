@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from .quiet import stderr_held_back
 
 INSTALL = 'python -m pip install "pytest-tfparity[tflite]"'
 _MOST_THREADS = 4
+_NODE = re.compile(r"\.?Node number (\d+) \((\w+)\) failed to \w+\.?$")
+"""The place, which the interpreter writes right behind what a kernel says."""
 
 
 def interpreter_class() -> tuple[Any, Any]:
@@ -112,7 +115,8 @@ class _Told:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, (ValueError, RuntimeError, TypeError)):
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"LiteRT does not {self._what} {self._label}: {lines[0].rstrip('.')}.") from None
+            said = _NODE.sub(r" (node \1, \2)", lines[0]).rstrip(".")
+            raise ModelError(f"LiteRT does not {self._what} {self._label}: {said}.") from None
 
 
 def quantised(value: Array, grid: Grid) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,10 @@ INSTALL = 'python -m pip install "pytest-tfparity[onnx]"'
 _MOST_THREADS = 4
 _SEVERITY = 4
 """Only what ends the process is written to the terminal: what it refuses it also raises."""
+_PLACE = re.compile(
+    r"^Load model from .*? failed: ?(?:/\S+\.(?:h|cc):\d+ .*?\) )?|^/\S+\.(?:h|cc):\d+ .*?\) "
+)
+"""The file, which is named already, and where in the code of the runtime something was refused."""
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -82,6 +87,7 @@ class OnnxSession:
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             said = lines[0].rpartition(" : ")[2].rpartition(" , Error ")[2].strip().rstrip(".")
+            said = _PLACE.sub("", said, count=1)
             raise ModelError(f"ONNX Runtime does not {what} {self._label}: {said}.") from None
 
 
