@@ -72,6 +72,8 @@ CASES = (
     Case(name="dense-1.5", kind="dense", layers=24, temporary=True),
     Case(name="dense-4", kind="dense", layers=64, temporary=True),
     Case(name="dense-0.4-step", kind="dense", layers=6, fault="step", temporary=True),
+    Case(name="dense-1.5-step", kind="dense", layers=24, fault="step", temporary=True),
+    Case(name="dense-4-step", kind="dense", layers=64, fault="step", temporary=True),
     Case(name="resnet50-training", kind="resnet50", fault="training", slow={"polygraphy": 1}),
     Case(name="resnet50-initial", kind="resnet50", fault="initial", slow={"polygraphy": 1}),
 )

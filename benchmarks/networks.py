@@ -26,6 +26,7 @@ Network = Callable[[], tuple[Tensor, tuple[int, ...]]]
 v1 = tf.compat.v1
 BATCH = 8
 UNITS = 4096
+STEPPED = "layer03/weights"
 LARGEST_GRAPH = 2**31
 """Bytes that a protocol buffer can hold: what is larger is exported as a SavedModel."""
 FAULTY = "block3/unit_3/bottleneck/conv2/BatchNorm"
@@ -238,10 +239,17 @@ def at_initial_statistics(frozen: Any) -> None:
 
 def of_another_step(frozen: Any) -> None:
     """Give one fully connected layer other weights than the checkpoint has."""
-    tensor = node_of(frozen, "layer03/weights").attr["value"].tensor
+    tensor = node_of(frozen, STEPPED).attr["value"].tensor
     weights = tf.make_ndarray(tensor)
     noise = np.random.default_rng(1).normal(scale=0.01, size=weights.shape).astype(np.float32)
     tensor.CopyFrom(tf.make_tensor_proto(weights + noise))
+
+
+def variable_of_another_step(graph: Any) -> Any:
+    """The op that does the same to the variable, before it is saved with a SavedModel."""
+    with graph.as_default():
+        (variable,) = (each for each in v1.global_variables() if each.op.name == STEPPED)
+        return variable.assign_add(tf.random.normal(variable.shape, stddev=0.01, seed=1)).op
 
 
 def node_of(frozen: Any, name: str) -> Any:
@@ -250,6 +258,8 @@ def node_of(frozen: Any, name: str) -> Any:
 
 
 FAULTS = {"training": in_training_mode, "initial": at_initial_statistics, "step": of_another_step}
+FAULTY_VARIABLE = {"step": variable_of_another_step}
+"""The same faults for a network that is exported as a SavedModel."""
 
 
 def save(network: Network, folder: Path, seed: int, fault: str | None = None) -> None:
@@ -262,6 +272,8 @@ def save(network: Network, folder: Path, seed: int, fault: str | None = None) ->
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(folder / "model.ckpt"))
         if 4 * sum(variable.shape.num_elements() for variable in v1.global_variables()) > LARGEST_GRAPH:
+            if fault is not None:
+                session.run(FAULTY_VARIABLE[fault](graph))
             tensors = [{name: graph.get_tensor_by_name(f"{name}:0")} for name in ("image", "logits")]
             v1.saved_model.simple_save(session, str(folder / "saved_model"), *tensors)
             frozen = None

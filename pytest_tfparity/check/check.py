@@ -30,7 +30,7 @@ from ..formats.registry import format_of, formats_for
 from ..formats.store import ModelStore
 from ..graph.graph import Array
 from ..graph.proof.proof import Proof, prove
-from ..result import ParityResult, quotable
+from ..result import OutputComparison, ParityResult, quotable
 from ..runtime import RunWanted, may_run, nothing_runs
 from ..settings.spec import NpzSource, ParitySpec
 from .inputs import (
@@ -332,8 +332,6 @@ def _unchanged(run: Run, golden: Golden | None) -> bool:
 
 def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) -> ParityResult:
     """Run what must be run and compare. Goldens stand in for a reference that is unchanged or absent."""
-    from .compared import compare_all
-
     try:
         golden, inputs = _golden_and_inputs(run, inputs)
     except InputError as missing:
@@ -347,7 +345,7 @@ def _numbers(run: Run, draft: ParityResult, inputs: Mapping[str, Array] | None) 
         stopped = replace(draft, error=_placed(error, run.pair.spec))
         return _not_run(run, stopped, replace(answers, error=error))
     exact = _exact(run, answers, golden if stands_in else None)
-    outputs = compare_all(run.pair, answers, "golden" if stands_in else "reference", exact)
+    answers, outputs = _compared(run, answers, golden if stands_in else None, exact)
     result, alike = _judged(run, measured(draft, outputs, run.proof), answers)
     drift = () if stands_in else _drift(run, draft, golden, answers)
     absent = f"The {_noun(run.pair.spec)} is not at hand: the goldens are the reference."
@@ -440,6 +438,26 @@ def _answers(run: Run, inputs: Mapping[str, Array], golden: Golden | None) -> Ru
         return RunOutputs(inputs=inputs, reference=reference, export=run.export(inputs))
     except TfparityError as error:
         return RunOutputs(inputs=inputs, reference=reference, error=error)
+
+
+def _compared(
+    run: Run, answers: RunOutputs, golden: Golden | None, exact: ExactAnswers
+) -> tuple[RunOutputs, tuple[OutputComparison, ...]]:
+    """Every output compared; where they agree and random numbers decide them, the answers of further runs too.
+
+    The answers are those of the last run, which is the first that differs if one does.
+    """
+    from .chance import more_runs
+    from .compared import Against, compare_all
+
+    against: Against = "reference" if golden is None else "golden"
+    outputs = compare_all(run.pair, answers, against, exact)
+    for _ in range(more_runs(run.pair) if all_passed(outputs) and not run.proof.proven else 0):
+        again = _answers(run, answers.inputs, golden)
+        if again.error is not None or not all_passed(outputs):
+            break
+        answers, outputs = again, compare_all(run.pair, again, against, exact)
+    return answers, outputs
 
 
 def _golden_and_inputs(

@@ -114,7 +114,7 @@ def _runner(pair: Pair, outputs: tuple[OutputComparison, ...], answers: RunOutpu
     return ModelRunner(
         reference=pair.model("reference"),
         export=pair.export,
-        run=pair.run,
+        run=pair.answer,
         reference_side=pair.side("reference"),
         export_side=pair.side("export"),
         input_names=tuple((entry.reference, entry.export) for entry in pair.inputs),

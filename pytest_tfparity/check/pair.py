@@ -11,7 +11,7 @@ from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, neare
 from ..formats.format import ROLES, Role
 from ..formats.model import HasGraph, Model, Repairable
 from ..formats.registry import format_of
-from ..formats.store import ModelStore
+from ..formats.store import OPEN_BYTES, ModelStore
 from ..graph.graph import Array, tensor_name
 from ..graph.proof.fingerprint import Contents
 from ..graph.proof.proof import NormalSide, Side, normalised
@@ -111,6 +111,14 @@ class Pair:
         for output in self.outputs if role == "export" else ():
             answers[output.export] = given(output, answers[output.export])
         return answers
+
+    def answer(self, role: Role, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The same for who will hardly ask again: a model that is too large to stay open is not left open."""
+        found = self.run(role, inputs)
+        model = self.model(role)
+        if model.open_bytes > OPEN_BYTES:
+            model.rest()
+        return found
 
 
 def fed(entry: InputSpec, value: Array, role: Role) -> Array:

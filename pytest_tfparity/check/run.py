@@ -87,7 +87,7 @@ class Run:
     def reference(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The reference's answer, by its own tensor names."""
         with self.clock("run"):
-            return self.pair.run("reference", inputs)
+            return self.pair.answer("reference", inputs)
 
     def exact(self, inputs: Mapping[str, Array], answered: Mapping[str, Array]) -> ExactAnswers:
         """What the reference, which ``answered``, would have if its arithmetic did not round. Raises ModelError."""
@@ -99,7 +99,7 @@ class Run:
     def export(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The export's answer, by its own tensor names."""
         with self.clock("run"):
-            return self.pair.run("export", inputs)
+            return self.pair.answer("export", inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Array, Tensor
-from ..graph.read.mapped import pieces
+from ..graph.read.mapped import count_read, pieces
 from ..graph.read.tensors import BFLOAT16, numbers
 
 Bits: TypeAlias = npt.NDArray[Any]
@@ -37,14 +37,17 @@ def same(one: Array, other: Array) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     first, second = bits(one), bits(other)
-    return bool(np.array_equal(first[:64], second[:64])) and bool(np.array_equal(first, second))
+    return bool(np.array_equal(first[:64], second[:64])) and all(
+        bool(np.array_equal(left, right)) for left, right in zip(pieces(first), pieces(second), strict=True)
+    )
 
 
 def sample(array: Array) -> bytes:
     """A few of the bits, spread over the array, with its shape: arrays that differ here are not the same."""
     flat = bits(array)
-    few = flat[:: max(1, flat.size // 64)]
-    return repr((array.dtype.str, array.shape)).encode() + few.tobytes()
+    few = flat[:: max(1, flat.size // 64)].tobytes()
+    count_read(array, array.nbytes)  # as pages of a file: the places are all over it
+    return repr((array.dtype.str, array.shape)).encode() + few
 
 
 def informative(array: Array) -> bool:
@@ -67,6 +70,8 @@ def cosine(one: Array, other: Array) -> float | None:
     first, second = (np.asarray(each, np.float32).reshape(-1) for each in (one, other))
     with np.errstate(all="ignore"):
         product, squares = float(first @ second), float(first @ first) * float(second @ second)
+    for each in (one, other):
+        count_read(each, each.nbytes)
     return product / math.sqrt(squares) if math.isfinite(squares) and squares > 0 else None
 
 

@@ -207,7 +207,7 @@ class ModelRunner:
         return self.export.rewritten(export, self.reference)
 
     def _reference_library(self) -> Any:
-        return self.reference.graph_def().library if isinstance(self.reference, HasSession) else None
+        return self.reference.outline().library if isinstance(self.reference, HasSession) else None
 
     def knows(self, op: str) -> bool:
         """See :meth:`Runner.knows`."""

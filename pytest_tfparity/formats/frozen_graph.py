@@ -68,6 +68,10 @@ class FrozenGraph(GraphModel, Repairable):
         """See :meth:`.model.HasSession.graph_def`."""
         return self._graph_def
 
+    def outline(self) -> Any:
+        """See :meth:`.model.HasSession.outline`."""
+        return self._outline
+
     def source(self) -> Source:
         """See :meth:`.model.GraphModel.source`. ModelError if the outputs need variables."""
         from ..runtime.session import Source
@@ -75,7 +79,7 @@ class FrozenGraph(GraphModel, Repairable):
         return Source(
             label=self.label,
             graph=self._graph,
-            graph_def=self.graph_def,
+            graph_def=self.outline,
             constants=self.feeds,
             check=lambda part: self.require_values(part, self.label),
             restore=lambda session, part: None,
@@ -108,12 +112,19 @@ class FrozenGraph(GraphModel, Repairable):
         """Close the sessions and forget TensorFlow's copy of the graph."""
         super().close()
         self.__dict__.pop("_graph_def", None)
+        self.__dict__.pop("_outline", None)
 
     @cached_property
     def _graph_def(self) -> Any:
         from ..runtime.protobuf import parse_graph_def
 
         return parse_graph_def(self._path)
+
+    @cached_property
+    def _outline(self) -> Any:
+        from ..runtime.protobuf import parse_outline
+
+        return self._graph_def if "_graph_def" in self.__dict__ else parse_outline(self._path)
 
     @cached_property
     def _graph(self) -> Graph:

@@ -143,12 +143,19 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
 
     def graph_def(self) -> Any:
         """The translation as a ``tf.compat.v1.GraphDef``. See :meth:`.model.HasSession.graph_def`."""
+        return self._graph_def(bare=False)
+
+    def outline(self) -> Any:
+        """See :meth:`.model.HasSession.outline`."""
+        return self._graph_def(bare=True)
+
+    def _graph_def(self, *, bare: bool) -> Any:
         from ..runtime.tensorflow import tensorflow
 
         found = tensorflow().compat.v1.GraphDef()
         found.versions.producer = _PRODUCER
         for node in self.graph.nodes.values():
-            found.node.add().ParseFromString(node_bytes(node))
+            found.node.add().ParseFromString(node_bytes(node, bare=bare))
         return found
 
     def source(self) -> Source:
@@ -158,7 +165,7 @@ class LiftedModel(GraphModel, Repairable, HasOwnRuntime):
         return Source(
             label=self.label,
             graph=self.graph,
-            graph_def=self.graph_def,
+            graph_def=self.outline,
             constants=self.feeds,
             check=lambda part: self.require_values(part, self.label),
             restore=lambda session, part: None,

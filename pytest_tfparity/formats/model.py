@@ -117,6 +117,9 @@ class Model(ABC):
         """Size of the files of this model while a runtime holds it, else 0."""
         return 0
 
+    def rest(self) -> None:  # noqa: B027 - most formats hold nothing open
+        """Let go of what runs have left open, and not of sessions that the user has."""
+
     def close(self) -> None:  # noqa: B027 - most formats hold nothing open
         """Let go of what a runtime holds. The model can be used again afterwards."""
 
@@ -276,6 +279,10 @@ class HasSession(Model):
     def graph_def(self) -> Any:
         """The whole graph as a ``tf.compat.v1.GraphDef``; do not change it. Raises ModelError."""
 
+    def outline(self) -> Any:
+        """The same, which may lack what large constants hold: for who has the plain graph as well."""
+        return self.graph_def()
+
     @abstractmethod
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """A ``tf.compat.v1.Session`` with the part that ``outputs`` need (None: all that is harmless)."""
@@ -328,6 +335,11 @@ class GraphModel(HasGraph, HasSession):
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """See :meth:`.model.HasSession.session`."""
         return self._sessions.session(outputs)
+
+    def rest(self) -> None:
+        """See :meth:`.model.Model.rest`."""
+        if "_sessions" in self.__dict__:
+            self._sessions.rest()
 
     def close(self) -> None:
         """Close the sessions."""

@@ -54,17 +54,21 @@ class RewrittenGraph(GraphModel, Rewritten):
 
     def graph_def(self) -> Any:
         """See :meth:`.model.HasSession.graph_def`."""
-        return self._graph_def
+        return self._graph_def(bare=False)
+
+    def outline(self) -> Any:
+        """See :meth:`.model.HasSession.outline`."""
+        return self._graph_def(bare=True)
 
     def library(self) -> Any:
         """The functions of the graph as a ``FunctionDefLibrary``."""
         found = tensorflow().compat.v1.GraphDef().library
-        found.CopyFrom(self._original.graph_def().library)
+        found.CopyFrom(self._original.outline().library)
         before = self._original.graph.functions
         taken = {name for name, body in self._side.graph.functions.items() if body is not before.get(name)}
         if taken:
             kept = [each for each in found.function if each.signature.name not in taken]
-            given = self._donor.graph_def().library.function if isinstance(self._donor, HasSession) else ()
+            given = self._donor.outline().library.function if isinstance(self._donor, HasSession) else ()
             del found.function[:]
             found.function.extend([*kept, *(each for each in given if each.signature.name in taken)])
         return found
@@ -74,7 +78,7 @@ class RewrittenGraph(GraphModel, Rewritten):
         return Source(
             label=self.label,
             graph=self.graph,
-            graph_def=self.graph_def,
+            graph_def=self.outline,
             constants=self.feeds,
             check=self._check,
             restore=lambda session, part: assign(session, part, self._side.variables),
@@ -103,13 +107,12 @@ class RewrittenGraph(GraphModel, Rewritten):
                 f"{self.label} cannot be written to {path}: {error.strerror}. Name another file."
             ) from None
 
-    @cached_property
-    def _graph_def(self) -> Any:
+    def _graph_def(self, *, bare: bool) -> Any:
         found = tensorflow().compat.v1.GraphDef()
-        found.versions.CopyFrom(self._original.graph_def().versions)
+        found.versions.CopyFrom(self._original.outline().versions)
         found.library.CopyFrom(self.library())
         for node in self.graph.nodes.values():
-            found.node.add().ParseFromString(node_bytes(node))
+            found.node.add().ParseFromString(node_bytes(node, bare=bare))
         return found
 
 

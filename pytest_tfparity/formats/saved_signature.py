@@ -284,7 +284,7 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """See :meth:`.model.HasSession.session`: the loaded model."""
-        return self._server.session("graph")
+        return self._server.session()
 
     @property
     def open_bytes(self) -> int:
@@ -292,6 +292,12 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         if not (self.is_open or "_server" in self.__dict__):
             return 0
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def rest(self) -> None:
+        """See :meth:`.model.Model.rest`."""
+        super().rest()
+        if "_server" in self.__dict__:
+            self._server.rest()
 
     def close(self) -> None:
         """Close the sessions and forget TensorFlow's copy of the graph."""

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from ..errors import SettingsError
-
 parity = pytest.mark.parity
 """The marker: ``@parity("digits", atol=1e-5)``. See ``pytest --markers``."""
 
@@ -33,6 +31,8 @@ def marked_models(item: pytest.Item) -> tuple[str, ...]:
     names = marker.args if marker else ()
     for name in names:
         if not isinstance(name, str):
+            from ..errors import SettingsError
+
             raise SettingsError(
                 f"{item.path}:{line_of(item)}: @parity takes names of models and keyword arguments, not {name!r}."
             )

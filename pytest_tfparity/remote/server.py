@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 WAITS = (0.2, 1.0, 3.0)
 """Seconds before each further try: what a server restarts in, or a rate limit forgets."""
+_UNASKED = 30.0
+"""Seconds for which a server that gave no answer at all is not asked again: each of a thousand models would wait."""
 _SETTLED = 60.0
 """Seconds after which a time that counts in seconds tells two contents apart (RFC 9110, 8.8.2.2)."""
 _HASHES = (
@@ -47,13 +49,21 @@ class Version:
     certain: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Down:
+    """A server that could not be reached: why, and until when (``time.monotonic``) it is not asked again."""
+
+    why: str
+    until: float
+
+
 class Servers:
     """The file systems behind URLs, each opened once. Safe to use from several threads."""
 
     def __init__(self, waits: tuple[float, ...] = WAITS) -> None:
         self._waits = waits
         self._open: dict[str, Any] = {}
-        self._down: set[str] = set()
+        self._down: dict[str, _Down] = {}
         self._lock = threading.Lock()
 
     def version(self, url: str) -> Version:
@@ -87,7 +97,10 @@ class Servers:
 
     def _asked(self, url: str, ask: Callable[[Any, str], T]) -> T:
         place, (system, path) = _place(url), self._system(url)
-        waits = () if place in self._down else self._waits
+        down = self._down.get(place)
+        if down is not None and time.monotonic() < down.until:
+            raise _unreachable(url, down.why)
+        waits = () if down is not None else self._waits
         for wait in (*waits, None):
             try:
                 answer = ask(system, path)
@@ -97,9 +110,11 @@ class Servers:
                     time.sleep(wait)
                     continue
                 if isinstance(told, Unreachable):
-                    self._down.add(place)
+                    status, why = _seen(error)
+                    until = time.monotonic() + (_UNASKED if status is None else 0.0)
+                    self._down[place] = _Down(why=why, until=until)
                 raise told from None
-            self._down.discard(place)
+            self._down.pop(place, None)
             return answer
         raise AssertionError("the last try returns or raises")
 
@@ -180,8 +195,7 @@ def _seconds(stated: Any) -> float | None:
 def _told(url: str, error: Exception) -> RemoteError:
     """An error of a file system as ours. The chain is asked: some hide an unreachable server in a missing file."""
     chain = list(_chain(error))
-    status = next((code for each in chain if isinstance(code := getattr(each, "status", None), int)), None)
-    what = f"HTTP status {status}" if status else without_secrets(_words(chain[-1]))
+    status, what = _seen(error)
     if status in (401, 403) or any(isinstance(each, PermissionError) for each in chain):
         return RemoteError(
             f"{shown(url)} is refused ({what}). Its credentials are those of this machine (environment, profile, role),"
@@ -192,7 +206,18 @@ def _told(url: str, error: Exception) -> RemoteError:
         return NotThere(f"There is no {shown(url)}.")
     if isinstance(error, ImportError | TypeError | AttributeError):
         return RemoteError(f"{shown(url)} cannot be opened: {what}.")
-    return Unreachable(f"{shown(url)} cannot be reached: {what}")
+    return _unreachable(url, what)
+
+
+def _unreachable(url: str, why: str) -> Unreachable:
+    return Unreachable(f"{shown(url)} cannot be reached: {why}")
+
+
+def _seen(error: Exception) -> tuple[int | None, str]:
+    """The HTTP status that a server has answered, if it has, and an error in words."""
+    chain = list(_chain(error))
+    status = next((code for each in chain if isinstance(code := getattr(each, "status", None), int)), None)
+    return status, f"HTTP status {status}" if status else without_secrets(_words(chain[-1]))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.graph import Array, DType, tensor_name
+from ..graph.read.mapped import count_read
 from ..graph.read.tensors import numpy_dtype
 from . import may_run
 from .feeds import NOT_NUMPY
@@ -221,6 +222,7 @@ class CSession:
         dims = (ctypes.c_int64 * value.ndim)(*value.shape)
         tensor = _POINTER(self._library.TF_AllocateTensor(number, dims, value.ndim, plain.nbytes))
         ctypes.memmove(self._library.TF_TensorData(tensor), plain.ctypes.data, plain.nbytes)
+        count_read(value, value.nbytes)  # a file's pages, of a weight
         return tensor
 
     def _array(self, tensor: Any) -> Array:

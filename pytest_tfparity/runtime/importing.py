@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from ..errors import FeedError, ModelError
 from ..graph import ops
 from ..graph.edit.pruning import Part
-from ..graph.graph import DType, Graph, Node, Tensor, TensorName
+from ..graph.edit.writer import fill_bare
+from ..graph.graph import DType, Graph, Tensor, TensorName
 from ..wording import enumerated
 from .feeds import tensor_spec
 from .tensorflow import tensorflow
-
-_LARGE = 1 << 14
-"""Constants of more elements are fed as weights, where that is asked for.
-
-Measured with TensorFlow 2.21, of float32, for opening a session and one run: feeding a constant of 1,024 elements
-costs 0.06 ms more than holding it in the graph, one of 4,096 costs 0.08 ms less, one of 16,384 costs 0.45 ms less."""
-
-_FED_AS_WEIGHTS = frozenset({1, 2, 19})
-"""float, double, half: what no shape is made of, and what numpy holds as TensorFlow does."""
+from .weights import add_weight, weights_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """``graph`` is a ``tf.Graph``; ``fed`` maps each tensor that can be fed to its placeholder there.
 
-    ``weights`` are large constants that must be fed at every run, by the placeholder's name.
+    ``weights`` are the large constants that are held in variables, by the name of the node that reads each: a session
+    has to be given them (:func:`.weights.set_weights`).
     """
 
     graph: Any
@@ -46,15 +39,16 @@ def import_part(
     outputs: Sequence[TensorName],
     ranks: Mapping[TensorName, int],
     producer_ops: Any = None,
-    feed_weights: bool = False,
+    hold_weights: bool = False,
 ) -> Imported:
     """Import ``part`` of ``graph_def`` (which ``graph`` was read from) into a fresh ``tf.Graph``.
+
+    What large constants hold is taken from ``graph`` where ``graph_def`` lacks it (:meth:`.model.HasSession.outline`).
 
     The tensors of ``ranks`` are fed: each that the part reads becomes a placeholder; where its shape is not
     known it takes the rank given, so that shape inference refuses a wrong one before a kernel meets it.
     Devices, ``_output_shapes`` and ``_class`` are left out. ``producer_ops`` are the op definitions that the
-    graph was written with. With ``feed_weights`` large constants become placeholders too: TensorFlow copies a
-    constant some five times on its way into a session, which can take longer than running the graph.
+    graph was written with. With ``hold_weights`` large constants are held in variables.
     Raises ModelError: unknown ops, a graph that TensorFlow refuses.
     """
     tf = tensorflow()
@@ -70,10 +64,10 @@ def import_part(
         known = tensor_spec(graph, tensor)
         dtype = known.dtype or _output_dtype(sources[tensor.node], tensor.port)
         _add_placeholder(pruned, name, dtype, known.dims if known.dims is not None else (-1,) * ranks[tensor])
-    weights = large_constants(part, outputs, fed) if feed_weights and not part.initialisers else {}
+    weights = weights_of(part, {*outputs, *fed}) if hold_weights else {}
     for node in graph_def.node:
         if node.name in weights:
-            _add_weight(pruned, node, weights[node.name])
+            add_weight(pruned, node.name, weights[node.name])
         elif node.name in part.nodes:
             _add_node(pruned, node, part, fed)
     _add_functions(pruned, graph_def, part)
@@ -220,32 +214,6 @@ def _add_placeholder(pruned: Any, name: str, dtype: DType, dims: Iterable[int]) 
         shape.dim.add(size=size)
 
 
-def large_constants(
-    part: Part, outputs: Sequence[TensorName], fed: Mapping[TensorName, str]
-) -> dict[str, Tensor]:
-    """The large constants of the part that a placeholder can stand for."""
-    kept = {tensor.node for tensor in outputs} | {tensor.node for tensor in fed}
-    return {
-        name: value
-        for name, node in part.nodes.items()
-        if (value := _large_constant(node)) is not None and name not in kept and name not in part.controls
-    }
-
-
-def _large_constant(node: Node) -> Tensor | None:
-    value = node.attrs.get("value") if node.op == "Const" else None
-    if not isinstance(value, Tensor) or value.dtype.number not in _FED_AS_WEIGHTS:
-        return None
-    return value if prod(value.shape) > _LARGE and min(value.shape, default=1) > 0 else None
-
-
-def _add_weight(pruned: Any, original: Any, value: Tensor) -> None:
-    node = pruned.node.add(name=original.name, op="Placeholder")
-    node.attr["dtype"].type = value.dtype.number
-    for size in value.shape:
-        node.attr["shape"].shape.dim.add(size=size)
-
-
 def _add_context(pruned: Any, graph_def: Any, name: str, source: TensorName) -> None:
     switch = next(node for node in graph_def.node if node.name == source.node)
     node = pruned.node.add(name=name, op="Identity", input=[_text(source)])
@@ -261,6 +229,7 @@ def _add_node(pruned: Any, original: Any, part: Part, fed: Mapping[TensorName, s
     node.input.extend(f"^{control}" for control in part.controls.get(node.name, ()))
     if node.op in ops.MERGES:
         node.attr["N"].i = len(inputs)
+    fill_bare(node, part.nodes[node.name])
     _strip(node)
 
 

@@ -74,5 +74,5 @@ def _graph_def(source: Source, graph: Graph) -> Any:
     found.versions.CopyFrom(original.versions)
     found.library.CopyFrom(original.library)
     for node in graph.nodes.values():
-        found.node.add().ParseFromString(node_bytes(node))
+        found.node.add().ParseFromString(node_bytes(node, bare=True))
     return found

@@ -15,8 +15,9 @@ from ..graph.read import messages
 from ..graph.signatures import ANY, types_of
 from .c_library import CSession, Refused, c_library
 from .feeds import tensor_spec
-from .importing import large_constants, placeholder_names
+from .importing import placeholder_names
 from .session_config import SessionKind
+from .weights import weights_of
 
 _LEFT_OUT = frozenset({"_output_shapes", "_class"})
 
@@ -48,7 +49,7 @@ class PlainPart:
         if library is None or any(value.dtype.hasobject for value in feeds.values()):
             return None
         fed = placeholder_names(part, outputs, feeds)
-        weights = large_constants(part, outputs, fed) if feed_weights else {}
+        weights = weights_of(part, {*outputs, *fed}) if feed_weights else {}
         try:
             placeholders = [
                 _placeholder(graph, tensor, name, feeds[tensor].ndim) for tensor, name in fed.items()

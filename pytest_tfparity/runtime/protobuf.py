@@ -11,12 +11,64 @@ from google.protobuf.message import DecodeError
 from ..errors import ModelError
 from ..graph.graph import Graph
 from ..graph.read.graphdef import parse_meta
+from ..graph.read.mapped import looked_through, mapped
+from ..graph.read.wire import BYTES, Malformed, fields
 from .tensorflow import tensorflow
+
+_OUTLINED = 32 << 20
+"""Bytes from which a file is walked for its large constants: below, what they take is not worth the walk."""
+_LARGE = 1 << 16
+"""Bytes of a constant that are left out; whatever is larger stays a view of the file in the plain graph."""
+_CONTENT = (1, 5, 2, 8, 4)
+"""``GraphDef.node``, ``NodeDef.attr``, the value of that map's entry, ``AttrValue.tensor``, its ``tensor_content``."""
 
 
 def parse_graph_def(path: Path) -> Any:
     """The ``tf.compat.v1.GraphDef`` in a file, binary or text. Raises ModelError if it is none."""
     return _parse(path, tensorflow().compat.v1.GraphDef)
+
+
+def parse_outline(path: Path) -> Any:
+    """The same, in a large binary file without what its large constants hold: the plain graph has that.
+
+    TensorFlow's messages copy every byte twice. Raises ModelError.
+    """
+    view = mapped(path, "frozen graph")
+    if len(view) >= _OUTLINED:
+        try:
+            return tensorflow().compat.v1.GraphDef.FromString(_without(view, 0, len(view), _CONTENT))
+        except (Malformed, DecodeError):
+            pass
+        finally:
+            looked_through(view)
+    return parse_graph_def(path)
+
+
+def _without(view: memoryview, start: int, end: int, place: tuple[int, ...]) -> bytes:
+    """The message in ``view[start:end]`` without large fields at ``place``, numbers of one field in the other.
+
+    Raises Malformed.
+    """
+    number, *inner = place
+    rest = bytearray()
+    kept = start
+    for field in fields(view, start, end):
+        if field.number != number or field.wire != BYTES or field.end - field.start <= _LARGE:
+            continue
+        rest += view[kept : field.begin]
+        kept = field.end
+        if inner:
+            message = _without(view, field.start, field.end, tuple(inner))
+            rest += bytes([number << 3 | BYTES]) + _varint(len(message)) + message
+    return bytes(rest + view[kept:end])
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number >= 0x80:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
 
 
 def parse_meta_graph_def(path: Path) -> Any:

@@ -11,6 +11,7 @@ from ..graph.edit.pruning import Part
 from ..graph.graph import Array, DType, Node, Tensor
 from ..graph.read.restore import RestoredKey
 from .tensorflow import tensorflow
+from .weights import portions
 
 
 def restore(session: Any, part: Part, keys: Mapping[str, RestoredKey], prefix: str) -> None:
@@ -47,24 +48,24 @@ def assign(session: Any, part: Part, values: Mapping[str, Tensor]) -> None:
 def assign_values(session: Any, values: Mapping[str, Tensor]) -> None:
     """Give variables their values, by the names of their tensors. Raises OpError of TensorFlow."""
     tf = tensorflow()
-    assigns, feeds = [], {}
+    given, assigns = {}, {}
     with session.graph.as_default():
         for name, value in values.items():
             variable = session.graph.get_tensor_by_name(name)
             if not (variable.dtype == tf.resource or variable.dtype._is_ref_dtype):
                 continue  # it was made a constant
             dtype = tf.as_dtype(value.dtype.number % 100)
-            given = tf.compat.v1.placeholder(dtype, value.shape)
-            feeds[given] = _fed(value.array, dtype)
+            given[name] = tf.compat.v1.placeholder(dtype, value.shape)
             if variable.dtype == tf.resource:
-                assigns.append(tf.raw_ops.AssignVariableOp(resource=variable, value=given))
+                assigns[name] = tf.raw_ops.AssignVariableOp(resource=variable, value=given[name])
             else:
-                assigns.append(tf.raw_ops.Assign(ref=variable, value=given, validate_shape=False).op)
-    if assigns:
-        session.run(assigns, feeds)
+                assigns[name] = tf.raw_ops.Assign(ref=variable, value=given[name], validate_shape=False).op
+    for portion in portions({name: values[name] for name in assigns}):
+        feeds = {given[name]: _as_taken(value, given[name].dtype) for name, value in portion.items()}
+        session.run([assigns[name] for name in portion], feeds)
 
 
-def _fed(value: Array, dtype: Any) -> Any:
+def _as_taken(value: Array, dtype: Any) -> Any:
     """A value as it is fed; types that numpy lacks are held as their bits."""
     wanted = dtype.as_numpy_dtype
     return value if value.dtype == wanted or value.dtype == object else value.view(wanted)

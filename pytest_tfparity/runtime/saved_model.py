@@ -47,6 +47,7 @@ class Server:
         self._served = served
         self._constants = constants
         self._sessions: dict[SessionKind, Any] = {}
+        self._given_away = False
         self._in_c: dict[SessionKind, CSession] = {}
 
     def only_answers(self, outputs: Sequence[str]) -> bool:
@@ -93,11 +94,20 @@ class Server:
         feeds = [self._feed(piece) for piece in cut.pieces]
         results = self._in_library(fetches, feeds, kind)
         if results is None:
-            results = [self._run(self.session(kind), fetches, feed) for feed in feeds]
+            results = [self._run(self._session(kind), fetches, feed) for feed in feeds]
         return joined(self._label, cut, results)
 
-    def session(self, kind: SessionKind) -> Any:
-        """A session with the loaded model. Raises ModelError if TensorFlow does not load it."""
+    def session(self) -> Any:
+        """A session with the loaded model, for the user. Raises ModelError if TensorFlow does not load it."""
+        self._given_away = True
+        return self._session("graph")
+
+    def rest(self) -> None:
+        """Close the sessions, unless the user has one."""
+        if not self._given_away:
+            self.close()
+
+    def _session(self, kind: SessionKind) -> Any:
         if kind not in self._sessions:
             tf = tensorflow()
             from tensorflow.python.saved_model.loader_impl import SavedModelLoader
@@ -119,12 +129,12 @@ class Server:
         return self._meta_graph_def.graph_def
 
     def plain_graph_def(self, graph: Graph) -> Any:
-        """``graph``, made from the file's, as a ``GraphDef``."""
+        """``graph``, made from the file's, as a ``GraphDef`` without what its large constants hold."""
         found = tensorflow().compat.v1.GraphDef()
         found.versions.CopyFrom(self.graph_def().versions)
         found.library.CopyFrom(self.graph_def().library)
         for node in graph.nodes.values():
-            found.node.add().ParseFromString(node_bytes(node))
+            found.node.add().ParseFromString(node_bytes(node, bare=True))
         return found
 
     def close(self) -> None:
@@ -134,6 +144,7 @@ class Server:
         for each in self._in_c.values():
             each.close()
         self._sessions.clear()
+        self._given_away = False
         self._in_c.clear()
         self.__dict__.pop("_meta_graph_def", None)
 

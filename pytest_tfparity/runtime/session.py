@@ -24,20 +24,22 @@ from .importing import Imported, first_line, import_part, registered_ops
 from .plain_part import PlainPart, is_plain
 from .session_config import SessionKind, session_config
 from .tensorflow import tensorflow
+from .weights import set_weights
 
 Arrays = dict[TensorName, np.ndarray[Any, Any]]
 _FEW_PIECES = 4
-"""Feeding weights costs a copy of them at every run, holding them in the graph some five copies once (see
-:func:`.importing.import_part`): so many runs are cheaper fed."""
+"""Feeding weights costs a copy of them at every run, holding them in the graph some five copies once: so many runs are
+cheaper fed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A model as sessions need it.
 
-    ``graph`` was read from ``graph_def()``; ``constants`` are always fed; ``producer_ops()`` are the
-    op definitions that the graph was written with, if it says. ``check`` raises, before TensorFlow sees
-    it, if a part cannot be run; ``restore`` gives the variables of a part in a session their values.
+    ``graph`` was read from ``graph_def()``, which may lack what large constants hold; ``constants`` are always
+    fed; ``producer_ops()`` are the op definitions that the graph was written with, if it says. ``check`` raises,
+    before TensorFlow sees it, if a part cannot be run; ``restore`` gives the variables of a part in a session their
+    values.
     """
 
     label: str
@@ -59,7 +61,8 @@ class _Open:
 class _Asked:
     """What is to be run: ``feeds`` are those of the first of ``pieces``.
 
-    With ``feed_weights`` large constants are fed: a session that runs often, or that optimises, holds them itself.
+    With ``feed_weights`` the C library is fed with large constants: a session of it that runs often, or that optimises,
+    holds them itself.
     """
 
     part: Part
@@ -75,7 +78,14 @@ class _Asked:
         """What a session for it is kept by."""
         ranks = frozenset((tensor, value.ndim) for tensor, value in self.feeds.items())
         decided = frozenset((tensor, bool(value)) for tensor, value in _predicates(self.feeds).items())
-        return frozenset(self.wanted.values()), ranks, decided, self.kind, self.feed_weights
+        return frozenset(self.wanted.values()), ranks, decided, self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class _UserKey:
+    """The session that the user asked for, with these tensors."""
+
+    tensors: tuple[TensorName, ...]
 
 
 class Sessions:
@@ -135,21 +145,32 @@ class Sessions:
             tensors = tuple(harmless(graph, registered_ops()))
         else:
             tensors = tuple(self._existing(name) for name in outputs)
-        key = ("user", tensors)
+        key = _UserKey(tensors)
         if key not in self._open:
             part = prune(graph, tensors)
             self._refuse_effects(part, tensors)
             self._refuse_more(part, tensors)
             if outputs is not None:
                 self.source.check(part)
-            self._open[key] = self._import(part, tensors, {}, "graph", feed_weights=False)
+            self._open[key] = self._import(part, tensors, {}, "graph", hold_weights=False)
         return self._open[key].session
+
+    def rest(self) -> None:
+        """Close every session but those that the user has."""
+        for key, opened in list(self._open.items()):
+            if not isinstance(key, _UserKey):
+                opened.session.close()
+                del self._open[key]
+        self._close_plain()
 
     def close(self) -> None:
         """Close every session."""
         for opened in self._open.values():
             opened.session.close()
         self._open.clear()
+        self._close_plain()
+
+    def _close_plain(self) -> None:
         for plain in self._plain.values():
             if plain is not None:
                 plain.session.close()
@@ -178,15 +199,15 @@ class Sessions:
         if asked.key not in self._open:
             outputs = tuple(asked.wanted.values())
             self._open[asked.key] = self._import(
-                asked.part, outputs, asked.feeds, asked.kind, feed_weights=asked.feed_weights
+                asked.part, outputs, asked.feeds, asked.kind, hold_weights=asked.kind == "graph"
             )
         return self._open[asked.key]
 
     def _in_library(self, asked: _Asked) -> list[dict[str, Any]] | None:
         """What TensorFlow's C library answers to each piece; None where Python's package is to be asked."""
-        key = asked.key
-        if key in self._open or not is_plain(asked.part) or self.source.producer_ops() is not None:
+        if asked.key in self._open or not is_plain(asked.part) or self.source.producer_ops() is not None:
             return None
+        key = asked.key, asked.feed_weights
         if key not in self._plain:
             self._plain[key] = PlainPart.opened(
                 self.source.graph,
@@ -211,7 +232,7 @@ class Sessions:
         feeds: Arrays,
         kind: SessionKind,
         *,
-        feed_weights: bool,
+        hold_weights: bool,
     ) -> _Open:
         source = self.source
         imported = import_part(
@@ -222,11 +243,12 @@ class Sessions:
             outputs=wanted,
             ranks={tensor: value.ndim for tensor, value in feeds.items()},
             producer_ops=source.producer_ops(),
-            feed_weights=feed_weights,
+            hold_weights=hold_weights,
         )
         session = tensorflow().compat.v1.Session(graph=imported.graph, config=session_config(kind))
         try:
             source.restore(session, part)
+            set_weights(session, imported.weights)
             if part.initialisers:
                 session.run([imported.graph.get_operation_by_name(name) for name in part.initialisers])
         except tensorflow().errors.OpError as error:
@@ -242,7 +264,7 @@ class Sessions:
         fetches = {name: self._fetch(imported, name, tensor) for name, tensor in wanted.items()}
         feed = {
             f"{imported.fed[tensor]}:0": value for tensor, value in feeds.items() if tensor in imported.fed
-        } | {f"{name}:0": weight.array for name, weight in imported.weights.items()}
+        }
         try:
             results = opened.session.run(fetches, feed)
         except tensorflow().errors.OpError as error:

@@ -13,7 +13,7 @@ from ..graph import ops
 from ..graph.edit.pruning import endless_calls
 from ..graph.edit.writer import node_bytes
 from ..graph.effects import does_more
-from ..graph.graph import Array, Node, TensorName
+from ..graph.graph import Array, Node, Tensor, TensorName
 from ..graph.proof.proof import Side
 from .batches import first_of_lists
 from .importing import first_line
@@ -22,6 +22,7 @@ from .reductions import measurable
 from .restoring import assign_values
 from .session_config import session_config
 from .tensorflow import tensorflow
+from .weights import add_weight, set_weights, weights_of
 
 REFERENCE, EXPORT, OWN = "reference", "export", "own"
 
@@ -42,6 +43,7 @@ class SideBySide:
     graph: Any = None
     session: Any = None
     feeds: dict[str, Array] = field(default_factory=dict)
+    weights: dict[str, Mapping[str, Tensor]] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     unmatched: set[TensorName] = field(default_factory=set)
 
@@ -82,15 +84,12 @@ class SideBySide:
         reference, export = self.splice.reference, self.splice.export
         self.inputs = first_of_lists(reference.side.graph, self.inputs)
         shared = [self._placeholder(tensor, open_rows) for tensor in reference.side.inputs]
-        fed = dict(zip(reference.side.inputs, shared, strict=True))
-        self._copy(
-            REFERENCE, reference, reference.nodes, {**_constants(reference.side), **fed}, self.libraries[0]
-        )
+        given = {**_constants(reference.side), **dict(zip(reference.side.inputs, shared, strict=True))}
+        self._copy(REFERENCE, reference, reference.nodes, given, self.libraries[0])
         given = {**_constants(export.side), **dict(zip(export.side.inputs, shared, strict=True))}
         self._copy(EXPORT, export, export.nodes, given, self.libraries[1])
-        self._copy(
-            OWN, export, self.splice.own, {**given, **self._given_to_own(given, any_shape)}, self.libraries[1]
-        )
+        given |= self._given_to_own(given, any_shape)
+        self._copy(OWN, export, self.splice.own, given, self.libraries[1])
 
     def _given_to_own(self, given: Mapping[TensorName, Any], any_shape: bool) -> dict[TensorName, Any]:
         """What the second copy of the export reads: the reference's values where they fit, else the first copy's."""
@@ -128,7 +127,12 @@ class SideBySide:
         definition = tf.compat.v1.GraphDef()
         definition.versions.producer = half.side.graph.producer
         renamed = self.renamed if prefix != REFERENCE else {}
+        weights = weights_of(half.part, {*half.side.outputs, *given})
+        weights = {name: value for name, value in weights.items() if name in nodes and not half.depth[name]}
         for node in nodes.values():
+            if node.name in weights:
+                add_weight(definition, node.name, weights[node.name], prefix)
+                continue
             kept = tuple(control for control in node.controls if control in nodes)
             attrs = _attributes(prefix, node)
             made = Node(node.name, renamed.get(node.op, node.op), node.inputs, kept, attrs)
@@ -138,6 +142,7 @@ class SideBySide:
         read = {source for node in nodes.values() for source in node.inputs}
         mapped = {str(tensor): value for tensor, value in given.items() if tensor in read}
         tf.import_graph_def(definition, name=prefix, input_map=mapped)
+        self.weights[prefix] = weights
 
     def _add_functions(self, prefix: str, definition: Any, half: Half, library: Library) -> None:
         """The functions of one side; the export's have names of their own."""
@@ -177,6 +182,8 @@ class SideBySide:
 
     def _initialise(self) -> None:
         """Put the values of both sides into their variables and fill the lookup tables."""
+        for prefix, weights in self.weights.items():
+            set_weights(self.session, weights, prefix)
         reference, export = self.splice.reference, self.splice.export
         copies = (
             (REFERENCE, reference.nodes, reference.side),

@@ -112,7 +112,7 @@ def test_files_and_text_of_a_prefix(tmp_path):
     assert checkpoint_text(tmp_path) == f"{tmp_path}/"
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000])
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000, "x" * 1_000_000], ids=["name", "path", "megabyte"])
 def test_a_latest_checkpoint_that_no_file_can_be_called_is_said_and_cut(folder, name):
     path = state(folder, name)
     said = message_of(folder)

@@ -118,6 +118,41 @@ def test_a_server_that_keeps_failing_is_named(bucket: Bucket, run: Callable[...,
     )
 
 
+def test_a_server_that_gives_no_answer_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    clock = [1000.0]
+
+    class Gone:
+        def info(self, path: str) -> None:
+            asked.append(path)
+            raise ConnectionRefusedError("refused")
+
+    servers = Servers(NO_WAITS)
+    monkeypatch.setattr(servers, "_system", lambda url: (Gone(), url))
+    monkeypatch.setattr("pytest_tfparity.remote.server.time.monotonic", lambda: clock[0])
+    for name in ("a", "b", "c"):
+        with pytest.raises(
+            Unreachable, match=f"^s3://models/{name} cannot be reached: ConnectionRefused.*refused$"
+        ):
+            servers.version(f"s3://models/{name}")
+    assert asked == ["s3://models/a"] * (1 + len(NO_WAITS))
+    clock[0] += 31
+    with pytest.raises(Unreachable):
+        servers.version("s3://models/b")
+    assert asked[4:] == ["s3://models/b"]
+
+
+def test_an_error_of_one_file_keeps_no_other_from_being_fetched(
+    bucket: Bucket, run: Callable[..., Fetch]
+) -> None:
+    put(bucket, "b.pb", b"second")
+    bucket.fails = lambda method, path: 500 if path == "/a.pb" else None
+    fetch = run()
+    with pytest.raises(Unreachable):
+        fetch.file(f"{bucket.url}/a.pb")
+    assert fetch.file(f"{bucket.url}/b.pb").read_bytes() == b"second"
+
+
 def test_a_refusal_and_a_missing_file_are_told_apart(bucket: Bucket, run: Callable[..., Fetch]) -> None:
     with pytest.raises(NotThere, match=r"There is no http://.*/none.pb\."):
         run().file(f"{bucket.url}/none.pb")

@@ -1,4 +1,4 @@
-"""Large constants are fed to a session, not held by its graph, and answer the same."""
+"""Large constants are held in variables of a session, not by its graph, and answer the same."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphs import networks
+from pytest_tfparity.check import pair
+from pytest_tfparity.errors import ModelError
+from pytest_tfparity.formats.format import SideSpec
 from pytest_tfparity.formats.frozen_graph import FrozenGraph
+from pytest_tfparity.formats.store import ModelStore
 from pytest_tfparity.graph.edit.pruning import prune
+from pytest_tfparity.graph.edit.writer import fill_bare
 from pytest_tfparity.graph.graph import TensorName
+from pytest_tfparity.runtime import protobuf
 from pytest_tfparity.runtime.importing import import_part
 from pytest_tfparity.runtime.session import SessionKind
+from pytest_tfparity.settings.spec import ParitySpec
 
 tf = pytest.importorskip("tensorflow")
 v1 = tf.compat.v1
@@ -37,9 +46,11 @@ def ops_of(model: FrozenGraph) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "held"), [("graph", "Placeholder"), ("default", "Const")], ids=["as written", "optimised"]
+    ("kind", "held"), [("graph", "ReadVariableOp"), ("default", "Const")], ids=["as written", "optimised"]
 )
-def test_weights_are_fed_where_nothing_is_optimised(tmp_path: Path, kind: SessionKind, held: str) -> None:
+def test_weights_are_held_in_variables_where_nothing_is_optimised(
+    tmp_path: Path, kind: SessionKind, held: str
+) -> None:
     model = dense(tmp_path / "dense.pb")
     for rows in (X, X[:1]):
         np.testing.assert_allclose(
@@ -53,7 +64,7 @@ def test_weights_are_fed_where_nothing_is_optimised(tmp_path: Path, kind: Sessio
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64, tf.float16, tf.bfloat16, tf.int32])
-def test_fed_weights_answer_bit_for_bit_what_constants_do(tmp_path: Path, dtype: Any) -> None:
+def test_weights_in_variables_answer_bit_for_bit_what_constants_do(tmp_path: Path, dtype: Any) -> None:
     model = dense(tmp_path / "dense.pb", dtype=dtype)
     answer = model.run({"x": X}, ["y"])["y"]
     with model.session(["y"]) as session:
@@ -68,10 +79,10 @@ def test_a_weight_that_is_asked_for_is_given(tmp_path: Path) -> None:
     model.close()
 
 
-def test_a_graph_that_runs_slice_by_slice_holds_its_weights(tmp_path: Path) -> None:
+def test_a_graph_that_runs_slice_by_slice_takes_its_weights_once(tmp_path: Path) -> None:
     model = dense(tmp_path / "dense.pb", batch=1)
     answer = model.run({"x": X}, ["y"])["y"]
-    assert ops_of(model) == {"Const"}
+    assert ops_of(model) == {"ReadVariableOp"}
     np.testing.assert_allclose(answer, X @ model.run({}, ["W"])["W"], rtol=1e-4, atol=1e-4)
     model.close()
 
@@ -92,7 +103,7 @@ def test_constants_of_a_branch_stay_in_it(tmp_path: Path) -> None:
     model.close()
 
 
-def test_shapes_are_not_made_of_what_is_fed(tmp_path: Path) -> None:
+def test_shapes_are_not_made_of_variables(tmp_path: Path) -> None:
     with tf.Graph().as_default() as graph:
         x = v1.placeholder(tf.float32, [None], "x")
         indices = tf.constant(np.arange(40_000, dtype=np.int32), name="indices")
@@ -107,7 +118,81 @@ def test_shapes_are_not_made_of_what_is_fed(tmp_path: Path) -> None:
         part=part,
         outputs=[TensorName("y", 0)],
         ranks={TensorName("x", 0): 1},
-        feed_weights=True,
+        hold_weights=True,
     )
     assert imported.weights == {}
     model.close()
+
+
+def test_a_large_file_is_outlined_and_answers_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = dense(tmp_path / "dense.pb")
+    answers = {kind: model.run({"x": X}, ["y"], session=kind)["y"] for kind in ("graph", "default")}
+    monkeypatch.setattr(protobuf, "_OUTLINED", 0)
+    outlined = FrozenGraph(model.path)
+    assert len(outlined.outline().SerializeToString()) < 1000 < 256 * 256 * 4 < model.path.stat().st_size
+    for kind, answer in answers.items():
+        np.testing.assert_array_equal(outlined.run({"x": X}, ["y"], session=kind)["y"], answer)
+    np.testing.assert_array_equal(outlined.session(["y"]).run("y:0", {"x:0": X}), answers["graph"])
+    assert outlined.graph_def() == model.graph_def()
+    model.close()
+    outlined.close()
+
+
+@given(
+    shape=st.lists(st.integers(0, 30), max_size=3),
+    spread=st.booleans(),
+    dtype=st.sampled_from([np.float32, np.int64, np.float16, np.bool_]),
+    device=st.text("ab/:0", max_size=3),
+)
+def test_what_an_outline_lacks_is_filled_in_from_the_plain_graph(
+    shape: list[int], spread: bool, dtype: Any, device: str
+) -> None:
+    value = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+    with tf.Graph().as_default() as graph:
+        constant = tf.constant(value if spread else np.zeros(shape, dtype), name="W")
+        tf.identity(constant, "y")
+    whole = graph.as_graph_def()
+    whole.node[0].device = device
+    data = whole.SerializeToString()
+    outline = v1.GraphDef.FromString(protobuf._without(memoryview(data), 0, len(data), protobuf._CONTENT))
+    plain = protobuf.plain_graph(whole, "graph")
+    for node in outline.node:
+        fill_bare(node, plain.nodes[node.name])
+    assert outline == whole
+
+
+def test_what_is_no_graph_is_refused_although_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protobuf, "_OUTLINED", 0)
+    path = tmp_path / "text.pb"
+    path.write_bytes(b"\x0a\xff\xff\xff\xff\x07 cut off")
+    with pytest.raises(ModelError, match="neither a binary nor a text GraphDef"):
+        protobuf.parse_outline(path)
+
+
+def test_a_model_too_large_to_stay_open_is_closed_when_it_has_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair, "OPEN_BYTES", 1000)
+    model = dense(tmp_path / "dense.pb")
+    spec = ParitySpec(
+        name="dense",
+        root=tmp_path,
+        reference=SideSpec(format="frozen_graph", path=model.path),
+        export=SideSpec(format="frozen_graph", path=model.path),
+    )
+    opened = pair.open_pair(spec, ModelStore())
+    export = opened.model("export")
+    assert isinstance(export, FrozenGraph)
+    held = export.session(["y"])
+    answer = opened.answer("export", {"x:0": X})["y:0"]
+    assert list(export._sessions._open.values()) == [
+        each for each in export._sessions._open.values() if each.session is held
+    ]
+    np.testing.assert_array_equal(held.run("y:0", {"x:0": X}), answer)
+    np.testing.assert_array_equal(opened.run("export", {"x:0": X})["y:0"], answer)
+    assert len(export._sessions._open) == 2
+    export.close()

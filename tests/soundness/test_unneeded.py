@@ -92,6 +92,12 @@ def _speak(meta: Any, old: str, new: str) -> None:
     held[0] = held[0].replace(old.encode(), new.encode())
 
 
+def _ensure(node: Any) -> None:
+    node.op = "EnsureShape"
+    node.attr["T"].type = 1
+    node.attr["shape"].shape.unknown_rank = True
+
+
 def _save_with(meta: Any, tensor: str) -> None:
     meta.saver_def.filename_tensor_name = tensor
 
@@ -120,6 +126,14 @@ CHANGES: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
         "Mul (w/Initializer/random_uniform/mul) has _output_shapes that are not those",
     ),
     "fewer shapes than outputs": (lambda _, nodes: _say(nodes[f"{_INITIAL}/max"]), "has _output_shapes that"),
+    "nothing where shapes are to be said": (
+        lambda _, nodes: nodes[f"{_INITIAL}/max"].attr["_output_shapes"].Clear(),
+        "Const (w/Initializer/random_uniform/max) has _output_shapes that are not those of its output",
+    ),
+    "a check of no shape": (
+        lambda meta, _: _ensure(meta.graph_def.node.add(name="sure", input=[f"{_INITIAL}/max"])),
+        "EnsureShape (sure) states no shape where one is known",
+    ),
     "other names than tensors to save": (
         lambda _, nodes: nodes["save/SaveV2"].input.__setitem__(1, "save/Const"),
         "SaveV2 (save/SaveV2) takes a shape [] where one of 1 dimensions is needed",
@@ -150,6 +164,20 @@ def test_what_no_output_needs_is_a_flaw_as_it_is_to_tensorflow(
     flaw = first_flaw(read_meta(path).graph)
     assert CHANGES[change][1] in str(flaw)
     assert not imported(path) or (change in LATELY_REFUSED and not tf.__version__.startswith("2.21."))
+
+
+@pytest.mark.parametrize("said", [{"s": b"x"}, {"list": {"i": [1, 2]}}, {"i": 3}])
+def test_what_is_no_list_of_shapes_is_passed_over(
+    said: dict[str, Any], trained: Path, tmp_path: Path
+) -> None:
+    value = v1.AttrValue(**said)
+    path = changed(
+        trained,
+        tmp_path,
+        lambda _, nodes: nodes[f"{_INITIAL}/max"].attr["_output_shapes"].CopyFrom(value),
+    )
+    assert imported(path)
+    assert first_flaw(read_meta(path).graph) is None
 
 
 @pytest.mark.parametrize("tensor", ["x:0", "save/Const:1"])

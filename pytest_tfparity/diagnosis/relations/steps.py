@@ -43,6 +43,8 @@ def to_equal_steps(array: Array, original: Array) -> Relation | None:
 
 def equal_step(array: Array, original: Array) -> float | None:
     """The step between few, equally spaced values, each the nearest one to the original's; None if it is not so."""
+    if np.unique(head(array)).size > _LEVELS:  # before gigabytes of weights are widened
+        return None
     held = doubles(array)
     step = _step(held, doubles(original))
     return step if step is not None and _shown(held) >= ENOUGH else None

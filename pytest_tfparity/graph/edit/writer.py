@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -22,15 +22,39 @@ from ..read import messages
 from ..read.tensors import STRING
 
 
-def node_bytes(node: Node) -> bytes:
-    """``node`` as a serialized ``NodeDef`` that any TensorFlow reads."""
+def node_bytes(node: Node, *, bare: bool = False) -> bytes:
+    """``node`` as a serialized ``NodeDef`` that any TensorFlow reads.
+
+    ``bare`` leaves out what large constants hold (:func:`held_apart`): of those there is type and shape.
+    """
     raw = messages.NodeDef(name=node.name, op=node.op)
     raw.input.extend(f"{name}:{port}" if port else name for name, port in node.inputs)
     raw.input.extend(f"^{control}" for control in node.controls)
     for key, value in node.attrs.items():
-        _fill(raw.attr[key], value)
+        if bare and held_apart(value):
+            _fill_type(raw.attr[key].tensor, value)
+        else:
+            _fill(raw.attr[key], value)
     data: bytes = raw.SerializeToString()
     return data
+
+
+def held_apart(value: Attr) -> TypeGuard[Tensor]:
+    """Whether an attribute is a constant of which nothing is kept as a file has it: a large one, or a new one."""
+    return isinstance(value, Tensor) and value.written is None
+
+
+def fill_bare(raw: Any, node: Node) -> None:
+    """Give a ``NodeDef`` of ``node`` what its large constants hold, where :func:`node_bytes` has left it out."""
+    for key, value in node.attrs.items():
+        if held_apart(value) and not _holds_values(raw.attr[key].tensor):
+            raw.attr[key].tensor.Clear()
+            _fill_tensor(raw.attr[key].tensor, value)
+
+
+def _holds_values(raw: Any) -> bool:
+    """Whether a ``TensorProto`` says more than type and shape."""
+    return any(field.name not in ("dtype", "tensor_shape", "version_number") for field, _ in raw.ListFields())
 
 
 def function_bytes(body: FunctionBody, results: Sequence[int]) -> bytes:
@@ -116,9 +140,13 @@ def _fill_shape(raw: Any, shape: Shape) -> None:
         raw.dim.add(size=size)
 
 
-def _fill_tensor(raw: Any, tensor: Tensor) -> None:
+def _fill_type(raw: Any, tensor: Tensor) -> None:
     raw.dtype = tensor.dtype.number
     _fill_shape(raw.tensor_shape, Shape(tensor.shape))
+
+
+def _fill_tensor(raw: Any, tensor: Tensor) -> None:
+    _fill_type(raw, tensor)
     array = tensor.array
     if tensor.dtype.number == STRING:
         raw.string_val.extend(

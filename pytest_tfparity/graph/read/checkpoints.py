@@ -77,7 +77,11 @@ def other_files(folder: Path, suffix: str) -> list[Path]:
 
 def v1_error(prefix: Path) -> UnreadableFile | None:
     """The error to raise if ``prefix`` is a checkpoint of the V1 format; None if it is not."""
-    shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}-?????-of-?????")) if prefix.name else []
+    shards = (
+        sorted(prefix.parent.glob(f"{_literal(prefix.name)}-?????-of-?????"))
+        if 0 < len(prefix.name) < _LONGEST_NAME  # a pattern of a million characters takes seconds to compile
+        else []
+    )
     for path in (prefix, *shards[:1]):
         if path.is_file() and _is_table(path):
             return UnreadableFile(
@@ -85,6 +89,10 @@ def v1_error(prefix: Path) -> UnreadableFile | None:
                 " it, restore it with tf.compat.v1.train.Saver() and save it again in the V2 format."
             )
     return None
+
+
+_LONGEST_NAME = 256
+"""Characters from which on no file system has a name of a file."""
 
 
 def _is_table(path: Path) -> bool:

@@ -70,7 +70,7 @@ class StatedShapes:
             except _Misfit as misfit:
                 yield f"{node.op} ({name}) {misfit}"
                 continue
-            if name in self._entries and not self._is_said(name, own):
+            if name in self._entries and node.op not in _WITHOUT_OUTPUT and not self._is_said(name, own):
                 yield f"{node.op} ({name}) has _output_shapes that are not those of its output"
 
     def _is_said(self, name: str, own: Dims) -> bool:
@@ -84,7 +84,10 @@ class StatedShapes:
         """What an entry says of each output; None for one that is no list of shapes, which is passed over."""
         if entry not in self._read:
             value = messages.RawAttrEntry.FromString(entry).value
-            other = value.WhichOneof("value") != "list" or any(getattr(value.list, kind) for kind in _OTHERS)
+            # No value at all is an empty list (``AttrValueHasType``, attr_value_util.cc).
+            other = value.WhichOneof("value") not in ("list", None) or any(
+                getattr(value.list, kind) for kind in _OTHERS
+            )
             self._read[entry] = None if other else tuple(shape_of(each).dims for each in value.list.shape)
         return self._read[entry]
 
@@ -167,6 +170,15 @@ def _with_default(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node])
     if len(inputs) == 1:
         _same(inputs[0], dims)
     return dims
+
+
+def _ensured(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> Dims:
+    dims = _attribute(node)
+    if len(inputs) != 1 or inputs[0] is None:
+        return dims
+    if dims is None:  # which the shape function takes for a rank of -1
+        raise _Misfit("states no shape where one is known")
+    return _same(inputs[0], dims)
 
 
 def _unchanged(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> Dims:
@@ -267,13 +279,16 @@ def _product(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> D
 
 
 _OF_ATTRIBUTE = frozenset({"Placeholder", "VariableV2", "TemporaryVariable"})
+_PUTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+_WITHOUT_OUTPUT = frozenset({"SaveV2", *_PUTS})
 _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_CONSTANTS, _constant),
     **dict.fromkeys(_OF_ATTRIBUTE, _stated),
     "PlaceholderWithDefault": _with_default,
+    "EnsureShape": _ensured,
     "VarHandleOp": _handle,
     "ReadVariableOp": _read,
-    **dict.fromkeys(("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"), _put),
+    **dict.fromkeys(_PUTS, _put),
     **dict.fromkeys(("Assign", "AssignAdd", "AssignSub"), _assigned),
     **dict.fromkeys(
         ("Fill", "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"), _filled
