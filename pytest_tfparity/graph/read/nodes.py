@@ -35,7 +35,7 @@ LARGE = 4096
 
 _DROPPED = ("_output_shapes", "_class")
 # How the map entry of a dropped attribute begins: field 1 (the key), its length, its text.
-_DROPPED_ENTRIES = tuple(b"\n%c%b\x12" % (len(key), key.encode()) for key in _DROPPED)
+_DROPPED_ENTRIES = tuple(b"\n%c%b" % (len(key), key.encode()) for key in _DROPPED)
 _CLASS = _DROPPED[1]
 _CLASS_ENTRY = _DROPPED_ENTRIES[1]
 _SHAPES_ENTRY = _DROPPED_ENTRIES[0]
