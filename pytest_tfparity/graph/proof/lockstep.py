@@ -45,8 +45,8 @@ def in_lockstep(reference: Side, export: Side, contents: Contents) -> bool:
     Raises UnreadableFile, ModelError where a constant cannot be read.
 
     Each tensor gets a partner, from the outputs on: the same output of the same op, whose inputs are partners again;
-    the same input; or a constant with the same bits. No tensor depends on itself, so that partners
-    compute the same follows from the inputs on.
+    the same input; or a constant with the same bits. No node waits for itself, so that partners compute the same
+    follows from the inputs on.
     """
     if not (_is_plain(reference.graph) and _is_plain(export.graph)):
         return False
