@@ -341,14 +341,17 @@ def _edges(graph: Graph, node: Node, told: Mapping[str, _Node]) -> str | None:
             op = graph.nodes[source.node].op
             return f"reads {source}, and {op} has {len(made.outputs)} outputs"
         given = made.outputs[source.port]
-        if given == wanted or ANY in (given, wanted):
-            continue
-        if wanted > REFERENCE or given - REFERENCE != wanted:
+        if given != wanted and not _goes_for(given, wanted):
             return f"reads {source} as {_type(wanted)}, and it is {_type(given)}"
     for control in node.controls:
         if control not in told:
             return f"waits for {control}, which is not in the graph"
     return None
+
+
+def _goes_for(given: int, wanted: int) -> bool:
+    """Whether a tensor of one type may be read as another: a reference as its value, and what is not known."""
+    return ANY in (given, wanted) or (wanted <= REFERENCE and given - REFERENCE == wanted)
 
 
 def _type(number: int) -> str:
