@@ -186,9 +186,9 @@ class HasGraph(Model):
         graph, fed = self.graph, self.feeds
         filled = {name.node for name in fed}
         return {
-            f"{name}:0": tensor_spec(graph, TensorName(name, 0))
-            for name, node in self.live(outputs).items()
-            if node.op in ops.PLACEHOLDERS and name not in filled
+            f"{node.name}:0": tensor_spec(graph, TensorName(node.name, 0))
+            for node in graph.leaves(list(outputs), [str(name) for name in fed])
+            if node.op in ops.PLACEHOLDERS and node.name not in filled
         }
 
     def live(self, outputs: Iterable[str]) -> Mapping[str, Node]:

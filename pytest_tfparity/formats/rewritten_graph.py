@@ -147,8 +147,8 @@ def _rename(nodes: dict[str, Node], old: str, new: str) -> None:
     for key, node in list(nodes.items()):
         if any(source.node == old for source in node.inputs):
             inputs = tuple(TensorName(new, s.port) if s.node == old else s for s in node.inputs)
-            nodes[key] = replace(node, inputs=inputs)
-    nodes[new] = replace(nodes.pop(old), name=new)
+            nodes[key] = node._replace(inputs=inputs)
+    nodes[new] = nodes.pop(old)._replace(name=new)
 
 
 def _dtype(node: Node | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[np.generic]
 _Found = TypeVar("_Found")
 _UNKNOWN = object()
+_NO_ATTRS: Mapping[str, Attr] = MappingProxyType({})
 
 
 class TensorName(NamedTuple):
@@ -61,8 +63,7 @@ class AttrReference(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A constant. Large contents are read-only views of the mapped file, decoded when asked for.
 
     ``load`` returns the value: shape ``shape``, numpy dtype of ``dtype``, an object array of
@@ -88,7 +89,7 @@ Attr: TypeAlias = (
 
 def listed(value: Attr) -> tuple[Attr, ...] | None:
     """The elements of an attribute that is a list; None for any other."""
-    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Function, AttrReference)):
+    if isinstance(value, tuple) and not isinstance(value, (DType, Shape, Tensor, Function, AttrReference)):
         return value
     return None
 
@@ -125,15 +126,17 @@ def once(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One op of a graph. ``inputs`` are data edges in order, ``controls`` names of control inputs."""
+class Node(NamedTuple):
+    """One op of a graph. ``inputs`` are data edges in order, ``controls`` names of control inputs.
+
+    Nodes and tensors are made by the 100,000, and a frozen dataclass takes five times as long to make.
+    """
 
     name: str
     op: str
     inputs: tuple[TensorName, ...] = ()
     controls: tuple[str, ...] = ()
-    attrs: Mapping[str, Attr] = field(default_factory=dict)
+    attrs: Mapping[str, Attr] = _NO_ATTRS
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,29 @@ class Graph:
                     if source.node not in started and not (fed and source in fed)
                 ]
         return done
+
+    def leaves(self, outputs: Iterable[str], feeds: Iterable[str] = ()) -> list[Node]:
+        """The nodes without inputs among those that :meth:`live` gives, in its order."""
+        fed = {tensor_name(feed) for feed in feeds}
+        nodes = self.nodes
+        found: list[Node] = []
+        seen: set[str] = set()
+        stack = [tensor_name(output).node for output in outputs][::-1]
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            node = nodes.get(name)
+            if node is None:
+                continue
+            if not node.inputs:
+                found.append(node)
+            elif fed:
+                stack += [source.node for source in reversed(node.inputs) if source not in fed]
+            else:
+                stack += [source.node for source in reversed(node.inputs)]
+        return found
 
     def consumers(self) -> dict[TensorName, list[tuple[str, int]]]:
         """For each tensor that is read: the nodes that read it and at which input."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def _taken(found: Liveness, outputs: Iterable[TensorName]) -> dict[str, Node]:
 def _returned(found: Liveness, node: Node) -> Node:
     if not any(source.node in found.calls for source in node.inputs):
         return node
-    return replace(node, inputs=tuple(map(found.returned, node.inputs)))
+    return node._replace(inputs=tuple(map(found.returned, node.inputs)))
 
 
 def taken_graph(live: LiveGraph) -> Graph:
@@ -170,5 +170,5 @@ def taken_graph(live: LiveGraph) -> Graph:
         return tensor
 
     return Graph(
-        {name: replace(node, inputs=tuple(map(taken, node.inputs))) for name, node in live.nodes.items()}
+        {name: node._replace(inputs=tuple(map(taken, node.inputs))) for name, node in live.nodes.items()}
     )

@@ -115,7 +115,7 @@ class WrittenOut:
         controls = tuple(dict.fromkeys(each for name in node.controls for each in self._awaited(name)))
         if inputs == node.inputs and controls == node.controls:
             return node
-        return replace(node, inputs=inputs, controls=controls)
+        return node._replace(inputs=inputs, controls=controls)
 
     def _awaited(self, name: str) -> tuple[str, ...]:
         """What a control input on node ``name`` waits for: of a call, its results and what it changes."""

@@ -64,7 +64,7 @@ def _cut(graph: Graph, cuts: Mapping[TensorName, TensorName], types: Mapping[Ten
     }
     for name, node in graph.nodes.items():
         read = tuple([cuts.get(source, source) for source in node.inputs])
-        nodes[name] = node if read == node.inputs else replace(node, inputs=read)
+        nodes[name] = node if read == node.inputs else node._replace(inputs=read)
     return replace(graph, nodes=nodes)
 
 

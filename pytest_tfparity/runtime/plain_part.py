@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import FeedError
@@ -102,8 +102,7 @@ def _nodes(part: Part, fed: Mapping[TensorName, str], weights: Mapping[str, Tens
         if name in weights:
             yield _placeholder_node(name, weights[name].dtype, weights[name].shape)
             continue
-        yield replace(
-            node,
+        yield node._replace(
             inputs=tuple(TensorName(fed[source], 0) if source in fed else source for source in node.inputs),
             controls=part.controls.get(name, ()),
             attrs=_attributes(node),

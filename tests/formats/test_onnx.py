@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -239,3 +240,33 @@ def test_channels_first_are_stated_as_a_transpose(tmp_path: Path) -> None:
     assert result.verdict == "error"
     assert [finding.cause for finding in result.findings] == ["nhwc-transposed"]
     assert result.findings[0].fix == "State `transpose` for the inputs x:0: [0, 3, 1, 2]."
+
+
+def quantised(folder: Path) -> Path:
+    """What ONNX Runtime's quantiser makes of a right export, as it does by default: without its activation."""
+    tools = pytest.importorskip("onnxruntime.quantization")
+    right, file = Export().write(folder / "right.onnx"), folder / "quantised.onnx"
+
+    class Images(tools.CalibrationDataReader):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            self.given = iter([{"x": IMAGES}])
+
+        def get_next(self) -> Any:
+            return next(self.given, None)
+
+    tools.quantize_static(right, file, Images(), per_channel=True)
+    ops = [node.op for node in read_onnx(file).graph.nodes]
+    assert "QuantizeLinear" in ops
+    assert "Relu" not in ops
+    return file
+
+
+@pytest.mark.parametrize(("atol", "verdict"), [(3.0, "pass"), (0.1, "fail")])
+def test_a_file_of_the_quantiser_of_onnx_runtime_is_certified_and_blamed_for_nothing(
+    tmp_path: Path, atol: float, verdict: str
+) -> None:
+    result = compared(tmp_path, quantised(tmp_path), atol=atol)
+    assert (result.verdict, result.findings) == (verdict, ())
+    assert any("all 9, none off by more than 0.5 quantum" in note for note in result.notes)
+    rounding = any(note.startswith("Rounding to integers makes the difference") for note in result.notes)
+    assert rounding == (verdict == "fail")

@@ -205,7 +205,7 @@ def _bit(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, s
     other = _flipped(value, rand)
     if name in side.variables:
         return Change("bit", name, replace(side, variables={**side.variables, name: other}))
-    return Change("bit", name, _with_node(side, replace(node, attrs={**node.attrs, "value": other})))
+    return Change("bit", name, _with_node(side, node._replace(attrs={**node.attrs, "value": other})))
 
 
 def _attribute(
@@ -216,16 +216,16 @@ def _attribute(
     if not choices:
         return None
     attr, value = rand.choice(choices)
-    return Change("attribute", name, _with_node(side, replace(node, attrs={**node.attrs, attr: value})))
+    return Change("attribute", name, _with_node(side, node._replace(attrs={**node.attrs, attr: value})))
 
 
 def _op(side: Side, name: str, live: Mapping[str, Node], rand: random.Random, seed: int) -> Change | None:
     node = live[name]
     if node.op in _UNARY:
         other = rand.choice([op for op in _UNARY if op != node.op])
-        return Change("op", name, _with_node(side, replace(node, op=other)))
+        return Change("op", name, _with_node(side, node._replace(op=other)))
     if node.op in _OTHER_BINARY:
-        return Change("op", name, _with_node(side, replace(node, op=_OTHER_BINARY[node.op])))
+        return Change("op", name, _with_node(side, node._replace(op=_OTHER_BINARY[node.op])))
     return None
 
 
@@ -262,7 +262,7 @@ def _delete(side: Side, name: str, live: Mapping[str, Node], rand: random.Random
     def around(edges: tuple[TensorName, ...]) -> tuple[TensorName, ...]:
         return tuple(node.inputs[0] if edge.node == name else edge for edge in edges)
 
-    nodes = {each.name: replace(each, inputs=around(each.inputs)) for each in side.graph.nodes.values()}
+    nodes = {each.name: each._replace(inputs=around(each.inputs)) for each in side.graph.nodes.values()}
     return Change("delete", name, replace(side, graph=Graph(nodes), outputs=around(side.outputs)))
 
 
@@ -277,7 +277,7 @@ _KINDS: Mapping[str, Callable[[Side, str, Mapping[str, Node], random.Random, int
 
 
 def _with_input(node: Node, slot: int, source: TensorName) -> Node:
-    return replace(node, inputs=(*node.inputs[:slot], source, *node.inputs[slot + 1 :]))
+    return node._replace(inputs=(*node.inputs[:slot], source, *node.inputs[slot + 1 :]))
 
 
 def _varying(live: Mapping[str, Node]) -> set[str]:

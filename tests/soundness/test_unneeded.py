@@ -166,6 +166,15 @@ def test_what_no_output_needs_is_a_flaw_as_it_is_to_tensorflow(
     assert not imported(path) or (change in LATELY_REFUSED and not tf.__version__.startswith("2.21."))
 
 
+def test_a_value_of_an_unknown_kind_is_none(trained: Path, tmp_path: Path) -> None:
+    data = Path(f"{trained}.meta").read_bytes()
+    key = b"\n\x0e_output_shapes"
+    path = tmp_path / "changed.meta"
+    path.write_bytes(data.replace(key + b"\x12", key + b"\x22"))
+    assert not imported(path)
+    assert "has _output_shapes that are not those of its output" in str(first_flaw(read_meta(path).graph))
+
+
 @pytest.mark.parametrize("said", [{"s": b"x"}, {"list": {"i": [1, 2]}}, {"i": 3}])
 def test_what_is_no_list_of_shapes_is_passed_over(
     said: dict[str, Any], trained: Path, tmp_path: Path

@@ -27,7 +27,7 @@ def frozen(graph: Graph, values: Mapping[str, Tensor]) -> Graph:
     nodes = dict(graph.nodes)
     for name, readers in _readers(graph, known).items():
         waits = graph.nodes[name].controls
-        nodes[name] = replace(constant_node(name, known[name]), controls=waits)
+        nodes[name] = constant_node(name, known[name])._replace(controls=waits)
         for reader in readers:
             nodes.update(_read(nodes[reader], known[name], nodes))
     return replace(graph, nodes=nodes)
@@ -64,19 +64,19 @@ def _readers(graph: Graph, variables: Collection[str]) -> dict[str, list[str]]:
 def _read(node: Node, value: Tensor, taken: Mapping[str, Node]) -> dict[str, Node]:
     """What reads a constant as ``node`` reads a variable."""
     if node.op in ("Identity", "ReadVariableOp"):
-        return {node.name: replace(node, op="Identity", attrs={"T": value.dtype})}
+        return {node.name: node._replace(op="Identity", attrs={"T": value.dtype})}
     if node.op == "VariableShape":
-        return {node.name: replace(node, op="Shape", attrs={**_kept(node, "out_type"), "T": value.dtype})}
+        return {node.name: node._replace(op="Shape", attrs={**_kept(node, "out_type"), "T": value.dtype})}
     indices = _kept(node, "Tindices")
     if node.op == "ResourceGatherNd":
-        return {node.name: replace(node, op="GatherNd", attrs={**indices, "Tparams": value.dtype})}
+        return {node.name: node._replace(op="GatherNd", attrs={**indices, "Tparams": value.dtype})}
     name, number = f"{node.name}/axis", 0
     while name in taken:
         number += 1
         name = f"{node.name}/axis_{number}"
     axis = constant_node(name, tensor_of_array(np.array(0, np.int32)))
     attrs = {**indices, **_kept(node, "batch_dims"), "Tparams": value.dtype, "Taxis": _INT32}
-    gather = replace(node, op="GatherV2", inputs=(*node.inputs, TensorName(name, 0)), attrs=attrs)
+    gather = node._replace(op="GatherV2", inputs=(*node.inputs, TensorName(name, 0)), attrs=attrs)
     return {node.name: gather, name: axis}
 
 

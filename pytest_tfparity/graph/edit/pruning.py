@@ -114,7 +114,7 @@ def _decided_merges(nodes: Mapping[str, Node], live: Liveness) -> dict[str, Node
             continue
         alive = tuple(source for source in node.inputs if not live.is_dead(source))
         if 0 < len(alive) < len(node.inputs):
-            merges[name] = replace(node, inputs=alive)
+            merges[name] = node._replace(inputs=alive)
     return merges
 
 

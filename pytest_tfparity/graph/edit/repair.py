@@ -139,7 +139,7 @@ class _Patch:
             node = self.nodes[edit.node]
             attrs = {name: value for name, value in node.attrs.items() if name != edit.name}
             attrs |= {} if edit.value is None else {edit.name: edit.value}
-            self.nodes[edit.node] = replace(node, attrs=attrs)
+            self.nodes[edit.node] = node._replace(attrs=attrs)
             self.take_functions(self.nodes[edit.node])
         elif isinstance(edit, Wire):
             self.wire(edit.node, edit.position, edit.source)
@@ -153,7 +153,7 @@ class _Patch:
             return
         # A constant of a loop runs in it because of what it waits for.
         waits = self.nodes[name].controls
-        self.nodes[name] = replace(constant_node(name, value), controls=waits)
+        self.nodes[name] = constant_node(name, value)._replace(controls=waits)
 
     def is_variable(self, name: str) -> bool:
         """Whether a node is a variable with a value: what takes its reference, a loop say, takes no constant."""
@@ -174,7 +174,7 @@ class _Patch:
     def wire(self, name: str, position: int, source: TensorName) -> None:
         inputs = list(self.nodes[name].inputs)
         inputs[position] = source
-        self.nodes[name] = replace(self.nodes[name], inputs=tuple(inputs))
+        self.nodes[name] = self.nodes[name]._replace(inputs=tuple(inputs))
 
     def graft(self, edit: Graft) -> None:
         copied = _Copy(self, edit)
@@ -190,7 +190,7 @@ class _Patch:
         for name, node in self.nodes.items():
             if name not in copied.added and edit.export in node.inputs:
                 inputs = tuple(new if source == edit.export else source for source in node.inputs)
-                self.nodes[name] = replace(node, inputs=inputs)
+                self.nodes[name] = node._replace(inputs=inputs)
         self.outputs = [new if output == edit.export else output for output in self.outputs]
         if new.node in copied.added and new.port == edit.export.port == 0:
             self.take_over(new.node, edit.export.node)
@@ -202,11 +202,11 @@ class _Patch:
             return
         if any(source.node == old for node in self.nodes.values() for source in node.inputs):
             return
-        self.nodes[old] = replace(self.nodes.pop(new), name=old)
+        self.nodes[old] = self.nodes.pop(new)._replace(name=old)
         for name, node in self.nodes.items():
             if any(source.node == new for source in node.inputs):
                 inputs = tuple(TensorName(old, s.port) if s.node == new else s for s in node.inputs)
-                self.nodes[name] = replace(node, inputs=inputs)
+                self.nodes[name] = node._replace(inputs=inputs)
         self.outputs = [TensorName(old, o.port) if o.node == new else o for o in self.outputs]
 
 

@@ -60,7 +60,7 @@ class _Patch:
                 self.nodes[node.name] = Node(name=node.name, op="Identity", inputs=(placed,), attrs=dtype)
                 continue
             inputs = tuple(turned if source == tensor else source for source in node.inputs)
-            self.nodes[node.name] = replace(node, inputs=inputs)
+            self.nodes[node.name] = node._replace(inputs=inputs)
         known = self.nodes[tensor.node].attrs.get("shape")
         dims = known.dims if isinstance(known, Shape) else None
         dims = tuple(dims[axis] for axis in inverse(axes)) if dims and len(dims) == len(axes) else None

@@ -89,7 +89,7 @@ def _input_text(source: FunctionInput) -> str:
 
 def _fill(raw: Any, value: Attr) -> None:
     """Put ``value`` into an ``AttrValue``."""
-    if isinstance(value, tuple) and not isinstance(value, DType | Shape | Function | AttrReference):
+    if isinstance(value, tuple) and not isinstance(value, DType | Shape | Tensor | Function | AttrReference):
         raw.list.SetInParent()
         for item in value:
             _append(raw.list, item)

@@ -380,12 +380,46 @@ def _grid(of: Op, kind: DType) -> Grid:
     return Grid(scale=scale, zero_point=zero, lowest=lowest, highest=highest)
 
 
+_OF_ANY_SIGN = frozenset(
+    {
+        *(
+            "Add",
+            "AddV2",
+            "BiasAdd",
+            "Conv2D",
+            "DepthwiseConv2dNative",
+            "FusedBatchNormV3",
+            "MatMul",
+            "Mul",
+            "Sub",
+        ),
+        *("BatchMatMulV2", "Conv2DBackpropInput"),
+    }
+)
+"""What gives numbers of either sign."""
+
+
+def _clamp(of: Op, grid: Grid, source: TensorName) -> str:
+    """The op that rounding to a grid is but for the rounding.
+
+    A grid that begins at 0 holds nothing below: ONNX Runtime's quantiser leaves out an activation in front of it
+    (``onnxruntime/python/tools/quantization/operators/activation.py``).
+    """
+    if grid.per_channel or int(grid.zero_point.flat[0]) != grid.lowest:
+        return "Identity"
+    if of.make.graph.nodes[source.node].op not in _OF_ANY_SIGN:
+        return "Identity"
+    step = float(grid.scale.flat[0])
+    ends_at_six = abs((grid.highest - grid.lowest) * step - 6) < step / 2
+    return "Relu6" if ends_at_six else "Relu"
+
+
 def _quantised(of: Op) -> list[Value | None]:
     """``QuantizeLinear``: the lifted graph goes on in real numbers, on the grid."""
     zero = of.constant(2)
     kind = zero.dtype if zero is not None else DType(4)
     grid, source = _grid(of, kind), of.value(0)
-    made = source._replace(tensor=of.add("Identity", [source.tensor]))
+    made = source._replace(tensor=of.add(_clamp(of, grid, source.tensor), [source.tensor]))
     of.lifter.on_grid(made, of.node.outputs[0], type_name(kind), grid)
     return [made]
 

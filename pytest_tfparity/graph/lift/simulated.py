@@ -33,7 +33,7 @@ def simulated(side: Side, activations: Mapping[TensorName, Stored]) -> Side:
         return side
     for name, node in side.graph.nodes.items():
         if any(source in rounded for source in node.inputs):
-            nodes[name] = replace(node, inputs=tuple(rounded.get(each, each) for each in node.inputs))
+            nodes[name] = node._replace(inputs=tuple(rounded.get(each, each) for each in node.inputs))
     outputs = tuple(
         tensor if side.graph.nodes[tensor.node].op in PLACEHOLDERS else rounded.get(tensor, tensor)
         for tensor in side.outputs

@@ -45,10 +45,10 @@ def in_lockstep(reference: Side, export: Side, contents: Contents) -> bool:
     Raises UnreadableFile, ModelError where a constant cannot be read.
 
     Each tensor gets a partner, from the outputs on: the same output of the same op, whose inputs are partners again;
-    the same input; or a constant with the same bits. No tensor depends on itself, so that partners compute the same
-    follows from the inputs on.
+    the same input; or a constant with the same bits. No tensor of the export depends on itself, so that partners
+    compute the same follows from the inputs on.
     """
-    if not (_is_plain(reference.graph) and _is_plain(export.graph)):
+    if not (_is_plain(reference.graph) and _is_plain(export.graph)) or has_cycle(export.graph):
         return False
     one, other = _Steps(reference), _Steps(export)
     partners: dict[int, Node] = {}
@@ -74,7 +74,7 @@ def in_lockstep(reference: Side, export: Side, contents: Contents) -> bool:
 
 def _is_plain(graph: Graph) -> bool:
     """Whether a graph is one that this walk may be tried on."""
-    return not graph.functions and not graph.demands and not has_cycle(graph)
+    return not graph.functions and not graph.demands
 
 
 class _Steps:
@@ -111,7 +111,7 @@ class _Steps:
             if kind != "hands on":
                 found = self._value(node, kind)
                 break
-            if not node.inputs:
+            if not node.inputs or len(handed) > len(self._nodes):
                 return None
             handed.append(tensor)
             tensor = node.inputs[0]

@@ -54,6 +54,7 @@ class StatedShapes:
     def __init__(self) -> None:
         self._entries: dict[str, bytes] = {}
         self._read: dict[bytes, tuple[Dims, ...] | None] = {}
+        self._known: dict[TensorName, Dims] = {}
 
     def note(self, name: str, entry: bytes) -> None:
         """Note the attribute ``_output_shapes`` of a node, a serialized map entry."""
@@ -61,21 +62,44 @@ class StatedShapes:
 
     def misfits(self, nodes: Mapping[str, Node]) -> Iterator[str]:
         """A clause for each of ``nodes`` that TensorFlow refuses because of shapes."""
+        told: dict[object, str | None] = {}
         for name, node in nodes.items():
             rule = _RULES.get(node.op)
             if rule is None:
                 continue
-            try:
-                own = rule(node, [self._of(nodes, source) for source in node.inputs], nodes)
-            except _Misfit as misfit:
-                yield f"{node.op} ({name}) {misfit}"
-                continue
-            if name in self._entries and node.op not in _WITHOUT_OUTPUT and not self._is_said(name, own):
-                yield f"{node.op} ({name}) has _output_shapes that are not those of its output"
+            inputs = [self._of(nodes, source) for source in node.inputs]
+            entry = self._entries.get(name)
+            # Most nodes are like others: the same op on the same shapes.
+            key: object = name
+            if rule is _constant:
+                key = (rule, entry, _own(node))
+            elif rule in _OF_INPUTS:
+                key = (rule, entry, *inputs)
+            if key not in told:
+                told[key] = self._misfit(rule, node, inputs, nodes, entry)
+            if (clause := told[key]) is not None:
+                yield f"{node.op} ({name}) {clause}"
 
-    def _is_said(self, name: str, own: Dims) -> bool:
+    def _misfit(
+        self,
+        rule: _Rule,
+        node: Node,
+        inputs: Sequence[Dims],
+        nodes: Mapping[str, Node],
+        entry: bytes | None,
+    ) -> str | None:
+        """Why TensorFlow refuses a node because of shapes, a clause; None if it does not."""
+        try:
+            own = rule(node, inputs, nodes)
+        except _Misfit as misfit:
+            return str(misfit)
+        if entry is None or node.op in _WITHOUT_OUTPUT or self._is_said(entry, own):
+            return None
+        return "has _output_shapes that are not those of its output"
+
+    def _is_said(self, entry: bytes, own: Dims) -> bool:
         """Whether a node's first output may have the shape ``own`` by what the node says of it."""
-        said = self._said(self._entries[name])
+        said = self._said(entry)
         if said is None:
             return True
         return bool(said) and is_possible(said[0]) and _fit(own, said[0])
@@ -93,6 +117,11 @@ class StatedShapes:
 
     def _of(self, nodes: Mapping[str, Node], source: TensorName) -> Dims:
         """What is stated of the shape of a tensor."""
+        if source not in self._known:
+            self._known[source] = self._stated_of(nodes, source)
+        return self._known[source]
+
+    def _stated_of(self, nodes: Mapping[str, Node], source: TensorName) -> Dims:
         node = nodes.get(source.node)
         if node is None or node.op in _FORGIVEN:
             return None
@@ -279,6 +308,8 @@ def _product(node: Node, inputs: Sequence[Dims], nodes: Mapping[str, Node]) -> D
 
 
 _OF_ATTRIBUTE = frozenset({"Placeholder", "VariableV2", "TemporaryVariable"})
+_OF_INPUTS: frozenset[_Rule] = frozenset({_unchanged, _broadcast})
+"""Rules that ask for nothing but the shapes of the inputs."""
 _PUTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 _WITHOUT_OUTPUT = frozenset({"SaveV2", *_PUTS})
 _RULES: Mapping[str, _Rule] = {
