@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import FeedError, ModelError, SettingsError, UnreadableFile, nearest
 from ..formats.format import ROLES, Role
-from ..formats.model import HasGraph, Model, Repairable
+from ..formats.model import HasGraph, HasOwnRuntime, Model, Repairable
 from ..formats.registry import format_of
 from ..formats.store import OPEN_BYTES, ModelStore
 from ..graph.graph import Array, tensor_name
@@ -107,7 +107,11 @@ class Pair:
         known = {entry.reference for entry in self.inputs}
         feeds.update({name: value for name, value in inputs.items() if name not in known})
         names = [getattr(output, role) for output in self.outputs]
-        answers = model.run(feeds, names, session=self.spec.session)
+        independent = role == "reference" and isinstance(self.export, HasOwnRuntime)
+        if independent and self.spec.session == "graph" and isinstance(model, HasGraph):
+            answers = model.run_as_read(feeds, names)
+        else:
+            answers = model.run(feeds, names, session=self.spec.session)
         for output in self.outputs if role == "export" else ():
             answers[output.export] = given(output, answers[output.export])
         return answers

@@ -207,6 +207,13 @@ class HasGraph(Model):
         """Raise FeedError if ``inputs`` do not fit the placeholders."""
         checked(self.graph, self.label, inputs)
 
+    def run_as_read(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """The same as ``run``, where that costs less of the plain graph as it was read.
+
+        For who compares it with another runtime's answers: an error of reading would not change those alike.
+        """
+        return self.run(inputs, outputs)
+
 
 class HasOwnRuntime(HasGraph):
     """A model that another runtime than TensorFlow runs, with kernels of its own: never proven, its weights certified.

@@ -269,18 +269,16 @@ class SavedModel(GraphModel, Repairable, HasWeights, HasSignatures):
         ModelError where what is changed is also read: the next answer would be another.
         """
         if self._server.only_answers(outputs):
-            found = self._in_library(inputs, outputs) if session == "graph" else None
-            return found or self._server.run(inputs, outputs, session)
+            return self._server.run(inputs, outputs, session)
         return super().run(inputs, outputs, session=session)
 
-    def _in_library(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array] | None:
-        """What the graph with constants answers, without loading the model, which takes longer than running it.
-
-        None where it is not a graph of constants alone, or TensorFlow's C library does not run it.
-        """
-        with suppress(TfparityError):  # the server says what is wrong
-            return self._sessions.run_in_library(inputs, outputs, "graph")
-        return None
+    def run_as_read(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """See :meth:`.model.HasGraph.run_as_read`: loading the model takes longer than running it."""
+        found = None
+        if self._server.only_answers(outputs):
+            with suppress(TfparityError):  # the server says what is wrong
+                found = self._sessions.run_in_library(inputs, outputs, "graph")
+        return found or self.run(inputs, outputs)
 
     def session(self, outputs: Sequence[str] | None = None) -> Any:
         """See :meth:`.model.HasSession.session`: the loaded model."""
