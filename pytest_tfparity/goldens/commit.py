@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from .summary import SummaryProblem, read_summary
@@ -32,10 +33,13 @@ def commit(archive: Path, data: bytes, summary: Path, text: bytes) -> None:
     waiting, other = _waiting(summary, data), _waiting(archive, data)
     try:
         _write(waiting, text, like=summary)
-        if not archive.exists() or archive.read_bytes() != data:
+        is_new = not archive.exists() or archive.read_bytes() != data
+        if is_new:
             _write(other, data, like=archive)
-            os.replace(other, archive)
-        os.replace(waiting, summary)
+        with _held_open(archive, summary):
+            if is_new:
+                os.replace(other, archive)
+            os.replace(waiting, summary)
     finally:
         settle(archive, summary)
     for folder in {archive.parent, summary.parent}:
@@ -58,6 +62,20 @@ def settle(archive: Path, summary: Path) -> None:
             os.replace(waiting, summary)
     for file in left:
         file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held_open(*files: Path) -> Iterator[None]:
+    """Keep the room of ``files`` from being freed while the block replaces them.
+
+    A file is freed when its last name goes. That takes milliseconds, which the second rename would wait for the first.
+    """
+    with contextlib.ExitStack() as held:
+        if sys.platform != "win32":  # which replaces no file that is open
+            for file in files:
+                with contextlib.suppress(OSError):
+                    held.enter_context(file.open("rb"))
+        yield
 
 
 def _targets(archive: Path, summary: Path) -> tuple[Path, Path]:
