@@ -327,6 +327,14 @@ def library_of(op: str) -> str | None:
     return next((library for pattern, library in _ORIGIN if pattern.match(op)), None)
 
 
+def is_foreign(op: str) -> bool:
+    """Whether an op is one of another runtime that stands untranslated in a graph of TensorFlow ops.
+
+    No op of TensorFlow has a dot in its name (``OpDefBuilder``: ``[A-Z][A-Za-z0-9>_]*``).
+    """
+    return "." in op
+
+
 # --- what ops compute, for what is told of the places where both sides part
 
 SUMS = frozenset({"Add", "AddV2", "Sub"})

@@ -242,8 +242,8 @@ def test_channels_first_are_stated_as_a_transpose(tmp_path: Path) -> None:
     assert result.findings[0].fix == "State `transpose` for the inputs x:0: [0, 3, 1, 2]."
 
 
-def quantised(folder: Path) -> Path:
-    """What ONNX Runtime's quantiser makes of a right export, as it does by default: without its activation."""
+def quantised(folder: Path, **options: Any) -> Path:
+    """What ONNX Runtime's quantiser makes of a right export."""
     tools = pytest.importorskip("onnxruntime.quantization")
     right, file = Export().write(folder / "right.onnx"), folder / "quantised.onnx"
 
@@ -254,10 +254,7 @@ def quantised(folder: Path) -> Path:
         def get_next(self) -> Any:
             return next(self.given, None)
 
-    tools.quantize_static(right, file, Images(), per_channel=True)
-    ops = [node.op for node in read_onnx(file).graph.nodes]
-    assert "QuantizeLinear" in ops
-    assert "Relu" not in ops
+    tools.quantize_static(right, file, Images(), per_channel=True, **options)
     return file
 
 
@@ -265,8 +262,21 @@ def quantised(folder: Path) -> Path:
 def test_a_file_of_the_quantiser_of_onnx_runtime_is_certified_and_blamed_for_nothing(
     tmp_path: Path, atol: float, verdict: str
 ) -> None:
-    result = compared(tmp_path, quantised(tmp_path), atol=atol)
+    file = quantised(tmp_path)
+    ops = {node.op for node in read_onnx(file).graph.nodes}
+    assert "QuantizeLinear" in ops
+    assert "Relu" not in ops  # left out, by default
+    result = compared(tmp_path, file, atol=atol)
     assert (result.verdict, result.findings) == (verdict, ())
     assert any("all 9, none off by more than 0.5 quantum" in note for note in result.notes)
     rounding = any(note.startswith("Rounding to integers makes the difference") for note in result.notes)
     assert rounding == (verdict == "fail")
+
+
+@pytest.mark.parametrize(("atol", "verdict"), [(3.0, "pass"), (0.1, "fail")])
+def test_ops_of_onnx_runtime_alone_are_blamed_for_nothing(tmp_path: Path, atol: float, verdict: str) -> None:
+    tools = pytest.importorskip("onnxruntime.quantization")
+    file = quantised(tmp_path, quant_format=tools.QuantFormat.QOperator)
+    assert "QLinearConv" in {node.op for node in read_onnx(file).graph.nodes}
+    result = compared(tmp_path, file, atol=atol)
+    assert (result.verdict, result.findings) == (verdict, ())

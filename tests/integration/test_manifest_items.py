@@ -14,7 +14,7 @@ def test_a_wrong_export_fails_with_the_worst_element_and_no_traceback(broken_pro
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "net: bn-training-mode (proven) in block/bn, max abs * (atol 1e-05)",
+            "net: bn-training-mode (proven) in block/bn, max abs * (atol 1e-05). Fix: *",
             "  16 of 16 values of logits:0 differ; worst element *: reference *, export *",
             "parity: 1 different",
             "FAILED tfparity.yaml::net - bn-training-mode (proven) in block/bn, max abs*",

@@ -51,7 +51,7 @@ def test_a_failure_says_which_metric_is_not_met_its_value_and_what_would_pass(ap
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "net: weights-quantised-8bit (proven) in fc, logits:0: sqnr * dB, at least 200 asked",
+            "net: weights-quantised-8bit (proven) in fc, logits:0: sqnr * dB, at least 200 asked. Fix: *",
             "  logits:0 would pass with sqnr=*",
         ]
     )

@@ -33,7 +33,7 @@ from . import (
     weights,
     wiring,
 )
-from .kinds.graph import GraphCause, classified
+from .kinds.graph import GraphCause, classified, is_legible
 
 DIFFERENCES: tuple[GraphCause, ...] = (
     wiring.MISSING_SOFTMAX,
@@ -56,7 +56,7 @@ DIFFERENCES: tuple[GraphCause, ...] = (
     wiring.OP_DIFFERS,
 )
 """The causes that are differences of the graphs: a difference speaks for the first one that fits it."""
-GRAPH: tuple[Cause, ...] = classified(DIFFERENCES)
+GRAPH: tuple[Cause, ...] = classified(DIFFERENCES, is_legible)
 
 CAUSES: tuple[Cause, ...] = (
     *loading.CAUSES,

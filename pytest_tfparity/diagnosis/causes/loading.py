@@ -176,12 +176,15 @@ def _unregistered(evidence: Evidence) -> Iterator[Suspicion]:
 
 
 def _unknown(evidence: Evidence, side: Side) -> list[Node]:
-    """The nodes that the outputs of ``side`` need and that have or call an op that is not known."""
+    """The nodes that the outputs of ``side`` need and that have or call an op that is not known.
+
+    An op that another runtime has, which is what runs it, is not missing.
+    """
     functions, part, runner = side.graph.functions, Half.of(side).part, evidence.case.runner
 
     def unknown(op: str) -> bool:
         known = ops.registered(op) is not None if runner is None else runner.knows(op)
-        return op not in functions and not known
+        return op not in functions and not known and not ops.is_foreign(op)
 
     lacking = {name for name in part.functions if any(unknown(node.op) for node in functions[name].nodes)}
     return [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ....graph.edit.repair import Repair
 from ....graph.layer import common_layer
+from ....graph.ops import is_foreign
 from ...alignment import reference_of
 from ...cause import Cause, Suspicion, Way
 from ...evidence import Evidence
@@ -122,6 +123,11 @@ def _change(difference: Difference) -> str:
             f" {each.dtype} {each.shape} {hash(each.tobytes())}" for each in difference.constants
         )
     return f"{divergence.kind.value} {right} {held}{values}"
+
+
+def is_legible(difference: Difference) -> bool:
+    """Whether the ops in the export's place are ops of TensorFlow: what others compute may well be the same."""
+    return not any(is_foreign(node.op) for node in difference.export_nodes)
 
 
 def classified(
