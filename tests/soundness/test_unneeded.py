@@ -326,3 +326,17 @@ def test_an_attribute_is_as_deep_as_tensorflow_reads(levels: int, tmp_path: Path
             v1.GraphDef.FromString(path.read_bytes())
         with pytest.raises(ModelError, match=r"graph\.pb .*nested deeper than TensorFlow reads"):
             read_graph(path)
+
+
+@pytest.mark.parametrize(("rows", "possible"), [(-1, True), (-65537, False)])
+def test_what_any_op_says_of_its_output_is_a_shape(tmp_path: Path, rows: int, possible: bool) -> None:
+    with tf.Graph().as_default():
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        tf.reshape(x, [-1, 2], name="halves")
+        meta = v1.train.export_meta_graph()
+    (node,) = [each for each in meta.graph_def.node if each.op == "Reshape"]
+    node.attr["_output_shapes"].list.shape[0].dim[0].size = rows
+    path = tmp_path / "said.meta"
+    path.write_bytes(meta.SerializeToString())
+    assert imported(path) == possible
+    assert (first_flaw(read_meta(path).graph) is None) == possible

@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from ...errors import ModelError, UnreadableFile
 from ..graph import DType, Node, Shape, Tensor, TensorName
+from ..signatures import types_of
 from . import messages
 from .tensors import shape_of
 
@@ -66,6 +67,8 @@ class StatedShapes:
         for name, node in nodes.items():
             rule = _RULES.get(node.op)
             if rule is None:
+                if name in self._entries and not self._is_possible(node, self._entries[name]):
+                    yield f"{node.op} ({name}) has _output_shapes that no output can have"
                 continue
             inputs = [self._of(nodes, source) for source in node.inputs]
             entry = self._entries.get(name)
@@ -103,6 +106,14 @@ class StatedShapes:
         if said is None:
             return True
         return bool(said) and is_possible(said[0]) and _fit(own, said[0])
+
+    def _is_possible(self, node: Node, entry: bytes) -> bool:
+        """Whether there are tensors of what a node of any op says of its first output, if it has one."""
+        said = self._said(entry)
+        if not said or is_possible(said[0]):
+            return True
+        types = types_of(node.op, node.attrs)
+        return types is None or not types[1]
 
     def _said(self, entry: bytes) -> tuple[Dims, ...] | None:
         """What an entry says of each output; None for one that is no list of shapes, which is passed over."""
