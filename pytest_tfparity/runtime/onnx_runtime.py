@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import ModelError, RuntimeMissing
 from ..graph.graph import Array
+from ..graph.read.wire import bytes_field
 from . import may_run
 
 if TYPE_CHECKING:
@@ -93,19 +94,5 @@ class OnnxSession:
 
 def _with_outputs(model: bytes, names: Collection[str]) -> bytes:
     """A serialized model whose graph has further outputs: messages that follow one another are one message."""
-    graph = b"".join(_field(12, _field(1, name.encode())) for name in names)
-    return model + _field(7, graph)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes as protobuf writes it."""
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
+    graph = b"".join(bytes_field(12, bytes_field(1, name.encode())) for name in names)
+    return model + bytes_field(7, graph)

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..graph.graph import Graph
 from ..graph.read.graphdef import parse_meta
 from ..graph.read.mapped import looked_through, mapped
-from ..graph.read.wire import BYTES, Malformed, fields
+from ..graph.read.wire import BYTES, Malformed, bytes_field, fields
 from .tensorflow import tensorflow
 
 _OUTLINED = 32 << 20
@@ -59,16 +59,8 @@ def _without(view: memoryview, start: int, end: int, place: tuple[int, ...]) -> 
         kept = field.end
         if inner:
             message = _without(view, field.start, field.end, tuple(inner))
-            rest += bytes([number << 3 | BYTES]) + _varint(len(message)) + message
+            rest += bytes_field(number, message)
     return bytes(rest + view[kept:end])
-
-
-def _varint(number: int) -> bytes:
-    found = bytearray()
-    while number >= 0x80:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*found, number])
 
 
 def parse_meta_graph_def(path: Path) -> Any:

@@ -71,6 +71,15 @@ def fields(view: memoryview, start: int, end: int) -> Iterator[Field]:
         yield Field(number, wire, begin, value, position)
 
 
+def bytes_field(number: int, content: bytes) -> bytes:
+    """A field of bytes as it is written, with a number below 16."""
+    length, rest = bytearray(), len(content)
+    while rest >= 0x80:
+        length.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([number << 3 | BYTES, *length, rest]) + content
+
+
 def run_end(view: memoryview, start: int, end: int, tag: int, most: int) -> int:
     """Where a run of fields that begins at ``start`` ends, each with the one byte ``tag`` and at most ``most`` bytes.
 
